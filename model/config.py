@@ -1,0 +1,175 @@
+"""Configuration and the files between processes: jobs in, results out. Imports no torch."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from storage.config import Config
+
+
+class CausalLMConfig(Config):
+    """The modern decoder: RMSNorm, rotary positions, SwiGLU, grouped-query attention, QK-norm.
+
+    Names and meaning follow `transformers`' Qwen3Config, whose format the weights export to.
+    """
+
+    family: Literal["causal_lm"] = "causal_lm"
+    hidden_size: PositiveInt = 256
+    num_hidden_layers: PositiveInt = 4
+    num_attention_heads: PositiveInt = 4
+    num_key_value_heads: PositiveInt = 4
+    head_dim: PositiveInt = 64
+    intermediate_size: PositiveInt = 688
+    rope_theta: float = Field(10_000.0, gt=1)
+    rms_norm_eps: float = Field(1e-6, gt=0)
+    tie_word_embeddings: bool = True
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> "CausalLMConfig":
+        if self.num_attention_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
+                f"num_key_value_heads {self.num_key_value_heads}"
+            )
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim {self.head_dim} is odd; rotary positions need pairs")
+        return self
+
+
+# A tagged union once there is a second family.
+ModelConfig = Annotated[CausalLMConfig, Field()]
+
+
+class TrainConfig(Config):
+    """How long, how fast and in what pieces the network learns.
+
+    Attributes:
+        sequence_length: tokens a sample predicts.
+        global_batch_size: sequences an optimizer step, over all processes.
+        micro_batch_size: sequences a device holds at once.
+        max_steps: optimizer steps in the whole run.
+        warmup_steps: steps of linear rise to `learning_rate`.
+        decay_fraction: share of the run, at its end, in which the rate falls linearly to zero.
+        num_processes: None for every GPU, or 2 processes on a CPU with 2 cores or more.
+        precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
+        log_every, validate_every, checkpoint_every: in optimizer steps.
+        validation_windows: held-out windows scored while training.
+    """
+
+    sequence_length: PositiveInt = 256
+    global_batch_size: PositiveInt = 16
+    micro_batch_size: PositiveInt = 8
+    max_steps: PositiveInt = 400
+    warmup_steps: int = Field(20, ge=0)
+    decay_fraction: float = Field(0.6, ge=0, le=1)
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    adam_beta1: float = Field(0.9, ge=0, lt=1)
+    adam_beta2: float = Field(0.95, ge=0, lt=1)
+    max_grad_norm: float = Field(1.0, gt=0)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    num_processes: PositiveInt | None = None
+    seed: int = 0
+    log_every: PositiveInt = 5
+    validate_every: PositiveInt = 100
+    validation_windows: PositiveInt = 64
+    checkpoint_every: PositiveInt = 100
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> "TrainConfig":
+        if self.warmup_steps >= self.max_steps:
+            raise ValueError(
+                f"warmup_steps {self.warmup_steps} leaves nothing of max_steps {self.max_steps}"
+            )
+        return self
+
+
+class EvaluationConfig(Config):
+    """Scoring of held-out documents with a sliding window, and sample continuations.
+
+    Attributes:
+        stride: tokens scored a window; the rest of the window is context. None: half a window.
+        batch_size: windows scored at once.
+        samples: how many held-out documents are continued.
+        prompt_characters: length of each prompt, cut at the last word.
+        sample_tokens, temperature, top_k: of the continuations.
+    """
+
+    stride: PositiveInt | None = None
+    batch_size: PositiveInt = 16
+    samples: int = Field(3, ge=0)
+    prompt_characters: PositiveInt = 80
+    sample_tokens: PositiveInt = 80
+    temperature: float = Field(0.8, ge=0)
+    top_k: PositiveInt = 50
+    seed: int = 0
+
+
+class TrainingJob(Config):
+    """What the training process is told: the whole of job.json.
+
+    Attributes:
+        digest: identity of the run; its checkpoints carry it.
+        directory: the run's working folder (journal, checkpoints, result).
+        shards, tokenizer: artifact folders.
+        initialize_from: folder of a model in the Hugging Face format, for a new run from old weights.
+        num_processes: how many processes must be there.
+    """
+
+    digest: str
+    directory: Path
+    shards: Path
+    tokenizer: Path
+    initialize_from: Path | None = None
+    num_processes: PositiveInt
+    model: ModelConfig
+    train: TrainConfig
+
+
+class TrainingResult(Config):
+    """How the training process ended: the whole of result.json."""
+
+    status: Literal["finished", "interrupted", "failed"]
+    step: int = 0
+    tokens_seen: int = 0
+    model: Path | None = None
+    parameters: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    input_error: bool = False
+
+
+class EvaluationJob(Config):
+    """What the evaluation process is told: a model and the documents it has not seen."""
+
+    directory: Path
+    model: Path
+    corpus: Path
+    evaluation: EvaluationConfig
+
+
+class Sample(Config):
+    """A prompt from a held-out document and what the model wrote after it."""
+
+    prompt: str
+    continuation: str
+
+
+class EvaluationResult(Config):
+    """Figures over all held-out documents.
+
+    Attributes:
+        loss: nats a token.
+        perplexity: exp(loss), comparable only between models with one tokenizer.
+        bits_per_byte: comparable between any two models and with compressors.
+    """
+
+    documents: int
+    bytes: int
+    tokens: int
+    loss: float
+    perplexity: float
+    bits_per_byte: float
+    seconds: float
+    samples: tuple[Sample, ...] = ()

@@ -1,0 +1,287 @@
+"""Artifacts: directories that are complete if and only if their `manifest.json` exists.
+
+A directory is written beside its final place, every file is synced, the manifest is written last
+and one rename moves it into place. The name is the digest of (inputs, config, format version), so
+that a stage whose work is there returns at once, and two writers of one artifact agree.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from storage.errors import ArtifactError
+from storage.layout import Layout
+
+MANIFEST = "manifest.json"
+_TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A small value that names one artifact: what it is, which one, and where it lies."""
+
+    kind: str
+    digest: str
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an artifact is made from; its digest is the artifact's identity.
+
+    Attributes:
+        kind: corpus, tokenizer, shards, training, evaluation, …
+        format_version: raised when the files' layout changes.
+        inputs: digests of what goes in, by name.
+        config: JSON values that change the outcome.
+    """
+
+    kind: str
+    format_version: int
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """First 32 hex digits of the SHA-256 of the canonical JSON of this value."""
+        identity = [self.kind, self.format_version, dict(self.inputs), dict(self.config)]
+        return digest_json(identity)
+
+
+def digest_json(value: Any) -> str:
+    """First 32 hex digits of the SHA-256 of `value` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON so that a reader sees the old file or the new one, never a part."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+    _sync(path.parent)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of the artifact at `path`.
+
+    Raises:
+        ArtifactError: there is none, or it is not JSON.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} is not a complete artifact: expected a readable {MANIFEST} in it ({error}); "
+            "run the stage that makes it again."
+        ) from error
+    return manifest
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """Checks size and SHA-256 of every file against the manifest, and returns the manifest.
+
+    Raises:
+        ArtifactError: naming the first file that is missing or differs.
+    """
+    manifest = read_manifest(path)
+    for entry in manifest["files"]:
+        file = path / entry["path"]
+        size = file.stat().st_size if file.is_file() else None
+        if size != entry["size"]:
+            raise ArtifactError(
+                f"{file} has {size if size is not None else 'no'} bytes, "
+                f"its manifest says {entry['size']}; run the stage that makes it again."
+            )
+        if digest_file(file) != entry["sha256"]:
+            raise ArtifactError(
+                f"{file} does not have the SHA-256 in its manifest; "
+                "run the stage that makes it again."
+            )
+    return manifest
+
+
+def publish(
+    final: Path, spec: Spec, write: Callable[[Path], Mapping[str, Any] | None]
+) -> dict[str, Any]:
+    """Lets `write` fill a temporary directory, then makes it the artifact at `final`.
+
+    Args:
+        final: where the artifact will lie; its parent is created.
+        spec: what it is made from.
+        write: fills the directory it is given and returns the counts for the manifest.
+
+    Returns:
+        The manifest at `final`: this writer's, or that of another writer who came first.
+
+    Raises:
+        ArtifactError: counts that do not add up (documents in = kept + dropped).
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    sweep(final.parent)
+    with _temporary(final.parent) as directory:
+        counts = dict(write(directory) or {})
+        _check_counts(counts)
+        manifest = {
+            "kind": spec.kind,
+            "format_version": spec.format_version,
+            "digest": spec.digest,
+            "inputs": dict(spec.inputs),
+            "config": dict(spec.config),
+            "counts": counts,
+            "files": _describe(directory),
+            "code_version": code_version(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_json(directory / MANIFEST, manifest)
+        try:
+            os.rename(directory, final)
+        except OSError:
+            if not (final / MANIFEST).exists():
+                raise
+        _sync(final.parent)
+    return read_manifest(final)
+
+
+def obtain(
+    layout: Layout, spec: Spec, write: Callable[[Path], Mapping[str, Any] | None]
+) -> tuple[Ref, bool]:
+    """The artifact of `spec`: the one that is there and verifies, else a new one.
+
+    One whose bytes changed is set aside under `<digest>.damaged-<n>`, never deleted.
+
+    Returns:
+        The reference, and whether it was reused.
+    """
+    final = layout.artifact(spec.kind, spec.digest)
+    ref = Ref(spec.kind, spec.digest, final)
+    if (final / MANIFEST).exists():
+        try:
+            verify(final)
+        except ArtifactError:
+            set_aside(final)
+        else:
+            return ref, True
+    publish(final, spec, write)
+    return ref, False
+
+
+def find(layout: Layout, kind: str, digest: str) -> Ref:
+    """The verified artifact with this digest.
+
+    Raises:
+        ArtifactError: it is not there or does not verify.
+    """
+    path = layout.artifact(kind, digest)
+    verify(path)
+    return Ref(kind, digest, path)
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged artifact out of the way and returns its new place."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+        number += 1
+    os.rename(path, aside)
+    return aside
+
+
+def sweep(parent: Path) -> None:
+    """Removes temporary directories whose writer is dead (it held a lock on them)."""
+    for directory in parent.glob(f"{_TEMPORARY}*"):
+        try:
+            # A writer takes its lock just after it makes the directory.
+            if time.time() - directory.stat().st_mtime < 5:
+                continue
+            descriptor = os.open(directory, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        else:
+            shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            os.close(descriptor)
+
+
+def code_version() -> str:
+    """The version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("corpusmill")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+    os.chmod(directory, 0o755)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield directory
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _describe(directory: Path) -> list[dict[str, Any]]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    for path in files:
+        _sync(path)
+    for folder in {path.parent for path in files}:
+        _sync(folder)
+    return [
+        {
+            "path": path.relative_to(directory).as_posix(),
+            "size": path.stat().st_size,
+            "sha256": digest_file(path),
+        }
+        for path in files
+    ]
+
+
+def _check_counts(counts: Mapping[str, Any]) -> None:
+    documents = counts.get("documents")
+    if documents is None:
+        return
+    dropped = sum(documents["dropped"].values())
+    if documents["in"] != documents["kept"] + dropped:
+        raise ArtifactError(
+            f"{documents['in']} documents came in, but {documents['kept']} kept and {dropped} "
+            "dropped do not add up to that; this is a defect of corpusmill, please report it."
+        )
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+"""The base of all configuration, and how values from outside become it."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of all configuration: frozen, and a field that does not exist is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def parse(kind: type[C], value: Any) -> C:
+    """Builds a configuration value, or says in one sentence which field is wrong.
+
+    Raises:
+        ConfigError: with the field, what was found and what was expected.
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or kind.__name__
+        message = first["msg"].removeprefix("Value error, ")
+        found = "" if first["type"] == "value_error" else f" is {first['input']!r}"
+        raise ConfigError(f"{place}{found}: {message}.") from error
+
+
+def read_json(kind: type[C], path: Path) -> C:
+    """Reads a job or result file.
+
+    Raises:
+        ConfigError: unreadable, or a field that does not fit.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise ConfigError(f"{path} is not a {kind.__name__}: {error}") from error

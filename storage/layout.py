@@ -1,0 +1,60 @@
+"""The only place that joins paths under the root of the store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>/…` and the stack's own state."""
+
+    root: Path
+
+    def artifacts(self, kind: str) -> Path:
+        """Folder of all artifacts of one kind."""
+        return self.root / "artifacts" / kind
+
+    def artifact(self, kind: str, digest: str) -> Path:
+        """Folder of one artifact, complete once it holds `manifest.json`."""
+        return self.artifacts(kind) / digest
+
+    def run(self, digest: str) -> Path:
+        """Working folder of the training run with this identity; survives crashes."""
+        return self.root / "runs" / digest
+
+    @property
+    def stack(self) -> Path:
+        """State of the local servers: databases, logs, sockets, PID files."""
+        return self.root / "stack"
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """Paths inside one training run's working folder."""
+
+    path: Path
+
+    @property
+    def job(self) -> Path:
+        return self.path / "job.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "output.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The trained model in the Hugging Face format, published like an artifact."""
+        return self.path / "model"

@@ -1,0 +1,60 @@
+"""The only place that reads the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import ConfigError
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are on this machine.
+
+    Attributes:
+        home: folder of all state (`CORPUSMILL_HOME`; `var` in the checkout by default).
+        prefect_port: port of the local Prefect server (`PREFECT_PORT`).
+        mlflow_port: port of the local MLflow server (`MLFLOW_PORT`).
+        prefect_api_url: the Prefect API (`PREFECT_API_URL`).
+        mlflow_url: the MLflow server (`MLFLOW_TRACKING_URI`).
+        experiment: name of the MLflow experiment (`MLFLOW_EXPERIMENT_NAME`).
+        processors: cores this process may use.
+    """
+
+    home: Path
+    prefect_port: int
+    mlflow_port: int
+    prefect_api_url: str
+    mlflow_url: str
+    experiment: str
+    processors: int
+
+
+def load_settings() -> Settings:
+    """Reads the environment.
+
+    Raises:
+        ConfigError: a port that is not a number from 1 to 65535.
+    """
+    prefect_port = _port("PREFECT_PORT", 4200)
+    mlflow_port = _port("MLFLOW_PORT", 5000)
+    return Settings(
+        home=Path(os.environ.get("CORPUSMILL_HOME") or CHECKOUT / "var").expanduser().absolute(),
+        prefect_port=prefect_port,
+        mlflow_port=mlflow_port,
+        prefect_api_url=os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{prefect_port}/api",
+        mlflow_url=os.environ.get("MLFLOW_TRACKING_URI") or f"http://127.0.0.1:{mlflow_port}",
+        experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill",
+        processors=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
+    )
+
+
+def _port(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if value.isdigit() and 0 < int(value) < 65536:
+        return int(value)
+    raise ConfigError(f"{name} is {value!r}; expected a port from 1 to 65535, such as {default}.")
