@@ -1,11 +1,13 @@
 """Configuration and the files between processes: jobs in, results out. Imports no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
 from storage.config import Config
+from storage.errors import ConfigError
 
 
 class CausalLMConfig(Config):
@@ -115,6 +117,7 @@ class TrainingJob(Config):
         shards, tokenizer: artifact folders.
         initialize_from: folder of a model in the Hugging Face format, for a new run from old weights.
         num_processes: how many processes must be there.
+        model: the network's shape; None takes that of `initialize_from`.
     """
 
     digest: str
@@ -123,8 +126,14 @@ class TrainingJob(Config):
     tokenizer: Path
     initialize_from: Path | None = None
     num_processes: PositiveInt
-    model: ModelConfig
+    model: ModelConfig | None
     train: TrainConfig
+
+    @model_validator(mode="after")
+    def _check_origin(self) -> "TrainingJob":
+        if (self.model is None) == (self.initialize_from is None):
+            raise ValueError("give either model or initialize_from, the other must be null")
+        return self
 
 
 class TrainingResult(Config):
@@ -173,3 +182,26 @@ class EvaluationResult(Config):
     bits_per_byte: float
     seconds: float
     samples: tuple[Sample, ...] = ()
+
+
+def check_batch(train: TrainConfig, num_processes: int) -> None:
+    """Raises ConfigError unless the global batch divides over processes and micro-batches."""
+    piece = num_processes * train.micro_batch_size
+    if train.global_batch_size % piece:
+        below = train.global_batch_size // piece * piece
+        near = [str(size) for size in (below, below + piece) if size]
+        raise ConfigError(
+            f"train.global_batch_size {train.global_batch_size} does not divide into "
+            f"{num_processes} processes x train.micro_batch_size {train.micro_batch_size}; "
+            f"set it to {' or '.join(near)}, or change train.micro_batch_size."
+        )
+
+
+def check_sequence_length(train: TrainConfig, tokens: Mapping[str, int]) -> None:
+    """Raises ConfigError if a split has too few tokens for one sample (`tokens` by split)."""
+    for split, count in tokens.items():
+        if count <= train.sequence_length:
+            raise ConfigError(
+                f"train.sequence_length is {train.sequence_length}, but the {split} shard holds "
+                f"{count} tokens; set it below {count}, or add text."
+            )

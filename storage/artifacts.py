@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,8 +79,8 @@ def write_json(path: Path, value: Any) -> None:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.flush()
         os.fsync(file.fileno())
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
     _sync(path.parent)
 
 
@@ -88,11 +88,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of the artifact at `path`.
 
     Raises:
-        ArtifactError: there is none, or it is not JSON.
+        ArtifactError: there is none, or it is not the JSON of a manifest.
     """
     try:
         manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        for entry in manifest["files"]:
+            _ = entry["path"], entry["size"], entry["sha256"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ArtifactError(
             f"{path} is not a complete artifact: expected a readable {MANIFEST} in it ({error}); "
             "run the stage that makes it again."
@@ -157,7 +159,7 @@ def publish(
         }
         write_json(directory / MANIFEST, manifest)
         try:
-            os.rename(directory, final)
+            directory.rename(final)
         except OSError:
             if not (final / MANIFEST).exists():
                 raise
@@ -177,13 +179,8 @@ def obtain(
     """
     final = layout.artifact(spec.kind, spec.digest)
     ref = Ref(spec.kind, spec.digest, final)
-    if (final / MANIFEST).exists():
-        try:
-            verify(final)
-        except ArtifactError:
-            set_aside(final)
-        else:
-            return ref, True
+    if final.exists() and _keep_if_sound(final):
+        return ref, True
     publish(final, spec, write)
     return ref, False
 
@@ -199,12 +196,18 @@ def find(layout: Layout, kind: str, digest: str) -> Ref:
     return Ref(kind, digest, path)
 
 
+def content_digest(ref: Ref) -> str:
+    """Digest of the bytes an artifact holds, whatever it was made from."""
+    files = read_manifest(ref.path)["files"]
+    return digest_json(sorted([entry["path"], entry["sha256"]] for entry in files))
+
+
 def set_aside(path: Path) -> Path:
     """Renames a damaged artifact out of the way and returns its new place."""
     number = 1
     while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
         number += 1
-    os.rename(path, aside)
+    path.rename(aside)
     return aside
 
 
@@ -238,16 +241,41 @@ def code_version() -> str:
         return "unknown"
 
 
+def _keep_if_sound(path: Path) -> bool:
+    """Whether the artifact verifies; sets it aside if not."""
+    with suppress(ArtifactError):
+        verify(path)
+        return True
+    # Another process may find the same damage, and must not set aside what this one rebuilds.
+    with _locked(path.parent):
+        present = path.exists()
+        try:
+            verify(path)
+        except ArtifactError:
+            if present:
+                set_aside(path)
+            return False
+        return True
+
+
 @contextmanager
-def _temporary(parent: Path) -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-    os.chmod(directory, 0o755)
+def _locked(directory: Path) -> Iterator[None]:
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield directory
+        yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+    directory.chmod(0o755)
+    try:
+        with _locked(directory):
+            yield directory
+    finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from storage.artifacts import write_json
 from storage.errors import ConfigError
 
 
@@ -47,3 +48,8 @@ def read_json(kind: type[C], path: Path) -> C:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise ConfigError(f"{path} is not a {kind.__name__}: {error}") from error
+
+
+def write_json_value(path: Path, value: BaseModel) -> None:
+    """Writes a job or result file in one step: a reader never sees a part of it."""
+    write_json(path, value.model_dump(mode="json"))

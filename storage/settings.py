@@ -21,6 +21,8 @@ class Settings:
         mlflow_url: the MLflow server (`MLFLOW_TRACKING_URI`).
         experiment: name of the MLflow experiment (`MLFLOW_EXPERIMENT_NAME`).
         processors: cores this process may use.
+        local_processes: ranks on this machine, as the launcher says (`LOCAL_WORLD_SIZE`).
+        under_worker: whether a Prefect worker started this process (`PREFECT__FLOW_RUN_ID`).
     """
 
     home: Path
@@ -30,6 +32,8 @@ class Settings:
     mlflow_url: str
     experiment: str
     processors: int
+    local_processes: int
+    under_worker: bool
 
 
 def load_settings() -> Settings:
@@ -50,6 +54,8 @@ def load_settings() -> Settings:
         processors=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
+        local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
+        under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
     )
 
 

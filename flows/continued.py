@@ -1,0 +1,80 @@
+"""The flow `continue-pretraining`: the newest documents into the registered champion."""
+
+import math
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.recipes import CONTINUED_RECIPES, ContinueConfig, resolve
+from flows.tail import judge_and_register
+from model.config import TrainConfig
+from storage.artifacts import find, read_manifest
+from storage.errors import ConfigError
+from storage.layout import Layout
+from storage.registry import CHAMPION, RegisteredModel, fetch, find_by_alias
+from storage.settings import Settings, load_settings
+from tasks.corpus import ingest, select_new
+from tasks.shards import make_shards
+from tasks.tracking import tracked_run
+from tasks.training import train
+
+
+@flow(name="continue-pretraining")
+def continue_pretraining(
+    recipe: str = "nightly", overrides: dict[str, Any] | None = None
+) -> State[None] | None:
+    """Trains the champion on the documents it has not met, then evaluates and registers.
+
+    Args:
+        recipe: name of a recipe in flows/recipes.py.
+        overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
+    """
+    config = resolve(CONTINUED_RECIPES, recipe, overrides or {})
+    settings = load_settings()
+    layout = Layout(settings.home)
+    with tracked_run(settings, recipe, config) as tracker:
+        champion = _champion(settings, config)
+        base = fetch(settings, layout, champion)
+        everything = ingest(layout, config.corpus)
+        new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
+        shards = make_shards(layout, new, base, held_out=everything)
+        tokens = read_manifest(shards.path)["counts"]["train"]["tokens"]
+        if tokens <= config.train.sequence_length:
+            return Completed(message=f"Nothing new to learn: {tokens} new tokens to train on.")
+        fitted = _fit(config, tokens)
+        model = train(settings, layout, tracker, shards, base, None, fitted, initialize_from=base)
+        judge_and_register(
+            settings,
+            layout,
+            tracker,
+            model=model,
+            trained_on=new,
+            held_out=everything,
+            evaluation=config.evaluation,
+            name=config.registration.name,
+            inputs={"corpus": new, "initialize_from": base, "shards": shards},
+        )
+    return None
+
+
+def _champion(settings: Settings, config: ContinueConfig) -> RegisteredModel:
+    name = config.registration.name
+    champion = find_by_alias(settings, name, CHAMPION)
+    if champion is None:
+        raise ConfigError(
+            f"models:/{name}@champion does not exist, so there is nothing to continue; "
+            "run `prefect deployment run pretrain/full` first, or set registration.name."
+        )
+    return champion
+
+
+def _fit(config: ContinueConfig, tokens: int) -> TrainConfig:
+    """The steps that `max_epochs` over so many tokens take, but never more than max_steps."""
+    windows = math.ceil((tokens - 1) / config.train.sequence_length)
+    steps = math.ceil(config.max_epochs * windows / config.train.global_batch_size)
+    steps = min(steps, config.train.max_steps)
+    return config.train.model_copy(
+        update={"max_steps": steps, "warmup_steps": min(config.train.warmup_steps, steps - 1)}
+    )

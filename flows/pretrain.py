@@ -1,0 +1,44 @@
+"""The flow `pretrain`: from files to a registered model."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.recipes import RECIPES, resolve
+from flows.tail import judge_and_register
+from storage.layout import Layout
+from storage.settings import load_settings
+from tasks.corpus import ingest
+from tasks.shards import make_shards
+from tasks.tokenizer import make_tokenizer
+from tasks.tracking import tracked_run
+from tasks.training import train
+
+
+@flow(name="pretrain")
+def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -> None:
+    """Ingest, train a tokenizer, shard, train a network, evaluate, register.
+
+    Args:
+        recipe: name of a recipe in flows/recipes.py.
+        overrides: dotted fields and their values, such as {"train.max_steps": 100}.
+    """
+    config = resolve(RECIPES, recipe, overrides or {})
+    settings = load_settings()
+    layout = Layout(settings.home)
+    with tracked_run(settings, recipe, config) as tracker:
+        corpus = ingest(layout, config.corpus)
+        tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
+        shards = make_shards(layout, corpus, tokenizer, held_out=corpus)
+        model = train(settings, layout, tracker, shards, tokenizer, config.model, config.train)
+        judge_and_register(
+            settings,
+            layout,
+            tracker,
+            model=model,
+            trained_on=corpus,
+            held_out=corpus,
+            evaluation=config.evaluation,
+            name=config.registration.name,
+            inputs={"corpus": corpus, "tokenizer": tokenizer, "shards": shards},
+        )

@@ -1,0 +1,40 @@
+"""What a terminal shows after a run."""
+
+import json
+import textwrap
+
+from storage.errors import StackError
+from storage.settings import load_settings
+from storage.tracking import newest_file
+
+
+def print_outcome(flow: str = "pretrain") -> None:
+    """Prints links, version, figures and samples of the newest finished run of a flow.
+
+    Raises:
+        StackError: no run of the flow has finished.
+    """
+    settings = load_settings()
+    text = newest_file(settings, flow, "outcome.json")
+    if text is None:
+        raise StackError(
+            f"MLflow at {settings.mlflow_url} holds no finished run of {flow}; look at "
+            f"{settings.prefect_api_url.removesuffix('/api')} for what happened."
+        )
+    outcome = json.loads(text)
+    role = "champion" if outcome["champion"] else "candidate; the champion is better"
+    print(f"\n{outcome['model']} version {outcome['version']} ({role})\n")
+    print(f"Bits per byte of {outcome['held_out_documents']} held-out documents:")
+    for name, key in (
+        ("this model", "bits_per_byte"),
+        ("xz -9e after reading the training text", "xz_primed"),
+        ("xz -9e alone", "xz_alone"),
+    ):
+        print(f"  {outcome[key]:.3f}  {name}")
+    print("\nIt writes:")
+    for sample in outcome["samples"]:
+        continued = f"[{sample['prompt']}] {sample['continuation']}"
+        print(textwrap.fill(" ".join(continued.split()), 96, initial_indent="  ", subsequent_indent="  "))
+        print()
+    print(f"Prefect  {outcome['flow_run_url']}")
+    print(f"MLflow   {outcome['mlflow_url']}")

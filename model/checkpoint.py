@@ -1,0 +1,114 @@
+"""Checkpoints of a run: safetensors and JSON, published like every artifact, verified on load."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn, optim
+
+from storage.artifacts import MANIFEST, Spec, publish, sweep, verify
+from storage.errors import ArtifactError
+
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; with the seed in its config this is all the state of its data."""
+
+    step: int = 0
+    tokens_seen: int = 0
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    folder: Path, run: str, progress: Progress, model: nn.Module, optimizer: optim.AdamW
+) -> Path:
+    """Publishes `folder`/step-<n> and, once it verifies, deletes all but the one before it.
+
+    Args:
+        folder: the run's checkpoints.
+        run: digest of the run.
+    """
+    final = folder / f"step-{progress.step:08d}"
+    spec = Spec("checkpoint", 1, {"training": run}, {"step": progress.step})
+
+    def write(directory: Path) -> None:
+        save_file(_contiguous(model.state_dict()), directory / "model.safetensors")
+        save_file(_optimizer_tensors(model, optimizer), directory / "optimizer.safetensors")
+        (directory / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+
+    publish(final, spec, write)
+    verify(final)
+    for old in _newest_first(folder)[_KEPT:]:
+        shutil.rmtree(old)
+    return final
+
+
+def load_newest(
+    folder: Path, model: nn.Module, optimizer: optim.AdamW
+) -> tuple[Progress | None, list[tuple[Path, str]]]:
+    """Loads the newest checkpoint that verifies.
+
+    Returns:
+        Its progress (None where there is none), and each one that was refused with the reason.
+    """
+    refused: list[tuple[Path, str]] = []
+    for path in _newest_first(folder):
+        try:
+            verify(path)
+            progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
+            weights = load_file(path / "model.safetensors")
+            moments = load_file(path / "optimizer.safetensors")
+            model.load_state_dict(weights)
+            _load_optimizer(model, optimizer, moments)
+        except (ArtifactError, SafetensorError, OSError, ValueError, KeyError, RuntimeError) as bad:
+            refused.append((path, str(bad)))
+        else:
+            return progress, refused
+    return None, refused
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Makes the folder and removes what a killed writer left in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    complete = [path.parent for path in folder.glob(f"step-*/{MANIFEST}")]
+    return sorted((p for p in complete if p.name[5:].isdigit()), reverse=True)
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _states(model: nn.Module, optimizer: optim.AdamW) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    for name, parameter in model.named_parameters():
+        yield name, optimizer.state[parameter]
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: optim.AdamW) -> dict[str, Tensor]:
+    return {
+        f"{key}:{name}": value.reshape(value.shape).contiguous()
+        for name, state in _states(model, optimizer)
+        for key, value in state.items()
+    }
+
+
+def _load_optimizer(model: nn.Module, optimizer: optim.AdamW, tensors: dict[str, Tensor]) -> None:
+    for name, parameter in model.named_parameters():
+        state = {
+            key: tensors[f"{key}:{name}"].to(parameter.device)
+            for key in ("step", "exp_avg", "exp_avg_sq")
+        }
+        if state["exp_avg"].shape != parameter.shape:
+            raise ValueError(f"moments of {name} do not have its shape")
+        state["step"] = state["step"].to(torch.float32)
+        optimizer.state[parameter] = state

@@ -1,0 +1,35 @@
+"""Entry point of the evaluation process: `python -m model.evaluate job.json`.
+
+Scores a model in the Hugging Face format on held-out documents, whatever its tokenizer, and writes
+result.json into the job's directory. Exit code 0: done. 1: a sentence on standard error says why.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from model.config import EvaluationJob
+from model.process import die_with_parent
+from storage.config import read_json, write_json_value
+from storage.errors import CorpusmillError
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: python -m model.evaluate job.json", file=sys.stderr)
+        return 2
+    die_with_parent(signal.SIGKILL)
+    try:
+        job = read_json(EvaluationJob, Path(sys.argv[1]))
+        from model.scoring import evaluate  # torch, after the tie to the parent
+
+        result = evaluate(job)
+    except CorpusmillError as error:
+        print(error, file=sys.stderr)
+        return 1
+    write_json_value(job.directory / "result.json", result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,333 @@
+"""The training loop: read `train` from top to bottom.
+
+Every process runs this file. The gradient is that of the mean loss a token over the global batch,
+whatever the number of processes and micro-batches; the data is a pure function of the step.
+"""
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn, optim
+
+from model.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
+from model.config import (
+    TrainConfig,
+    TrainingJob,
+    TrainingResult,
+    check_batch,
+    check_sequence_length,
+)
+from model.data import Order, Windows
+from model.decoder import Decoder
+from model.device import pick_compute_dtype, use_threads
+from model.hf import export_model, load_model
+from model.optimizer import build_optimizer, learning_rate
+from model.process import StopRequest
+from model.tokenizer import load_tokenizer
+from storage.artifacts import MANIFEST, Spec, publish, read_manifest, set_aside, verify
+from storage.config import write_json_value
+from storage.errors import ConfigError, CorpusmillError, InputError
+from storage.journal import JournalWriter
+from storage.layout import RunLayout
+from storage.shards import TokenStream
+
+
+@dataclass
+class Run:
+    """Everything that the loop works on."""
+
+    job: TrainingJob
+    layout: RunLayout
+    accelerator: Accelerator
+    network: Decoder
+    model: nn.Module
+    optimizer: optim.AdamW
+    train: Windows
+    validation: Windows
+    order: Order
+    tokens_per_byte: float
+    journal: JournalWriter | None
+    sequence_length: int
+    progress: Progress = Progress()
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
+    gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
+    logged: Progress = Progress()
+
+    @property
+    def config(self) -> TrainConfig:
+        return self.job.train
+
+    def write(self, event: str, **fields: object) -> None:
+        """Writes to the journal, from the main process only."""
+        if self.journal:
+            self.journal.write(event, step=self.progress.step, **fields)
+
+
+def train(job: TrainingJob) -> TrainingResult:
+    """Trains until the last step, or until asked to stop, and leaves result.json.
+
+    Errors that a person can mend end in a result with status "failed" and one sentence.
+    """
+    stop = StopRequest()
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
+    layout = RunLayout(job.directory)
+    layout.path.mkdir(parents=True, exist_ok=True)
+    try:
+        run = _build(job, layout, accelerator)
+        _resume(run)
+        status = _loop(run, stop)
+        result = _finish(run, status)
+    except CorpusmillError as error:
+        result = TrainingResult(
+            status="failed", error=str(error), input_error=isinstance(error, InputError)
+        )
+    if accelerator.is_main_process:
+        write_json_value(layout.result, result)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return result
+
+
+def _loop(run: Run, stop: StopRequest) -> str:
+    config = run.config
+    run.model.train()
+    while run.progress.step < config.max_steps:
+        _update(run)
+        step = run.progress.step
+        last = step == config.max_steps
+        stopping = _agreed(run, stop)
+        if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
+            _log(run)
+        if last or step % config.validate_every == 0:
+            _validate(run)
+        if last or stopping or step % config.checkpoint_every == 0:
+            _checkpoint(run)
+        if stopping and not last:
+            return "interrupted"
+    return "finished"
+
+
+def _update(run: Run) -> None:
+    """One optimizer step over the global batch."""
+    config, accelerator, begun = run.config, run.accelerator, time.perf_counter()
+    step = run.progress.step
+    windows = run.order.windows(step * config.global_batch_size, config.global_batch_size)
+    tokens = run.train.targets(windows)
+    mine = windows.reshape(accelerator.num_processes, -1, config.micro_batch_size)
+    pieces = mine[accelerator.process_index]
+    for number, piece in enumerate(pieces, start=1):
+        last = number == len(pieces)
+        with nullcontext() if last else accelerator.no_sync(run.model):
+            loss = _summed_loss(run, run.train, piece)
+            # DistributedDataParallel averages over processes what must be a sum over them.
+            accelerator.backward(loss * (accelerator.num_processes / tokens))
+        run.loss_sum += loss.detach()
+    run.gradient_norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.max_grad_norm)
+    for group in run.optimizer.param_groups:
+        group["lr"] = learning_rate(step, config)
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    run.progress = Progress(
+        step + 1,
+        run.progress.tokens_seen + tokens,
+        run.progress.seconds + time.perf_counter() - begun,
+    )
+
+
+def _summed_loss(run: Run, data: Windows, windows: object) -> Tensor:
+    """Nats summed over the targets of these windows."""
+    batch = data.read(windows)  # type: ignore[arg-type]
+    device = run.accelerator.device
+    ids = torch.from_numpy(batch.ids).to(device, non_blocking=True)
+    targets = torch.from_numpy(batch.targets).to(device, non_blocking=True)
+    loss: Tensor = run.model(ids, targets)
+    return loss
+
+
+def _log(run: Run) -> None:
+    """Writes the means since the last log; refuses to go on from a loss that is not finite."""
+    now, before = run.progress, run.logged
+    if now.step == before.step:
+        return
+    tokens = now.tokens_seen - before.tokens_seen
+    loss = run.accelerator.reduce(run.loss_sum, "sum").item() / tokens
+    metrics = {
+        "train/loss": loss,
+        "train/learning_rate": learning_rate(now.step - 1, run.config),
+        "train/gradient_norm": float(run.gradient_norm),
+        "train/tokens_seen": now.tokens_seen,
+        "performance/tokens_per_second": tokens / max(now.seconds - before.seconds, 1e-9),
+    }
+    run.loss_sum.zero_()
+    run.logged = now
+    if not math.isfinite(loss):
+        raise ConfigError(
+            f"train/loss is {loss} at step {now.step}; expected a finite number: "
+            f"lower train.learning_rate (now {run.config.learning_rate}) or raise "
+            "train.warmup_steps, then run again."
+        )
+    run.write("metrics", metrics=metrics)
+
+
+@torch.no_grad()
+def _validate(run: Run) -> None:
+    """Scores a fixed choice of held-out windows, spread over the processes."""
+    accelerator, config = run.accelerator, run.config
+    chosen = Order(len(run.validation), seed=0).windows(
+        0, min(config.validation_windows, len(run.validation))
+    )
+    mine = chosen[accelerator.process_index :: accelerator.num_processes]
+    total = torch.zeros((), device=accelerator.device)
+    run.network.eval()
+    for start in range(0, len(mine), config.micro_batch_size):
+        piece = mine[start : start + config.micro_batch_size]
+        batch = run.validation.read(piece)
+        total += run.network(
+            torch.from_numpy(batch.ids).to(accelerator.device),
+            torch.from_numpy(batch.targets).to(accelerator.device),
+        )
+    run.network.train()
+    loss = accelerator.reduce(total, "sum").item() / run.validation.targets(chosen)
+    metrics = {
+        "validation/loss": loss,
+        "validation/perplexity": math.exp(min(loss, 700)),
+        "validation/bits_per_byte": loss / math.log(2) * run.tokens_per_byte,
+    }
+    run.write("metrics", metrics=metrics)
+
+
+def _checkpoint(run: Run) -> None:
+    if run.journal:
+        begun = time.perf_counter()
+        path = save_checkpoint(
+            run.layout.checkpoints, run.job.digest, run.progress, run.network, run.optimizer
+        )
+        run.write("checkpoint", path=path.name, seconds=round(time.perf_counter() - begun, 3))
+        run.journal.sync()
+
+
+def _agreed(run: Run, stop: StopRequest) -> bool:
+    """Whether any process was asked to stop: all must leave the loop after the same step."""
+    accelerator = run.accelerator
+    # Reading a flag stalls a GPU, so that there it is read only where metrics are read anyway.
+    if accelerator.device.type == "cuda" and run.progress.step % run.config.log_every:
+        return False
+    flag = torch.tensor(float(bool(stop)), device=accelerator.device)
+    return bool(accelerator.reduce(flag, "sum").item() > 0)
+
+
+def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run:
+    """Checks the job against what is there and makes the network, optimizer and data."""
+    if accelerator.num_processes != job.num_processes:
+        raise ConfigError(
+            f"{accelerator.num_processes} processes are running, the job expects "
+            f"{job.num_processes}; start it with --num_processes {job.num_processes} "
+            "(and --multi_gpu for more than one, on a CPU too)."
+        )
+    check_batch(job.train, job.num_processes)
+    use_threads()
+    verify(job.shards)
+    counts = read_manifest(job.shards)["counts"]
+    check_sequence_length(job.train, {split: c["tokens"] for split, c in counts.items()})
+    journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
+    network = _network(job, accelerator).to(accelerator.device)
+    train_windows, validation = (
+        Windows(TokenStream(job.shards, split), job.train.sequence_length)
+        for split in ("train", "validation")
+    )
+    return Run(
+        job=job,
+        layout=layout,
+        accelerator=accelerator,
+        network=network,
+        model=accelerator.prepare(network),
+        optimizer=build_optimizer(network, job.train),
+        train=train_windows,
+        validation=validation,
+        order=Order(len(train_windows), job.train.seed),
+        tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
+        journal=journal,
+        sequence_length=job.train.sequence_length,
+        loss_sum=torch.zeros((), device=accelerator.device),
+    )
+
+
+def _network(job: TrainingJob, accelerator: Accelerator) -> Decoder:
+    dtype = pick_compute_dtype(job.train.precision, accelerator.device)
+    if job.initialize_from:
+        network, _, _ = load_model(job.initialize_from, dtype)
+        return network
+    assert job.model
+    vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
+    network = Decoder(job.model, vocab_size, dtype)
+    network.init_weights(job.train.seed)
+    return network
+
+
+def _resume(run: Run) -> None:
+    """Continues from the newest good checkpoint, if there is one, and says so."""
+    folder = run.layout.checkpoints
+    if run.accelerator.is_main_process:
+        clear_leftovers(folder)
+        run.layout.result.unlink(missing_ok=True)
+    run.accelerator.wait_for_everyone()
+    found, refused = load_newest(folder, run.network, run.optimizer)
+    run.accelerator.wait_for_everyone()
+    run.progress = run.logged = found or Progress()
+    if run.accelerator.is_main_process:
+        for path, reason in refused:
+            set_aside(path)
+            run.write("checkpoint_refused", path=path.name, reason=reason)
+    run.write(
+        "resumed" if found else "started",
+        max_steps=run.config.max_steps,
+        parameters=_parameters(run.network),
+        num_processes=run.accelerator.num_processes,
+        device=run.accelerator.device.type,
+        precision=str(run.network.compute_dtype).removeprefix("torch."),
+        tokens_seen=run.progress.tokens_seen,
+    )
+
+
+def _finish(run: Run, status: str) -> TrainingResult:
+    """Exports the model if the run is over, and describes how it ended."""
+    if run.journal and status == "finished":
+        _export(run)
+    run.write(status, tokens_seen=run.progress.tokens_seen, seconds=run.progress.seconds)
+    if run.journal:
+        run.journal.sync()
+        run.journal.close()
+    return TrainingResult.model_validate(
+        {
+            "status": status,
+            "step": run.progress.step,
+            "tokens_seen": run.progress.tokens_seen,
+            "model": run.layout.model if status == "finished" else None,
+            "parameters": _parameters(run.network),
+            "seconds": run.progress.seconds,
+        }
+    )
+
+
+def _export(run: Run) -> None:
+    if (run.layout.model / MANIFEST).exists():
+        set_aside(run.layout.model)
+    publish(
+        run.layout.model,
+        Spec("model", 1, {"training": run.job.digest}),
+        lambda directory: export_model(
+            run.network, run.network.config, run.job.tokenizer, run.sequence_length, directory
+        ),
+    )
+
+
+def _parameters(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,38 @@
+"""What a training or evaluation process owes the one that started it. Imports no torch."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(death_signal: signal.Signals) -> None:
+    """Asks the kernel for `death_signal` when the parent ends, however it ends (Linux only).
+
+    Call it before long imports: a parent that died earlier is noticed here.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, death_signal)
+    if os.getppid() == 1 and b"python" not in Path("/proc/1/cmdline").read_bytes():
+        sys.exit("the launcher ended before this process began")
+
+
+class StopRequest:
+    """Whether SIGTERM or SIGINT has asked this process to finish at the next good moment."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+        signal.signal(signal.SIGTERM, self._receive)
+        signal.signal(signal.SIGINT, self._receive)
+
+    def __bool__(self) -> bool:
+        return self._asked.is_set()
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked.set()

@@ -1,0 +1,162 @@
+"""Scoring held-out documents with a sliding window, and continuing them."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from model.config import EvaluationConfig, EvaluationJob, EvaluationResult, Sample
+from model.data import IGNORED
+from model.decoder import Decoder
+from model.device import pick_compute_dtype, use_threads
+from model.generation import generate
+from model.hf import load_model
+from model.tokenizer import encode_documents, end_of_text_id, load_tokenizer
+from storage.documents import read_documents
+from storage.errors import CorpusError
+
+Window = tuple[np.ndarray, np.ndarray]
+
+
+def evaluate(job: EvaluationJob) -> EvaluationResult:
+    """Figures over every held-out document of the corpus, each scored from its first byte.
+
+    Raises:
+        ModelError: the model directory does not hold a model.
+        CorpusError: no document is held out.
+    """
+    begun = time.perf_counter()
+    writer = load_writer(job.model)
+    sequence_length = writer.sequence_length
+    texts = [document.text for document in read_documents(job.corpus, "validation")]
+    if not texts:
+        raise CorpusError(
+            f"{job.corpus} holds no held-out document; raise corpus.validation_fraction."
+        )
+    stride = min(job.evaluation.stride or max(1, sequence_length // 2), sequence_length)
+    nats, tokens = 0.0, 0
+    windows = _windows(writer.tokenizer, texts, sequence_length, stride)
+    while batch := list(islice(windows, job.evaluation.batch_size)):
+        loss, count = _score(writer.model, batch, sequence_length)
+        nats, tokens = nats + loss, tokens + count
+    size = sum(len(text.encode()) for text in texts)
+    return EvaluationResult(
+        documents=len(texts),
+        bytes=size,
+        tokens=tokens,
+        loss=nats / tokens,
+        perplexity=math.exp(min(nats / tokens, 700)),
+        bits_per_byte=nats / math.log(2) / size,
+        seconds=time.perf_counter() - begun,
+        samples=tuple(_samples(writer, texts, job.evaluation)),
+    )
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A model ready to continue text.
+
+    Attributes:
+        sequence_length: tokens it can look back on.
+    """
+
+    model: Decoder
+    tokenizer: Tokenizer
+    sequence_length: int
+
+    def continue_text(
+        self, prompt: str, *, max_new_tokens: int, temperature: float, top_k: int, seed: int
+    ) -> str:
+        """What the model writes after `prompt`; an empty prompt starts a new document."""
+        end = end_of_text_id(self.tokenizer)
+        new = generate(
+            self.model,
+            [end, *self.tokenizer.encode(prompt, add_special_tokens=False).ids],
+            sequence_length=self.sequence_length,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
+            stop_id=end,
+        )
+        return str(self.tokenizer.decode(new, skip_special_tokens=True))
+
+
+def load_writer(directory: Path) -> Writer:
+    """The model in a folder of the Hugging Face format, on the GPU if there is one.
+
+    Raises:
+        ModelError: the directory does not hold a model.
+    """
+    use_threads()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, _, sequence_length = load_model(directory, pick_compute_dtype("auto", device))
+    return Writer(model.to(device).eval(), load_tokenizer(directory), sequence_length)
+
+
+def _windows(
+    tokenizer: Tokenizer, texts: list[str], sequence_length: int, stride: int
+) -> Iterator[Window]:
+    """(ids, targets) of up to `sequence_length`; each token of a document is a target once.
+
+    The end-of-text token stands before a document, so that its first token is predicted too, and
+    is itself not scored: it has no bytes.
+    """
+    end = end_of_text_id(tokenizer)
+    for ids in encode_documents(tokenizer, texts):
+        tokens = np.concatenate([[end], ids[:-1]]).astype(np.int64)
+        scored = 0
+        while scored < len(tokens) - 1:
+            stop = min(sequence_length if scored == 0 else scored + stride, len(tokens) - 1)
+            start = max(0, stop - sequence_length)
+            targets = tokens[start + 1 : stop + 1].copy()
+            targets[: scored - start] = IGNORED
+            yield tokens[start:stop], targets
+            scored = stop
+
+
+@torch.no_grad()
+def _score(model: Decoder, batch: list[Window], sequence_length: int) -> tuple[float, int]:
+    """Nats and targets of a batch of windows, padded on the right, where nothing looks."""
+    ids = np.zeros((len(batch), sequence_length), np.int64)
+    targets = np.full((len(batch), sequence_length), IGNORED, np.int64)
+    for row, (window, wanted) in enumerate(batch):
+        ids[row, : len(window)] = window
+        targets[row, : len(wanted)] = wanted
+    device = next(model.parameters()).device
+    loss = model(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device))
+    return float(loss), int((targets != IGNORED).sum())
+
+
+def _samples(writer: Writer, texts: list[str], config: EvaluationConfig) -> Iterator[Sample]:
+    """Continues passages from the middle of documents spread over the held-out ones."""
+    count = min(config.samples, len(texts))
+    for number in range(count):
+        prompt = _passage(texts[number * len(texts) // count], config.prompt_characters)
+        yield Sample(
+            prompt=prompt,
+            continuation=writer.continue_text(
+                prompt,
+                max_new_tokens=config.sample_tokens,
+                temperature=config.temperature,
+                top_k=config.top_k,
+                seed=config.seed + number,
+            ),
+        )
+
+
+def _passage(text: str, length: int) -> str:
+    """The first words, up to `length` characters, of a line near the middle of `text`."""
+    middle = len(text) // 2
+    start = text.find("\n", middle) + 1 or text.rfind("\n", 0, middle) + 1
+    passage = text[start:].lstrip()[: length + 1] or text[: length + 1]
+    if len(passage) <= length:
+        return passage.rstrip()
+    # A script without spaces is cut at the character.
+    return passage[:length].rsplit(" ", 1)[0].rstrip() or passage[:length]

@@ -1,0 +1,34 @@
+"""What MLflow loads and serves: a model from code, no pickle.
+
+MLflow runs this file itself, when a version is logged and when it is loaded; torch is imported
+only in the second case. Request: {"dataframe_records": [{"prompt": "…"}], "params": {…}}.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+
+class TextGenerator(PythonModel):  # type: ignore[misc]
+    """Continues prompts with the registered model."""
+
+    def load_context(self, context: Any) -> None:
+        """Loads the weights and the tokenizer of this version."""
+        from model.scoring import load_writer
+
+        self._writer = load_writer(Path(context.artifacts["model"]))
+
+    def predict(
+        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
+    ) -> list[str]:
+        """Continuations of the column `prompt`, one each."""
+        options: dict[str, Any] = {"max_new_tokens": 80, "temperature": 0.8, "top_k": 50, "seed": 0}
+        options |= params or {}
+        return [
+            self._writer.continue_text(str(prompt), **options) for prompt in model_input["prompt"]
+        ]
+
+
+set_model(TextGenerator())

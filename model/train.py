@@ -1,0 +1,38 @@
+"""Entry point of the training process: `accelerate launch --module model.train job.json`.
+
+In: job.json. Out: journal.jsonl, checkpoints, the model and result.json in the job's directory.
+Exit code 0: finished. 1: failed for a reason that result.json names. 3: asked to stop, resumable.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from model.config import TrainingJob
+from model.process import die_with_parent
+from storage.config import read_json
+from storage.errors import CorpusmillError
+
+_EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 3}
+
+
+def main() -> int:
+    if len(sys.argv) != 2:
+        print("usage: accelerate launch --module model.train job.json", file=sys.stderr)
+        return 2
+    die_with_parent(signal.SIGKILL)
+    try:
+        job = read_json(TrainingJob, Path(sys.argv[1]))
+    except CorpusmillError as error:
+        print(error, file=sys.stderr)
+        return 1
+    from model.loop import train  # after the tie to the parent: importing torch takes seconds
+
+    result = train(job)
+    if result.error:
+        print(result.error, file=sys.stderr)
+    return _EXIT_CODES[result.status]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

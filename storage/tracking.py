@@ -1,0 +1,281 @@
+"""MLflow runs: one a flow run, its metrics projected from the journal of a training run."""
+
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from storage.artifacts import Ref
+from storage.errors import ProcessError, StackError
+from storage.journal import Record
+from storage.settings import CHECKOUT, Settings
+
+FLOW_RUN_TAG = "prefect.flow_run_id"
+_BATCH = 1000
+_STEP_OF_PROGRESS = "train/loss"
+_SYSTEM_METRICS_SECONDS = 5
+
+
+class Tracker:
+    """One MLflow run, open for writing."""
+
+    def __init__(self, client: MlflowClient, url: str, run: Run) -> None:
+        self.client = client
+        self.run_id: str = run.info.run_id
+        self.experiment_id: str = run.info.experiment_id
+        self._url = url.rstrip("/")
+
+    @property
+    def link(self) -> str:
+        """Address of the run's page."""
+        return f"{self._url}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+    def file_link(self, path: str) -> str:
+        """Address of one of the run's artifacts."""
+        return f"{self._url}/get-artifact?path={path}&run_uuid={self.run_id}"
+
+    def log_config(self, config: Mapping[str, Any]) -> None:
+        """Logs every leaf of a nested config as a parameter, and the whole as config.json."""
+        params = [Param(name, str(value)[:6000]) for name, value in _flatten(config)]
+        logged = self.client.get_run(self.run_id).data.params
+        for start in range(0, len(params), 100):
+            fresh = [p for p in params[start : start + 100] if logged.get(p.key) != p.value]
+            self.client.log_batch(self.run_id, params=fresh)
+        self.client.log_dict(self.run_id, dict(config), "config.json")
+
+    def log_dataset(self, name: str, ref: Ref, context: str) -> None:
+        """Names an artifact as an input of the run, by its digest."""
+        source = LocalArtifactDatasetSource(str(ref.path))
+        dataset = MetaDataset(source, name=name, digest=ref.digest[:32])
+        entity = DatasetInput(
+            dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", context)]
+        )
+        self.client.log_inputs(self.run_id, datasets=[entity])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Logs metrics of one step, now."""
+        now = int(time.time() * 1000)
+        self.client.log_batch(
+            self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in metrics.items()]
+        )
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Keeps a file among the run's artifacts."""
+        self.client.log_artifact(self.run_id, str(path), folder)
+
+    def log_text(self, text: str, path: str) -> None:
+        """Keeps a text among the run's artifacts."""
+        self.client.log_text(self.run_id, text, path)
+
+    def log_bytes(self, data: bytes, name: str, folder: str) -> None:
+        """Keeps a picture or another binary file among the run's artifacts."""
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / name
+            path.write_bytes(data)
+            self.log_file(path, folder)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Sets tags of the run."""
+        self.client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+    def finish(self, status: str) -> None:
+        """Ends the run: FINISHED, FAILED or KILLED."""
+        self.client.set_terminated(self.run_id, status)
+
+
+class MetricProjection:
+    """Sends journal records to an MLflow run, in batches, each step of a metric once.
+
+    A step that a resumed run repeats is skipped: its values are the same. A batch sent twice after
+    a time-out changes nothing, since MLflow keeps equal points once.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._pending: list[Metric] = []
+        self._highest: dict[str, int] = {}
+        self._not_before = 0.0
+        history = tracker.client.get_metric_history(tracker.run_id, _STEP_OF_PROGRESS)
+        self._done = max((point.step for point in history), default=-1)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Takes the metrics of journal records, in the order of the journal."""
+        for record in records:
+            step, stamp = record.get("step", 0), int(record["time"] * 1000)
+            for name, value in record.get("metrics", {}).items():
+                if step > self._highest.get(name, -1):
+                    self._highest[name] = step
+                    if step >= self._done:
+                        self._pending.append(Metric(name, float(value), stamp, step))
+
+    def flush(self) -> str | None:
+        """Sends what is pending; a server that is down is tried again some seconds later.
+
+        Returns:
+            None, or why it could not be sent; nothing is lost by that.
+        """
+        if not self._pending or time.monotonic() < self._not_before:
+            return None
+        try:
+            while self._pending:
+                self._tracker.client.log_batch(
+                    self._tracker.run_id, metrics=self._pending[:_BATCH]
+                )
+                del self._pending[:_BATCH]
+        except MlflowException as error:
+            self._not_before = time.monotonic() + 10
+            return str(error)
+        return None
+
+    def finish(self, patience: float = 600.0) -> None:
+        """Sends everything, waiting up to `patience` seconds for the server.
+
+        Raises:
+            ProcessError: it stayed down; the journal still holds every point.
+        """
+        deadline = time.monotonic() + patience
+        while self._pending:
+            reason = self.flush()
+            if self._pending and time.monotonic() > deadline:
+                raise ProcessError(
+                    f"{len(self._pending)} metrics could not be sent to MLflow for {patience:.0f} "
+                    f"s ({reason}); the journal keeps them: start the server and retry."
+                )
+            time.sleep(1 if self._pending else 0)
+
+
+def open_run(settings: Settings, flow_run_id: str, name: str, tags: Mapping[str, str]) -> Tracker:
+    """The MLflow run of a flow run: a new one, or on a retry the one there is.
+
+    Raises:
+        StackError: the MLflow server does not answer.
+    """
+    client = MlflowClient(settings.mlflow_url)
+    try:
+        experiment_id = _experiment(client, settings.experiment)
+        found = client.search_runs(
+            [experiment_id], filter_string=f"tags.`{FLOW_RUN_TAG}` = '{flow_run_id}'"
+        )
+        if found:
+            run = found[0]
+            client.update_run(run.info.run_id, status="RUNNING")
+        else:
+            run = client.create_run(
+                experiment_id,
+                run_name=name,
+                tags={FLOW_RUN_TAG: flow_run_id, **_source_tags(name), **tags},
+            )
+    except MlflowException as error:
+        raise StackError(
+            f"The MLflow server at {settings.mlflow_url} does not answer as expected ({error}); "
+            "start it with `make up`, or set MLFLOW_TRACKING_URI."
+        ) from error
+    return Tracker(client, settings.mlflow_url, run)
+
+
+@contextmanager
+def tracked(tracker: Tracker, settings: Settings) -> Iterator[Tracker]:
+    """Watches the system while the block runs, and ends the MLflow run as the block ended."""
+    monitor = SystemMetricsMonitor(
+        tracker.run_id,
+        sampling_interval=_SYSTEM_METRICS_SECONDS,
+        resume_logging=True,
+        tracking_uri=settings.mlflow_url,
+    )
+    monitor.start()
+    status = "KILLED"
+    try:
+        yield tracker
+        status = "FINISHED"
+    except Exception:
+        status = "FAILED"
+        raise
+    finally:
+        monitor.finish()
+        tracker.finish(status)
+
+
+def running_flow_runs(settings: Settings, beside: Tracker) -> list[tuple[str, str]]:
+    """(MLflow run id, flow run id) of the experiment's other runs that say they are running."""
+    runs = MlflowClient(settings.mlflow_url).search_runs(
+        [beside.experiment_id], filter_string="attributes.status = 'RUNNING'"
+    )
+    return [
+        (run.info.run_id, run.data.tags[FLOW_RUN_TAG])
+        for run in runs
+        if FLOW_RUN_TAG in run.data.tags and run.info.run_id != beside.run_id
+    ]
+
+
+def close_run(settings: Settings, run_id: str) -> None:
+    """Ends a run that nobody will end: KILLED."""
+    MlflowClient(settings.mlflow_url).set_terminated(run_id, "KILLED")
+
+
+def newest_file(settings: Settings, flow: str, path: str) -> str | None:
+    """A text artifact of the newest finished run of a flow, or None."""
+    client = MlflowClient(settings.mlflow_url)
+    experiment = client.get_experiment_by_name(settings.experiment)
+    if experiment is None:
+        return None
+    runs = client.search_runs(
+        [experiment.experiment_id],
+        filter_string=f"tags.flow = '{flow}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    if not runs:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        local = client.download_artifacts(runs[0].info.run_id, path, scratch)
+        return Path(local).read_text(encoding="utf-8")
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    experiment = client.get_experiment_by_name(name)
+    if experiment:
+        return str(experiment.experiment_id)
+    try:
+        # Without this tag the page of the experiment opens in the mode for traces of agents.
+        return str(
+            client.create_experiment(
+                name, tags={"mlflow.experimentKind": "custom_model_development"}
+            )
+        )
+    except MlflowException:
+        experiment = client.get_experiment_by_name(name)  # another flow came first
+        if experiment is None:
+            raise
+        return str(experiment.experiment_id)
+
+
+def _source_tags(name: str) -> dict[str, str]:
+    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": name, "host": platform.node()}
+    git = subprocess.run(
+        ["git", "-C", str(CHECKOUT), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if git.returncode == 0:
+        tags["mlflow.source.git.commit"] = git.stdout.strip()
+    return tags
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,79 @@
+"""Evaluation: a model and a corpus in, figures over the held-out documents out."""
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from storage.artifacts import Ref, Spec, content_digest, obtain
+from storage.compression import CompressionBaseline, compress_baseline
+from storage.config import read_json, write_json_value
+from storage.documents import SPLITS, read_documents
+from storage.layout import Layout
+from tasks.launch import evaluation_command, evaluation_outcome, supervised, wait
+
+
+@task(name="evaluate", cache_policy=NO_CACHE, task_run_name="evaluate-{name}")
+def evaluate(
+    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig, name: str
+) -> EvaluationResult:
+    """Scores a model on every held-out document of the corpus, in a process of its own.
+
+    Figures of the same bytes on the same documents are not worked out twice.
+
+    Args:
+        name: what to call the model in logs: "candidate" or "champion".
+    """
+
+    def write(directory: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
+            job = EvaluationJob(
+                directory=directory, model=model.path, corpus=corpus.path, evaluation=config
+            )
+            write_json_value(job_file, job)
+            with supervised(evaluation_command(job_file), log) as process:
+                while not wait(process, 1.0):
+                    pass
+            evaluation_outcome(process, log)
+
+    inputs = {"model": content_digest(model), "corpus": corpus.digest}
+    spec = Spec("evaluation", 1, inputs, config.model_dump(mode="json"))
+    evaluation, reused = obtain(layout, spec, write)
+    result = read_json(EvaluationResult, evaluation.path / "result.json")
+    get_run_logger().info(
+        "%s: %.3f bits per byte over %d held-out documents (%s bytes)%s",
+        name,
+        result.bits_per_byte,
+        result.documents,
+        f"{result.bytes:,}",
+        " - reused" if reused else "",
+    )
+    return result
+
+
+@task(name="measure-xz", cache_policy=NO_CACHE)
+def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
+    """What `xz -9e` needs for the same held-out documents."""
+
+    def write(directory: Path) -> None:
+        train, held_out = (
+            (document.text for document in read_documents(corpus.path, split)) for split in SPLITS
+        )
+        measured = compress_baseline(train, held_out)
+        (directory / "result.json").write_text(json.dumps(asdict(measured)), encoding="utf-8")
+
+    baseline, reused = obtain(layout, Spec("compression", 1, {"corpus": corpus.digest}), write)
+    figures = json.loads((baseline.path / "result.json").read_text(encoding="utf-8"))
+    result = CompressionBaseline(**figures)
+    get_run_logger().info(
+        "xz -9e: %.3f bits per byte alone, %.3f after the training text%s",
+        result.alone,
+        result.primed,
+        " - reused" if reused else "",
+    )
+    return result

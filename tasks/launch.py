@@ -1,0 +1,186 @@
+"""The only code that starts training and evaluation processes, and ends them.
+
+A process is started in a session of its own, tied to this one by the kernel, its output in a file;
+whatever ends the `with` block, an exception or a signal, ends the whole tree of processes too.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from model.config import TrainingJob, TrainingResult
+from storage.artifacts import write_json
+from storage.config import read_json
+from storage.errors import InputError, ProcessError
+from storage.layout import RunLayout
+
+# Prefect kills a flow 30 s after it asks it to end: a checkpoint must fit into less.
+GRACE_SECONDS = 20.0
+_LINES_SHOWN = 12
+
+
+@contextmanager
+def supervised(
+    command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs `command` with its output appended to `log`; no process of it outlives the block."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=_environment(environment or {}),
+            start_new_session=True,
+            preexec_fn=_tie_to_parent(),  # noqa: PLW1509 - two system calls between fork and exec
+        )
+    try:
+        yield process
+    finally:
+        end_tree(process.pid)
+        process.wait()
+
+
+def end_tree(pid: int, grace: float = GRACE_SECONDS) -> None:
+    """Asks a process and all its descendants to end, and kills what is left after `grace` s."""
+    try:
+        root = psutil.Process(pid)
+        tree = [*root.children(recursive=True), root]
+    except psutil.NoSuchProcess:
+        return
+    for process in tree:
+        _send(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(tree, timeout=grace)
+    for process in alive:
+        _send(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=5)
+
+
+def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
+    """The `accelerate launch` command for a job, with a config file of the run's own.
+
+    Without one, accelerate would read whatever default the user's home holds. `MULTI_GPU` is also
+    what makes it start several processes on a CPU: `MULTI_CPU` silently starts one without MPI.
+    """
+    config = layout.path / "accelerate.json"
+    several = job.num_processes > 1
+    write_json(
+        config,
+        {
+            "compute_environment": "LOCAL_MACHINE",
+            "distributed_type": "MULTI_GPU" if several else "NO",
+            "num_machines": 1,
+            "num_processes": job.num_processes,
+            "machine_rank": 0,
+            "mixed_precision": "no",
+            "main_process_port": 0 if several else None,
+            "rdzv_backend": "static",
+            "same_network": True,
+            "use_cpu": False,
+        },
+    )
+    return [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--config_file", str(config)),
+        *("--module", "model.train", str(layout.job)),
+    ]
+
+
+def evaluation_command(job: Path) -> list[str]:
+    """The command that evaluates the job in this file."""
+    return [sys.executable, "-m", "model.evaluate", str(job)]
+
+
+def training_outcome(process: subprocess.Popen[bytes], layout: RunLayout) -> TrainingResult:
+    """What the ended process left.
+
+    Raises:
+        InputError: a sentence from the process about what a person must mend.
+        ProcessError: it ended without a result; with the last lines of its output.
+    """
+    result = read_json(TrainingResult, layout.result) if layout.result.exists() else None
+    if result and result.status == "finished":
+        return result
+    if result and result.error:
+        raise (InputError if result.input_error else ProcessError)(result.error)
+    if result:
+        raise ProcessError(
+            f"Training was asked to stop at step {result.step}; its checkpoint is kept, a retry "
+            "goes on from there."
+        )
+    raise ProcessError(
+        f"The training process ended with code {process.returncode} and no result; a retry goes "
+        f"on from the newest checkpoint. {_last_lines(layout.log)}"
+    )
+
+
+def evaluation_outcome(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Raises InputError or ProcessError unless the evaluation process did its work."""
+    if process.returncode == 0:
+        return
+    if process.returncode == 1:
+        raise InputError(log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1])
+    raise ProcessError(
+        f"The evaluation process ended with code {process.returncode}. {_last_lines(log)}"
+    )
+
+
+def default_processes(processors: int) -> int:
+    """A process for every GPU, or 2 on a CPU with 2 cores or more.
+
+    Counts what the NVIDIA driver lists, so that the flow's process needs no torch.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        gpus = len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    else:
+        driver = Path("/proc/driver/nvidia/gpus")
+        gpus = len(list(driver.iterdir())) if driver.is_dir() else 0
+    return gpus or min(2, processors)
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Waits up to `seconds`; whether the process has ended."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return process.returncode is not None
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    # A folder named `model` in the current directory must not hide the package of that name.
+    # One thread until the process shares out the cores: the launcher would say the same, loudly.
+    return {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", **extra}
+
+
+def _tie_to_parent() -> Callable[[], None]:
+    # Looked up before the fork: the loader's lock may be held by another thread at the fork.
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def tie() -> None:
+        if prctl:
+            prctl(1, signal.SIGTERM)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return tie
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").rstrip().split("\n")[-_LINES_SHOWN:]
+    return f"The end of {log}:\n" + "\n".join(lines)

@@ -1,0 +1,171 @@
+"""What a person reads at the end: a report with the curve, in Prefect and in MLflow."""
+
+import base64
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from model.config import EvaluationResult
+from storage.artifacts import Ref, read_manifest
+from storage.compression import CompressionBaseline
+from storage.journal import JournalReader
+from storage.layout import Layout, RunLayout
+from storage.registry import RegisteredModel
+from storage.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a flow run came to.
+
+    Attributes:
+        xz_alone, xz_primed: bits per byte of `xz -9e` on the same documents.
+    """
+
+    model: str
+    version: str
+    champion: bool
+    bits_per_byte: float
+    perplexity: float
+    xz_alone: float
+    xz_primed: float
+    held_out_documents: int
+    held_out_bytes: int
+    tokens_seen: int
+    parameters: int
+    training_seconds: float
+    samples: list[dict[str, str]]
+    flow_run_url: str
+    mlflow_url: str
+
+
+def make_outcome(
+    layout: Layout,
+    model: Ref,
+    version: RegisteredModel,
+    champion: bool,
+    figures: EvaluationResult,
+    baseline: CompressionBaseline,
+    flow_run_url: str,
+    tracker: Tracker,
+) -> Outcome:
+    """Gathers the figures of a run from its parts."""
+    finished = [
+        record
+        for record in JournalReader(RunLayout(layout.run(model.digest)).journal).read()
+        if record["event"] in ("started", "resumed", "finished")
+    ]
+    facts = {key: value for record in finished for key, value in record.items()}
+    return Outcome(
+        model=version.name,
+        version=version.version,
+        champion=champion,
+        bits_per_byte=figures.bits_per_byte,
+        perplexity=figures.perplexity,
+        xz_alone=baseline.alone,
+        xz_primed=baseline.primed,
+        held_out_documents=figures.documents,
+        held_out_bytes=figures.bytes,
+        tokens_seen=int(facts.get("tokens_seen", 0)),
+        parameters=int(facts.get("parameters", 0)),
+        training_seconds=float(facts.get("seconds", 0.0)),
+        samples=[sample.model_dump() for sample in figures.samples],
+        flow_run_url=flow_run_url,
+        mlflow_url=tracker.link,
+    )
+
+
+@task(name="report", cache_policy=NO_CACHE)
+def report(layout: Layout, tracker: Tracker, model: Ref, corpus: Ref, outcome: Outcome) -> None:
+    """Logs figures, curve and report to MLflow, and the report to Prefect."""
+    tracker.log_metrics(
+        {
+            "evaluation/bits_per_byte": outcome.bits_per_byte,
+            "evaluation/perplexity": outcome.perplexity,
+            "baseline/xz_bits_per_byte": outcome.xz_alone,
+            "baseline/xz_after_training_text_bits_per_byte": outcome.xz_primed,
+        }
+    )
+    curve = draw_curve(RunLayout(layout.run(model.digest)).journal, outcome)
+    text = render(outcome, read_manifest(corpus.path)["counts"])
+    tracker.log_bytes(curve, "loss.png", "report")
+    tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
+    tracker.log_text(text.replace("CURVE", "loss.png"), "report/report.md")
+    picture = f"data:image/png;base64,{base64.b64encode(curve).decode()}"
+    create_markdown_artifact(
+        text.replace("CURVE", picture), key="report", description=f"{outcome.model} report"
+    )
+
+
+def draw_curve(journal: Path, outcome: Outcome) -> bytes:
+    """Training and held-out loss by tokens seen, as a PNG."""
+    train: dict[int, float] = {}
+    held_out: dict[int, float] = {}
+    tokens: dict[int, int] = {}
+    for record in JournalReader(journal).read():
+        metrics = record.get("metrics", {})
+        if "train/loss" in metrics:
+            train[record["step"]] = metrics["train/loss"]
+            tokens[record["step"]] = int(metrics["train/tokens_seen"])
+        if "validation/loss" in metrics:
+            held_out[record["step"]] = metrics["validation/loss"]
+    figure = Figure(figsize=(8, 3.6), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.plot(list(train), list(train.values()), color="#9db8d9", lw=1.2, label="train")
+    axes.plot(
+        list(held_out), list(held_out.values()), color="#1f4e8c", marker="o", label="held out"
+    )
+    axes.set(xlabel="step", ylabel="loss, nats a token")
+    axes.set_title(f"{outcome.model} version {outcome.version}", loc="left", fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def render(outcome: Outcome, counts: dict[str, Any]) -> str:
+    """The report as markdown; the word CURVE stands where the picture's address goes."""
+    documents = counts["documents"]
+    champion = "champion" if outcome.champion else "candidate; the champion is better"
+    samples = "\n\n".join(
+        f"> **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
+        for sample in outcome.samples
+    )
+    return f"""# {outcome.model} version {outcome.version} ({champion})
+
+![loss curve](CURVE)
+
+| bits per byte of the held-out documents | |
+|---|---|
+| **{outcome.model} version {outcome.version}** | **{outcome.bits_per_byte:.3f}** |
+| xz -9e after reading the training text | {outcome.xz_primed:.3f} |
+| xz -9e alone | {outcome.xz_alone:.3f} |
+
+| | |
+|---|---|
+| parameters | {outcome.parameters:,} |
+| tokens seen | {outcome.tokens_seen:,} in {outcome.training_seconds:,.0f} s |
+| perplexity a token | {outcome.perplexity:.1f} |
+| held out | {outcome.held_out_documents:,} documents, {outcome.held_out_bytes:,} bytes |
+| documents | {documents["in"]:,} in, {documents["kept"]:,} kept, \
+{documents["in"] - documents["kept"]:,} dropped |
+
+## It writes
+
+{samples}
+
+[MLflow run]({outcome.mlflow_url}) · [Prefect flow run]({outcome.flow_run_url})
+"""
+
+
+def _quote(text: str) -> str:
+    return " ".join(text.split()).replace("<", "&lt;")

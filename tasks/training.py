@@ -1,0 +1,247 @@
+"""Training: shards in, a model out; supervises the process and projects its journal."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from model.config import (
+    ModelConfig,
+    TrainConfig,
+    TrainingJob,
+    check_batch,
+    check_sequence_length,
+)
+from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
+from storage.config import write_json_value
+from storage.errors import InputError
+from storage.journal import JournalReader, Record
+from storage.layout import Layout, RunLayout
+from storage.settings import Settings
+from storage.tracking import MetricProjection, Tracker
+from tasks.launch import (
+    default_processes,
+    supervised,
+    training_command,
+    training_outcome,
+    wait,
+)
+
+# What may change without making another model: where it runs and what is written about it.
+_NOT_IDENTITY = {
+    "num_processes",
+    "micro_batch_size",
+    "log_every",
+    "validate_every",
+    "validation_windows",
+    "checkpoint_every",
+}
+_POLL_SECONDS = 0.5
+_PROGRESS_SECONDS = 2.0
+
+
+def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether another try may help: not where a person must change the input."""
+    try:
+        state.result()
+    except InputError:
+        return False
+    except Exception:
+        return True
+    return True
+
+
+@task(
+    name="train",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def train(
+    settings: Settings,
+    layout: Layout,
+    tracker: Tracker,
+    shards: Ref,
+    tokenizer: Ref,
+    model: ModelConfig | None,
+    config: TrainConfig,
+    initialize_from: Ref | None = None,
+) -> Ref:
+    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
+    num_processes = config.num_processes or default_processes(settings.processors)
+    check_batch(config, num_processes)
+    counts = read_manifest(shards.path)["counts"]
+    check_sequence_length(config, {split: c["tokens"] for split, c in counts.items()})
+    spec = _spec(shards, tokenizer, model, config, initialize_from)
+    run = RunLayout(layout.run(spec.digest))
+    run.path.mkdir(parents=True, exist_ok=True)
+    job = TrainingJob(
+        digest=spec.digest,
+        directory=run.path,
+        shards=shards.path,
+        tokenizer=tokenizer.path,
+        initialize_from=initialize_from.path if initialize_from else None,
+        num_processes=num_processes,
+        model=model,
+        train=config,
+    )
+    follower = _Follower(run, tracker, config.max_steps)
+
+    def write(directory: Path) -> None:
+        with _only_one(run):
+            if not run.model.exists():
+                _run_process(job, run, follower)
+            verify(run.model)
+            _link_files(run.model, directory)
+
+    trained, reused = obtain(layout, spec, write)
+    follower.finish()
+    get_run_logger().info("model %s%s", trained.digest[:12], " - reused" if reused else "")
+    return trained
+
+
+def _spec(
+    shards: Ref,
+    tokenizer: Ref,
+    model: ModelConfig | None,
+    config: TrainConfig,
+    initialize_from: Ref | None,
+) -> Spec:
+    inputs = {"shards": shards.digest, "tokenizer": tokenizer.digest}
+    if initialize_from:
+        inputs["initialize_from"] = initialize_from.digest
+    return Spec(
+        "model",
+        1,
+        inputs,
+        {
+            "model": model.model_dump(mode="json") if model else None,
+            "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
+        },
+    )
+
+
+def _run_process(job: TrainingJob, run: RunLayout, follower: "_Follower") -> None:
+    write_json_value(run.job, job)
+    run.result.unlink(missing_ok=True)
+    get_run_logger().info(
+        "training in %d processes; journal and output in %s", job.num_processes, run.path
+    )
+    with supervised(training_command(job, run), run.log) as process:
+        while not wait(process, _POLL_SECONDS):
+            follower.follow()
+    follower.follow()
+    training_outcome(process, run)
+
+
+class _Follower:
+    """Follows the journal into MLflow and into Prefect's progress."""
+
+    def __init__(self, run: RunLayout, tracker: Tracker, max_steps: int) -> None:
+        self._reader = JournalReader(run.journal)
+        self._projection = MetricProjection(tracker)
+        self._max_steps = max_steps
+        self._artifact: UUID | None = None
+        self._shown_at = 0.0
+        self._latest: dict[str, float] = {}
+        self._step = 0
+
+    def follow(self) -> None:
+        """Takes in what is new; an MLflow server that is down costs a warning."""
+        records = self._reader.read()
+        self._projection.add(records)
+        for record in records:
+            self._take(record)
+        if records and time.monotonic() - self._shown_at > _PROGRESS_SECONDS:
+            self._show()
+        if problem := self._projection.flush():
+            get_run_logger().warning("MLflow is down, the journal keeps its points: %s", problem)
+
+    def finish(self) -> None:
+        """Follows to the end and waits until MLflow has every point."""
+        self.follow()
+        self._show()
+        self._projection.finish()
+
+    def _take(self, record: Record) -> None:
+        logger = get_run_logger()
+        self._step = record.get("step", self._step)
+        self._latest.update(record.get("metrics", {}))
+        match record["event"]:
+            case "resumed":
+                logger.info("resumed from the checkpoint of step %d", self._step)
+            case "checkpoint_refused":
+                logger.warning("checkpoint %s refused: %s", record["path"], record["reason"])
+            case "metrics" if "validation/loss" in record["metrics"]:
+                logger.info(
+                    "step %d/%d: validation loss %.3f, %.3f bits per byte",
+                    self._step,
+                    self._max_steps,
+                    record["metrics"]["validation/loss"],
+                    record["metrics"]["validation/bits_per_byte"],
+                )
+
+    def _show(self) -> None:
+        self._shown_at = time.monotonic()
+        percent = min(100.0, 100 * self._step / self._max_steps)
+        text = self._describe()
+        if self._artifact is None:
+            self._artifact = create_progress_artifact(percent, key="training", description=text)  # type: ignore[assignment]
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)
+
+    def _describe(self) -> str:
+        if not self._latest:
+            return f"step {self._step:,} of {self._max_steps:,}"
+        rate = self._latest.get("performance/tokens_per_second", 0.0)
+        seen = self._latest.get("train/tokens_seen", 0.0)
+        left = seen / max(1, self._step) * (self._max_steps - self._step) / max(rate, 1e-9)
+        return (
+            f"step {self._step:,} of {self._max_steps:,}, "
+            f"loss {self._latest.get('train/loss', float('nan')):.3f}, "
+            f"{rate:,.0f} tokens/s, {left:.0f} s left"
+        )
+
+
+@contextmanager
+def _only_one(run: RunLayout) -> Iterator[None]:
+    """Lets one flow at a time work on a run; a second one waits and then finds it done."""
+    with (run.path / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            get_run_logger().info("another flow trains this very run; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _link_files(source: Path, directory: Path) -> None:
+    """The run's exported model as an artifact, without a second copy where links are possible."""
+    for entry in read_manifest(source)["files"]:
+        target = directory / entry["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source / entry["path"], target)
+        except OSError:
+            shutil.copyfile(source / entry["path"], target)
+
+
+def project_journal(tracker: Tracker, journal: Path) -> int:
+    """Sends the metrics of a journal to MLflow, and returns how many records it holds."""
+    records = JournalReader(journal).read()
+    projection = MetricProjection(tracker)
+    projection.add(records)
+    projection.finish()
+    return len(records)
