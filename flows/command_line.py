@@ -1,17 +1,18 @@
 """The `corpusmill` command: the local stack, and a pretraining run on it."""
 
+import json
+import logging
 import shlex
-import subprocess
 import sys
 from typing import Any
 
 import click
 
-from storage.errors import CorpusmillError
+from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack
-from tasks.supervision import SCRIPTS
+from tasks.prefect_server import LogLine, PrefectServer
 
 DEPLOYMENT = "pretrain/full"
 
@@ -35,7 +36,8 @@ def main() -> None:
 def up() -> None:
     """Start Prefect, MLflow and a worker on this machine, and deploy the flows."""
     settings, layout = _here()
-    _up(settings, layout)
+    settings = _up(settings, layout)
+    _print_hint(layout)
 
 
 @main.command()
@@ -48,7 +50,9 @@ def down() -> None:
 @main.command()
 def ui() -> None:
     """Print the addresses of the two web pages."""
-    _print_links(*_here())
+    settings, layout = _here()
+    _print_links(settings, layout)
+    _print_hint(layout)
 
 
 @main.command()
@@ -56,26 +60,28 @@ def ui() -> None:
     "--param",
     "parameters",
     multiple=True,
-    metavar="NAME=JSON",
-    help="A parameter of the flow; may be repeated.",
+    metavar="NAME=VALUE",
+    help="A parameter of the flow, its value in JSON or a bare word; may be repeated.",
 )
 def run(parameters: tuple[str, ...]) -> None:
     """Start the stack if need be, run the pretraining flow and follow it to its end."""
-    settings, layout = _here()
-    settings = _up(settings, layout)
-    command = [str(SCRIPTS / "prefect"), "deployment", "run", DEPLOYMENT, "--watch"]
-    for parameter in parameters:
-        command += ["--param", parameter]
-    environment = stack.process_environment(settings, layout)
+    given = dict(_parameter(text) for text in parameters)
+    settings = _up(*_here())
+    server = PrefectServer(settings.prefect_api_url)
+    flow_run = server.start_run(DEPLOYMENT, given)
+    page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
+    click.echo(f"Run      {page}\n")
     try:
-        done = subprocess.run(command, env=environment, check=False)
+        for line in server.follow_run(flow_run):
+            _print_line(line)
     except KeyboardInterrupt:
         click.echo("\nThe run goes on without this command; `make down` cancels it.")
         sys.exit(130)
-    if done.returncode != 0:
-        sys.exit(done.returncode)
+    state, reason = server.run_state(flow_run)
+    if state != "COMPLETED":
+        raise StackError(f"The run ended {state.lower()}: {reason or 'see its log'} ({page}).")
     # Here: what it imports takes a second, and the other commands need none of it.
-    from flows.report import print_outcome  # noqa: PLC0415
+    from flows.report import print_outcome
 
     print_outcome()
 
@@ -85,8 +91,26 @@ def _here() -> tuple[Settings, Layout]:
     return settings, Layout(settings.home)
 
 
+def _parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(
+            f"--param {text!r} has no '='; expected NAME=VALUE, such as recipe=nightly."
+        )
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        # A bare word needs no quotes within quotes.
+        return name, value
+
+
+def _print_line(line: LogLine) -> None:
+    level = f"{logging.getLevelName(line.level)}: " if line.level >= logging.WARNING else ""
+    click.echo(f"{line.time.astimezone():%H:%M:%S} {level}{line.message}")
+
+
 def _up(asked: Settings, layout: Layout) -> Settings:
-    click.echo("Starting Prefect, MLflow and a worker (half a minute at most, usually)…")
+    click.echo("Bringing up Prefect, MLflow and a worker (some 15 seconds unless they run)…")
     settings = stack.up(asked, layout)
     _print_links(settings, layout)
     if (asked.prefect_port, asked.mlflow_port) != (settings.prefect_port, settings.mlflow_port):
@@ -98,5 +122,8 @@ def _print_links(settings: Settings, layout: Layout) -> None:
     prefect, mlflow = stack.links(settings, layout)
     click.echo(f"Prefect  {prefect}")
     click.echo(f"MLflow   {mlflow}")
+
+
+def _print_hint(layout: Layout) -> None:
     click.echo("In a shell, before commands of Prefect or MLflow:")
     click.echo(f"  . {shlex.quote(str(stack.environment_file(layout)))}")

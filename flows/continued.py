@@ -12,9 +12,8 @@ from flows.tail import judge_and_register
 from model.config import TrainConfig
 from storage.artifacts import find, read_manifest
 from storage.errors import ConfigError
-from storage.layout import Layout
 from storage.registry import CHAMPION, RegisteredModel, fetch, find_by_alias
-from storage.settings import Settings, load_settings
+from storage.settings import Settings
 from tasks.corpus import ingest, select_new
 from tasks.shards import make_shards
 from tasks.tracking import tracked_run
@@ -32,11 +31,10 @@ def continue_pretraining(
         overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
     """
     config = resolve(CONTINUED_RECIPES, recipe, overrides or {})
-    settings = load_settings()
-    layout = Layout(settings.home)
-    with tracked_run(settings, recipe, config) as tracker:
-        champion = _champion(settings, config)
-        base = fetch(settings, layout, champion)
+    with tracked_run(recipe, config) as context:
+        layout = context.layout
+        champion = _champion(context.settings, config)
+        base = fetch(context.settings, layout, champion)
         everything = ingest(layout, config.corpus)
         new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
         shards = make_shards(layout, new, base, held_out=everything)
@@ -44,11 +42,9 @@ def continue_pretraining(
         if tokens <= config.train.sequence_length:
             return Completed(message=f"Nothing new to learn: {tokens} new tokens to train on.")
         fitted = _fit(config, tokens)
-        model = train(settings, layout, tracker, shards, base, None, fitted, initialize_from=base)
+        model = train(context, shards, base, None, fitted, initialize_from=base)
         judge_and_register(
-            settings,
-            layout,
-            tracker,
+            context,
             model=model,
             trained_on=new,
             held_out=everything,

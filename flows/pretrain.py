@@ -6,8 +6,6 @@ from prefect import flow
 
 from flows.recipes import RECIPES, resolve
 from flows.tail import judge_and_register
-from storage.layout import Layout
-from storage.settings import load_settings
 from tasks.corpus import ingest
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
@@ -24,17 +22,14 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
         overrides: dotted fields and their values, such as {"train.max_steps": 100}.
     """
     config = resolve(RECIPES, recipe, overrides or {})
-    settings = load_settings()
-    layout = Layout(settings.home)
-    with tracked_run(settings, recipe, config) as tracker:
+    with tracked_run(recipe, config) as context:
+        layout = context.layout
         corpus = ingest(layout, config.corpus)
         tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
         shards = make_shards(layout, corpus, tokenizer, held_out=corpus)
-        model = train(settings, layout, tracker, shards, tokenizer, config.model, config.train)
+        model = train(context, shards, tokenizer, config.model, config.train)
         judge_and_register(
-            settings,
-            layout,
-            tracker,
+            context,
             model=model,
             trained_on=corpus,
             held_out=corpus,

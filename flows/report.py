@@ -34,7 +34,8 @@ def print_outcome(flow: str = "pretrain") -> None:
     print("\nIt writes:")
     for sample in outcome["samples"]:
         continued = f"[{sample['prompt']}] {sample['continuation']}"
-        print(textwrap.fill(" ".join(continued.split()), 96, initial_indent="  ", subsequent_indent="  "))
+        text = " ".join(continued.split())
+        print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
         print()
     print(f"Prefect  {outcome['flow_run_url']}")
     print(f"MLflow   {outcome['mlflow_url']}")

@@ -115,7 +115,8 @@ class TrainingJob(Config):
         digest: identity of the run; its checkpoints carry it.
         directory: the run's working folder (journal, checkpoints, result).
         shards, tokenizer: artifact folders.
-        initialize_from: folder of a model in the Hugging Face format, for a new run from old weights.
+        initialize_from: folder of a model in the Hugging Face format whose weights a new run
+            starts from.
         num_processes: how many processes must be there.
         model: the network's shape; None takes that of `initialize_from`.
     """

@@ -67,7 +67,7 @@ class Windows:
         self._length = sequence_length
 
     def __len__(self) -> int:
-        return -(-(len(self._stream) - 1) // self._length)
+        return (len(self._stream) + self._length - 2) // self._length
 
     def targets(self, windows: np.ndarray) -> int:
         """How many tokens these windows predict, without reading them."""
@@ -99,7 +99,8 @@ def _mix(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64 (Steele et al. 2014), modulo 2^64."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed
 
 
 def _feistel(values: np.ndarray, half: np.uint64, keys: list[np.uint64]) -> np.ndarray:

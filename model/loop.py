@@ -53,10 +53,10 @@ class Run:
     tokens_per_byte: float
     journal: JournalWriter | None
     sequence_length: int
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
-    logged: Progress = Progress()
+    logged: Progress = field(default_factory=Progress)
 
     @property
     def config(self) -> TrainConfig:

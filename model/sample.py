@@ -18,8 +18,8 @@ def main() -> int:
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return 1
-    options = {"max_new_tokens": 200, "temperature": 0.8, "top_k": 50, "seed": 0}
-    print(prompt + writer.continue_text(prompt, **options))
+    text = writer.continue_text(prompt, max_new_tokens=200, temperature=0.8, top_k=50, seed=0)
+    print(prompt + text)
     return 0
 
 

@@ -11,7 +11,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 
-class TextGenerator(PythonModel):  # type: ignore[misc]
+class TextGenerator(PythonModel):
     """Continues prompts with the registered model."""
 
     def load_context(self, context: Any) -> None:
@@ -21,7 +21,10 @@ class TextGenerator(PythonModel):  # type: ignore[misc]
         self._writer = load_writer(Path(context.artifacts["model"]))
 
     def predict(
-        self, context: Any, model_input: Any, params: dict[str, Any] | None = None
+        self,
+        context: Any,  # noqa: ARG002 - MLflow passes it by this name
+        model_input: Any,
+        params: dict[str, Any] | None = None,
     ) -> list[str]:
         """Continuations of the column `prompt`, one each."""
         options: dict[str, Any] = {"max_new_tokens": 80, "temperature": 0.8, "top_k": 50, "seed": 0}

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -233,8 +234,6 @@ def sweep(parent: Path) -> None:
 
 def code_version() -> str:
     """The version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return version("corpusmill")
     except PackageNotFoundError:

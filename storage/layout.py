@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>/…` and the stack's own state."""
+    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>/…` and `stack/`."""
 
     root: Path
 

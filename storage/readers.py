@@ -148,10 +148,10 @@ def _lines(stream: IO[bytes], encoding: str) -> Iterator[_Line | Flaw]:
 
 def _wide_lines(stream: IO[bytes], encoding: str) -> Iterator[_Line | Flaw]:
     number = 0
-    text = io.TextIOWrapper(stream, encoding, newline="\n")
     try:
-        for number, line in enumerate(text, 1):
-            yield _Line(number, line.removeprefix(_MARK) if number == 1 else line)
+        with io.TextIOWrapper(stream, encoding, newline="\n") as text:
+            for number, line in enumerate(text, 1):
+                yield _Line(number, line.removeprefix(_MARK) if number == 1 else line)
     except UnicodeDecodeError as error:
         yield bad_bytes(error.object, error, f"after line {number}")
 
@@ -189,7 +189,7 @@ def _read_jsonl(lines: Iterable[_Line | Flaw], field: str) -> Iterator[Candidate
         if isinstance(line, Flaw):
             yield line
         elif line.text and not line.text.isspace():
-            yield _parse_json(line, field)
+            yield _parse_json(_Line(line.number, line.text.rstrip("\r\n")), field)
 
 
 def _parse_json(line: _Line, field: str) -> Candidate | Flaw:

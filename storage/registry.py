@@ -122,7 +122,8 @@ def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def _view(version: ModelVersion) -> RegisteredModel:
-    return RegisteredModel(version.name, str(version.version), version.run_id, dict(version.tags))
+    run_id = str(version.run_id)
+    return RegisteredModel(version.name, str(version.version), run_id, dict(version.tags))
 
 
 def _signature() -> ModelSignature:

@@ -1,4 +1,4 @@
-"""Arrow token shards: flat token ids in record batches of one fixed size, read through a memory map.
+"""Arrow token shards: flat token ids in record batches of one size, read through a memory map.
 
 `<split>.tokens.arrow` holds one column `ids` of uint16 (uint32 for vocabularies above 65,536) in
 record batches of exactly 2^24 tokens but the last, so that finding a token is one division.

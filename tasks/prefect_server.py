@@ -4,7 +4,9 @@ Over REST, because importing Prefect's own client would cost every command a sec
 """
 
 import time
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +18,27 @@ POOL = "local"
 _ZOMBIE_SECONDS = 90
 _ZOMBIES = "Crash flow runs without a heartbeat"
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
+# A flow sends its log in batches every 2 s, the last one after its last state.
+_LOG_SECONDS = 3.0
+# How long a server may be away, to be started again by supervisord, while a run is followed.
+_ABSENCE_SECONDS = 120.0
+# The most that the server answers at once.
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a flow run's log.
+
+    Attributes:
+        time: when it was written, in the server's time zone (UTC).
+        level: as in `logging`: 20 for information, 30 for a warning, …
+    """
+
+    id: str
+    time: datetime
+    level: int
+    message: str
 
 
 class PrefectServer:
@@ -75,6 +98,79 @@ class PrefectServer:
             "POST", "/automations/", {"name": _ZOMBIES, "trigger": trigger, "actions": [action]}
         )
 
+    def start_run(self, deployment: str, parameters: Mapping[str, Any]) -> str:
+        """Schedules a flow run for now, and returns its id.
+
+        Args:
+            deployment: `flow/deployment`.
+            parameters: take the place of the deployment's own, name by name.
+        """
+        found = self._request("GET", f"/deployments/name/{deployment}")
+        known = found["parameter_openapi_schema"].get("properties", {})
+        # The server lets such a run begin, and fail.
+        for name in parameters.keys() - known.keys():
+            raise StackError(
+                f"{deployment} has no parameter {name!r}; expected one of {', '.join(known)}."
+            )
+        run = self._request(
+            "POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": dict(parameters)}
+        )
+        return str(run["id"])
+
+    def follow_run(self, run: str) -> Iterator[LogLine]:
+        """The lines of a run's log as they come, until some seconds after its end.
+
+        Prefect's own `--watch` reads them as markup: it drops `[words in brackets]` and breaks off
+        at `[/a/path]`. The server may be away for some time, as when supervisord starts it again.
+        """
+        seen: set[str] = set()
+        since, heard, ended = None, time.monotonic(), 0.0
+        while not ended or time.monotonic() - ended < _LOG_SECONDS:
+            try:
+                state, _ = self.run_state(run)
+                lines = self._log(run, since)
+            except StackError:
+                if time.monotonic() - heard > _ABSENCE_SECONDS:
+                    raise
+                time.sleep(1)
+                continue
+            heard = time.monotonic()
+            for line in lines:
+                if line.id not in seen:
+                    seen.add(line.id)
+                    yield line
+                    since = line.time
+            if state.upper() in map(str.upper, _ENDED):
+                ended = ended or heard
+            time.sleep(0.5)
+
+    def run_state(self, run: str) -> tuple[str, str]:
+        """Type of a run's state (COMPLETED, FAILED, …) and the message that came with it."""
+        found = self._request("GET", f"/flow_runs/{run}")
+        return found["state_type"], (found["state"] or {}).get("message") or ""
+
+    def _log(self, run: str, since: datetime | None) -> list[LogLine]:
+        wanted: dict[str, Any] = {"flow_run_id": {"any_": [run]}}
+        if since is not None:
+            # Worker and flow send their lines apart, so that older ones may come later.
+            wanted["timestamp"] = {"after_": (since - timedelta(seconds=10)).isoformat()}
+        body = {"logs": wanted, "sort": "TIMESTAMP_ASC", "limit": _PAGE}
+        found: list[dict[str, Any]] = []
+        while len(found) % _PAGE == 0:
+            page = self._request("POST", "/logs/filter", {**body, "offset": len(found)})
+            found += page
+            if not page:
+                break
+        return [
+            LogLine(
+                each["id"],
+                datetime.fromisoformat(each["timestamp"]),
+                each["level"],
+                each["message"],
+            )
+            for each in found
+        ]
+
     def cancel_runs(self, limit: float) -> int:
         """Cancels the pool's flow runs that have begun, and waits until they ended.
 
@@ -115,8 +211,20 @@ class PrefectServer:
                 return None
             response.raise_for_status()
             return response.json() if response.content else None
+        except httpx.HTTPStatusError as error:
+            raise StackError(
+                f"The Prefect server answered {error.response.status_code} to {method} {path}: "
+                f"{_detail(error.response)}."
+            ) from error
         except httpx.HTTPError as error:
             raise StackError(
-                f"The Prefect server at {self._client.base_url} did not do {method} {path} "
-                f"({error}); see the log `prefect.log` in the home's stack/logs."
+                f"The Prefect server at {self._client.base_url} does not answer ({error}); "
+                "start it with `make up`."
             ) from error
+
+
+def _detail(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"]).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return "see its log, prefect.log in the home's stack/logs"

@@ -8,28 +8,25 @@ from prefect.cache_policies import NO_CACHE
 from model.config import EvaluationConfig, EvaluationResult
 from storage import registry
 from storage.artifacts import Ref
-from storage.layout import Layout
 from storage.registry import CHAMPION, RegisteredModel
-from storage.settings import Settings
-from storage.tracking import Tracker
 from tasks.evaluation import evaluate
+from tasks.tracking import FlowContext
 
 
 @task(name="register", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
 def register(
-    settings: Settings, tracker: Tracker, name: str, model: Ref, tags: Mapping[str, str]
+    context: FlowContext, name: str, model: Ref, tags: Mapping[str, str]
 ) -> RegisteredModel:
     """Makes the model a version of `name` under the alias `candidate`."""
-    version = registry.register(settings, tracker.run_id, name, model, tags)
-    tracker.set_tags({"registered_model": f"{version.name} v{version.version}"})
+    version = registry.register(context.settings, context.tracker.run_id, name, model, tags)
+    context.tracker.set_tags({"registered_model": f"{version.name} v{version.version}"})
     get_run_logger().info("registered as %s version %s", version.name, version.version)
     return version
 
 
 @task(name="promote", cache_policy=NO_CACHE)
 def promote_if_better(
-    settings: Settings,
-    layout: Layout,
+    context: FlowContext,
     candidate: RegisteredModel,
     figures: EvaluationResult,
     corpus: Ref,
@@ -40,7 +37,7 @@ def promote_if_better(
     The champion is scored on the same held-out documents as the candidate, with the tokenizer of
     its own.
     """
-    logger = get_run_logger()
+    logger, settings, layout = get_run_logger(), context.settings, context.layout
     champion = registry.find_by_alias(settings, candidate.name, CHAMPION)
     if champion and champion.version == candidate.version:
         logger.info("version %s is the champion already", candidate.version)

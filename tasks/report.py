@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from prefect import task
+from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
@@ -16,9 +16,9 @@ from model.config import EvaluationResult
 from storage.artifacts import Ref, read_manifest
 from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
-from storage.layout import Layout, RunLayout
+from storage.layout import RunLayout
 from storage.registry import RegisteredModel
-from storage.tracking import Tracker
+from tasks.tracking import FlowContext
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,17 @@ class Outcome:
 
 
 def make_outcome(
-    layout: Layout,
+    context: FlowContext,
     model: Ref,
     version: RegisteredModel,
     champion: bool,
     figures: EvaluationResult,
     baseline: CompressionBaseline,
-    flow_run_url: str,
-    tracker: Tracker,
 ) -> Outcome:
     """Gathers the figures of a run from its parts."""
     finished = [
         record
-        for record in JournalReader(RunLayout(layout.run(model.digest)).journal).read()
+        for record in JournalReader(RunLayout(context.layout.run(model.digest)).journal).read()
         if record["event"] in ("started", "resumed", "finished")
     ]
     facts = {key: value for record in finished for key, value in record.items()}
@@ -77,14 +75,15 @@ def make_outcome(
         parameters=int(facts.get("parameters", 0)),
         training_seconds=float(facts.get("seconds", 0.0)),
         samples=[sample.model_dump() for sample in figures.samples],
-        flow_run_url=flow_run_url,
-        mlflow_url=tracker.link,
+        flow_run_url=str(runtime.flow_run.ui_url),
+        mlflow_url=context.tracker.link,
     )
 
 
 @task(name="report", cache_policy=NO_CACHE)
-def report(layout: Layout, tracker: Tracker, model: Ref, corpus: Ref, outcome: Outcome) -> None:
+def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome) -> None:
     """Logs figures, curve and report to MLflow, and the report to Prefect."""
+    tracker = context.tracker
     tracker.log_metrics(
         {
             "evaluation/bits_per_byte": outcome.bits_per_byte,
@@ -93,7 +92,7 @@ def report(layout: Layout, tracker: Tracker, model: Ref, corpus: Ref, outcome: O
             "baseline/xz_after_training_text_bits_per_byte": outcome.xz_primed,
         }
     )
-    curve = draw_curve(RunLayout(layout.run(model.digest)).journal, outcome)
+    curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal, outcome)
     text = render(outcome, read_manifest(corpus.path)["counts"])
     tracker.log_bytes(curve, "loss.png", "report")
     tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
@@ -136,8 +135,8 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
     """The report as markdown; the word CURVE stands where the picture's address goes."""
     documents = counts["documents"]
     champion = "champion" if outcome.champion else "candidate; the champion is better"
-    samples = "\n\n".join(
-        f"> **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
+    samples = "\n".join(
+        f"- **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
         for sample in outcome.samples
     )
     return f"""# {outcome.model} version {outcome.version} ({champion})
@@ -150,7 +149,7 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
 | xz -9e after reading the training text | {outcome.xz_primed:.3f} |
 | xz -9e alone | {outcome.xz_alone:.3f} |
 
-| | |
+| the run | |
 |---|---|
 | parameters | {outcome.parameters:,} |
 | tokens seen | {outcome.tokens_seen:,} in {outcome.training_seconds:,.0f} s |

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from prefect import get_client, get_run_logger, runtime
@@ -9,15 +10,36 @@ from prefect.artifacts import create_link_artifact
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel
 
-from storage.settings import Settings
+from storage.layout import Layout
+from storage.settings import Settings, load_settings
 from storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
 
 FLOW_RUN_URL_TAG = "prefect.flow_run_url"
 
 
+@dataclass(frozen=True)
+class FlowContext:
+    """What the stages of one flow run share.
+
+    Attributes:
+        settings: of this machine.
+        layout: the store.
+        tracker: the MLflow run of this flow run.
+    """
+
+    settings: Settings
+    layout: Layout
+    tracker: Tracker
+
+
 @contextmanager
-def tracked_run(settings: Settings, recipe: str, config: BaseModel) -> Iterator[Tracker]:
-    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block."""
+def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
+    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block.
+
+    Raises:
+        StackError: the MLflow server does not answer.
+    """
+    settings = load_settings()
     flow_run = runtime.flow_run
     tracker = open_run(
         settings,
@@ -37,7 +59,7 @@ def tracked_run(settings: Settings, recipe: str, config: BaseModel) -> Iterator[
     with tracked(tracker, settings):
         _close_abandoned(settings, tracker)
         tracker.log_config({"recipe": recipe, **config.model_dump(mode="json")})
-        yield tracker
+        yield FlowContext(settings, Layout(settings.home), tracker)
 
 
 def _close_abandoned(settings: Settings, tracker: Tracker) -> None:

@@ -27,8 +27,7 @@ from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
 from storage.config import write_json_value
 from storage.errors import InputError
 from storage.journal import JournalReader, Record
-from storage.layout import Layout, RunLayout
-from storage.settings import Settings
+from storage.layout import RunLayout
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
     default_processes,
@@ -37,6 +36,7 @@ from tasks.launch import (
     training_outcome,
     wait,
 )
+from tasks.tracking import FlowContext
 
 # What may change without making another model: where it runs and what is written about it.
 _NOT_IDENTITY = {
@@ -70,9 +70,7 @@ def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> b
     retry_condition_fn=can_be_retried,
 )
 def train(
-    settings: Settings,
-    layout: Layout,
-    tracker: Tracker,
+    context: FlowContext,
     shards: Ref,
     tokenizer: Ref,
     model: ModelConfig | None,
@@ -80,12 +78,12 @@ def train(
     initialize_from: Ref | None = None,
 ) -> Ref:
     """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
-    num_processes = config.num_processes or default_processes(settings.processors)
+    num_processes = config.num_processes or default_processes(context.settings.processors)
     check_batch(config, num_processes)
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: c["tokens"] for split, c in counts.items()})
     spec = _spec(shards, tokenizer, model, config, initialize_from)
-    run = RunLayout(layout.run(spec.digest))
+    run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)
     job = TrainingJob(
         digest=spec.digest,
@@ -97,7 +95,7 @@ def train(
         model=model,
         train=config,
     )
-    follower = _Follower(run, tracker, config.max_steps)
+    follower = _Follower(run, context.tracker, config.max_steps)
 
     def write(directory: Path) -> None:
         with _only_one(run):
@@ -106,7 +104,7 @@ def train(
             verify(run.model)
             _link_files(run.model, directory)
 
-    trained, reused = obtain(layout, spec, write)
+    trained, reused = obtain(context.layout, spec, write)
     follower.finish()
     get_run_logger().info("model %s%s", trained.digest[:12], " - reused" if reused else "")
     return trained

@@ -1,0 +1,104 @@
+# `make` lists the targets. PREFECT_PORT, MLFLOW_PORT and CORPUSMILL_HOME may be given to each of
+# them (`make up PREFECT_PORT=4201`): make passes its command line's variables on to the programs.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run up down ui sample test check lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.installed-run
+TEST := $(VENV)/.installed-test
+TORCH := 2.13.0
+# Taken as it was typed: a dollar sign in a prompt is a dollar sign.
+override export PROMPT := $(value PROMPT)
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+
+run: $(RUN) ## Pretrain a small model from text to registry, and show what it learned
+	@$(BIN)/corpusmill run
+
+up: $(RUN) ## Start Prefect, MLflow and a worker, and deploy the flows
+	@$(BIN)/corpusmill up
+
+down: $(RUN) ## Cancel running flows and stop everything
+	@$(BIN)/corpusmill down
+
+ui: $(RUN) ## Print the addresses of the web pages
+	@$(BIN)/corpusmill ui
+
+sample: $(RUN) ## Let the champion continue a text: make sample PROMPT="Once upon a time"
+	@$(BIN)/corpusmill sample "$$PROMPT"
+
+# A shell that talks to a running stack must not lead the tests to it.
+test: check ## Check, then run the tests
+	@env -u PREFECT_API_URL -u PREFECT_HOME -u MLFLOW_TRACKING_URI -u CORPUSMILL_HOME \
+		-u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest
+
+check: $(TEST) ## Check format, style, types and who imports whom
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
+	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: $(BIN)/python ## Rebuild requirements.lock from the newest releases that pyproject.toml allows
+	@echo "Resolving in a fresh environment (some minutes)…"
+	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(BIN)/python -m venv "$$folder"; \
+	"$$folder/bin/python" -m pip install --quiet "torch==$(TORCH)" -e '.[test]'; \
+	{ echo "# Made by \`make lock\`: the exact releases that were tested together."; \
+	  echo "# torch is named without its build, so that each machine gets the one that fits it."; \
+	  "$$folder/bin/python" -m pip freeze --exclude-editable | sed -E 's/^(torch==[^+]*)\+.*/\1/'; \
+	} >"$$folder/lock"; \
+	if grep -n ' @ ' "$$folder/lock"; then \
+	  echo "These came from a folder of this machine; expected releases of an index." >&2; exit 1; fi; \
+	cp "$$folder/lock" requirements.lock
+
+$(RUN): pyproject.toml requirements.lock | $(BIN)/python
+	@$(call install,-e .)
+	@touch $@
+
+$(TEST): pyproject.toml requirements.lock | $(BIN)/python
+	@$(call install,-e '.[test]')
+	@touch $(RUN) $@
+
+# New shells find the running stack; see environment.sh in its home.
+$(BIN)/python:
+	@python=; for each in python3.12 python3.11 python3.13 python3 python; do \
+	  if $$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; \
+	  then python=$$each; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "No Python 3.11, 3.12 or 3.13 is on the PATH; install one (apt install python3.12" \
+	    "python3.12-venv, brew install python@3.12, or uv python install 3.12) and run make again." >&2; \
+	  exit 1; fi; \
+	if ! said=$$($$python -m venv $(VENV) 2>&1); then \
+	  rm -rf $(VENV); \
+	  echo "\`$$python -m venv\` failed ($$(tail -n 1 <<<"$$said")); on Debian and Ubuntu" \
+	    "apt install $$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')," \
+	    "then run make again." >&2; \
+	  exit 1; fi; \
+	home='"$${CORPUSMILL_HOME:-$$VIRTUAL_ENV/../var}/stack/environment.sh"'; \
+	echo "if [ -f $$home ]; then . $$home; fi" >>$(BIN)/activate
+
+# Shows of pip's thousand lines those that take long, and of its errors one sentence.
+define install
+echo "Installing into $(VENV) (once, some minutes)…"; \
+log=$(VENV)/install.log; \
+if $(BIN)/python -m pip install --retries 2 -c requirements.lock $(1) 2>&1 | tee $$log \
+  | awk '/^ *Downloading .*\(([0-9.]+ GB|[0-9][0-9][0-9][0-9.]* MB)\)/ \
+      { split($$2, name, "-"); print "  downloading " name[1], $$(NF-1), $$NF; fflush() } \
+    /^Installing collected/ { print "  unpacking"; fflush() }'; then exit 0; fi; \
+why=$$(grep -E '^ *(ERROR|error)' $$log | head -n 1 || true); \
+if grep -q 'No space left' $$log; then \
+  why="The disk is full; expected some 8 GB free for $(VENV) and pip's temporary files (TMPDIR)"; \
+elif grep -qE 'NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|NameResolutionError' $$log; then \
+  why="The package index does not answer; expected PyPI, or the mirror that PIP_INDEX_URL names"; fi; \
+echo "$${why:-pip failed}: see $$log, mend that and run make again." >&2; \
+exit 1
+endef
