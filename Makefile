@@ -47,10 +47,14 @@ clean: ## Remove the virtual environment and the caches; models, runs and corpor
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: $(BIN)/python ## Rebuild requirements.lock from the newest releases that pyproject.toml allows
+# With the oldest Python: what is released for it is released for the newer ones, but not the reverse.
+lock: ## Rebuild requirements.lock from the newest releases that pyproject.toml allows
+	@if ! python3.11 -c '' 2>/dev/null; then \
+	  echo "No python3.11 is on the PATH; install it (uv python install 3.11) and run make again." >&2; \
+	  exit 1; fi
 	@echo "Resolving in a fresh environment (some minutes)…"
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
-	$(BIN)/python -m venv "$$folder"; \
+	python3.11 -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip install --quiet "torch==$(TORCH)" -e '.[test]'; \
 	{ echo "# Made by \`make lock\`: the exact releases that were tested together."; \
 	  echo "# torch is named without its build, so that each machine gets the one that fits it."; \
@@ -79,7 +83,7 @@ $(BIN)/python:
 	  exit 1; fi; \
 	if ! said=$$($$python -m venv $(VENV) 2>&1); then \
 	  rm -rf $(VENV); \
-	  echo "\`$$python -m venv\` failed ($$(tail -n 1 <<<"$$said")); on Debian and Ubuntu" \
+	  echo "\`$$python -m venv\` failed ($$(head -n 1 <<<"$$said")); on Debian and Ubuntu" \
 	    "apt install $$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')," \
 	    "then run make again." >&2; \
 	  exit 1; fi; \

@@ -4,14 +4,17 @@ import json
 import logging
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
+from flows.recipes import RegistrationConfig
 from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack
+from tasks.launch import run_to_end, sample_command
 from tasks.prefect_server import LogLine, PrefectServer
 
 DEPLOYMENT = "pretrain/full"
@@ -84,6 +87,29 @@ def run(parameters: tuple[str, ...]) -> None:
     from flows.report import print_outcome
 
     print_outcome()
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("--model", default=RegistrationConfig().name, show_default=True)
+def sample(prompt: str, model: str) -> None:
+    """Let the champion continue PROMPT."""
+    settings, layout = _here()
+    # Here: MLflow takes two seconds to import, and the other commands need none of it.
+    from storage.registry import champion_or_refuse, fetch
+
+    champion = champion_or_refuse(settings, model)
+    sys.exit(run_to_end(sample_command(fetch(settings, layout, champion).path, prompt)))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def project(directory: Path) -> None:
+    """Show a run that was trained without Prefect in MLflow: DIRECTORY holds its journal.jsonl."""
+    settings, _ = _here()
+    from flows.report import project_run
+
+    click.echo(project_run(settings, directory))
 
 
 def _here() -> tuple[Settings, Layout]:

@@ -11,9 +11,7 @@ from flows.recipes import CONTINUED_RECIPES, ContinueConfig, resolve
 from flows.tail import judge_and_register
 from model.config import TrainConfig
 from storage.artifacts import find, read_manifest
-from storage.errors import ConfigError
-from storage.registry import CHAMPION, RegisteredModel, fetch, find_by_alias
-from storage.settings import Settings
+from storage.registry import champion_or_refuse, fetch
 from tasks.corpus import ingest, select_new
 from tasks.shards import make_shards
 from tasks.tracking import tracked_run
@@ -33,7 +31,7 @@ def continue_pretraining(
     config = resolve(CONTINUED_RECIPES, recipe, overrides or {})
     with tracked_run(recipe, config) as context:
         layout = context.layout
-        champion = _champion(context.settings, config)
+        champion = champion_or_refuse(context.settings, config.registration.name)
         base = fetch(context.settings, layout, champion)
         everything = ingest(layout, config.corpus)
         new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
@@ -53,17 +51,6 @@ def continue_pretraining(
             inputs={"corpus": new, "initialize_from": base, "shards": shards},
         )
     return None
-
-
-def _champion(settings: Settings, config: ContinueConfig) -> RegisteredModel:
-    name = config.registration.name
-    champion = find_by_alias(settings, name, CHAMPION)
-    if champion is None:
-        raise ConfigError(
-            f"models:/{name}@champion does not exist, so there is nothing to continue; "
-            "run `prefect deployment run pretrain/full` first, or set registration.name."
-        )
-    return champion
 
 
 def _fit(config: ContinueConfig, tokens: int) -> TrainConfig:

@@ -1,11 +1,32 @@
-"""What a terminal shows after a run."""
+"""What a terminal shows after a run, and runs that only have a journal."""
 
 import json
 import textwrap
+from pathlib import Path
 
+from model.config import TrainingJob
+from storage.config import read_json
 from storage.errors import StackError
-from storage.settings import load_settings
-from storage.tracking import newest_file
+from storage.layout import RunLayout
+from storage.settings import Settings, load_settings
+from storage.tracking import newest_file, open_run
+from tasks.training import project_journal
+
+
+def project_run(settings: Settings, directory: Path) -> str:
+    """Sends the journal of a run that Prefect did not start to MLflow; the address of its page.
+
+    Raises:
+        ConfigError: the folder holds no job.json.
+        StackError: the MLflow server does not answer.
+    """
+    run = RunLayout(directory)
+    job = read_json(TrainingJob, run.job)
+    tracker = open_run(settings, f"journal-{job.digest}", directory.name, {"flow": "train"})
+    tracker.log_config(job.model_dump(mode="json"))
+    project_journal(tracker, run.journal)
+    tracker.finish("FINISHED" if run.result.exists() else "KILLED")
+    return tracker.link
 
 
 def print_outcome(flow: str = "pretrain") -> None:

@@ -15,8 +15,10 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from storage.artifacts import MANIFEST, Ref, Spec, obtain, verify
+from storage.errors import ConfigError, StackError
 from storage.layout import Layout
 from storage.settings import CHECKOUT, Settings
+from storage.tracking import connect
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 _WEIGHTS = "model"
@@ -45,18 +47,17 @@ def register(
     A model that is registered already, by a try before this one or another flow run, is not
     registered again: the alias moves to its version.
     """
-    client = MlflowClient(settings.mlflow_url)
+    client = connect(settings)
     for version in _versions(client, name):
         if version.tags.get("model_digest") == model.digest:
             client.set_registered_model_alias(name, CANDIDATE, version.version)
             return _view(version)
-    mlflow.set_tracking_uri(settings.mlflow_url)
-    with mlflow.start_run(run_id=run_id):
+    with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as scratch:
         info = mlflow.pyfunc.log_model(
             name=_WEIGHTS,
             python_model=str(CHECKOUT / "model" / "serving.py"),
             artifacts={_WEIGHTS: str(model.path)},
-            code_paths=[str(CHECKOUT / "model"), str(CHECKOUT / "storage")],
+            code_paths=_copy_code(Path(scratch)),
             signature=_signature(),
             input_example=({"prompt": ["Fellow citizens,"]}, {"max_new_tokens": 40}),
             pip_requirements=_requirements(),
@@ -71,19 +72,17 @@ def register(
 
 def promote(settings: Settings, model: RegisteredModel) -> None:
     """Gives a version the alias `champion`."""
-    MlflowClient(settings.mlflow_url).set_registered_model_alias(
-        model.name, CHAMPION, model.version
-    )
+    connect(settings).set_registered_model_alias(model.name, CHAMPION, model.version)
 
 
 def describe(settings: Settings, model: RegisteredModel, text: str) -> None:
     """Sets the description of a version (markdown)."""
-    MlflowClient(settings.mlflow_url).update_model_version(model.name, model.version, text)
+    connect(settings).update_model_version(model.name, model.version, text)
 
 
 def find_by_alias(settings: Settings, name: str, alias: str) -> RegisteredModel | None:
     """The version under an alias, or None where there is none."""
-    client = MlflowClient(settings.mlflow_url)
+    client = connect(settings)
     try:
         return _view(client.get_model_version_by_alias(name, alias))
     except MlflowException as error:
@@ -93,6 +92,28 @@ def find_by_alias(settings: Settings, name: str, alias: str) -> RegisteredModel 
         ):
             return None
         raise
+
+
+def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
+    """The version under `champion`.
+
+    Raises:
+        ConfigError: there is none yet.
+        StackError: the MLflow server does not answer.
+    """
+    try:
+        champion = find_by_alias(settings, name, CHAMPION)
+    except MlflowException as error:
+        raise StackError(
+            f"The MLflow server at {settings.mlflow_url} does not answer ({error}); start it with "
+            "`make up`, or set MLFLOW_TRACKING_URI."
+        ) from error
+    if champion is None:
+        raise ConfigError(
+            f"models:/{name}@champion does not exist; train one first with `make run` or "
+            "`prefect deployment run pretrain/full`, or name another registered model."
+        )
+    return champion
 
 
 def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
@@ -105,10 +126,10 @@ def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     config = {"name": model.name, "version": model.version, "run": model.run_id}
 
     def write(directory: Path) -> None:
-        mlflow.set_tracking_uri(settings.mlflow_url)
+        connect(settings)
         with tempfile.TemporaryDirectory() as scratch:
-            source = Path(mlflow.artifacts.download_artifacts(model.uri, dst_path=scratch))
-            [manifest] = source.glob(f"artifacts/*/{MANIFEST}")
+            mlflow.artifacts.download_artifacts(f"{model.uri}/artifacts", dst_path=scratch)
+            [manifest] = Path(scratch).rglob(MANIFEST)
             verify(manifest.parent)
             manifest.unlink()
             shutil.copytree(manifest.parent, directory, dirs_exist_ok=True)
@@ -124,6 +145,18 @@ def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
 def _view(version: ModelVersion) -> RegisteredModel:
     run_id = str(version.run_id)
     return RegisteredModel(version.name, str(version.version), run_id, dict(version.tags))
+
+
+def _copy_code(scratch: Path) -> list[str]:
+    """The packages that the served model needs, without what Python caches beside them."""
+    return [
+        str(
+            shutil.copytree(
+                CHECKOUT / name, scratch / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        )
+        for name in ("model", "storage")
+    ]
 
 
 def _signature() -> ModelSignature:

@@ -10,10 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.environment_variables import (
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -157,13 +162,21 @@ class MetricProjection:
             time.sleep(1 if self._pending else 0)
 
 
+def connect(settings: Settings) -> MlflowClient:
+    """A client of the MLflow server, for this process and what MLflow itself does in it, quiet."""
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    mlflow.set_tracking_uri(settings.mlflow_url)
+    return MlflowClient(settings.mlflow_url)
+
+
 def open_run(settings: Settings, flow_run_id: str, name: str, tags: Mapping[str, str]) -> Tracker:
     """The MLflow run of a flow run: a new one, or on a retry the one there is.
 
     Raises:
         StackError: the MLflow server does not answer.
     """
-    client = MlflowClient(settings.mlflow_url)
+    client = connect(settings)
     try:
         experiment_id = _experiment(client, settings.experiment)
         found = client.search_runs(
@@ -210,7 +223,7 @@ def tracked(tracker: Tracker, settings: Settings) -> Iterator[Tracker]:
 
 def running_flow_runs(settings: Settings, beside: Tracker) -> list[tuple[str, str]]:
     """(MLflow run id, flow run id) of the experiment's other runs that say they are running."""
-    runs = MlflowClient(settings.mlflow_url).search_runs(
+    runs = connect(settings).search_runs(
         [beside.experiment_id], filter_string="attributes.status = 'RUNNING'"
     )
     return [
@@ -222,12 +235,12 @@ def running_flow_runs(settings: Settings, beside: Tracker) -> list[tuple[str, st
 
 def close_run(settings: Settings, run_id: str) -> None:
     """Ends a run that nobody will end: KILLED."""
-    MlflowClient(settings.mlflow_url).set_terminated(run_id, "KILLED")
+    connect(settings).set_terminated(run_id, "KILLED")
 
 
 def newest_file(settings: Settings, flow: str, path: str) -> str | None:
     """A text artifact of the newest finished run of a flow, or None."""
-    client = MlflowClient(settings.mlflow_url)
+    client = connect(settings)
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
         return None

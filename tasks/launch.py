@@ -100,6 +100,16 @@ def evaluation_command(job: Path) -> list[str]:
     return [sys.executable, "-m", "model.evaluate", str(job)]
 
 
+def sample_command(model: Path, prompt: str) -> list[str]:
+    """The command that continues `prompt` with the model in this folder."""
+    return [sys.executable, "-m", "model.sample", str(model), prompt]
+
+
+def run_to_end(command: Sequence[str]) -> int:
+    """Runs a short command on this terminal and returns its exit code."""
+    return subprocess.run(command, env=_environment({}), check=False).returncode
+
+
 def training_outcome(process: subprocess.Popen[bytes], layout: RunLayout) -> TrainingResult:
     """What the ended process left.
 

@@ -79,6 +79,7 @@ def down(settings: Settings, layout: Layout) -> bool:
         if supervisor is None:
             left = supervision.members(layout.stack)
             supervision.end(left)
+            _clear(layout)
             return bool(left)
         server = PrefectServer(_settings_of(supervisor, settings).prefect_api_url)
         # A Prefect server that is dead cancels nothing; its runs then end by force.
@@ -255,6 +256,8 @@ def _tail(log: Path, begin: Mapping[str, int]) -> str:
 
 def _last_words(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
+    # Prefect's last line after every traceback.
+    lines = [line for line in lines if line != "An exception occurred."]
     troubles = [line for line in lines if any(s in line.lower() for s in _SIGNS_OF_TROUBLE)]
     return (troubles or lines or ["(nothing)"])[-1]
 
@@ -306,6 +309,11 @@ def _stop(supervisor: Supervisor, layout: Layout) -> None:
         supervisor.stop("worker")
         supervisor.shutdown()
     supervision.end({*family, *supervision.members(layout.stack)})
+    _clear(layout)
+
+
+def _clear(layout: Layout) -> None:
+    """Removes what a supervisord leaves that was killed."""
     for rest in (layout.stack / "supervisord.pid", supervision.socket_path(layout.stack)):
         rest.unlink(missing_ok=True)
 

@@ -16,7 +16,7 @@ from xmlrpc.client import Error as RemoteError
 from xmlrpc.client import ServerProxy
 
 import psutil
-from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped]
+from supervisor.xmlrpc import SupervisorTransport
 
 from storage.errors import StackError
 
@@ -124,7 +124,7 @@ def socket_path(stack: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(stack)).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"corpusmill-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    if folder.lstat().st_uid != os.getuid():
         raise StackError(
             f"{folder} belongs to another user; expected a folder of your own: "
             "set TMPDIR to one, or CORPUSMILL_HOME to a shorter path."

@@ -1,5 +1,6 @@
 """The tie between a Prefect flow run and its MLflow run, in both directions."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from prefect.artifacts import create_link_artifact
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel
 
+from model.process import die_with_parent
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
@@ -40,6 +42,9 @@ def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
         StackError: the MLflow server does not answer.
     """
     settings = load_settings()
+    if settings.under_worker:
+        # A worker that was killed could no longer cancel this flow run.
+        die_with_parent(signal.SIGTERM)
     flow_run = runtime.flow_run
     tracker = open_run(
         settings,
