@@ -65,11 +65,14 @@ def load_newest(
             progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
             weights = load_file(path / "model.safetensors")
             moments = load_file(path / "optimizer.safetensors")
-            model.load_state_dict(weights)
-            _load_optimizer(model, optimizer, moments)
-        except (ArtifactError, SafetensorError, OSError, ValueError, KeyError, RuntimeError) as bad:
+            _check_shapes(model, weights)
+            states = _read_states(model, moments)
+        except (ArtifactError, SafetensorError, OSError, ValueError, TypeError, KeyError) as bad:
             refused.append((path, str(bad)))
         else:
+            # Only now, so that a checkpoint which is refused leaves the model as it was.
+            model.load_state_dict(weights)
+            optimizer.state.update(states)
             return progress, refused
     return None, refused
 
@@ -102,7 +105,14 @@ def _optimizer_tensors(model: nn.Module, optimizer: optim.AdamW) -> dict[str, Te
     }
 
 
-def _load_optimizer(model: nn.Module, optimizer: optim.AdamW, tensors: dict[str, Tensor]) -> None:
+def _check_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if {name: tensor.shape for name, tensor in weights.items()} != expected:
+        raise ValueError("its tensors are not those of this model")
+
+
+def _read_states(model: nn.Module, tensors: dict[str, Tensor]) -> dict[Tensor, dict[str, Tensor]]:
+    states: dict[Tensor, dict[str, Tensor]] = {}
     for name, parameter in model.named_parameters():
         state = {
             key: tensors[f"{key}:{name}"].to(parameter.device)
@@ -111,4 +121,5 @@ def _load_optimizer(model: nn.Module, optimizer: optim.AdamW, tensors: dict[str,
         if state["exp_avg"].shape != parameter.shape:
             raise ValueError(f"moments of {name} do not have its shape")
         state["step"] = state["step"].to(torch.float32)
-        optimizer.state[parameter] = state
+        states[parameter] = state
+    return states

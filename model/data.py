@@ -86,6 +86,15 @@ class Windows:
         return Batch(ids, targets)
 
 
+def share(
+    windows: np.ndarray, num_processes: int, process_index: int, micro_batch_size: int
+) -> np.ndarray:
+    """One process's part of a global batch: a row of `micro_batch_size` windows a micro-batch."""
+    shares = windows.reshape(num_processes, -1, micro_batch_size)
+    mine: np.ndarray = shares[process_index]
+    return mine
+
+
 def _round_keys(seed: int, epoch: int) -> list[np.uint64]:
     state = (seed * 0x9E3779B97F4A7C15 + epoch * 0xD1B54A32D192ED03 + 1) & _MASK
     keys = []

@@ -22,7 +22,7 @@ from model.config import (
     check_batch,
     check_sequence_length,
 )
-from model.data import Order, Windows
+from model.data import Order, Windows, share
 from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
 from model.hf import export_model, load_model
@@ -121,8 +121,9 @@ def _update(run: Run) -> None:
     step = run.progress.step
     windows = run.order.windows(step * config.global_batch_size, config.global_batch_size)
     tokens = run.train.targets(windows)
-    mine = windows.reshape(accelerator.num_processes, -1, config.micro_batch_size)
-    pieces = mine[accelerator.process_index]
+    pieces = share(
+        windows, accelerator.num_processes, accelerator.process_index, config.micro_batch_size
+    )
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
         with nullcontext() if last else accelerator.no_sync(run.model):

@@ -20,12 +20,8 @@ class TextGenerator(PythonModel):
 
         self._writer = load_writer(Path(context.artifacts["model"]))
 
-    def predict(
-        self,
-        context: Any,  # noqa: ARG002 - MLflow passes it by this name
-        model_input: Any,
-        params: dict[str, Any] | None = None,
-    ) -> list[str]:
+    # MLflow reads type hints as the schema of the data, which the signature states already.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
         """Continuations of the column `prompt`, one each."""
         options: dict[str, Any] = {"max_new_tokens": 80, "temperature": 0.8, "top_k": 50, "seed": 0}
         options |= params or {}

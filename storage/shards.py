@@ -93,11 +93,12 @@ class TokenStream:
         try:
             reader = pa.ipc.open_file(pa.memory_map(str(path)))
             batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        except (OSError, pa.ArrowInvalid) as error:
+            ids = reader.schema.field("ids")
+        except (OSError, pa.ArrowInvalid, KeyError) as error:
             raise ArtifactError(
                 f"{path} is not an Arrow token shard ({error}); make the shards again."
             ) from error
-        self.dtype = np.dtype(reader.schema.field("ids").type.to_pandas_dtype())
+        self.dtype = np.dtype(ids.type.to_pandas_dtype())
         # Straight from the mapped buffers: `to_numpy` would import pandas for a second.
         self._parts = [
             np.frombuffer(batch.column(0).buffers()[1], self.dtype, batch.num_rows)

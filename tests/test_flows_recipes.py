@@ -1,0 +1,66 @@
+"""Recipes and overrides: what is merged, and what is refused with the nearest right name."""
+
+import pytest
+
+from flows.recipes import CONTINUED_RECIPES, RECIPES, PretrainConfig, resolve
+from storage.errors import ConfigError
+
+
+def test_every_recipe_resolves_without_overrides() -> None:
+    for name in RECIPES:
+        assert isinstance(resolve(RECIPES, name, {}), PretrainConfig)
+    for name in CONTINUED_RECIPES:
+        assert resolve(CONTINUED_RECIPES, name, {}).max_epochs > 0
+
+
+def test_an_override_changes_its_field_and_leaves_the_siblings_alone() -> None:
+    config = resolve(RECIPES, "gpt-smoke", {"train.max_steps": 7})
+    assert config.train.max_steps == 7
+    assert config.train.sequence_length == RECIPES["gpt-smoke"]().train.sequence_length
+
+
+def test_sources_may_be_a_list_of_paths_and_datasets() -> None:
+    sources = ["/text/*.txt", {"dataset": "team/essays", "split": "test"}]
+    config = resolve(RECIPES, "gpt-tiny", {"corpus.sources": sources})
+    assert config.corpus.sources[0] == "/text/*.txt"
+    assert config.model_dump()["corpus"]["sources"][1]["split"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("override", "nearest"),
+    [
+        ({"train.max_stps": 5}, "train.max_steps"),
+        ({"max_steps": 5}, "train.max_steps"),
+        ({"tokeniser.vocab_size": 5}, "tokenizer.vocab_size"),
+        ({"train": {"max_steps": 5}}, "overrides are dotted names"),
+    ],
+)
+def test_a_field_that_does_not_exist_is_refused_with_the_nearest(
+    override: dict[str, object], nearest: str
+) -> None:
+    with pytest.raises(ConfigError, match=nearest):
+        resolve(RECIPES, "gpt-tiny", override)
+
+
+def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'gpt-tiny'"):
+        resolve(RECIPES, "gpt-tiney", {})
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ({"train.learning_rate": 0}, "train.learning_rate is 0: .*greater than 0"),
+        ({"train.warmup_steps": 900}, "warmup_steps 900 leaves nothing of max_steps"),
+        ({"tokenizer.vocab_size": 100}, "tokenizer.vocab_size is 100: .*257"),
+        ({"model.num_key_value_heads": 3}, "num_attention_heads 4 is not a multiple"),
+        ({"corpus.sources": []}, "corpus.sources"),
+        ({"train.max_steps": "many"}, "train.max_steps is 'many': .*integer"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_in_one_sentence(
+    override: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence) as refusal:
+        resolve(RECIPES, "gpt-tiny", override)
+    assert "\n" not in str(refusal.value)

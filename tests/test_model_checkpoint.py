@@ -1,0 +1,171 @@
+"""Checkpoints: what is saved comes back, and what is damaged or half-written does not."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import optim
+
+from model.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
+from model.config import CausalLMConfig, TrainConfig
+from model.decoder import Decoder
+from model.optimizer import build_optimizer
+
+SMALL = CausalLMConfig(
+    hidden_size=8,
+    num_hidden_layers=1,
+    num_attention_heads=1,
+    num_key_value_heads=1,
+    head_dim=4,
+    intermediate_size=8,
+)
+
+ENDLESS_WRITER = """
+import sys
+from pathlib import Path
+from model.checkpoint import Progress, save_checkpoint
+from model.config import CausalLMConfig, TrainConfig
+from model.decoder import Decoder
+from model.optimizer import build_optimizer
+network = Decoder(CausalLMConfig(num_hidden_layers=1), 300)
+optimizer = build_optimizer(network, TrainConfig())
+for parameter in network.parameters():
+    parameter.grad = parameter.detach().clone()
+optimizer.step()
+for step in range(1, 10_000):
+    save_checkpoint(Path(sys.argv[1]), "run", Progress(step), network, optimizer)
+    print(step, flush=True)
+"""
+
+
+def _trained(steps: int, config: CausalLMConfig = SMALL) -> tuple[Decoder, optim.AdamW]:
+    """A network and its optimizer after a few steps on made-up gradients."""
+    network = Decoder(config, 300)
+    network.init_weights(seed=0)
+    optimizer = build_optimizer(network, TrainConfig())
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        for parameter in network.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+    return network, optimizer
+
+
+def _save(folder: Path, *steps: int) -> None:
+    for step in steps:
+        save_checkpoint(folder, "run", Progress(step, step * 100, step / 2), *_trained(step))
+
+
+def _flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_weights_moments_and_progress_come_back_bit_for_bit(tmp_path: Path) -> None:
+    saved, saved_optimizer = _trained(3)
+    progress = Progress(step=3, tokens_seen=1234, seconds=5.678)
+    save_checkpoint(tmp_path, "run", progress, saved, saved_optimizer)
+    loaded, optimizer = _trained(0)
+    assert load_newest(tmp_path, loaded, optimizer) == (progress, [])
+    for before, after in zip(saved.parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(before, after)
+        old, new = saved_optimizer.state[before], optimizer.state[after]
+        assert old.keys() == new.keys() == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(torch.equal(old[key], new[key]) for key in old)
+
+
+def test_a_step_after_loading_is_the_step_that_would_have_followed(tmp_path: Path) -> None:
+    _save(tmp_path, 3)
+    whole, whole_optimizer = _trained(3)
+    loaded, optimizer = _trained(0)
+    load_newest(tmp_path, loaded, optimizer)
+    for network, each in ((whole, whole_optimizer), (loaded, optimizer)):
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        each.step()
+    pairs = zip(whole.parameters(), loaded.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
+    assert load_newest(tmp_path / "none", *_trained(0)) == (None, [])
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    _save(tmp_path, 1, 2, 3, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
+
+
+@pytest.mark.parametrize(
+    "file", ["model.safetensors", "optimizer.safetensors", "progress.json", "manifest.json"]
+)
+def test_a_damaged_newest_is_refused_and_the_one_before_it_loaded(
+    tmp_path: Path, file: str
+) -> None:
+    _save(tmp_path, 1, 2)
+    newest = tmp_path / "step-00000002"
+    if file == "manifest.json":
+        os.truncate(newest / file, 100)
+    else:
+        _flip_a_byte(newest / file)
+    network, optimizer = _trained(0)
+    progress, ((path, reason),) = load_newest(tmp_path, network, optimizer)
+    assert progress == Progress(1, 100, 0.5)
+    assert path == newest
+    assert file in reason
+    expected, _ = _trained(1)
+    pairs = zip(expected.parameters(), network.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    _save(tmp_path, 1)
+    network, optimizer = _trained(0, SMALL.model_copy(update={"intermediate_size": 16}))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    progress, refused = load_newest(tmp_path, network, optimizer)
+    assert progress is None
+    assert len(refused) == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+    assert not optimizer.state
+
+
+def test_a_folder_without_manifest_is_no_checkpoint(tmp_path: Path) -> None:
+    _save(tmp_path, 1, 2)
+    (tmp_path / "step-00000002" / "manifest.json").unlink()
+    progress, refused = load_newest(tmp_path, *_trained(0))
+    assert progress == Progress(1, 100, 0.5)
+    assert refused == []
+
+
+def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared(tmp_path: Path) -> None:
+    _save(tmp_path, 1)
+    leftover = tmp_path / ".tmp-step"
+    (tmp_path / "step-00000001").rename(leftover)
+    os.utime(leftover, (0, 0))
+    assert load_newest(tmp_path, *_trained(0)) == (None, [])
+    clear_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_good_newest(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", ENDLESS_WRITER, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while process.stdout.readline() != "3\n":
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    said, _ = process.communicate()
+    last = int(["3", *said.split()][-1])
+    network, optimizer = _trained(0, CausalLMConfig(num_hidden_layers=1))
+    progress, refused = load_newest(tmp_path, network, optimizer)
+    assert refused == []
+    assert progress is not None
+    assert progress.step in (last, last + 1)

@@ -1,0 +1,111 @@
+"""Token shards: what is written is read, across record batches, by us and by anyone's Arrow."""
+
+import tempfile
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage import shards
+from storage.errors import ArtifactError
+from storage.shards import TokenStream, token_dtype, write_shards
+
+DOCUMENTS = st.lists(st.tuples(st.text(max_size=5), st.lists(st.integers(0, 65_535), max_size=40)))
+
+
+def _written(directory: Path, tokens: int = 100, vocab_size: int = 1000) -> np.ndarray:
+    ids = np.random.default_rng(0).integers(0, vocab_size, tokens)
+    write_shards(directory, "train", vocab_size, [("a", ids[:30]), ("b", ids[30:])])
+    return ids
+
+
+@given(documents=DOCUMENTS, batch_tokens=st.integers(1, 20))
+def test_any_documents_come_back_with_their_names_and_boundaries(
+    documents: list[tuple[str, list[int]]], batch_tokens: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "BATCH_TOKENS", batch_tokens)
+        arrays = ((name, np.array(ids, np.uint32)) for name, ids in documents)
+        counts = write_shards(Path(folder), "train", 1 << 16, arrays)
+        flat = [token for _, ids in documents for token in ids]
+        stream = TokenStream(Path(folder), "train")
+        assert stream.read(0, len(stream)).tolist() == flat
+        with pa.ipc.open_file(Path(folder) / "train.documents.arrow") as file:
+            table = file.read_all()
+    assert counts == {"documents": len(documents), "tokens": len(flat)}
+    assert table["id"].to_pylist() == [name for name, _ in documents]
+    assert table["end"].to_pylist() == np.cumsum([len(ids) for _, ids in documents]).tolist()
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 7, 10, 99, 100, 101])
+def test_every_range_reads_the_same_whatever_batches_it_crosses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_tokens: int
+) -> None:
+    monkeypatch.setattr(shards, "BATCH_TOKENS", batch_tokens)
+    ids = _written(tmp_path)
+    stream = TokenStream(tmp_path, "train")
+    for start in range(0, 101, 3):
+        for stop in range(start, 101):
+            assert np.array_equal(stream.read(start, stop), ids[start:stop])
+
+
+def test_a_range_within_a_batch_is_a_view_of_the_file(tmp_path: Path) -> None:
+    _written(tmp_path)
+    stream = TokenStream(tmp_path, "train")
+    assert np.shares_memory(stream.read(0, 100), stream.read(10, 20))
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "dtype"), [(257, "uint16"), (65_536, "uint16"), (65_537, "uint32")]
+)
+def test_ids_take_the_smallest_type_that_holds_them(
+    tmp_path: Path, vocab_size: int, dtype: str
+) -> None:
+    assert token_dtype(vocab_size) == np.dtype(dtype)
+    write_shards(tmp_path, "train", vocab_size, [("a", np.array([0, vocab_size - 1]))])
+    stream = TokenStream(tmp_path, "train")
+    assert stream.dtype == np.dtype(dtype)
+    assert stream.read(0, 2).tolist() == [0, vocab_size - 1]
+
+
+def test_datasets_opens_the_file_as_it_is(tmp_path: Path) -> None:
+    ids = _written(tmp_path)
+    (dataset,) = datasets.load_dataset(
+        "arrow", data_files=str(tmp_path / "train.tokens.arrow"), cache_dir=str(tmp_path / "cache")
+    ).values()
+    assert dataset["ids"][:] == ids.tolist()
+    assert dataset.features["ids"].dtype == "uint16"
+
+
+def test_pyarrow_maps_the_file_without_copying_it(tmp_path: Path) -> None:
+    ids = _written(tmp_path)
+    before = pa.total_allocated_bytes()
+    table = pa.ipc.open_file(pa.memory_map(str(tmp_path / "train.tokens.arrow"))).read_all()
+    assert pa.total_allocated_bytes() == before
+    assert table["ids"].to_pylist() == ids.tolist()
+
+
+@given(share=st.floats(0, 1, exclude_max=True))
+def test_a_file_cut_anywhere_is_refused(share: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _written(Path(folder))
+        path = Path(folder) / "train.tokens.arrow"
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        with pytest.raises(ArtifactError, match="make the shards again"):
+            TokenStream(Path(folder), "train")
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="make the shards again"):
+        TokenStream(tmp_path, "validation")
+
+
+def test_an_arrow_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    _written(tmp_path)
+    (tmp_path / "train.documents.arrow").rename(tmp_path / "validation.tokens.arrow")
+    with pytest.raises(ArtifactError, match="make the shards again"):
+        TokenStream(tmp_path, "validation")

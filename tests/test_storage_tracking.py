@@ -1,0 +1,95 @@
+"""MLflow runs against a real server: idempotent, and patient with one that is down."""
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage.errors import StackError
+from storage.settings import Settings, load_settings
+from storage.tracking import (
+    MetricProjection,
+    Tracker,
+    close_run,
+    connect,
+    open_run,
+    running_flow_runs,
+)
+from tests.conftest import MlflowServer, free_port
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return replace(load_settings(), home=home, experiment=f"tracking-{uuid.uuid4().hex[:8]}")
+
+
+def records(*steps: int, time: float = 1.0) -> list[dict[str, object]]:
+    return [
+        {"event": "metrics", "time": time, "step": step, "metrics": {"train/loss": 9.0 - step}}
+        for step in steps
+    ]
+
+
+def history(tracker: Tracker) -> list[tuple[int, float]]:
+    points = tracker.client.get_metric_history(tracker.run_id, "train/loss")
+    return sorted((point.step, point.value) for point in points)
+
+
+def test_a_retry_finds_the_run_of_its_flow_run(settings: Settings) -> None:
+    first = open_run(settings, "flow-1", "name", {"flow": "pretrain"})
+    first.finish("FAILED")
+    again = open_run(settings, "flow-1", "name", {"flow": "pretrain"})
+    assert again.run_id == first.run_id
+    assert again.client.get_run(again.run_id).info.status == "RUNNING"
+
+
+def test_a_repeated_step_and_a_repeated_projection_are_kept_once(settings: Settings) -> None:
+    tracker = open_run(settings, "flow-2", "name", {"flow": "pretrain"})
+    for _ in range(2):
+        projection = MetricProjection(tracker)
+        projection.add(records(1, 2, 3))
+        projection.add(records(2, 3, 4, time=2.0))  # what a run resumed at step 1 writes again
+        projection.finish()
+    assert history(tracker) == [(1, 8.0), (2, 7.0), (3, 6.0), (4, 5.0)]
+
+
+def test_a_server_that_is_down_loses_no_point(
+    settings: Settings, mlflow_server: MlflowServer
+) -> None:
+    tracker = open_run(settings, "flow-3", "name", {"flow": "pretrain"})
+    projection = MetricProjection(tracker)
+    mlflow_server.stop()
+    try:
+        projection.add(records(1, 2))
+        assert projection.flush() is not None
+        projection.add(records(3))
+    finally:
+        mlflow_server.start()
+    projection.finish(patience=30)
+    assert [step for step, _ in history(tracker)] == [1, 2, 3]
+
+
+def test_config_is_logged_as_parameters_and_as_a_file(settings: Settings, tmp_path: Path) -> None:
+    tracker = open_run(settings, "flow-4", "name", {"flow": "pretrain"})
+    config = {"train": {"max_steps": 3}, "corpus": {"sources": ["/a", "/b"]}}
+    tracker.log_config(config)
+    tracker.log_config(config)  # a retry logs the same again
+    params = tracker.client.get_run(tracker.run_id).data.params
+    assert params == {"train.max_steps": "3", "corpus.sources": "['/a', '/b']"}
+    file = tracker.client.download_artifacts(tracker.run_id, "config.json", str(tmp_path))
+    assert '"max_steps": 3' in Path(file).read_text()
+
+
+def test_a_run_that_nobody_ends_can_be_closed(settings: Settings) -> None:
+    lost = open_run(settings, "flow-5", "name", {"flow": "pretrain"})
+    tracker = open_run(settings, "flow-6", "name", {"flow": "pretrain"})
+    assert running_flow_runs(settings, tracker) == [(lost.run_id, "flow-5")]
+    close_run(settings, lost.run_id)
+    assert connect(settings).get_run(lost.run_id).info.status == "KILLED"
+
+
+def test_no_server_is_said_in_a_sentence(settings: Settings) -> None:
+    nowhere = replace(settings, mlflow_url=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StackError, match="start it with `make up`"):
+        open_run(nowhere, "flow-7", "name", {"flow": "pretrain"})
