@@ -91,8 +91,10 @@ def train(job: TrainingJob) -> TrainingResult:
         )
     if accelerator.is_main_process:
         write_json_value(layout.result, result)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
+    # An error may be this process's alone: the others would never come, the launcher ends them.
+    if not result.error:
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
     return result
 
 

@@ -5,10 +5,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
+# As long as the launching side waits before it kills.
+_GRACE_SECONDS = 20.0
 
 
 def die_with_parent(death_signal: signal.Signals) -> None:
@@ -21,6 +24,25 @@ def die_with_parent(death_signal: signal.Signals) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, death_signal)
     if os.getppid() == 1 and b"python" not in Path("/proc/1/cmdline").read_bytes():
         sys.exit("the launcher ended before this process began")
+
+
+def stop_with_parent() -> None:
+    """Asks this process to stop, by SIGTERM, when its parent ends; kills it if it does not.
+
+    So a launcher that dies costs no work: there is time for a checkpoint, and then an end even if
+    the main thread waits for a peer that is dead.
+    """
+    die_with_parent(signal.SIGTERM)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)  # where the kernel has not
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class StopRequest:

@@ -4,12 +4,11 @@ In: job.json. Out: journal.jsonl, checkpoints, the model and result.json in the 
 Exit code 0: finished. 1: failed for a reason that result.json names. 3: asked to stop, resumable.
 """
 
-import signal
 import sys
 from pathlib import Path
 
 from model.config import TrainingJob
-from model.process import die_with_parent
+from model.process import stop_with_parent
 from storage.config import read_json
 from storage.errors import CorpusmillError
 
@@ -20,7 +19,7 @@ def main() -> int:
     if len(sys.argv) != 2:
         print("usage: accelerate launch --module model.train job.json", file=sys.stderr)
         return 2
-    die_with_parent(signal.SIGKILL)
+    stop_with_parent()
     try:
         job = read_json(TrainingJob, Path(sys.argv[1]))
     except CorpusmillError as error:
