@@ -69,6 +69,8 @@ def gpt_smoke() -> PretrainConfig:
         ),
         train=TrainConfig(
             sequence_length=64,
+            global_batch_size=16,
+            micro_batch_size=8,
             max_steps=30,
             warmup_steps=2,
             log_every=5,

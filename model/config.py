@@ -60,12 +60,12 @@ class TrainConfig(Config):
     """
 
     sequence_length: PositiveInt = 256
-    global_batch_size: PositiveInt = 16
-    micro_batch_size: PositiveInt = 8
-    max_steps: PositiveInt = 400
+    global_batch_size: PositiveInt = 8
+    micro_batch_size: PositiveInt = 4
+    max_steps: PositiveInt = 1000
     warmup_steps: int = Field(20, ge=0)
     decay_fraction: float = Field(0.6, ge=0, le=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
     adam_beta1: float = Field(0.9, ge=0, lt=1)
     adam_beta2: float = Field(0.95, ge=0, lt=1)
@@ -73,7 +73,7 @@ class TrainConfig(Config):
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     num_processes: PositiveInt | None = None
     seed: int = 0
-    log_every: PositiveInt = 5
+    log_every: PositiveInt = 10
     validate_every: PositiveInt = 100
     validation_windows: PositiveInt = 64
     checkpoint_every: PositiveInt = 100

@@ -9,6 +9,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
@@ -52,7 +53,6 @@ class Run:
     order: Order
     tokens_per_byte: float
     journal: JournalWriter | None
-    sequence_length: int
     progress: Progress = field(default_factory=Progress)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -129,7 +129,7 @@ def _update(run: Run) -> None:
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
         with nullcontext() if last else accelerator.no_sync(run.model):
-            loss = _summed_loss(run, run.train, piece)
+            loss = _summed_loss(run.model, run.train, piece, accelerator.device)
             # DistributedDataParallel averages over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
@@ -145,13 +145,12 @@ def _update(run: Run) -> None:
     )
 
 
-def _summed_loss(run: Run, data: Windows, windows: object) -> Tensor:
+def _summed_loss(model: nn.Module, data: Windows, windows: np.ndarray, on: torch.device) -> Tensor:
     """Nats summed over the targets of these windows."""
-    batch = data.read(windows)  # type: ignore[arg-type]
-    device = run.accelerator.device
-    ids = torch.from_numpy(batch.ids).to(device, non_blocking=True)
-    targets = torch.from_numpy(batch.targets).to(device, non_blocking=True)
-    loss: Tensor = run.model(ids, targets)
+    batch = data.read(windows)
+    ids = torch.from_numpy(batch.ids).to(on, non_blocking=True)
+    targets = torch.from_numpy(batch.targets).to(on, non_blocking=True)
+    loss: Tensor = model(ids, targets)
     return loss
 
 
@@ -192,11 +191,7 @@ def _validate(run: Run) -> None:
     run.network.eval()
     for start in range(0, len(mine), config.micro_batch_size):
         piece = mine[start : start + config.micro_batch_size]
-        batch = run.validation.read(piece)
-        total += run.network(
-            torch.from_numpy(batch.ids).to(accelerator.device),
-            torch.from_numpy(batch.targets).to(accelerator.device),
-        )
+        total += _summed_loss(run.network, run.validation, piece, accelerator.device)
     run.network.train()
     loss = accelerator.reduce(total, "sum").item() / run.validation.targets(chosen)
     metrics = {
@@ -258,7 +253,6 @@ def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run
         order=Order(len(train_windows), job.train.seed),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
         journal=journal,
-        sequence_length=job.train.sequence_length,
         loss_sum=torch.zeros((), device=accelerator.device),
     )
 
@@ -327,7 +321,11 @@ def _export(run: Run) -> None:
         run.layout.model,
         Spec("model", 1, {"training": run.job.digest}),
         lambda directory: export_model(
-            run.network, run.network.config, run.job.tokenizer, run.sequence_length, directory
+            run.network,
+            run.network.config,
+            run.job.tokenizer,
+            run.config.sequence_length,
+            directory,
         ),
     )
 

@@ -5,6 +5,7 @@ and one rename moves it into place. The name is the digest of (inputs, config, f
 that a stage whose work is there returns at once, and two writers of one artifact agree.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -20,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ArtifactError
+from storage.errors import ArtifactError, StackError
 from storage.layout import Layout
 
 MANIFEST = "manifest.json"
@@ -141,10 +142,11 @@ def publish(
 
     Raises:
         ArtifactError: counts that do not add up (documents in = kept + dropped).
+        StackError: the disk is full.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep(final.parent)
-    with _temporary(final.parent) as directory:
+    with _full_disk_said(final.parent), _temporary(final.parent) as directory:
         counts = dict(write(directory) or {})
         _check_counts(counts)
         manifest = {
@@ -265,6 +267,19 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _full_disk_said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StackError(
+            f"The disk of {folder} is full ({error}); free some space or move CORPUSMILL_HOME, and "
+            "run again: what was complete before is kept."
+        ) from error
 
 
 @contextmanager

@@ -145,7 +145,9 @@ def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Pat
     import mlflow
 
     mlflow.set_tracking_uri(mill.settings.mlflow_url)
-    folder = mlflow.artifacts.download_artifacts("models:/gpt-smoke@champion", dst_path=str(tmp_path))
+    folder = mlflow.artifacts.download_artifacts(
+        "models:/gpt-smoke@champion", dst_path=str(tmp_path)
+    )
     assert not [p for p in Path(folder).rglob("*") if p.suffix in (".pkl", ".pickle", ".bin")]
     signature = mlflow.models.get_model_info("models:/gpt-smoke@champion").signature
     assert signature is not None

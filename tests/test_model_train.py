@@ -4,11 +4,10 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +45,12 @@ SHORT = TrainConfig(
     log_every=1,
 )
 # Long enough to be met in mid-run.
-LONG = SHORT.model_copy(
-    update={"max_steps": 400, "checkpoint_every": 20, "decay_fraction": 1.0, "num_processes": 2}
-)
+LONG = SHORT.model_copy(update={"max_steps": 300, "checkpoint_every": 20, "num_processes": 2})
+ENDLESS = LONG.model_copy(update={"max_steps": 1_000_000})
 PATIENCE = 60.0
 
-# Whatever devices there are: the figures below are of a CPU.
-ON_A_CPU = {"CUDA_VISIBLE_DEVICES": ""}
+# Whatever devices there are, the figures below are of a CPU; and runs share it side by side.
+ON_A_CPU = {"CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": str(os.cpu_count())}
 GOLDEN = [0.0]
 
 CALLER = """
@@ -75,6 +73,21 @@ class Mistake:
     sentence: str
     train: TrainConfig
     changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wound:
+    """What a blow in mid-run left behind.
+
+    Attributes:
+        gone: whether every process of the run ended within 10 s.
+        result: result.json, or None if there is none.
+        checkpoints: names, the newest last.
+    """
+
+    gone: bool
+    result: TrainingResult | None
+    checkpoints: tuple[str, ...]
 
 
 MISTAKES = {
@@ -160,7 +173,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 
     def write(directory: Path) -> dict[str, Any]:
         sides: dict[Split, list[str]] = {"train": texts[4:], "validation": texts[:4]}
-        counts = {}
+        counts: dict[str, Any] = {}
         for split, side in sides.items():
             documents = zip(map(str, range(60)), encode_documents(encoder, side), strict=False)
             written = write_shards(directory, split, 300, documents)
@@ -185,17 +198,60 @@ def alike(workshop: Workshop) -> dict[str, RunLayout]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(workshop: Workshop) -> RunLayout:
-    """The long run, from its beginning to its end."""
-    layout = workshop.prepare("uninterrupted", LONG)
+def whole(workshop: Workshop) -> RunLayout:
+    """The long run without any blow."""
+    layout = workshop.prepare("whole", LONG)
     _finish_all([layout])
     return layout
 
 
+@pytest.fixture(scope="module")
+def battered(workshop: Workshop) -> RunLayout:
+    """The long run, hit in mid-run in one way after another and launched again each time."""
+    return workshop.prepare("battered", LONG)
+
+
+@pytest.fixture(scope="module")
+def wounds(battered: RunLayout) -> dict[str, Wound]:
+    wounds = {}
+    for number, (name, blow) in enumerate(BLOWS.items()):
+        with _started(battered) as running:
+            wounds[name] = _strike(running, 60 * (number + 1), blow)
+    _flip_a_byte(battered.checkpoints / wounds["launcher killed"].checkpoints[-1])
+    _finish_all([battered])
+    return wounds
+
+
+@pytest.fixture(scope="module")
+def endless(workshop: Workshop) -> Iterator[dict[str, Running]]:
+    """Runs that go on until somebody ends them."""
+    alone = ENDLESS.model_copy(update={"num_processes": 1})
+    layouts = [workshop.prepare("endless-alone", alone), workshop.prepare("endless-pair", ENDLESS)]
+    with ExitStack() as stack:
+        runs = [stack.enter_context(_started(layout)) for layout in layouts]
+        yield dict(zip(("alone", "pair"), runs, strict=True))
+
+
 def _texts() -> list[str]:
     generator = random.Random(0)
-    words = "the river house stood by old rain fell for days nights and 河边 老房子 下雨".split()
-    return [" ".join(generator.choices(words, k=80)) for _ in range(40)]
+    words = [
+        "the",
+        "river",
+        "house",
+        "stood",
+        "by",
+        "old",
+        "rain",
+        "fell",
+        "for",
+        "days",
+        "nights",
+        "and",
+        "河边",
+        "老房子",
+        "下雨",
+    ]
+    return ["".join(generator.choices(words, k=120)) for _ in range(40)]
 
 
 def _command(layout: RunLayout) -> list[str]:
@@ -242,8 +298,48 @@ def _weights(layout: RunLayout) -> bytes:
     return (layout.model / "model.safetensors").read_bytes()
 
 
-def _newest(layout: RunLayout) -> Path:
-    return max(layout.checkpoints.glob("step-*[0-9]"))
+def _checkpoints(layout: RunLayout) -> list[Path]:
+    return sorted(path.parent for path in layout.checkpoints.glob("step-*/manifest.json"))
+
+
+def _step(checkpoint: str) -> int:
+    return int(checkpoint.removeprefix("step-"))
+
+
+def _terminate_the_launcher(running: Running) -> None:
+    running.process.terminate()
+
+
+def _kill_a_rank(running: Running) -> None:
+    running.ranks()[1].kill()
+
+
+def _kill_the_launcher(running: Running) -> None:
+    running.process.kill()
+
+
+BLOWS: dict[str, Callable[[Running], None]] = {
+    "asked to stop": _terminate_the_launcher,
+    "rank killed": _kill_a_rank,
+    "launcher killed": _kill_the_launcher,
+}
+
+
+def _strike(running: Running, step: int, blow: Callable[[Running], None]) -> Wound:
+    running.wait_for("checkpoint", step)
+    tree = [*running.ranks(), running.process]
+    assert len(tree) == 3
+    blow(running)
+    gone, layout = _all_gone(tree, 10), running.layout
+    result = read_json(TrainingResult, layout.result) if layout.result.exists() else None
+    return Wound(gone, result, tuple(path.name for path in _checkpoints(layout)))
+
+
+def _flip_a_byte(checkpoint: Path) -> None:
+    path = checkpoint / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
 
 
 def _output(layout: RunLayout) -> str:
@@ -271,88 +367,83 @@ def test_a_run_starts_finishes_and_says_how_it_learned(alike: dict[str, RunLayou
     layout = alike["pair"]
     (started,), (finished,) = _records(layout, "started"), _records(layout, "finished")
     assert (started["num_processes"], started["precision"]) == (2, "float32")
-    assert (finished["step"], finished["tokens_seen"]) == (20, 20 * 8 * 32)
+    assert finished["step"] == 20
+    assert finished["tokens_seen"] == _losses(layout, "train/tokens_seen")[-1]
     assert _losses(layout)[-1] < _losses(layout)[0] - 1
 
 
-def test_asked_to_stop_a_run_keeps_its_step_and_later_ends_as_if_nothing_had_been(
-    workshop: Workshop, uninterrupted: RunLayout
-) -> None:
-    layout = workshop.prepare("stopped", LONG)
-    with _started(layout) as running:
-        running.wait_for("metrics", 50)
-        running.process.send_signal(signal.SIGTERM)
-        assert _all_gone(running.process.children(recursive=True), 20)
-    result = read_json(TrainingResult, layout.result)
-    assert result.status == "interrupted"
-    assert 50 <= result.step < LONG.max_steps
-    assert _newest(layout).name == f"step-{result.step:08d}"
+def test_asked_to_stop_a_run_keeps_its_last_step(wounds: dict[str, Wound]) -> None:
+    wound = wounds["asked to stop"]
+    assert wound.gone
+    assert wound.result is not None
+    assert wound.result.status == "interrupted"
+    assert 60 <= wound.result.step < LONG.max_steps
+    assert _step(wound.checkpoints[-1]) == wound.result.step
 
-    _finish_all([layout])
-    assert [record["step"] for record in _records(layout, "resumed")] == [result.step]
-    assert _losses(layout) == _losses(uninterrupted)
-    assert _weights(layout) == _weights(uninterrupted)
+
+@pytest.mark.parametrize("name", ["rank killed", "launcher killed"])
+def test_a_killed_process_takes_the_others_along_without_a_word_of_success(
+    wounds: dict[str, Wound], name: str
+) -> None:
+    wound = wounds[name]
+    assert wound.gone
+    assert wound.result is None or wound.result.status == "interrupted"
+
+
+def test_each_launch_goes_on_from_the_newest_good_checkpoint(
+    battered: RunLayout, wounds: dict[str, Wound]
+) -> None:
+    resumed = [record["step"] for record in _records(battered, "resumed")]
+    kept = [wound.checkpoints for wound in wounds.values()]
+    assert resumed == [_step(kept[0][-1]), _step(kept[1][-1]), _step(kept[2][-2])]
+
+
+def test_a_damaged_checkpoint_is_refused_with_a_reason_and_kept_aside(
+    battered: RunLayout, wounds: dict[str, Wound]
+) -> None:
+    newest = wounds["launcher killed"].checkpoints[-1]
+    (refused,) = _records(battered, "checkpoint_refused")
+    assert refused["path"] == newest
+    assert "model.safetensors" in refused["reason"]
+    assert (battered.checkpoints / f"{newest}.damaged-1").is_dir()
+
+
+@pytest.mark.usefixtures("wounds")
+def test_a_run_hit_three_times_ends_with_the_bytes_of_one_never_hit(
+    battered: RunLayout, whole: RunLayout
+) -> None:
+    assert _weights(battered) == _weights(whole)
 
 
 def test_a_run_of_one_process_keeps_its_step_when_its_launcher_is_asked_to_stop(
-    workshop: Workshop,
+    endless: dict[str, Running],
 ) -> None:
-    layout = workshop.prepare("stopped-alone", LONG.model_copy(update={"num_processes": 1}))
-    with _started(layout) as running:
-        running.wait_for("metrics", 50)
-        ranks = running.ranks()
-        running.process.send_signal(signal.SIGTERM)
-        assert _all_gone(ranks, 20)
-    result = read_json(TrainingResult, layout.result)
+    running = endless["alone"]
+    running.wait_for("metrics", 10)
+    ranks = running.ranks()
+    running.process.terminate()
+    assert _all_gone(ranks, 20)
+    result = read_json(TrainingResult, running.layout.result)
     assert result.status == "interrupted"
-    assert _newest(layout).name == f"step-{result.step:08d}"
+    assert _step(_checkpoints(running.layout)[-1].name) == result.step
 
 
-def test_a_killed_rank_takes_the_others_along_and_a_new_launch_goes_on(
-    workshop: Workshop, uninterrupted: RunLayout
-) -> None:
-    layout = workshop.prepare("rank-killed", LONG)
-    with _started(layout) as running:
-        running.wait_for("checkpoint", 60)
-        ranks = running.ranks()
-        assert len(ranks) == 2
-        ranks[1].kill()
-        assert _all_gone([*ranks, running.process], 10)
-    assert not layout.result.exists()
-    newest = int(_newest(layout).name.removeprefix("step-"))
-    assert newest >= 60
-
-    _finish_all([layout])
-    assert [record["step"] for record in _records(layout, "resumed")] == [newest]
-    assert _weights(layout) == _weights(uninterrupted)
-
-
-def test_a_killed_launcher_leaves_no_rank_and_a_damaged_checkpoint_is_not_used(
-    workshop: Workshop, uninterrupted: RunLayout
-) -> None:
-    layout = workshop.prepare("launcher-killed", LONG)
-    with _started(layout) as running:
-        running.wait_for("checkpoint", 60)
-        ranks = running.ranks()
-        running.process.kill()
-        assert _all_gone([*ranks, running.process], 10)
-
-    before, newest = sorted(layout.checkpoints.glob("step-*[0-9]"))
-    data = bytearray((newest / "model.safetensors").read_bytes())
-    data[len(data) // 2] ^= 1
-    (newest / "model.safetensors").write_bytes(data)
-    _finish_all([layout])
-    (refused,) = _records(layout, "checkpoint_refused")
-    assert refused["path"] == newest.name
-    assert "model.safetensors" in refused["reason"]
-    (resumed,) = _records(layout, "resumed")
-    assert resumed["step"] == int(before.name.removeprefix("step-"))
-    assert (layout.checkpoints / f"{newest.name}.damaged-1").is_dir()
-    assert _weights(layout) == _weights(uninterrupted)
+def test_an_error_of_the_main_process_alone_ends_the_run(endless: dict[str, Running]) -> None:
+    running = endless["pair"]
+    running.wait_for("checkpoint", 20)
+    # In the way of a checkpoint to come, and damaged.
+    newest = _checkpoints(running.layout)[-1]
+    obstacle = newest.with_name(f"step-{_step(newest.name) + 200:08d}")
+    shutil.copytree(newest, obstacle)
+    _flip_a_byte(obstacle)
+    assert _all_gone([*running.ranks(), running.process], 20)
+    result = read_json(TrainingResult, running.layout.result)
+    assert result.status == "failed"
+    assert str(obstacle) in str(result.error)
 
 
 def test_a_killed_caller_leaves_nothing(workshop: Workshop) -> None:
-    layout = workshop.prepare("caller-killed", LONG)
+    layout = workshop.prepare("caller-killed", ENDLESS)
     command = [sys.executable, "-P", "-c", CALLER, str(layout.path)]
     with subprocess.Popen(command, env={**os.environ, **ON_A_CPU}) as caller:
         running = Running(layout, psutil.Process(caller.pid))
@@ -361,22 +452,6 @@ def test_a_killed_caller_leaves_nothing(workshop: Workshop) -> None:
         assert len(tree) == 3
         caller.kill()
         assert _all_gone(tree, 20)
-
-
-def test_an_error_of_the_main_process_alone_ends_the_run(workshop: Workshop) -> None:
-    layout = workshop.prepare("main-fails", LONG)
-    with _started(layout) as running:
-        running.wait_for("checkpoint", 20)
-        # In the way of a checkpoint to come, and damaged.
-        obstacle = layout.checkpoints / "step-00000200"
-        shutil.copytree(_newest(layout), obstacle)
-        (obstacle / "model.safetensors").write_bytes(b"")
-        ranks = running.ranks()
-        assert _all_gone([*ranks, running.process], 20)
-    result = read_json(TrainingResult, layout.result)
-    assert result.status == "failed"
-    assert result.error is not None
-    assert str(obstacle) in result.error
 
 
 @pytest.fixture(scope="module")

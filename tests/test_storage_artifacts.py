@@ -25,7 +25,7 @@ from storage.artifacts import (
     verify,
     write_json,
 )
-from storage.errors import ArtifactError
+from storage.errors import ArtifactError, StackError
 from storage.layout import Layout
 
 SPEC = Spec("thing", 1, inputs={"corpus": "c0ffee"}, config={"size": 3})
@@ -267,3 +267,15 @@ def test_an_artifact_set_aside_keeps_its_bytes(tmp_path: Path) -> None:
     aside = set_aside(ref.path)
     assert not ref.path.exists()
     assert read_manifest(aside)["digest"] == ref.digest
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a Linux device")
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) -> None:
+    def write(directory: Path) -> None:
+        (directory / "part.txt").write_text("part")
+        with Path("/dev/full").open("w") as full:
+            full.write("more")
+
+    with pytest.raises(StackError, match=r"is full .* free some space"):
+        publish(tmp_path / "kind" / "digest", SPEC, write)
+    assert list((tmp_path / "kind").iterdir()) == []
