@@ -62,7 +62,7 @@ class TrainConfig(Config):
     sequence_length: PositiveInt = 256
     global_batch_size: PositiveInt = 8
     micro_batch_size: PositiveInt = 4
-    max_steps: PositiveInt = 1000
+    max_steps: PositiveInt = 800
     warmup_steps: int = Field(20, ge=0)
     decay_fraction: float = Field(0.6, ge=0, le=1)
     learning_rate: float = Field(1.5e-3, gt=0)

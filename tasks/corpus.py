@@ -14,7 +14,7 @@ from storage.layout import Layout
 from storage.sources import CorpusConfig
 
 
-@task(name="ingest", cache_policy=NO_CACHE)
+@task(name="ingest", task_run_name="ingest", cache_policy=NO_CACHE)
 def ingest(layout: Layout, config: CorpusConfig) -> Ref:
     """Reads the sources into a corpus, or finds the one made of the same bytes before."""
     corpus, reused = build_corpus(layout, config)
@@ -22,7 +22,7 @@ def ingest(layout: Layout, config: CorpusConfig) -> Ref:
     return corpus
 
 
-@task(name="select-new-documents", cache_policy=NO_CACHE)
+@task(name="select-new-documents", task_run_name="select-new-documents", cache_policy=NO_CACHE)
 def select_new(layout: Layout, corpus: Ref, seen: Ref) -> Ref:
     """The documents of `corpus` that the registered model has not met."""
     new, reused = select_unseen(layout, corpus, seen)

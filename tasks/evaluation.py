@@ -56,7 +56,7 @@ def evaluate(
     return result
 
 
-@task(name="measure-xz", cache_policy=NO_CACHE)
+@task(name="measure-xz", task_run_name="measure-xz", cache_policy=NO_CACHE)
 def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
     """What `xz -9e` needs for the same held-out documents."""
 

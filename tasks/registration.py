@@ -13,7 +13,13 @@ from tasks.evaluation import evaluate
 from tasks.tracking import FlowContext
 
 
-@task(name="register", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+@task(
+    name="register",
+    task_run_name="register",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+)
 def register(
     context: FlowContext, name: str, model: Ref, tags: Mapping[str, str]
 ) -> RegisteredModel:
@@ -24,7 +30,7 @@ def register(
     return version
 
 
-@task(name="promote", cache_policy=NO_CACHE)
+@task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)
 def promote_if_better(
     context: FlowContext,
     candidate: RegisteredModel,

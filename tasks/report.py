@@ -80,7 +80,7 @@ def make_outcome(
     )
 
 
-@task(name="report", cache_policy=NO_CACHE)
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome) -> None:
     """Logs figures, curve and report to MLflow, and the report to Prefect."""
     tracker = context.tracker

@@ -16,7 +16,7 @@ from storage.layout import Layout
 from storage.shards import Split, write_shards
 
 
-@task(name="shard", cache_policy=NO_CACHE)
+@task(name="shard", task_run_name="shard", cache_policy=NO_CACHE)
 def make_shards(layout: Layout, corpus: Ref, tokenizer: Ref, held_out: Ref) -> Ref:
     """Encodes the training side of `corpus` and the validation side of `held_out`."""
 

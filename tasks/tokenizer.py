@@ -11,7 +11,7 @@ from storage.documents import read_documents
 from storage.layout import Layout
 
 
-@task(name="train-tokenizer", cache_policy=NO_CACHE)
+@task(name="train-tokenizer", task_run_name="train-tokenizer", cache_policy=NO_CACHE)
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
     """Learns a byte-level BPE from the corpus's training side."""
 

@@ -64,6 +64,7 @@ def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> b
 
 @task(
     name="train",
+    task_run_name="train",
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=5,

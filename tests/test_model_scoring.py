@@ -1,0 +1,177 @@
+"""Scoring held-out text: every token once, in bits a byte, and samples of the same text."""
+
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.config import CausalLMConfig, EvaluationConfig, EvaluationJob, EvaluationResult
+from model.decoder import Decoder
+from model.hf import export_model
+from model.scoring import evaluate, load_writer
+from model.tokenizer import TokenizerConfig, end_of_text_id, load_tokenizer, train_tokenizer
+from storage.artifacts import find
+from storage.config import read_json, write_json_value
+from storage.documents import build_corpus, read_documents, select_unseen
+from storage.errors import CorpusError, ModelError
+from storage.layout import Layout
+from storage.sources import CorpusConfig
+from tasks.launch import evaluation_command
+
+SEQUENCE_LENGTH = 16
+NO_SAMPLES = EvaluationConfig(samples=0)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """A model and a corpus with held-out documents."""
+
+    model: Path
+    corpus: Path
+    texts: tuple[str, ...]
+
+    def job(self, directory: Path, config: EvaluationConfig = NO_SAMPLES) -> EvaluationJob:
+        return EvaluationJob(
+            directory=directory, model=self.model, corpus=self.corpus, evaluation=config
+        )
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
+    root = tmp_path_factory.mktemp("exam")
+    generator = random.Random(0)
+    words = ["the ", "river ", "stood ", "old ", "rain\n", "河边", "老房子", "下雨。"]
+    (root / "sources").mkdir()
+    for number in range(30):
+        text = "".join(generator.choices(words, k=generator.randint(1, 30)))
+        (root / "sources" / f"{number}.txt").write_text(text, encoding="utf-8")
+    config = CorpusConfig(sources=(str(root / "sources"),), validation_fraction=0.2)
+    corpus, _ = build_corpus(Layout(root), config)
+    texts = tuple(document.text for document in read_documents(corpus.path, "validation"))
+    (root / "tokenizer").mkdir()
+    train_tokenizer(
+        [document.text for document in read_documents(corpus.path, "train")],
+        TokenizerConfig(vocab_size=270),
+        root / "tokenizer",
+    )
+    _export(root / "model", root / "tokenizer")
+    return Exam(root / "model", corpus.path, texts)
+
+
+def _export(destination: Path, tokenizer: Path) -> None:
+    """A model none of whose weights is zero."""
+    shape = CausalLMConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        head_dim=16,
+        intermediate_size=16,
+    )
+    network = Decoder(shape, 270)
+    network.init_weights(seed=0)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
+    export_model(network, shape, tokenizer, SEQUENCE_LENGTH, destination)
+
+
+def _tokens(exam: Exam) -> list[list[int]]:
+    tokenizer = load_tokenizer(exam.model)
+    return [tokenizer.encode(text, add_special_tokens=False).ids for text in exam.texts]
+
+
+def _plain_nats(exam: Exam) -> float:
+    """Each token from as many before it as the model can look back on, one at a time."""
+    writer = load_writer(exam.model)
+    device = writer.model.norm.weight.device
+    end, total = end_of_text_id(writer.tokenizer), 0.0
+    for ids in _tokens(exam):
+        tokens = [end, *ids]
+        for place in range(1, len(tokens)):
+            context = tokens[max(0, place - SEQUENCE_LENGTH) : place]
+            with torch.no_grad():
+                logits = writer.model(torch.tensor([context], device=device))[0, -1].float()
+            total -= float(logits.log_softmax(-1)[tokens[place]])
+    return total
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5, 15, 16, 17, 1000, None])
+def test_every_token_is_scored_once_whatever_the_stride(
+    exam: Exam, tmp_path: Path, stride: int | None
+) -> None:
+    result = evaluate(exam.job(tmp_path, EvaluationConfig(stride=stride, samples=0)))
+    assert result.tokens == sum(map(len, _tokens(exam)))
+    assert result.documents == len(exam.texts)
+    assert result.bytes == sum(len(text.encode()) for text in exam.texts)
+
+
+def test_the_figures_are_those_of_a_plain_computation(exam: Exam, tmp_path: Path) -> None:
+    # With a stride of one token each has all the context there is.
+    result = evaluate(exam.job(tmp_path, EvaluationConfig(stride=1, samples=0)))
+    nats = torch.tensor(_plain_nats(exam))
+    # bf16, where the hardware has it, rounds by the shape of the batch.
+    assert result.loss == pytest.approx(float(nats / result.tokens), rel=5e-3)
+    assert result.perplexity == pytest.approx(float((nats / result.tokens).exp()), rel=3e-2)
+    bits = nats / torch.tensor(2.0).log() / result.bytes
+    assert result.bits_per_byte == pytest.approx(float(bits), rel=5e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_the_batch_size_changes_no_figure(exam: Exam, tmp_path: Path, batch_size: int) -> None:
+    config = EvaluationConfig(batch_size=batch_size, samples=0)
+    expected = evaluate(exam.job(tmp_path)).bits_per_byte
+    result = evaluate(exam.job(tmp_path, config))
+    assert result.bits_per_byte == pytest.approx(expected, rel=5e-3)
+
+
+def test_samples_continue_passages_of_held_out_text(exam: Exam, tmp_path: Path) -> None:
+    config = EvaluationConfig(samples=3, prompt_characters=20, sample_tokens=8)
+    result = evaluate(exam.job(tmp_path, config))
+    assert len(result.samples) == 3
+    for sample in result.samples:
+        assert 0 < len(sample.prompt) <= 20
+        assert any(sample.prompt in text for text in exam.texts)
+    assert evaluate(exam.job(tmp_path, config)).samples == result.samples
+
+
+def test_a_corpus_that_holds_nothing_out_is_refused(exam: Exam, tmp_path: Path) -> None:
+    layout = Layout(exam.corpus.parents[2])
+    corpus = find(layout, "corpus", exam.corpus.name)
+    nothing, _ = select_unseen(layout, corpus, seen=corpus)
+    job = exam.job(tmp_path).model_copy(update={"corpus": nothing.path})
+    with pytest.raises(CorpusError, match=r"raise corpus\.validation_fraction"):
+        evaluate(job)
+
+
+def test_a_folder_without_model_is_refused(exam: Exam, tmp_path: Path) -> None:
+    job = exam.job(tmp_path).model_copy(update={"model": tmp_path})
+    with pytest.raises(ModelError, match="not a readable JSON file"):
+        evaluate(job)
+
+
+def test_the_process_writes_its_result(exam: Exam, tmp_path: Path) -> None:
+    job = exam.job(tmp_path)
+    write_json_value(tmp_path / "job.json", job)
+    subprocess.run(evaluation_command(tmp_path / "job.json"), check=True, timeout=60)
+    result = read_json(EvaluationResult, tmp_path / "result.json")
+    expected = evaluate(job)
+    assert result.bits_per_byte == pytest.approx(expected.bits_per_byte, rel=5e-3)
+    assert result.tokens == expected.tokens
+
+
+def test_the_process_says_in_one_sentence_that_there_is_no_model(
+    exam: Exam, tmp_path: Path
+) -> None:
+    job = exam.job(tmp_path).model_copy(update={"model": tmp_path / "nothing"})
+    write_json_value(tmp_path / "job.json", job)
+    command = evaluation_command(tmp_path / "job.json")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "nothing/config.json is not a readable JSON file" in done.stderr
+    assert not (tmp_path / "result.json").exists()
