@@ -169,7 +169,9 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     # A folder named `model` in the current directory must not hide the package of that name.
     # One thread until the process shares out the cores: the launcher would say the same, loudly.
-    return {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", **extra}
+    # Threads that wait without spinning: on cores that are busy otherwise twice as fast.
+    own = {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    return {**os.environ, **own, **extra}
 
 
 def _tie_to_parent() -> Callable[[], None]:
