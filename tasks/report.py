@@ -88,8 +88,8 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome) -> N
         {
             "evaluation/bits_per_byte": outcome.bits_per_byte,
             "evaluation/perplexity": outcome.perplexity,
-            "baseline/xz_bits_per_byte": outcome.xz_alone,
-            "baseline/xz_after_training_text_bits_per_byte": outcome.xz_primed,
+            "xz/bits_per_byte": outcome.xz_alone,
+            "xz/bits_per_byte_after_training_text": outcome.xz_primed,
         }
     )
     curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal, outcome)

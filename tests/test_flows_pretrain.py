@@ -136,7 +136,7 @@ def test_the_run_holds_the_metrics_of_every_step_logged(mill: Mill) -> None:
         "validation/perplexity",
         "validation/bits_per_byte",
         "evaluation/bits_per_byte",
-        "baseline/xz_bits_per_byte",
+        "xz/bits_per_byte",
     } <= set(run.data.metrics)
     assert any(name.startswith("system/") for name in run.data.metrics)
 
