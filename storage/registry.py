@@ -75,9 +75,9 @@ def promote(settings: Settings, model: RegisteredModel) -> None:
     connect(settings).set_registered_model_alias(model.name, CHAMPION, model.version)
 
 
-def describe(settings: Settings, model: RegisteredModel, text: str) -> None:
+def describe(settings: Settings, name: str, version: str, text: str) -> None:
     """Sets the description of a version (markdown)."""
-    connect(settings).update_model_version(model.name, model.version, text)
+    connect(settings).update_model_version(name, version, text)
 
 
 def find_by_alias(settings: Settings, name: str, alias: str) -> RegisteredModel | None:

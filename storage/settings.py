@@ -21,6 +21,7 @@ class Settings:
         mlflow_url: the MLflow server (`MLFLOW_TRACKING_URI`).
         experiment: name of the MLflow experiment (`MLFLOW_EXPERIMENT_NAME`).
         processors: cores this process may use.
+        gpus: NVIDIA GPUs, as `CUDA_VISIBLE_DEVICES` or else the driver lists them.
         local_processes: ranks on this machine, as the launcher says (`LOCAL_WORLD_SIZE`).
         under_worker: whether a Prefect worker started this process (`PREFECT__FLOW_RUN_ID`).
     """
@@ -32,6 +33,7 @@ class Settings:
     mlflow_url: str
     experiment: str
     processors: int
+    gpus: int
     local_processes: int
     under_worker: bool
 
@@ -54,6 +56,7 @@ def load_settings() -> Settings:
         processors=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
+        gpus=_gpus(),
         local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
         under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
     )
@@ -64,3 +67,12 @@ def _port(name: str, default: int) -> int:
     if value.isdigit() and 0 < int(value) < 65536:
         return int(value)
     raise ConfigError(f"{name} is {value!r}; expected a port from 1 to 65535, such as {default}.")
+
+
+def _gpus() -> int:
+    # Not by asking torch: the flow's process does without it.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    driver = Path("/proc/driver/nvidia/gpus")
+    return len(list(driver.iterdir())) if driver.is_dir() else 0

@@ -48,10 +48,6 @@ class Tracker:
         page = f"{self._url}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         return f"{page}?workflowType=machine_learning"
 
-    def file_link(self, path: str) -> str:
-        """Address of one of the run's artifacts."""
-        return f"{self._url}/get-artifact?path={path}&run_uuid={self.run_id}"
-
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Logs every leaf of a nested config as a parameter, and the whole as config.json."""
         params = [Param(name, str(value)[:6000]) for name, value in _flatten(config)]

@@ -21,6 +21,7 @@ from storage.artifacts import write_json
 from storage.config import read_json
 from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
+from storage.settings import Settings
 
 # Prefect kills a flow 30 s after it asks it to end: a checkpoint must fit into less.
 GRACE_SECONDS = 20.0
@@ -144,18 +145,9 @@ def evaluation_outcome(process: subprocess.Popen[bytes], log: Path) -> None:
     )
 
 
-def default_processes(processors: int) -> int:
-    """A process for every GPU, or 2 on a CPU with 2 cores or more.
-
-    Counts what the NVIDIA driver lists, so that the flow's process needs no torch.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        gpus = len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    else:
-        driver = Path("/proc/driver/nvidia/gpus")
-        gpus = len(list(driver.iterdir())) if driver.is_dir() else 0
-    return gpus or min(2, processors)
+def default_processes(settings: Settings) -> int:
+    """A process for every GPU, or 2 on a CPU with 2 cores or more."""
+    return settings.gpus or min(2, settings.processors)
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:

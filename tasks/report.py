@@ -17,7 +17,7 @@ from storage.artifacts import Ref, read_manifest
 from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
 from storage.layout import RunLayout
-from storage.registry import RegisteredModel
+from storage.registry import RegisteredModel, describe
 from tasks.tracking import FlowContext
 
 
@@ -97,6 +97,12 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome) -> N
     tracker.log_bytes(curve, "loss.png", "report")
     tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
     tracker.log_text(text.replace("CURVE", "loss.png"), "report/report.md")
+    summary = (
+        f"{outcome.bits_per_byte:.3f} bits per byte of {outcome.held_out_documents} held-out "
+        f"documents; xz -9e needs {outcome.xz_primed:.3f} after the training text. "
+        f"[MLflow run]({outcome.mlflow_url}), [Prefect flow run]({outcome.flow_run_url})"
+    )
+    describe(context.settings, outcome.model, outcome.version, summary)
     picture = f"data:image/png;base64,{base64.b64encode(curve).decode()}"
     create_markdown_artifact(
         text.replace("CURVE", picture), key="report", description=f"{outcome.model} report"

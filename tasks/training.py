@@ -79,7 +79,7 @@ def train(
     initialize_from: Ref | None = None,
 ) -> Ref:
     """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
-    num_processes = config.num_processes or default_processes(context.settings.processors)
+    num_processes = config.num_processes or default_processes(context.settings)
     check_batch(config, num_processes)
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: c["tokens"] for split, c in counts.items()})

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from model.config import TrainingResult
 from storage.config import write_json_value
 from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
+from storage.settings import load_settings
 from tasks.launch import (
     default_processes,
     end_tree,
@@ -112,7 +114,7 @@ def test_a_process_for_every_gpu_or_two_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch, visible: str, processors: int, expected: int
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert default_processes(processors) == expected
+    assert default_processes(replace(load_settings(), processors=processors)) == expected
 
 
 def test_an_end_without_result_quotes_the_end_of_the_output(layout: RunLayout) -> None:
