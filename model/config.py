@@ -9,6 +9,8 @@ from pydantic import Field, PositiveInt, model_validator
 from storage.config import Config
 from storage.errors import ConfigError
 
+IGNORED = -100  # the target of a position at which nothing is to be learned
+
 
 class CausalLMConfig(Config):
     """The modern decoder: RMSNorm, rotary positions, SwiGLU, grouped-query attention, QK-norm.

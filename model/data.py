@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.config import IGNORED
 from storage.shards import TokenStream
 
-IGNORED = -100
 _ROUNDS = 4
 _MASK = (1 << 64) - 1
 

@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from model.blocks import Block, LayerCache, Linear, RMSNorm, rotation
-from model.config import CausalLMConfig
-
-IGNORED = -100
+from model.config import IGNORED, CausalLMConfig
 
 
 def padded_vocab_size(vocab_size: int) -> int:

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from model.config import EvaluationConfig, EvaluationJob, EvaluationResult, Sample
-from model.data import IGNORED
+from model.config import IGNORED, EvaluationConfig, EvaluationJob, EvaluationResult, Sample
 from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
 from model.generation import generate

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data import IGNORED, Order, Windows, share
+from model.config import IGNORED
+from model.data import Order, Windows, share
 from storage.shards import TokenStream, write_shards
 
 SEEDS = st.integers(0, 2**63 - 1)

@@ -24,6 +24,7 @@ from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack, supervision
 from tasks.prefect_server import PrefectServer
+from tests.conftest import free_port
 
 FLOW = """
 import time
@@ -61,13 +62,6 @@ class Running:
                 if child.environ().get("SUPERVISOR_PROCESS_NAME") == program:
                     return child.pid
         return 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def settings_in(home: Path) -> Settings:
