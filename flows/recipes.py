@@ -10,7 +10,7 @@ from model.config import CausalLMConfig, EvaluationConfig, ModelConfig, TrainCon
 from model.tokenizer import TokenizerConfig
 from storage.config import Config, parse
 from storage.errors import ConfigError
-from storage.sources import CorpusConfig
+from storage.corpus.sources import CorpusConfig
 
 
 class RegistrationConfig(Config):

@@ -17,7 +17,7 @@ from model.device import pick_compute_dtype, use_threads
 from model.generation import generate
 from model.hf import load_model
 from model.tokenizer import encode_documents, end_of_text_id, load_tokenizer
-from storage.documents import read_documents
+from storage.corpus.documents import read_documents
 from storage.errors import CorpusError
 
 Window = tuple[np.ndarray, np.ndarray]

@@ -9,9 +9,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from storage.artifacts import Ref, read_manifest
-from storage.documents import build_corpus, select_unseen
+from storage.corpus.documents import build_corpus, select_unseen
 from storage.layout import Layout
-from storage.sources import CorpusConfig
+from storage.corpus.sources import CorpusConfig
 
 
 @task(name="ingest", task_run_name="ingest", cache_policy=NO_CACHE)

@@ -12,7 +12,7 @@ from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from storage.artifacts import Ref, Spec, content_digest, obtain
 from storage.compression import CompressionBaseline, compress_baseline
 from storage.config import read_json, write_json_value
-from storage.documents import SPLITS, read_documents
+from storage.corpus.documents import SPLITS, read_documents
 from storage.layout import Layout
 from tasks.launch import evaluation_command, evaluation_outcome, supervised, wait
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from model.tokenizer import encode_documents, load_tokenizer
 from storage.artifacts import Ref, Spec, obtain, read_manifest
-from storage.documents import read_documents
+from storage.corpus.documents import read_documents
 from storage.layout import Layout
 from storage.shards import Split, write_shards
 

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 
 from model.tokenizer import TokenizerConfig, load_tokenizer, train_tokenizer
 from storage.artifacts import Ref, Spec, obtain
-from storage.documents import read_documents
+from storage.corpus.documents import read_documents
 from storage.layout import Layout
 
 

@@ -15,10 +15,10 @@ from model.scoring import evaluate, load_writer
 from model.tokenizer import TokenizerConfig, end_of_text_id, load_tokenizer, train_tokenizer
 from storage.artifacts import find
 from storage.config import read_json, write_json_value
-from storage.documents import build_corpus, read_documents, select_unseen
+from storage.corpus.documents import build_corpus, read_documents, select_unseen
 from storage.errors import CorpusError, ModelError
 from storage.layout import Layout
-from storage.sources import CorpusConfig
+from storage.corpus.sources import CorpusConfig
 from tasks.launch import evaluation_command
 
 SEQUENCE_LENGTH = 16

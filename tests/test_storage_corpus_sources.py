@@ -8,11 +8,11 @@ from typing import Any
 import datasets
 import pytest
 
-from storage.candidates import Candidate, Flaw
+from storage.corpus.candidates import Candidate, Flaw
 from storage.config import parse
 from storage.errors import ConfigError, CorpusError, CorpusmillError
-from storage.readers import read
-from storage.sources import CorpusConfig, DatasetSource, digest_sources, resolve
+from storage.corpus.readers.everything import read
+from storage.corpus.sources import CorpusConfig, DatasetSource, digest_sources, resolve
 
 TEXTS = ["one", "二", "three", "four"]
 

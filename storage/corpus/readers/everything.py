@@ -19,7 +19,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.candidates import (
+from storage.corpus.candidates import (
     Candidate,
     Flaw,
     bad_bytes,
@@ -30,8 +30,8 @@ from storage.candidates import (
     no_text,
     truncated,
 )
+from storage.corpus.sources import CorpusConfig, Source, SourceDataset, suffix_of, unreadable
 from storage.errors import CorpusError
-from storage.sources import CorpusConfig, Source, SourceDataset, suffix_of, unreadable
 
 _BUFFER = 1 << 20
 _ROWS = 1024

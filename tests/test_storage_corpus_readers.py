@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.candidates import Candidate, Flaw
+from storage.corpus.candidates import Candidate, Flaw
 from storage.errors import CorpusError
-from storage.readers import read
-from storage.sources import CorpusConfig, resolve
+from storage.corpus.readers.everything import read
+from storage.corpus.sources import CorpusConfig, resolve
 
 TEXTS = ["One.\nTwo.", "三 四", "five\u2028six", "seven"]
 VARIANTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "format_variants"

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.artifacts import Ref, read_manifest, verify
-from storage.documents import (
+from storage.corpus.documents import (
     SCHEMA,
     SPLITS,
     Document,
@@ -29,15 +29,15 @@ from storage.documents import (
 )
 from storage.errors import ArtifactError, CorpusError
 from storage.layout import Layout
-from storage.sources import CorpusConfig
+from storage.corpus.sources import CorpusConfig
 
 # Reads 150 MB; what it adds to its memory must stay far below that.
 BIG_BUILD = """
 import json, resource, sys
 from pathlib import Path
-from storage.documents import build_corpus
+from storage.corpus.documents import build_corpus
 from storage.layout import Layout
-from storage.sources import CorpusConfig
+from storage.corpus.sources import CorpusConfig
 
 root = Path(sys.argv[1])
 with (root / "x.jsonl").open("w") as file:

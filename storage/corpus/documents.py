@@ -16,11 +16,18 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from storage.artifacts import Ref, Spec, find, obtain, read_manifest
-from storage.candidates import Candidate, Flaw, excerpt_of
+from storage.corpus.candidates import Candidate, Flaw, excerpt_of
+from storage.corpus.readers.everything import read
+from storage.corpus.sources import (
+    CorpusConfig,
+    Source,
+    SourceFile,
+    digest_sources,
+    resolve,
+    suffix_of,
+)
 from storage.errors import ArtifactError, CorpusError
 from storage.layout import Layout
-from storage.readers import read
-from storage.sources import CorpusConfig, Source, SourceFile, digest_sources, resolve, suffix_of
 
 KIND = "corpus"
 FORMAT_VERSION = 1

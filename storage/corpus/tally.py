@@ -1,0 +1,136 @@
+"""What happens to the documents of a corpus, in numbers: every dropped one has a reason.
+
+A tally is made by each group of documents on its own and added up in the groups' order, so that
+the samples do not depend on which worker was faster.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from storage.corpus.blocks import Block, Flaw, excerpt_of
+
+SAMPLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One dropped document, to be looked at."""
+
+    reason: str
+    source: str
+    file: str
+    place: str
+    excerpt: str
+    detail: str = ""
+
+
+@dataclass
+class Tally:
+    """Counts of one group of documents, or of several together.
+
+    Attributes:
+        read: documents and UTF-8 bytes that came in, by (source, unit of count).
+        dropped: the same by (source, reason, unit of count).
+        edits: how often each repair or edit was made, by its name.
+        samples: up to SAMPLES for each reason, the first ones.
+    """
+
+    read: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    edits: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+
+    def take_in(self, block: Block) -> None:
+        """Counts a block as it was read."""
+        self.read[block.source, "documents"] += len(block)
+        self.read[block.source, "bytes"] += int(block.byte_lengths().sum())
+
+    def drop(self, block: Block, out: np.ndarray, reason: str, detail: str = "") -> Block:
+        """Counts the documents whose `out`, bool (documents,), is true; returns the others."""
+        rows = np.flatnonzero(out)
+        if not len(rows):
+            return block
+        self.dropped[block.source, reason, "documents"] += len(rows)
+        self.dropped[block.source, reason, "bytes"] += int(block.byte_lengths()[rows].sum())
+        room = SAMPLES - len(self.samples.setdefault(reason, []))
+        for row in rows[: max(0, room)].tolist():
+            excerpt = excerpt_of(block.texts[row].as_py())
+            sample = Sample(reason, block.source, block.file, block.place(row), excerpt, detail)
+            self.samples[reason].append(sample)
+        return block.filter(~out)
+
+    def drop_flaw(self, source: str, file: str, flaw: Flaw) -> None:
+        """Counts a document that cannot be read, as read and dropped."""
+        self.read[source, "documents"] += 1
+        self.dropped[source, flaw.reason, "documents"] += 1
+        samples = self.samples.setdefault(flaw.reason, [])
+        if len(samples) < SAMPLES:
+            detail = f"{flaw.finding}; {flaw.remedy}"
+            samples.append(Sample(flaw.reason, source, file, flaw.place, flaw.excerpt, detail))
+
+    def edit(self, name: str, count: int) -> None:
+        """Counts `count` edits of one kind."""
+        if count:
+            self.edits[name] += count
+
+    def add(self, other: "Tally") -> None:
+        """Adds the tally of the documents that come next."""
+        self.read.update(other.read)
+        self.dropped.update(other.dropped)
+        self.edits.update(other.edits)
+        for reason, samples in other.samples.items():
+            mine = self.samples.setdefault(reason, [])
+            mine.extend(samples[: max(0, SAMPLES - len(mine))])
+
+    def dropped_by_reason(self) -> dict[str, int]:
+        """Documents dropped for each reason, in all sources together."""
+        reasons: Counter[str] = Counter()
+        for (_, reason, what), count in self.dropped.items():
+            if what == "documents":
+                reasons[reason] += count
+        return dict(sorted(reasons.items()))
+
+    def all_samples(self) -> Iterator[Sample]:
+        """All samples, by reason."""
+        for reason in sorted(self.samples):
+            yield from self.samples[reason]
+
+    def to_json(self) -> str:
+        """The tally as JSON text that `from_json` reads."""
+        value = {
+            "read": [[*key, count] for key, count in sorted(self.read.items())],
+            "dropped": [[*key, count] for key, count in sorted(self.dropped.items())],
+            "edits": dict(sorted(self.edits.items())),
+            "samples": [_fields(sample) for sample in self.all_samples()],
+        }
+        return json.dumps(value, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Tally":
+        """The tally that `to_json` wrote."""
+        value: dict[str, Any] = json.loads(text)
+        tally = cls(edits=Counter(value["edits"]))
+        for source, what, count in value["read"]:
+            tally.read[source, what] = count
+        for source, reason, what, count in value["dropped"]:
+            tally.dropped[source, reason, what] = count
+        for fields in value["samples"]:
+            sample = Sample(*fields)
+            tally.samples.setdefault(sample.reason, []).append(sample)
+        return tally
+
+
+def _fields(sample: Sample) -> list[str]:
+    return [
+        sample.reason,
+        sample.source,
+        sample.file,
+        sample.place,
+        sample.excerpt,
+        sample.detail,
+    ]
