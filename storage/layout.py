@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>/…` and `stack/`."""
+    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>/…`, `downloads/` and `stack/`."""
 
     root: Path
 
@@ -21,6 +21,11 @@ class Layout:
     def run(self, digest: str) -> Path:
         """Working folder of the training run with this identity; survives crashes."""
         return self.root / "runs" / digest
+
+    @property
+    def downloads(self) -> Path:
+        """Copies of what lies on other machines, each complete once it has its final name."""
+        return self.root / "downloads"
 
     @property
     def stack(self) -> Path:

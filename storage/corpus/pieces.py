@@ -1,0 +1,67 @@
+"""What one reader reads: a file of a source, or a range of one that can be cut."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.corpus.config import CorpusConfig, TextUnit
+from storage.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to read, on this machine, digested.
+
+    Attributes:
+        source: name of its source.
+        name: how the corpus calls it: its path from the folder of the source on, so that the name
+            does not depend on where that folder lies.
+        path: where it lies now.
+        size: bytes, as they lie there.
+        digest: of its bytes.
+        modified: time of change in ns when it was digested.
+        text_field, encoding, text_unit: how it is read.
+    """
+
+    source: str
+    name: str
+    path: Path
+    size: int
+    digest: str
+    modified: int
+    text_field: str
+    encoding: str
+    text_unit: TextUnit
+
+    def check_unchanged(self) -> None:
+        """Raises CorpusError if the file was written to since it was digested."""
+        status = self.path.stat()
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.modified):
+            raise CorpusError(
+                f"{self.path} changed while it was read; expected a file that nothing writes to; "
+                "start again once it is complete."
+            )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or the part of it from `start` to `stop`: bytes of text, row groups of a table.
+
+    A piece of text begins after the first line end at or after `start` (unless that is 0) and ends
+    with the first line end at or after `stop`, so that pieces meet without gap or overlap.
+    """
+
+    file: SourceFile
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader of one format is given beside its stream of (decompressed) bytes."""
+
+    piece: Piece
+    config: CorpusConfig
+
+    @property
+    def file(self) -> SourceFile:
+        return self.piece.file
