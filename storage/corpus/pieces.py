@@ -48,11 +48,22 @@ class Piece:
 
     A piece of text begins after the first line end at or after `start` (unless that is 0) and ends
     with the first line end at or after `stop`, so that pieces meet without gap or overlap.
+
+    Attributes:
+        file: what it is of.
+        start, stop: the part; the whole file where `stop` is None.
+        size: bytes on disk, about, where it is a part.
     """
 
     file: SourceFile
     start: int = 0
     stop: int | None = None
+    size: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk; about, for a part of a table."""
+        return self.file.size if self.size is None else self.size
 
 
 @dataclass(frozen=True)
