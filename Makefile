@@ -65,7 +65,7 @@ lock: ## Rebuild requirements.lock from the newest releases that pyproject.toml 
 	cp "$$folder/lock" requirements.lock
 
 $(RUN): pyproject.toml requirements.lock | $(BIN)/python
-	@$(call install,-e .)
+	@$(call install,-e '.[fast,web]')
 	@touch $@
 
 $(TEST): pyproject.toml requirements.lock | $(BIN)/python

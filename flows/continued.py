@@ -33,9 +33,9 @@ def continue_pretraining(
         layout = context.layout
         champion = champion_or_refuse(context.settings, config.registration.name)
         base = fetch(context.settings, layout, champion)
-        everything = ingest(layout, config.corpus)
+        everything = ingest(context.settings, layout, config.corpus)
         new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
-        shards = make_shards(layout, new, base, held_out=everything)
+        shards = make_shards(context.settings, layout, new, base, held_out=everything)
         tokens = read_manifest(shards.path)["counts"]["train"]["tokens"]
         if tokens <= config.train.sequence_length:
             return Completed(message=f"Nothing new to learn: {tokens} new tokens to train on.")
@@ -49,6 +49,7 @@ def continue_pretraining(
             evaluation=config.evaluation,
             name=config.registration.name,
             inputs={"corpus": new, "initialize_from": base, "shards": shards},
+            inherited_licences=champion.tags.get("licences", "").split("; "),
         )
     return None
 

@@ -24,9 +24,9 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
     config = resolve(RECIPES, recipe, overrides or {})
     with tracked_run(recipe, config) as context:
         layout = context.layout
-        corpus = ingest(layout, config.corpus)
+        corpus = ingest(context.settings, layout, config.corpus)
         tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
-        shards = make_shards(layout, corpus, tokenizer, held_out=corpus)
+        shards = make_shards(context.settings, layout, corpus, tokenizer, held_out=corpus)
         model = train(context, shards, tokenizer, config.model, config.train)
         judge_and_register(
             context,

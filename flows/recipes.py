@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field
 
 from model.config import CausalLMConfig, EvaluationConfig, ModelConfig, TrainConfig
-from model.tokenizer import TokenizerConfig
+from model.tokenizer.config import TokenizerConfig
 from storage.config import Config, parse
 from storage.errors import ConfigError
-from storage.corpus.sources import CorpusConfig
+from storage.corpus.config import CorpusConfig
 
 
 class RegistrationConfig(Config):

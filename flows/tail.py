@@ -1,12 +1,13 @@
 """The end that every training flow has: evaluate, register, promote, report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prefect import runtime
 
 from model.config import EvaluationConfig
-from storage.artifacts import Ref
+from storage.artifacts import Ref, read_manifest
 from tasks.evaluation import evaluate, measure_compressor
+from tasks.model_card import licences_of, render_card
 from tasks.registration import promote_if_better, register
 from tasks.report import make_outcome, report
 from tasks.tracking import FlowContext
@@ -21,13 +22,17 @@ def judge_and_register(
     evaluation: EvaluationConfig,
     name: str,
     inputs: Mapping[str, Ref],
+    inherited_licences: Iterable[str] = (),
 ) -> None:
     """Scores the model on `held_out`, registers it, and makes it champion if it is the best."""
     for kind, ref in inputs.items():
         context.tracker.log_dataset(kind, ref, "training")
     figures = evaluate(context.layout, model, held_out, evaluation, "candidate")
     baseline = measure_compressor(context.layout, held_out)
+    counts = read_manifest(trained_on.path)["counts"]
+    licences = licences_of(counts, inherited_licences)
     tags = {
+        "licences": "; ".join(licences),
         "corpus": trained_on.digest,
         "held_out": held_out.digest,
         "bits_per_byte": f"{figures.bits_per_byte:.4f}",
@@ -36,4 +41,4 @@ def judge_and_register(
     version = register(context, name, model, tags)
     champion = promote_if_better(context, version, figures, held_out, evaluation)
     outcome = make_outcome(context, model, version, champion, figures, baseline)
-    report(context, model, held_out, outcome)
+    report(context, model, held_out, outcome, render_card(outcome, counts, licences))

@@ -80,20 +80,29 @@ class RMSNorm(nn.Module):
 Rotation = tuple[Tensor, Tensor]
 
 
-def rotation(start: int, config: CausalLMConfig, like_BTD: Tensor) -> Rotation:
+def rotation(
+    start: int, config: CausalLMConfig, like_BTD: Tensor, positions_BT: Tensor | None = None
+) -> Rotation:
     """Cosines and sines of the angles p · θ^(-2i/K) of positions start, start + 1, …
 
     Su et al. 2021 (RoFormer), equation 15, in the half-split layout of the Hugging Face format:
     channel i pairs with channel i + K/2, and the first half of the sines carries the minus.
 
+    Args:
+        positions_BT: the positions, where each row has its own; `start` is then not looked at.
+
     Returns:
-        Two tensors (T, 1, K) in the dtype and on the device of `like_BTD`.
+        Two tensors (T, 1, K), or (B, T, 1, K) for rows with positions of their own, in the dtype
+        and on the device of `like_BTD`.
     """
     half = torch.arange(0, config.head_dim, 2, device=like_BTD.device, dtype=torch.float32)
     frequency = 1.0 / config.rope_theta ** (half / config.head_dim)
-    end = start + like_BTD.shape[1]
-    position = torch.arange(start, end, device=like_BTD.device, dtype=torch.float32)
-    angle = torch.outer(position, frequency).unsqueeze(1)
+    if positions_BT is None:
+        end = start + like_BTD.shape[1]
+        position = torch.arange(start, end, device=like_BTD.device, dtype=torch.float32)
+    else:
+        position = positions_BT.float()
+    angle = (position.unsqueeze(-1) * frequency).unsqueeze(-2)
     cos = torch.cat((angle.cos(), angle.cos()), dim=-1)
     sin = torch.cat((-angle.sin(), angle.sin()), dim=-1)
     return cos.to(like_BTD.dtype), sin.to(like_BTD.dtype)
@@ -106,11 +115,32 @@ def rotate(x_BTHK: Tensor, rotation: Rotation) -> Tensor:
     return torch.addcmul(x_BTHK * cos, swapped, sin)
 
 
-def causal_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
+def document_mask(positions_BT: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to scores so that no position sees another document, or what comes after it.
+
+    Args:
+        positions_BT: place of each input in its document; a document begins at each 0.
+
+    Returns:
+        (B, T, S): 0 where S can be seen, -inf elsewhere.
+    """
+    document_BT = (positions_BT == 0).cumsum(1)
+    hidden_BTS = document_BT.unsqueeze(2) != document_BT.unsqueeze(1)
+    future_TS = torch.ones_like(hidden_BTS[0]).triu(1)
+    zeros = torch.zeros(hidden_BTS.shape, dtype=dtype, device=positions_BT.device)
+    return zeros.masked_fill_(hidden_BTS | future_TS, -torch.inf)
+
+
+def causal_attention(
+    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask_BTS: Tensor | None = None
+) -> Tensor:
     """softmax(QKᵀ/√K + mask) V, each query seeing its own position and those before it.
 
     Vaswani et al. 2017, equation 1; H/G query heads share a key-value head (Ainslie et al. 2023).
     The T queries are the last T of the S positions: T = S, or T = 1 when continuing a text.
+
+    Args:
+        mask_BTS: of `document_mask`, where positions see less than all before them.
 
     Returns:
         (B, H, T, K).
@@ -119,17 +149,29 @@ def causal_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
     # takes three times as long as three plain matrix products.
     slow = q_BHTK.device.type == "cpu" and q_BHTK.dtype == torch.bfloat16
     if slow and k_BGSK.shape[2] <= EXPLICIT_ATTENTION_LENGTH:
-        return explicit_attention(q_BHTK, k_BGSK, v_BGSK)
+        return explicit_attention(q_BHTK, k_BGSK, v_BGSK, mask_BTS)
+    if mask_BTS is not None:
+        # With a mask, the fused kernels of a GPU do not share keys between heads by themselves.
+        shared = q_BHTK.shape[1] // k_BGSK.shape[1]
+        k_BHSK, v_BHSK = (x.repeat_interleave(shared, dim=1) for x in (k_BGSK, v_BGSK))
+        return F.scaled_dot_product_attention(
+            q_BHTK, k_BHSK, v_BHSK, attn_mask=mask_BTS.unsqueeze(1)
+        )
     return F.scaled_dot_product_attention(
         q_BHTK, k_BGSK, v_BGSK, is_causal=q_BHTK.shape[2] > 1, enable_gqa=True
     )
 
 
-def explicit_attention(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor) -> Tensor:
+def explicit_attention(
+    q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask_BTS: Tensor | None = None
+) -> Tensor:
     """The same as `causal_attention`, by two batched products that hold the T × S scores."""
     (batch, heads, length, size), (_, groups, seen, _) = q_BHTK.shape, k_BGSK.shape
-    future = torch.full((length, seen), -torch.inf, dtype=q_BHTK.dtype, device=q_BHTK.device)
-    mask = future.triu(seen - length + 1).repeat(heads // groups, 1)
+    if mask_BTS is None:
+        future = torch.full((length, seen), -torch.inf, dtype=q_BHTK.dtype, device=q_BHTK.device)
+        mask = future.triu(seen - length + 1).repeat(heads // groups, 1)
+    else:
+        mask = mask_BTS.repeat(1, heads // groups, 1).repeat_interleave(groups, dim=0)
     # Heads that share keys lie next to each other: they become rows of one product.
     q_NQK = q_BHTK.reshape(batch * groups, -1, size)
     k_NSK, v_NSK = k_BGSK.flatten(0, 1), v_BGSK.flatten(0, 1)
@@ -172,7 +214,13 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
         self.k_norm = RMSNorm(config.head_dim, config.rms_norm_eps)
 
-    def forward(self, x_BTD: Tensor, rotation: Rotation, cache: LayerCache | None) -> Tensor:
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotation: Rotation,
+        cache: LayerCache | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
         by_head = (*x_BTD.shape[:2], -1, self.head_dim)
         q_BTHK = self.q_norm(self.q_proj(x_BTD).view(by_head))
@@ -182,7 +230,7 @@ class Attention(nn.Module):
         v_BGTK = self.v_proj(x_BTD).view(by_head).transpose(1, 2)
         if cache is not None:
             k_BGTK, v_BGTK = cache.extend(k_BGTK, v_BGTK)
-        mixed_BHTK = causal_attention(q_BHTK, k_BGTK, v_BGTK)
+        mixed_BHTK = causal_attention(q_BHTK, k_BGTK, v_BGTK, mask_BTS)
         out: Tensor = self.o_proj(mixed_BHTK.transpose(1, 2).flatten(2))
         return out
 
@@ -212,8 +260,15 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = SwiGLU(config)
 
-    def forward(self, x_BTD: Tensor, rotation: Rotation, cache: LayerCache | None) -> Tensor:
+    def forward(
+        self,
+        x_BTD: Tensor,
+        rotation: Rotation,
+        cache: LayerCache | None = None,
+        mask_BTS: Tensor | None = None,
+    ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rotation, cache)
+        normed_BTD = self.input_layernorm(x_BTD)
+        x_BTD = x_BTD + self.self_attn(normed_BTD, rotation, cache, mask_BTS)
         out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
         return out

@@ -1,6 +1,6 @@
 """Configuration and the files between processes: jobs in, results out. Imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ from storage.config import Config
 from storage.errors import ConfigError
 
 IGNORED = -100  # the target of a position at which nothing is to be learned
+MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
 
 
 class CausalLMConfig(Config):
@@ -45,11 +46,38 @@ class CausalLMConfig(Config):
 ModelConfig = Annotated[CausalLMConfig, Field()]
 
 
+class MixingPhase(Config):
+    """How sources are mixed in one part of a run.
+
+    Attributes:
+        until: fraction of the run at which this phase ends.
+        weights: by source, in proportion to the samples drawn from it; others are not read.
+    """
+
+    until: float = Field(1.0, gt=0, le=1)
+    weights: dict[str, float] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "MixingPhase":
+        total = sum(self.weights.values())
+        for name, weight in self.weights.items():
+            if weight < 0 or 0 < weight < total / MIXING_BLOCK or not 0 < total < float("inf"):
+                raise ValueError(
+                    f"the weight {weight} of {name!r} is not a share of {total}; expected 0, or at "
+                    f"least 1/{MIXING_BLOCK} of the sum"
+                )
+        return self
+
+
 class TrainConfig(Config):
     """How long, how fast and in what pieces the network learns.
 
     Attributes:
         sequence_length: tokens a sample predicts.
+        packing: windows cut the stream of tokens at equal distances; best_fit fills each sample
+            with whole documents, which attention does not leave.
+        document_mask: attention does not leave a document in windows either.
+        mixing: phases in which sources are drawn from by weight; none for all text once an epoch.
         global_batch_size: sequences an optimizer step, over all processes.
         micro_batch_size: sequences a device holds at once.
         max_steps: optimizer steps in the whole run.
@@ -62,6 +90,9 @@ class TrainConfig(Config):
     """
 
     sequence_length: PositiveInt = 256
+    packing: Literal["windows", "best_fit"] = "windows"
+    document_mask: bool = False
+    mixing: tuple[MixingPhase, ...] = ()
     global_batch_size: PositiveInt = 8
     micro_batch_size: PositiveInt = 4
     max_steps: PositiveInt = 800
@@ -85,6 +116,15 @@ class TrainConfig(Config):
         if self.warmup_steps >= self.max_steps:
             raise ValueError(
                 f"warmup_steps {self.warmup_steps} leaves nothing of max_steps {self.max_steps}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_phases(self) -> "TrainConfig":
+        ends = [phase.until for phase in self.mixing]
+        if ends and (ends != sorted(set(ends)) or ends[-1] != 1):
+            raise ValueError(
+                f"the phases of mixing end at {ends}; expected rising fractions, the last one 1"
             )
         return self
 
@@ -208,3 +248,15 @@ def check_sequence_length(train: TrainConfig, tokens: Mapping[str, int]) -> None
                 f"train.sequence_length is {train.sequence_length}, but the {split} shard holds "
                 f"{count} tokens; set it below {count}, or add text."
             )
+
+
+def check_mixing(train: TrainConfig, sources: Iterable[str]) -> None:
+    """Raises ConfigError if a phase names a source that is not among those of the shards."""
+    there = sorted(sources)
+    for number, phase in enumerate(train.mixing):
+        for name in phase.weights:
+            if name not in there:
+                raise ConfigError(
+                    f"train.mixing.{number}.weights names the source {name!r}; expected one of "
+                    f"{', '.join(map(repr, there)) or 'none: these shards name no source'}."
+                )

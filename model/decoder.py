@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from model.blocks import Block, LayerCache, Linear, RMSNorm, rotation
+from model.blocks import Block, LayerCache, Linear, RMSNorm, document_mask, rotation
 from model.config import IGNORED, CausalLMConfig
 
 
@@ -49,18 +49,25 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.lm_head = None if config.tie_word_embeddings else Linear(config.hidden_size, rows)
 
-    def forward(self, ids_BT: Tensor, targets_BT: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        ids_BT: Tensor,
+        targets_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
         """Logits of the next token, or the loss when targets are given.
 
         Args:
             ids_BT: token ids, int64.
             targets_BT: the id that follows each position; -100 where nothing is to be learned.
+            positions_BT: place of each input in its document, int64; a document begins at each 0,
+                and attention does not leave it. Without them a row is one text.
 
         Returns:
             logits_BTV in the compute dtype; with targets the sum over all positions of
             -log p(target), in nats, fp32. Divide it by the tokens of all processes' micro-batches.
         """
-        hidden_BTD = self._hidden(ids_BT, [None] * len(self.layers))
+        hidden_BTD = self._hidden(ids_BT, [None] * len(self.layers), positions_BT)
         if targets_BT is None:
             return self._logits(hidden_BTD)
         rows = hidden_BTD.flatten(0, 1), self._head_weight, targets_BT.flatten(), self.vocab_size
@@ -79,12 +86,18 @@ class Decoder(nn.Module):
         """
         return self._logits(self._hidden(ids_BT, caches)[:, -1])
 
-    def _hidden(self, ids_BT: Tensor, caches: Sequence[LayerCache | None]) -> Tensor:
+    def _hidden(
+        self,
+        ids_BT: Tensor,
+        caches: Sequence[LayerCache | None],
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
         x_BTD: Tensor = self.embed_tokens(ids_BT).to(self.compute_dtype)
         start = caches[0].length if caches[0] is not None else 0
-        angles = rotation(start, self.config, x_BTD)
+        angles = rotation(start, self.config, x_BTD, positions_BT)
+        mask = None if positions_BT is None else document_mask(positions_BT, x_BTD.dtype)
         for layer, cache in zip(self.layers, caches, strict=True):
-            x_BTD = layer(x_BTD, angles, cache)
+            x_BTD = layer(x_BTD, angles, cache, mask)
         out: Tensor = self.norm(x_BTD)
         return out
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from model.config import CausalLMConfig
 from model.decoder import Decoder
-from model.tokenizer import end_of_text_id, load_tokenizer
+from model.tokenizer.control import end_of_text_id
+from model.tokenizer.folder import load_tokenizer
 from storage.config import parse
 from storage.errors import ConfigError, ModelError
 

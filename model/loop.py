@@ -23,19 +23,23 @@ from model.config import (
     check_batch,
     check_sequence_length,
 )
-from model.data import Order, Windows, share
+from model.data.batches import Samples
+from model.data.feed import Feed, open_feed
+from model.data.order import Order
+from model.data.tensors import as_tensors
+from model.data.windows import Windows
 from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
 from model.hf import export_model, load_model
 from model.optimizer import build_optimizer, learning_rate
 from model.process import StopRequest
-from model.tokenizer import load_tokenizer
+from model.tokenizer.folder import load_tokenizer
 from storage.artifacts import MANIFEST, Spec, publish, read_manifest, set_aside, verify
 from storage.config import write_json_value
 from storage.errors import ConfigError, CorpusmillError, InputError
 from storage.journal import JournalWriter
 from storage.layout import RunLayout
-from storage.shards import TokenStream
+from storage.shards.reading import TokenStream
 
 
 @dataclass
@@ -48,9 +52,8 @@ class Run:
     network: Decoder
     model: nn.Module
     optimizer: optim.AdamW
-    train: Windows
+    feed: Feed
     validation: Windows
-    order: Order
     tokens_per_byte: float
     journal: JournalWriter | None
     progress: Progress = field(default_factory=Progress)
@@ -121,15 +124,11 @@ def _update(run: Run) -> None:
     """One optimizer step over the global batch."""
     config, accelerator, begun = run.config, run.accelerator, time.perf_counter()
     step = run.progress.step
-    windows = run.order.windows(step * config.global_batch_size, config.global_batch_size)
-    tokens = run.train.targets(windows)
-    pieces = share(
-        windows, accelerator.num_processes, accelerator.process_index, config.micro_batch_size
-    )
+    tokens, pieces = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
         with nullcontext() if last else accelerator.no_sync(run.model):
-            loss = _summed_loss(run.model, run.train, piece, accelerator.device)
+            loss = _summed_loss(run.model, run.feed.samples, piece, accelerator.device)
             # DistributedDataParallel averages over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
@@ -145,12 +144,9 @@ def _update(run: Run) -> None:
     )
 
 
-def _summed_loss(model: nn.Module, data: Windows, windows: np.ndarray, on: torch.device) -> Tensor:
-    """Nats summed over the targets of these windows."""
-    batch = data.read(windows)
-    ids = torch.from_numpy(batch.ids).to(on, non_blocking=True)
-    targets = torch.from_numpy(batch.targets).to(on, non_blocking=True)
-    loss: Tensor = model(ids, targets)
+def _summed_loss(model: nn.Module, data: Samples, numbers: np.ndarray, on: torch.device) -> Tensor:
+    """Nats summed over the targets of these samples."""
+    loss: Tensor = model(*as_tensors(data.read(numbers), on))
     return loss
 
 
@@ -237,10 +233,6 @@ def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run
     check_sequence_length(job.train, {split: c["tokens"] for split, c in counts.items()})
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
     network = _network(job, accelerator).to(accelerator.device)
-    train_windows, validation = (
-        Windows(TokenStream(job.shards, split), job.train.sequence_length)
-        for split in ("train", "validation")
-    )
     return Run(
         job=job,
         layout=layout,
@@ -248,9 +240,8 @@ def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run
         network=network,
         model=accelerator.prepare(network),
         optimizer=build_optimizer(network, job.train),
-        train=train_windows,
-        validation=validation,
-        order=Order(len(train_windows), job.train.seed),
+        feed=open_feed(job.shards, job.train, counts["train"]),
+        validation=Windows(TokenStream(job.shards, "validation"), job.train.sequence_length),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
         journal=journal,
         loss_sum=torch.zeros((), device=accelerator.device),

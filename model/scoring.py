@@ -16,7 +16,9 @@ from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
 from model.generation import generate
 from model.hf import load_model
-from model.tokenizer import encode_documents, end_of_text_id, load_tokenizer
+from model.tokenizer.control import end_of_text_id
+from model.tokenizer.encoding import encode_documents
+from model.tokenizer.folder import load_tokenizer
 from storage.corpus.documents import read_documents
 from storage.errors import CorpusError
 

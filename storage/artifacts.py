@@ -180,12 +180,27 @@ def obtain(
     Returns:
         The reference, and whether it was reused.
     """
+    found = find_sound(layout, spec)
+    if found:
+        return found, True
     final = layout.artifact(spec.kind, spec.digest)
-    ref = Ref(spec.kind, spec.digest, final)
-    if final.exists() and _keep_if_sound(final):
-        return ref, True
     publish(final, spec, write)
-    return ref, False
+    return Ref(spec.kind, spec.digest, final), False
+
+
+def find_sound(layout: Layout, spec: Spec) -> Ref | None:
+    """The artifact of `spec` that is there and verifies; a damaged one is set aside."""
+    final = layout.artifact(spec.kind, spec.digest)
+    if final.exists() and _keep_if_sound(final):
+        return Ref(spec.kind, spec.digest, final)
+    return None
+
+
+def discard(ref: Ref) -> None:
+    """Removes an artifact that another one has taken in; that it is gone already is no error."""
+    # The manifest goes first, so that what is left of a crash is no artifact.
+    (ref.path / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(ref.path, ignore_errors=True)
 
 
 def find(layout: Layout, kind: str, digest: str) -> Ref:

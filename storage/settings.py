@@ -21,6 +21,10 @@ class Settings:
         mlflow_url: the MLflow server (`MLFLOW_TRACKING_URI`).
         experiment: name of the MLflow experiment (`MLFLOW_EXPERIMENT_NAME`).
         processors: cores this process may use.
+        processes: that work side by side on groups of documents (`CORPUSMILL_PROCESSES`; as many
+            as processors by default).
+        task_runner: where groups of documents are worked on (`CORPUSMILL_TASK_RUNNER`): local,
+            ray, dask, ray=ADDRESS or dask=ADDRESS.
         gpus: NVIDIA GPUs, as `CUDA_VISIBLE_DEVICES` or else the driver lists them.
         local_processes: ranks on this machine, as the launcher says (`LOCAL_WORLD_SIZE`).
         under_worker: whether a Prefect worker started this process (`PREFECT__FLOW_RUN_ID`).
@@ -33,6 +37,8 @@ class Settings:
     mlflow_url: str
     experiment: str
     processors: int
+    processes: int
+    task_runner: str
     gpus: int
     local_processes: int
     under_worker: bool
@@ -42,10 +48,13 @@ def load_settings() -> Settings:
     """Reads the environment.
 
     Raises:
-        ConfigError: a port that is not a number from 1 to 65535.
+        ConfigError: a port that is not a number from 1 to 65535, or no number of processes.
     """
     prefect_port = _port("PREFECT_PORT", 4200)
     mlflow_port = _port("MLFLOW_PORT", 5000)
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return Settings(
         home=Path(os.environ.get("CORPUSMILL_HOME") or CHECKOUT / "var").expanduser().absolute(),
         prefect_port=prefect_port,
@@ -53,9 +62,9 @@ def load_settings() -> Settings:
         prefect_api_url=os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{prefect_port}/api",
         mlflow_url=os.environ.get("MLFLOW_TRACKING_URI") or f"http://127.0.0.1:{mlflow_port}",
         experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill",
-        processors=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        processors=processors,
+        processes=_processes(processors),
+        task_runner=os.environ.get("CORPUSMILL_TASK_RUNNER") or "local",
         gpus=_gpus(),
         local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
         under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
@@ -67,6 +76,15 @@ def _port(name: str, default: int) -> int:
     if value.isdigit() and 0 < int(value) < 65536:
         return int(value)
     raise ConfigError(f"{name} is {value!r}; expected a port from 1 to 65535, such as {default}.")
+
+
+def _processes(default: int) -> int:
+    value = os.environ.get("CORPUSMILL_PROCESSES") or str(default)
+    if value.isdigit() and int(value) > 0:
+        return int(value)
+    raise ConfigError(
+        f"CORPUSMILL_PROCESSES is {value!r}; expected a number of processes, such as {default}."
+    )
 
 
 def _gpus() -> int:

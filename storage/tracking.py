@@ -48,6 +48,10 @@ class Tracker:
         page = f"{self._url}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         return f"{page}?workflowType=machine_learning"
 
+    def link_to(self, path: str) -> str:
+        """Address of the page that shows one of the run's artifacts."""
+        return f"{self.link.partition('?')[0]}/artifacts/{path}"
+
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Logs every leaf of a nested config as a parameter, and the whole as config.json."""
         params = [Param(name, str(value)[:6000]) for name, value in _flatten(config)]

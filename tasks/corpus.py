@@ -8,17 +8,70 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from storage.artifacts import Ref, read_manifest
-from storage.corpus.documents import build_corpus, select_unseen
+from storage.artifacts import Ref, discard, read_manifest
+from storage.corpus.building import CorpusPlan, build_corpus, plan_corpus
+from storage.corpus.config import CorpusConfig
+from storage.corpus.groups import Group
+from storage.corpus.parts import make_part
+from storage.corpus.unseen import select_unseen
 from storage.layout import Layout
-from storage.corpus.sources import CorpusConfig
+from storage.settings import Settings
+from tasks.mapping import map_groups
+from tasks.retries import can_be_retried
 
 
-@task(name="ingest", task_run_name="ingest", cache_policy=NO_CACHE)
-def ingest(layout: Layout, config: CorpusConfig) -> Ref:
+def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     """Reads the sources into a corpus, or finds the one made of the same bytes before."""
-    corpus, reused = build_corpus(layout, config)
-    _report(corpus, reused)
+    plan = find_sources(layout, config)
+    if plan.corpus:
+        return plan.corpus
+    parts = map_groups(
+        settings,
+        clean,
+        [{"layout": layout, "group": group, "config": config} for group in plan.groups],
+        [group.size for group in plan.groups],
+        "clean",
+    )
+    return merge(layout, plan, config, parts)
+
+
+@task(name="find-sources", task_run_name="find-sources", cache_policy=NO_CACHE)
+def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
+    """Finds, fetches and digests the sources, and the corpus that was made of them before."""
+    plan = plan_corpus(layout, config)
+    files = sum(len(source.files) for source in plan.sources)
+    size = sum(file.size for source in plan.sources for file in source.files)
+    get_run_logger().info(
+        "%s files, %.1f MB, from %d sources, in %d groups",
+        f"{files:,}",
+        size / 1e6,
+        len(plan.sources),
+        len(plan.groups),
+    )
+    if plan.corpus:
+        _report(plan.corpus, reused=True)
+    return plan
+
+
+@task(
+    name="clean",
+    task_run_name="clean-{group.number}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_condition_fn=can_be_retried,
+)
+def clean(layout: Layout, group: Group, config: CorpusConfig) -> Ref:
+    """Reads, cleans and signs one group of documents."""
+    return make_part(layout, group, config)
+
+
+@task(name="merge", task_run_name="merge", cache_policy=NO_CACHE)
+def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Ref]) -> Ref:
+    """Drops duplicates across all parts, chooses sides and writes the corpus."""
+    corpus = build_corpus(layout, plan.sources, config, parts)
+    for part in parts:
+        discard(part)
+    _report(corpus, reused=False)
     return corpus
 
 
@@ -56,7 +109,7 @@ def _table(
     samples: dict[str, list[str]] = defaultdict(list)
     for line in (corpus.path / "dropped.jsonl").read_text(encoding="utf-8").splitlines():
         sample = json.loads(line)
-        samples[sample["reason"]].append(f"{sample['source']} {sample['place']}".strip())
+        samples[sample["reason"]].append(f"{sample['file']} {sample['place']}".strip())
     rows = [
         {"documents": "in", "count": documents["in"], "bytes": "", "examples": ""},
         _kept("kept for training", train),

@@ -81,8 +81,8 @@ def make_outcome(
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
-def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome) -> None:
-    """Logs figures, curve and report to MLflow, and the report to Prefect."""
+def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card: str) -> None:
+    """Logs figures, curve, report and model card to MLflow, and the report to Prefect."""
     tracker = context.tracker
     tracker.log_metrics(
         {
@@ -97,12 +97,8 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome) -> N
     tracker.log_bytes(curve, "loss.png", "report")
     tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
     tracker.log_text(text.replace("CURVE", "loss.png"), "report/report.md")
-    summary = (
-        f"{outcome.bits_per_byte:.3f} bits per byte of {outcome.held_out_documents} held-out "
-        f"documents; xz -9e needs {outcome.xz_primed:.3f} after the training text. "
-        f"[MLflow run]({outcome.mlflow_url}), [Prefect flow run]({outcome.flow_run_url})"
-    )
-    describe(context.settings, outcome.model, outcome.version, summary)
+    tracker.log_text(card, "report/model_card.md")
+    describe(context.settings, outcome.model, outcome.version, card.split("---\n", 2)[-1])
     picture = f"data:image/png;base64,{base64.b64encode(curve).decode()}"
     create_markdown_artifact(
         text.replace("CURVE", picture), key="report", description=f"{outcome.model} report"

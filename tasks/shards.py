@@ -1,67 +1,136 @@
 """Sharding: a corpus and a tokenizer in, Arrow token shards out."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from tokenizers import Tokenizer
 
-from model.tokenizer import encode_documents, load_tokenizer
-from storage.artifacts import Ref, Spec, obtain, read_manifest
-from storage.corpus.documents import read_documents
+from model.tokenizer.encoding import Encoder
+from model.tokenizer.folder import load_tokenizer
+from storage.artifacts import Ref, Spec, discard, find_sound, obtain, read_manifest
+from storage.corpus.documents import Split
+from storage.corpus.ranges import Range, plan_ranges, range_batches
 from storage.layout import Layout
-from storage.shards import Split, write_shards
+from storage.settings import Settings
+from storage.shards.parts import assemble, write_part
+from tasks.mapping import map_groups
+from tasks.retries import can_be_retried
+
+FORMAT_VERSION = 2
 
 
-@task(name="shard", task_run_name="shard", cache_policy=NO_CACHE)
-def make_shards(layout: Layout, corpus: Ref, tokenizer: Ref, held_out: Ref) -> Ref:
+def make_shards(
+    settings: Settings, layout: Layout, corpus: Ref, tokenizer: Ref, held_out: Ref
+) -> Ref:
     """Encodes the training side of `corpus` and the validation side of `held_out`."""
-
-    def write(directory: Path) -> dict[str, Any]:
-        encoder = load_tokenizer(tokenizer.path)
-        return {
-            "train": _write_split(directory, "train", corpus, encoder),
-            "validation": _write_split(directory, "validation", held_out, encoder),
-        }
-
     inputs = {
         "corpus": corpus.digest,
         "tokenizer": tokenizer.digest,
         "held_out": held_out.digest,
     }
-    shards, reused = obtain(layout, Spec("shards", 1, inputs), write)
+    spec = Spec("shards", FORMAT_VERSION, inputs)
+    found = find_sound(layout, spec)
+    if found:
+        _log(found, reused=True)
+        return found
+    ranges = [*plan_ranges(corpus, "train"), *plan_ranges(held_out, "validation")]
+    threads = max(1, settings.processors // max(1, min(settings.processes, len(ranges))))
+    calls = [
+        {"layout": layout, "documents": each, "tokenizer": tokenizer, "threads": threads}
+        for each in ranges
+    ]
+    parts = map_groups(settings, tokenize, calls, [each.size for each in ranges], "tokenize")
+    by_split: dict[Split, list[Ref]] = {"train": [], "validation": []}
+    for each, part in zip(ranges, parts, strict=True):
+        by_split[each.split].append(part)
+    return shard(layout, spec, tokenizer, by_split)
+
+
+@task(
+    name="tokenize",
+    task_run_name="tokenize-{documents.split}-{documents.number}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_condition_fn=can_be_retried,
+)
+def tokenize(layout: Layout, documents: Range, tokenizer: Ref, threads: int) -> Ref:
+    """Encodes the documents of one range."""
+    inputs = {"corpus": documents.corpus.digest, "tokenizer": tokenizer.digest}
+    place = {"split": documents.split, "first": documents.first, "last": documents.last}
+    spec = Spec("tokens", FORMAT_VERSION, inputs, place)
+    part, _ = obtain(
+        layout, spec, lambda directory: _write_part(directory, documents, tokenizer, threads)
+    )
+    return part
+
+
+@task(name="shard", task_run_name="shard", cache_policy=NO_CACHE)
+def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Ref]]) -> Ref:
+    """Puts the encoded documents together, in their order, into the shards."""
+    vocab_size = load_tokenizer(tokenizer.path).get_vocab_size()
+
+    def write(directory: Path) -> dict[str, Any]:
+        counts: dict[str, Any] = {}
+        for split, refs in parts.items():
+            names = [part.path / read_manifest(part.path)["counts"]["part"] for part in refs]
+            counts[split] = assemble(directory, split, vocab_size, names)
+        engines = {_engine(part) for refs in parts.values() for part in refs}
+        return {**counts, "engines": sorted(engines)}
+
+    shards, reused = obtain(layout, spec, write)
+    for refs in parts.values():
+        for part in refs:
+            discard(part)
+    _log(shards, reused)
+    return shards
+
+
+def _write_part(directory: Path, documents: Range, tokenizer: Ref, threads: int) -> dict[str, Any]:
+    encoder = Encoder(tokenizer.path, threads)
+    columns: dict[str, list[pa.Array]] = {"id": [], "source": [], "language": []}
+    ids, ends, sizes = [], [], []
+    total = 0
+    for batch in range_batches(documents):
+        text = batch.column("text")
+        batch_ids, batch_ends = encoder.encode(text)
+        ids.append(batch_ids)
+        ends.append(batch_ends + total)
+        sizes.append(np.asarray(pc.binary_length(text)))
+        total += len(batch_ids)
+        for name, arrays in columns.items():
+            arrays.append(batch.column(name))
+    name, source, language = (pa.concat_arrays(arrays) for arrays in columns.values())
+    part = write_part(
+        directory,
+        0,
+        np.concatenate(ids),
+        ends=np.concatenate(ends),
+        document_ids=name,
+        sources=source,
+        languages=language,
+        sizes=np.concatenate(sizes),
+    )
+    return {"part": part.name, "engine": encoder.engine, "engine_note": encoder.engine_note}
+
+
+def _engine(part: Ref) -> str:
+    counts = read_manifest(part.path)["counts"]
+    note = f" ({counts['engine_note']})" if counts["engine_note"] else ""
+    return f"{counts['engine']}{note}"
+
+
+def _log(shards: Ref, reused: bool) -> None:
     counts = read_manifest(shards.path)["counts"]
     get_run_logger().info(
-        "shards %s: %s training tokens (%.2f bytes each), %s held out%s",
+        "shards %s: %s training tokens (%.2f bytes each), %s held out, by %s%s",
         shards.digest[:12],
         f"{counts['train']['tokens']:,}",
         counts["train"]["bytes"] / max(1, counts["train"]["tokens"]),
         f"{counts['validation']['tokens']:,}",
+        ", ".join(counts["engines"]) or "none",
         " - reused" if reused else "",
     )
-    return shards
-
-
-def _write_split(
-    directory: Path, split: Split, corpus: Ref, tokenizer: Tokenizer
-) -> dict[str, int]:
-    names: list[str] = []
-    size = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal size
-        for document in read_documents(corpus.path, split):
-            names.append(document.id)
-            size += len(document.text.encode())
-            yield document.text
-
-    def encoded() -> Iterator[tuple[str, np.ndarray]]:
-        # The encoder reads ahead in batches, and gives back in order.
-        for number, ids in enumerate(encode_documents(tokenizer, texts())):
-            yield names[number], ids
-
-    counts = write_shards(directory, split, tokenizer.get_vocab_size(), encoded())
-    return {**counts, "bytes": size}

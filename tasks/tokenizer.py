@@ -1,30 +1,85 @@
-"""Tokenizer training: a corpus in, a tokenizer folder out that loads with `AutoTokenizer`."""
+"""Tokenizer: a corpus in, a tokenizer folder out that loads with `AutoTokenizer`."""
 
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import pyarrow.compute as pc
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from model.tokenizer import TokenizerConfig, load_tokenizer, train_tokenizer
-from storage.artifacts import Ref, Spec, obtain
-from storage.corpus.documents import read_documents
+from model.tokenizer.acceptance import accept
+from model.tokenizer.brought import source_files
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.memory import cut_to_memory
+from model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
+from model.tokenizer.training import train_tokenizer
+from storage.artifacts import Ref, Spec, digest_file, obtain, read_manifest
+from storage.corpus.documents import record_batches
 from storage.layout import Layout
+
+FORMAT_VERSION = 2
 
 
 @task(name="train-tokenizer", task_run_name="train-tokenizer", cache_policy=NO_CACHE)
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
-    """Learns a byte-level BPE from the corpus's training side."""
-
-    def write(directory: Path) -> None:
-        texts = (document.text for document in read_documents(corpus.path, "train"))
-        train_tokenizer(texts, config, directory)
-
-    spec = Spec("tokenizer", 1, {"corpus": corpus.digest}, config.model_dump(mode="json"))
-    tokenizer, reused = obtain(layout, spec, write)
+    """Learns a vocabulary from a sample of the corpus's training side, or brings one along."""
+    brought = {path.name: digest_file(path) for path in source_files(config)}
+    spec = Spec(
+        "tokenizer",
+        FORMAT_VERSION,
+        {"corpus": corpus.digest, **brought},
+        config.model_dump(mode="json", exclude={"source"}),
+    )
+    tokenizer, reused = obtain(
+        layout, spec, lambda directory: _write(directory, corpus.path / "train.arrow", config)
+    )
+    counts = read_manifest(tokenizer.path)["counts"]
+    rates = counts["bytes_per_token"].items()
     get_run_logger().info(
-        "tokenizer %s: %d tokens%s",
+        "tokenizer %s: %d tokens by %s, bytes per token: %s%s",
         tokenizer.digest[:12],
-        load_tokenizer(tokenizer.path).get_vocab_size(),
+        counts["vocab_size"],
+        counts["engine"],
+        ", ".join(f"{language} {rate:.2f}" for language, rate in rates) or "no text",
         " - reused" if reused else "",
     )
     return tokenizer
+
+
+def _write(directory: Path, documents: Path, config: TokenizerConfig) -> dict[str, Any]:
+    totals = _totals(documents)
+    sample, said = cut_to_memory(
+        draw_sample(_documents(documents), totals, config.sample_bytes, config.sample_exponent),
+        config,
+    )
+    get_run_logger().info(said)
+    engine = train_tokenizer((piece.text for piece in sample), config, directory)
+    sizes = bytes_by_stratum(sample).items()
+    return {
+        "engine": engine,
+        "sample_bytes": {"/".join(stratum): size for stratum, size in sizes},
+        **asdict(accept(directory, sample)),
+    }
+
+
+def _documents(path: Path) -> Iterator[tuple[Stratum, str, str]]:
+    for batch in record_batches(path):
+        columns = (batch.column(name).to_pylist() for name in ("source", "language", "id", "text"))
+        for source, language, identity, text in zip(*columns, strict=True):
+            yield (source, language), identity, text
+
+
+def _totals(path: Path) -> dict[Stratum, int]:
+    """UTF-8 bytes of the documents by source and language."""
+    totals: Counter[Stratum] = Counter()
+    for batch in record_batches(path):
+        sizes = pc.binary_length(batch.column("text")).to_pylist()
+        strata = zip(
+            batch.column("source").to_pylist(), batch.column("language").to_pylist(), strict=True
+        )
+        for stratum, size in zip(strata, sizes, strict=True):
+            totals[stratum] += size
+    return totals

@@ -7,14 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import Task
 
 from model.config import (
     ModelConfig,
@@ -25,7 +22,6 @@ from model.config import (
 )
 from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
 from storage.config import write_json_value
-from storage.errors import InputError
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
 from storage.tracking import MetricProjection, Tracker
@@ -36,6 +32,7 @@ from tasks.launch import (
     training_outcome,
     wait,
 )
+from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
 # What may change without making another model: where it runs and what is written about it.
@@ -49,17 +46,6 @@ _NOT_IDENTITY = {
 }
 _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 2.0
-
-
-def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether another try may help: not where a person must change the input."""
-    try:
-        state.result()
-    except InputError:
-        return False
-    except Exception:
-        return True
-    return True
 
 
 @task(

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config import IGNORED
-from model.data import Order, Windows, share
-from storage.shards import TokenStream, write_shards
+from model.data.batches import share
+from model.data.order import Order
+from model.data.windows import Windows
+from storage.shards.reading import TokenStream
+from storage.shards.writing import write_shards
 
 SEEDS = st.integers(0, 2**63 - 1)
 # Whoever changes these changes what a resumed run reads.

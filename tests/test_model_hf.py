@@ -16,7 +16,9 @@ from model.config import CausalLMConfig
 from model.decoder import Decoder
 from model.generation import generate
 from model.hf import export_model, load_model
-from model.tokenizer import TokenizerConfig, load_tokenizer, train_tokenizer
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.training import train_tokenizer
 from storage.errors import ModelError
 
 VOCAB = 500

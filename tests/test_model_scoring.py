@@ -12,14 +12,19 @@ from model.config import CausalLMConfig, EvaluationConfig, EvaluationJob, Evalua
 from model.decoder import Decoder
 from model.hf import export_model
 from model.scoring import evaluate, load_writer
-from model.tokenizer import TokenizerConfig, end_of_text_id, load_tokenizer, train_tokenizer
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.control import end_of_text_id
+from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.training import train_tokenizer
 from storage.artifacts import find
 from storage.config import read_json, write_json_value
-from storage.corpus.documents import build_corpus, read_documents, select_unseen
+from storage.corpus.config import CorpusConfig
+from storage.corpus.documents import read_documents
+from storage.corpus.unseen import select_unseen
 from storage.errors import CorpusError, ModelError
 from storage.layout import Layout
-from storage.corpus.sources import CorpusConfig
 from tasks.launch import evaluation_command
+from tests.corpora import build_of
 
 SEQUENCE_LENGTH = 16
 NO_SAMPLES = EvaluationConfig(samples=0)
@@ -49,7 +54,7 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
         text = "".join(generator.choices(words, k=generator.randint(1, 30)))
         (root / "sources" / f"{number}.txt").write_text(text, encoding="utf-8")
     config = CorpusConfig(sources=(str(root / "sources"),), validation_fraction=0.2)
-    corpus, _ = build_corpus(Layout(root), config)
+    corpus = build_of(root, config)
     texts = tuple(document.text for document in read_documents(corpus.path, "validation"))
     (root / "tokenizer").mkdir()
     train_tokenizer(

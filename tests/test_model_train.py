@@ -17,13 +17,17 @@ import psutil
 import pytest
 
 from model.config import CausalLMConfig, TrainConfig, TrainingJob, TrainingResult
-from model.tokenizer import TokenizerConfig, encode_documents, load_tokenizer, train_tokenizer
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.encoding import encode_documents
+from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.training import train_tokenizer
 from storage.artifacts import Spec, publish, verify
 from storage.config import read_json, write_json_value
 from storage.errors import InputError
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
-from storage.shards import Split, write_shards
+from storage.shards.schema import Split
+from storage.shards.writing import write_shards
 from tasks.launch import supervised, training_command, training_outcome, wait
 
 SMALL = CausalLMConfig(

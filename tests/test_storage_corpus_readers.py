@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage.corpus.candidates import Candidate, Flaw
-from storage.errors import CorpusError
+from storage.corpus.config import CorpusConfig, resolve
 from storage.corpus.readers.everything import read
-from storage.corpus.sources import CorpusConfig, resolve
+from storage.errors import CorpusError
 
 TEXTS = ["One.\nTwo.", "三 四", "five\u2028six", "seven"]
 VARIANTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "format_variants"

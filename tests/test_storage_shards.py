@@ -3,16 +3,17 @@
 import tempfile
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import shards
 from storage.errors import ArtifactError
-from storage.shards import TokenStream, token_dtype, write_shards
+from storage.shards import reading, writing
+from storage.shards.reading import TokenStream
+from storage.shards.schema import token_dtype
+from storage.shards.writing import write_shards
 
 DOCUMENTS = st.lists(st.tuples(st.text(max_size=5), st.lists(st.integers(0, 65_535), max_size=40)))
 
@@ -28,7 +29,7 @@ def test_any_documents_come_back_with_their_names_and_boundaries(
     documents: list[tuple[str, list[int]]], batch_tokens: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "BATCH_TOKENS", batch_tokens)
+        patch.setattr(writing, "BATCH_TOKENS", batch_tokens)
         arrays = ((name, np.array(ids, np.uint32)) for name, ids in documents)
         counts = write_shards(Path(folder), "train", 1 << 16, arrays)
         flat = [token for _, ids in documents for token in ids]
@@ -45,7 +46,7 @@ def test_any_documents_come_back_with_their_names_and_boundaries(
 def test_every_range_reads_the_same_whatever_batches_it_crosses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_tokens: int
 ) -> None:
-    monkeypatch.setattr(shards, "BATCH_TOKENS", batch_tokens)
+    monkeypatch.setattr(writing, "BATCH_TOKENS", batch_tokens)
     ids = _written(tmp_path)
     stream = TokenStream(tmp_path, "train")
     for start in range(0, 101, 3):
@@ -72,21 +73,46 @@ def test_ids_take_the_smallest_type_that_holds_them(
     assert stream.read(0, 2).tolist() == [0, vocab_size - 1]
 
 
-def test_datasets_opens_the_file_as_it_is(tmp_path: Path) -> None:
-    ids = _written(tmp_path)
-    (dataset,) = datasets.load_dataset(
-        "arrow", data_files=str(tmp_path / "train.tokens.arrow"), cache_dir=str(tmp_path / "cache")
-    ).values()
-    assert dataset["ids"][:] == ids.tolist()
-    assert dataset.features["ids"].dtype == "uint16"
+def _flip(path: Path, ids: np.ndarray, token: int) -> None:
+    """Damages one bit of one token."""
+    data = bytearray(path.read_bytes())
+    data[data.index(ids.astype(np.uint16).tobytes()) + 2 * token] ^= 1
+    path.write_bytes(data)
 
 
-def test_pyarrow_maps_the_file_without_copying_it(tmp_path: Path) -> None:
+def test_a_damaged_batch_is_refused_when_it_is_first_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "BATCH_TOKENS", 40)
     ids = _written(tmp_path)
-    before = pa.total_allocated_bytes()
-    table = pa.ipc.open_file(pa.memory_map(str(tmp_path / "train.tokens.arrow"))).read_all()
-    assert pa.total_allocated_bytes() == before
-    assert table["ids"].to_pylist() == ids.tolist()
+    _flip(tmp_path / "train.tokens.arrow", ids[40:80], 15)
+    stream = TokenStream(tmp_path, "train")
+    assert np.array_equal(stream.read(0, 40), ids[:40])
+    assert np.array_equal(stream.read(80, 100), ids[80:])
+    with pytest.raises(ArtifactError, match=r"train.tokens.arrow is damaged in record batch 1 "):
+        stream.read(30, 50)
+
+
+def test_only_the_touched_part_of_a_batch_is_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (writing, reading):
+        monkeypatch.setattr(module, "CHECKED_TOKENS", 32)
+    ids = _written(tmp_path)
+    _flip(tmp_path / "train.tokens.arrow", ids, 70)
+    stream = TokenStream(tmp_path, "train")
+    assert np.array_equal(stream.read(5, 64), ids[5:64])
+    assert np.array_equal(stream.read(96, 100), ids[96:])
+    for start in (63, 64, 80):
+        with pytest.raises(ArtifactError, match=r"near its token 64 .* make the shards again"):
+            stream.read(start, 96)
+
+
+def test_shards_without_checksums_are_refused(tmp_path: Path) -> None:
+    with pa.ipc.new_file(tmp_path / "train.tokens.arrow", pa.schema({"ids": pa.uint16()})) as file:
+        file.write_table(pa.table({"ids": pa.array([1, 2], pa.uint16())}))
+    with pytest.raises(ArtifactError, match="make the shards again"):
+        TokenStream(tmp_path, "train")
 
 
 @given(share=st.floats(0, 1, exclude_max=True))

@@ -39,7 +39,7 @@ class Block:
 
     def place(self, row: int) -> str:
         """Where document `row` lies in its file, in words."""
-        return self.unit if self.unit == "whole file" else f"{self.unit} {self.numbers[row]}"
+        return place_of(self.unit, int(self.numbers[row]))
 
     def filter(self, keep: np.ndarray) -> "Block":
         """The documents whose `keep`, bool (documents,), is true."""
@@ -83,13 +83,35 @@ class Flaw:
     excerpt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """So many repairs of one kind, made while reading; for the tally.
+
+    Attributes:
+        name: `decoded.gb18030` (documents found to be in another encoding), `replaced_bytes`
+            (bytes that became U+FFFD), `nul_removed` (characters), …
+    """
+
+    name: str
+    count: int
+
+
 def make_block(
-    source: str, file: str, texts: Sequence[str] | pa.Array, unit: str, numbers: Sequence[int]
+    source: str,
+    file: str,
+    texts: Sequence[str] | pa.Array,
+    unit: str,
+    numbers: Sequence[int] | np.ndarray,
 ) -> Block:
     """A block of these texts, whose languages are not determined yet."""
     array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
     unknown = pa.repeat(pa.scalar(UNDETERMINED, pa.string()), len(array))
     return Block(source, file, array, unit, np.asarray(numbers, np.int64), unknown)
+
+
+def place_of(unit: str, number: int) -> str:
+    """Where a document lies in its file, in words."""
+    return unit if unit == "whole file" else f"{unit} {number}"
 
 
 def offsets_of(texts: pa.LargeStringArray) -> np.ndarray:

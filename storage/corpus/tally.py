@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from storage.corpus.blocks import Block, Flaw, excerpt_of
+from storage.corpus.blocks import Block, Flaw, excerpt_of, place_of
 
 SAMPLES = 10
 
@@ -37,18 +39,22 @@ class Tally:
         read: documents and UTF-8 bytes that came in, by (source, unit of count).
         dropped: the same by (source, reason, unit of count).
         edits: how often each repair or edit was made, by its name.
+        lengths: documents that came in, by the binary logarithm of their bytes, rounded down.
         samples: up to SAMPLES for each reason, the first ones.
     """
 
     read: Counter[tuple[str, str]] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     edits: Counter[str] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def take_in(self, block: Block) -> None:
         """Counts a block as it was read."""
+        lengths = block.byte_lengths()
         self.read[block.source, "documents"] += len(block)
-        self.read[block.source, "bytes"] += int(block.byte_lengths().sum())
+        self.read[block.source, "bytes"] += int(lengths.sum())
+        self.lengths.update(count_lengths(lengths))
 
     def drop(self, block: Block, out: np.ndarray, reason: str, detail: str = "") -> Block:
         """Counts the documents whose `out`, bool (documents,), is true; returns the others."""
@@ -63,6 +69,21 @@ class Tally:
             sample = Sample(reason, block.source, block.file, block.place(row), excerpt, detail)
             self.samples[reason].append(sample)
         return block.filter(~out)
+
+    def drop_rows(self, rows: pa.RecordBatch, reason: str) -> None:
+        """Counts documents of a part, dropped for one reason."""
+        if not rows.num_rows:
+            return
+        sizes = pc.binary_length(rows.column("text"))
+        table = pa.table({"source": rows.column("source"), "bytes": sizes})
+        sums = table.group_by("source").aggregate([("bytes", "sum"), ("bytes", "count")])
+        for row in sums.to_pylist():
+            self.dropped[row["source"], reason, "documents"] += row["bytes_count"]
+            self.dropped[row["source"], reason, "bytes"] += row["bytes_sum"]
+        samples = self.samples.setdefault(reason, [])
+        for row in rows.slice(0, max(0, SAMPLES - len(samples))).to_pylist():
+            place, excerpt = place_of(row["unit"], row["number"]), excerpt_of(row["text"])
+            samples.append(Sample(reason, row["source"], row["file"], place, excerpt))
 
     def drop_flaw(self, source: str, file: str, flaw: Flaw) -> None:
         """Counts a document that cannot be read, as read and dropped."""
@@ -83,6 +104,7 @@ class Tally:
         self.read.update(other.read)
         self.dropped.update(other.dropped)
         self.edits.update(other.edits)
+        self.lengths.update(other.lengths)
         for reason, samples in other.samples.items():
             mine = self.samples.setdefault(reason, [])
             mine.extend(samples[: max(0, SAMPLES - len(mine))])
@@ -106,6 +128,7 @@ class Tally:
             "read": [[*key, count] for key, count in sorted(self.read.items())],
             "dropped": [[*key, count] for key, count in sorted(self.dropped.items())],
             "edits": dict(sorted(self.edits.items())),
+            "lengths": sorted(self.lengths.items()),
             "samples": [_fields(sample) for sample in self.all_samples()],
         }
         return json.dumps(value, ensure_ascii=False)
@@ -114,7 +137,7 @@ class Tally:
     def from_json(cls, text: str) -> "Tally":
         """The tally that `to_json` wrote."""
         value: dict[str, Any] = json.loads(text)
-        tally = cls(edits=Counter(value["edits"]))
+        tally = cls(edits=Counter(value["edits"]), lengths=Counter(dict(value["lengths"])))
         for source, what, count in value["read"]:
             tally.read[source, what] = count
         for source, reason, what, count in value["dropped"]:
@@ -123,6 +146,12 @@ class Tally:
             sample = Sample(*fields)
             tally.samples.setdefault(sample.reason, []).append(sample)
         return tally
+
+
+def count_lengths(lengths: np.ndarray) -> dict[int, int]:
+    """How many `lengths` (bytes) have each binary logarithm, rounded down; 0 counts as 1."""
+    logarithms, counts = np.unique(np.log2(np.maximum(lengths, 1)).astype(int), return_counts=True)
+    return dict(zip(logarithms.tolist(), counts.tolist(), strict=True))
 
 
 def _fields(sample: Sample) -> list[str]:

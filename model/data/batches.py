@@ -1,0 +1,75 @@
+"""What the network is fed: batches of samples, and each process's share of them."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from model.config import IGNORED
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some samples in the type of the shards, to be cast where the network is.
+
+    Attributes:
+        pair: inputs, and the tokens that follow them; (2, sequences, sequence_length).
+        learned: int64 (sequences,): how many targets count in each row; behind them is padding.
+        positions: int32 (sequences, sequence_length): place of each input in its document, which
+            attention does not leave; None where attention sees the whole row.
+    """
+
+    pair: np.ndarray
+    learned: np.ndarray
+    positions: np.ndarray | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Inputs, int64 (sequences, sequence_length)."""
+        ids: np.ndarray = self.pair[0].astype(np.int64)
+        return ids
+
+    @property
+    def targets(self) -> np.ndarray:
+        """Targets, int64 (sequences, sequence_length); -100 where nothing is to be learned."""
+        padding = np.arange(self.pair.shape[2]) >= self.learned[:, None]
+        targets: np.ndarray = np.where(padding, IGNORED, self.pair[1].astype(np.int64))
+        return targets
+
+
+class Samples(Protocol):
+    """Training samples with numbers: those of the first section, of the second, and so on.
+
+    Attributes:
+        sizes: samples of each section.
+    """
+
+    sizes: list[int]
+
+    def targets(self, numbers: np.ndarray) -> int:
+        """How many tokens these samples predict, without reading them."""
+
+    def read(self, numbers: np.ndarray) -> Batch:
+        """The samples with these numbers, in this order."""
+
+
+def positions_from(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Places counted from 0 at the beginning of each row and at each (row, column) given.
+
+    Returns:
+        int32 (sequences, sequence_length).
+    """
+    begins = np.zeros(shape, np.int32)
+    begins[rows, columns] = columns
+    np.maximum.accumulate(begins, axis=1, out=begins)
+    places: np.ndarray = np.arange(shape[1], dtype=np.int32) - begins
+    return places
+
+
+def share(
+    samples: np.ndarray, num_processes: int, process_index: int, micro_batch_size: int
+) -> np.ndarray:
+    """One process's part of a global batch: a row of `micro_batch_size` samples a micro-batch."""
+    shares = samples.reshape(num_processes, -1, micro_batch_size)
+    mine: np.ndarray = shares[process_index]
+    return mine

@@ -1,0 +1,171 @@
+"""Samples made of whole documents: best-fit-decreasing bin packing, nothing dropped.
+
+A document is n tokens, its closing token among them; it takes n positions of a row. Its inputs
+begin with the token before it, which closes another document, so that all n tokens are predicted
+from nothing but the document: what evaluation scores and generation starts from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.data.batches import Batch, positions_from
+from storage.shards.reading import TokenStream
+
+# Documents packed at a time: more hardly pack tighter, fewer lie nearer to each other on disk.
+_DOCUMENTS = 32_768
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which pieces of the stream make up which row.
+
+    Attributes:
+        starts: int64 (pieces,): offset of each piece's first token.
+        lengths: int64 (pieces,): its tokens.
+        first: int64 (rows + 1,): row r is made of the pieces first[r] ≤ piece < first[r + 1].
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+    first: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+
+def plan_rows(starts: np.ndarray, ends: np.ndarray, sequence_length: int) -> Plan:
+    """Packs documents into rows of up to `sequence_length` tokens.
+
+    Documents longer than a row are cut into full rows and a rest; rests and shorter documents are
+    packed whole. A pure function of its arguments, of which the tokens are none.
+
+    Args:
+        starts, ends: offsets of each document; int64 (documents,).
+    """
+    full, rest = np.divmod(ends - starts, sequence_length)
+    within = np.arange(full.sum()) - np.repeat(np.cumsum(full) - full, full)
+    cut = np.repeat(starts, full) + within * sequence_length
+    packed = np.flatnonzero(rest)
+    row, rows = np.empty(len(packed), np.int64), len(cut)
+    for begin in range(0, len(packed), _DOCUMENTS):
+        part = slice(begin, begin + _DOCUMENTS)
+        bins, count = _best_fit_decreasing(rest[packed[part]], sequence_length)
+        row[part] = rows + bins
+        rows += count
+    order = packed[np.argsort(row, kind="stable")]
+    pieces = np.concatenate([np.ones(len(cut), np.int64), np.bincount(row - len(cut))])
+    return Plan(
+        np.concatenate([cut, ends[order] - rest[order]]),
+        np.concatenate([np.full(len(cut), sequence_length), rest[order]]),
+        np.concatenate([[0], np.cumsum(pieces)]),
+    )
+
+
+def _best_fit_decreasing(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, int]:
+    """The bin of each piece, int64 (pieces,), and the number of bins.
+
+    The longest piece first, each goes into the bin with the least room that it fits in (Johnson
+    et al. 1974). Pieces of one length are placed together: a bin that was the best for the first
+    stays the best until no more fit.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    sizes, counts = np.unique(lengths, return_counts=True)
+    with_room: list[list[int]] = [[] for _ in range(capacity)]
+    rooms = 0  # bit r is set where some bin has room for r tokens
+    bins = placed = 0
+    chosen = np.empty(len(lengths), np.int64)
+    for size, count in zip(sizes[::-1].tolist(), counts[::-1].tolist(), strict=True):
+        left = count
+        while left:
+            if fitting := rooms >> size:
+                room = size + (fitting & -fitting).bit_length() - 1
+                each = room // size
+                taken = with_room[room][: -(-left // each)]
+                del with_room[room][: len(taken)]
+                if not with_room[room]:
+                    rooms ^= 1 << room
+            else:
+                room, each = capacity, capacity // size
+                taken = list(range(bins, bins + -(-left // each)))
+                bins += len(taken)
+            here = min(left, len(taken) * each)
+            chosen[placed : placed + here] = np.repeat(taken, each)[:here]
+            placed, left = placed + here, left - here
+            in_last = here - (len(taken) - 1) * each
+            for some, after in (
+                (taken[:-1], room - each * size),
+                (taken[-1:], room - in_last * size),
+            ):
+                if some and after:
+                    with_room[after] += some
+                    rooms |= 1 << after
+    result = np.empty_like(chosen)
+    result[order] = chosen
+    return result, bins
+
+
+class Packed:
+    """Rows of whole documents, each of which attention does not leave."""
+
+    def __init__(
+        self,
+        stream: TokenStream,
+        sequence_length: int,
+        document_ends: np.ndarray,
+        sections: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        """Packs the documents of each section, (first token, tokens), by themselves."""
+        starts = np.concatenate([[0], document_ends[:-1]])
+        plans = []
+        for begin, tokens in sections or [(0, len(stream))]:
+            inside = (starts >= begin) & (document_ends <= begin + tokens)
+            plans.append(plan_rows(starts[inside], document_ends[inside], sequence_length))
+        self.sizes = [len(plan) for plan in plans]
+        self._starts = np.concatenate([plan.starts for plan in plans])
+        self._lengths = np.concatenate([plan.lengths for plan in plans])
+        before = np.cumsum([0, *(len(plan.starts) for plan in plans)])
+        shifted = [plan.first[:-1] + base for plan, base in zip(plans, before[:-1], strict=True)]
+        self._first = np.concatenate([*shifted, before[-1:]])
+        self._learned = np.add.reduceat(self._lengths, self._first[:-1])
+        self._stream = stream
+        self._length = sequence_length
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def targets(self, numbers: np.ndarray) -> int:
+        """How many tokens these rows predict, without reading them."""
+        return int(self._learned[numbers].sum())
+
+    def read(self, numbers: np.ndarray) -> Batch:
+        """The rows with these numbers, in this order."""
+        pair = np.zeros((2, len(numbers), self._length), self._stream.dtype)
+        rows, columns = [], []
+        for row, number in enumerate(numbers.tolist()):
+            pieces = slice(self._first[number], self._first[number + 1])
+            column = 0
+            places = zip(self._starts[pieces].tolist(), self._lengths[pieces].tolist(), strict=True)
+            for start, length in places:
+                self._copy(start, length, pair[:, row, column : column + length])
+                column += length
+                rows.append(row)
+                columns.append(column)
+        # The last one of a full row begins nothing.
+        begins = np.array(columns) < self._length
+        positions = positions_from(
+            np.array(rows)[begins], np.array(columns)[begins], (len(numbers), self._length)
+        )
+        return Batch(pair, self._learned[numbers], positions)
+
+    def _copy(self, start: int, length: int, pair: np.ndarray) -> None:
+        """The tokens of a piece as targets, and each one's predecessor as input."""
+        tokens = self._stream.read(max(0, start - 1), start + length)
+        pair[1] = tokens[-length:]
+        if start:
+            pair[0] = tokens[:-1]
+        else:
+            # Before the first document stands what closes the last.
+            pair[0, 0] = self._stream.read(len(self._stream) - 1, len(self._stream))[0]
+            pair[0, 1:] = tokens[:-1]

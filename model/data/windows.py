@@ -1,0 +1,80 @@
+"""Samples cut from a token stream at equal distances."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.data.batches import Batch, positions_from
+from storage.shards.reading import TokenStream
+
+
+class Windows:
+    """Windows that each predict up to `sequence_length` tokens.
+
+    Windows overlap by one token, so that every token of a section but the first is predicted once
+    an epoch; the last window of a section is padded.
+    """
+
+    def __init__(
+        self,
+        stream: TokenStream,
+        sequence_length: int,
+        sections: Sequence[tuple[int, int]] | None = None,
+        document_ends: np.ndarray | None = None,
+    ) -> None:
+        """Cuts a stream.
+
+        Args:
+            stream: of more than one token.
+            sequence_length: inputs of a window.
+            sections: (first token, tokens) of each; one of everything where it is not given.
+            document_ends: int64 (documents,); where given, attention stays within a document.
+        """
+        begins, tokens = np.array(sections or [(0, len(stream))], np.int64).T
+        counts = np.maximum(0, (tokens + sequence_length - 2) // sequence_length)
+        self.sizes: list[int] = counts.tolist()
+        self._first = np.cumsum(counts) - counts
+        self._begins, self._ends = begins, begins + tokens
+        self._stream = stream
+        self._length = sequence_length
+        self._document_ends = document_ends
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+    def targets(self, numbers: np.ndarray) -> int:
+        """How many tokens these windows predict, without reading them."""
+        return int(self._places(numbers)[1].sum())
+
+    def read(self, numbers: np.ndarray) -> Batch:
+        """The windows with these numbers, in this order."""
+        starts, learned = self._places(numbers)
+        pair = np.zeros((2, len(numbers), self._length), self._stream.dtype)
+        inputs, targets = pair
+        for row, (start, count) in enumerate(zip(starts.tolist(), learned.tolist(), strict=True)):
+            tokens = self._stream.read(start, start + count + 1)
+            inputs[row, :count] = tokens[:-1]
+            targets[row, :count] = tokens[1:]
+        if self._document_ends is None:
+            return Batch(pair, learned)
+        return Batch(pair, learned, self._positions(self._document_ends, starts, learned))
+
+    def _places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where these windows start, and how many tokens each predicts; int64 (windows,)."""
+        section = np.searchsorted(self._first, numbers, side="right") - 1
+        starts = self._begins[section] + (numbers - self._first[section]) * self._length
+        return starts, np.minimum(self._ends[section] - 1 - starts, self._length)
+
+    def _positions(self, ends: np.ndarray, starts: np.ndarray, learned: np.ndarray) -> np.ndarray:
+        # The token that closes a document is the input from which the next one is predicted.
+        first = np.searchsorted(ends, starts + 2)
+        counts = np.searchsorted(ends, starts + learned, side="right") - first
+        rows = np.repeat(np.arange(len(starts)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        columns = ends[first[rows] + within] - 1 - starts[rows]
+        padded = np.flatnonzero(learned < self._length)
+        return positions_from(
+            np.concatenate([rows, padded]),
+            np.concatenate([columns, learned[padded]]),
+            (len(starts), self._length),
+        )

@@ -1,0 +1,60 @@
+"""What decides a tokenizer."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from model.tokenizer.control import control_tokens
+from storage.config import Config
+
+Algorithm = Literal["bpe", "wordpiece", "unigram"]
+Family = Literal["causal_lm", "masked_lm", "encoder_decoder"]
+BYTES = 256
+
+
+class TokenizerConfig(Config):
+    """A vocabulary to learn, or one to bring along.
+
+    Attributes:
+        algorithm: byte-level BPE, WordPiece (for masked_lm alone: it does not give text back as
+            it was), or Unigram with bytes to fall back on.
+        family: of the model; it decides the control tokens and where they stand.
+        vocab_size: tokens, with the 256 bytes and the control tokens among them.
+        sample_bytes: UTF-8 bytes of the corpus to learn from, at most.
+        sample_exponent: each source and language gets a share of the sample that goes with its
+            bytes to this power: 1 as in the corpus, 0 equal shares (Conneau and Lample 2019).
+        memory_bytes: the sample is cut so that learning is predicted to need no more than this.
+        source: absolute path of a folder with a tokenizer.json, to use in place of learning;
+            algorithm and vocab_size then do not matter.
+        extend_to: tokens that the vocabulary of `source` shall grow to.
+    """
+
+    algorithm: Algorithm = "bpe"
+    family: Family = "causal_lm"
+    vocab_size: int = Field(4096, ge=BYTES + 1, le=1 << 20)
+    sample_bytes: int = Field(100_000_000, ge=1)
+    sample_exponent: float = Field(0.7, ge=0, le=1)
+    memory_bytes: int = Field(4 << 30, ge=256 << 20)
+    source: str | None = None
+    extend_to: int | None = Field(None, ge=1, le=1 << 20)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.extend_to and not self.source:
+            raise ValueError(
+                f"extend_to is {self.extend_to}, but there is no vocabulary to extend; "
+                "set source, or vocab_size alone"
+            )
+        if self.algorithm == "wordpiece" and self.family != "masked_lm" and not self.source:
+            raise ValueError(
+                f"algorithm is 'wordpiece', which does not give text back as it was, but family "
+                f"{self.family!r} writes text; take 'bpe' or 'unigram'"
+            )
+        control = len(control_tokens(self.family, self.algorithm))
+        least = control + (0 if self.algorithm == "wordpiece" else BYTES)
+        if self.vocab_size < least and not self.source:
+            raise ValueError(
+                f"vocab_size is {self.vocab_size}, smaller than its alphabet: {BYTES} bytes and "
+                f"{control} control tokens; set it to {least} or more"
+            )
+        return self

@@ -1,0 +1,29 @@
+"""The tokenizer folder: `tokenizer.json` and what `AutoTokenizer` wants beside it."""
+
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from storage.errors import ModelError
+
+TOKENIZER = "tokenizer.json"
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """The tokenizer of a folder, set so that no text becomes a control token.
+
+    Raises:
+        ModelError: there is no readable `tokenizer.json`.
+    """
+    path = directory / TOKENIZER
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(
+            f"{path} is not a readable tokenizer ({error}); expected the tokenizer.json of "
+            "Hugging Face tokenizers."
+        ) from error
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

@@ -1,0 +1,57 @@
+"""A vocabulary from text: what is learned, by whom, and the folder that holds it. No torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from model.tokenizer.bpe import train_bpe
+from model.tokenizer.brought import bring_tokenizer
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
+from model.tokenizer.folder import TOKENIZER
+from model.tokenizer.unigram import train_unigram
+from model.tokenizer.wordpiece import train_wordpiece
+from storage.errors import ConfigError
+
+
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, directory: Path) -> str:
+    """Learns a vocabulary from `texts`, or brings one along, and writes a tokenizer folder.
+
+    Returns:
+        The engine that learned it, in words.
+
+    Raises:
+        ConfigError: the text does not support so many tokens, or the vocabulary brought along does
+            not fit the configuration.
+        ModelError: there is no readable tokenizer in `config.source`.
+    """
+    sample = list(texts)
+    if config.source:
+        tokenizer, roles, engine = bring_tokenizer(Path(config.source), sample, config)
+    else:
+        tokenizer, engine = _learn(sample, config)
+        roles = roles_of(config.family, config.algorithm)
+        _check_size(tokenizer, config.vocab_size, sample)
+    frame(tokenizer, config.family, roles)
+    tokenizer.save(str(directory / TOKENIZER))
+    write_roles(directory, roles)
+    return engine
+
+
+def _learn(sample: list[str], config: TokenizerConfig) -> tuple[Tokenizer, str]:
+    control = control_tokens(config.family, config.algorithm)
+    if config.algorithm == "bpe":
+        return train_bpe(sample, config.vocab_size, control)
+    train = train_wordpiece if config.algorithm == "wordpiece" else train_unigram
+    return train(sample, config.vocab_size, control), "tokenizers"
+
+
+def _check_size(tokenizer: Tokenizer, wanted: int, sample: list[str]) -> None:
+    reached = tokenizer.get_vocab_size()
+    if reached < wanted:
+        size = sum(len(text.encode()) for text in sample)
+        raise ConfigError(
+            f"tokenizer.vocab_size is {wanted}, but {size:,} bytes of training text hold only "
+            f"{reached} distinct tokens; set it to {reached} or less, or add text."
+        )

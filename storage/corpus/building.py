@@ -1,0 +1,272 @@
+"""From parts to a corpus: duplicates found across all of them, sides chosen, documents written."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from storage.artifacts import Ref, Spec, find_sound, obtain
+from storage.corpus.blocks import excerpt_of
+from storage.corpus.cleaning.steps import digest_inputs
+from storage.corpus.config import CorpusConfig
+from storage.corpus.documents import (
+    FORMAT_VERSION,
+    KIND,
+    SPLITS,
+    Split,
+    ids_as_bytes,
+    is_held_out,
+    texts_of,
+)
+from storage.corpus.duplicates.components import near_duplicates
+from storage.corpus.duplicates.exact import exact_duplicates
+from storage.corpus.figures import Figures, SimilarPair
+from storage.corpus.groups import Group, plan_groups
+from storage.corpus.parts import part_batches, read_tally
+from storage.corpus.readers.reading import cut
+from storage.corpus.sources import ResolvedSource, digest_sources, resolve
+from storage.corpus.tally import Sample, Tally
+from storage.corpus.writing import SplitWriter
+from storage.errors import CorpusError
+from storage.layout import Layout
+
+UNKNOWN_LICENCE = "unknown"
+_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class Fates:
+    """What becomes of each document of the parts, in their order.
+
+    Attributes:
+        reason: int8 (documents,): an index into `REASONS`; 0 for those that are kept.
+        first: int64 (documents,): the first of those it belongs with, on one side.
+        pairs: some near-duplicates, as (first, second, similarity).
+    """
+
+    reason: np.ndarray
+    first: np.ndarray
+    pairs: Sequence[tuple[int, int, float]]
+
+
+REASONS = ("", "duplicate", "near_duplicate")
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """What there is to do for a corpus.
+
+    Attributes:
+        sources: resolved and digested.
+        groups: to be made into parts, each by itself; none where the corpus is there already.
+        corpus: the corpus, where it is there and sound.
+    """
+
+    sources: tuple[ResolvedSource, ...]
+    groups: tuple[Group, ...]
+    corpus: Ref | None
+
+
+def plan_corpus(layout: Layout, config: CorpusConfig) -> CorpusPlan:
+    """Finds and digests the sources, and the corpus made of the same bytes before, if any.
+
+    Raises:
+        CorpusError: a source that does not exist or matches nothing.
+    """
+    sources = tuple(resolve(config, layout.downloads))
+    ref = find_sound(layout, corpus_spec(sources, config))
+    if ref:
+        return CorpusPlan(sources, (), ref)
+    pieces = (piece for source in sources for file in source.files for piece in cut(file))
+    return CorpusPlan(sources, tuple(plan_groups(pieces)), None)
+
+
+def corpus_spec(sources: Sequence[ResolvedSource], config: CorpusConfig) -> Spec:
+    """What the corpus of these sources is made from."""
+    inputs = {
+        "sources": digest_sources(sources),
+        "cleaning": digest_inputs(config.cleaning),
+    }
+    return Spec(KIND, FORMAT_VERSION, inputs, config.model_dump(mode="json", exclude={"sources"}))
+
+
+def build_corpus(
+    layout: Layout, sources: Sequence[ResolvedSource], config: CorpusConfig, parts: Sequence[Ref]
+) -> Ref:
+    """Makes the corpus of these parts, one for each group of the sources, in order.
+
+    The first of several equal documents is kept, and so is the first of several similar ones unless
+    `near_duplicates` says otherwise. A document's side depends on its text alone (that of the first
+    document similar to it, where similar ones are kept), so that it stays there as the corpus
+    grows; only if one side would be empty does the document with the smallest id change over.
+
+    Raises:
+        CorpusError: fewer than 2 documents kept.
+    """
+    paths = [part.path for part in parts]
+    spec = corpus_spec(sources, config)
+    ref, _ = obtain(layout, spec, lambda directory: _write(directory, sources, config, paths))
+    return ref
+
+
+def _write(
+    directory: Path,
+    sources: Sequence[ResolvedSource],
+    config: CorpusConfig,
+    parts: Sequence[Path],
+) -> Mapping[str, Any]:
+    tally = Tally()
+    for part in parts:
+        tally.add(read_tally(part))
+    ids = _ids(parts)
+    fates = _fates(parts, ids, config)
+    if np.count_nonzero(fates.reason == 0) < 2:
+        for part, first in _firsts(parts):
+            _count_duplicates(tally, part, first, fates)
+        raise _too_few(tally, config)
+    held_out = _sides(ids, fates, config.validation_fraction)
+    figures = Figures(sources)
+    with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
+        writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
+        for part, first in _firsts(parts):
+            _count_duplicates(tally, part, first, fates)
+            _write_part(writers, part, fates.reason[first:], held_out[first:], figures)
+    figures.pairs = _similar_pairs(parts, fates)
+    figures.write(directory, tally)
+    write_samples(directory, tally)
+    cleaning = config.cleaning
+    similarity = None if cleaning.near_duplicates == "off" else cleaning.similarity
+    return _counts(writers, tally, sources) | {"similarity": similarity}
+
+
+def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Each part with the number of its first document."""
+    firsts, first = [], 0
+    for part in parts:
+        firsts.append((part, first))
+        first += sum(batch.num_rows for batch in part_batches(part))
+    return firsts
+
+
+def _ids(parts: Sequence[Path]) -> np.ndarray:
+    ids = [ids_as_bytes(batch.column("id")) for part in parts for batch in part_batches(part)]
+    return np.concatenate(ids) if ids else np.empty((0, 16), np.uint8)
+
+
+def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fates:
+    exact = exact_duplicates(ids)
+    duplicate = (exact != np.arange(len(ids))).astype(np.int8)
+    wanted = config.cleaning.near_duplicates
+    if wanted == "off":
+        return Fates(duplicate, exact, ())
+    found = near_duplicates(
+        [np.load(part / "bands.npy", mmap_mode="r") for part in _signed(parts)],
+        texts_of([part / "documents.arrow" for part in parts]),
+        config.cleaning.similarity,
+        exact,
+    )
+    similar = (found.representative != np.arange(len(ids))) & (duplicate == 0)
+    reason = duplicate + 2 * similar.astype(np.int8) if wanted == "drop" else duplicate
+    some = zip(found.earlier, found.later, found.similarity, strict=True)
+    pairs = [(int(a), int(b), float(s)) for a, b, s in islice(some, _PAIRS)]
+    return Fates(reason, found.component, pairs)
+
+
+def _signed(parts: Sequence[Path]) -> list[Path]:
+    return [part for part in parts if (part / "bands.npy").exists()]
+
+
+def _sides(ids: np.ndarray, fates: Fates, validation_fraction: float) -> np.ndarray:
+    held_out = is_held_out(ids[fates.first], validation_fraction)
+    kept = np.flatnonzero(fates.reason == 0)
+    if held_out[kept].all() or not held_out[kept].any():
+        smallest = min(kept.tolist(), key=lambda row: ids[row].tobytes())
+        # Those similar to it change over too.
+        family = fates.first == fates.first[smallest]
+        if not family[kept].all():
+            held_out[family] = ~held_out[family]
+        else:
+            held_out[smallest] = ~held_out[smallest]
+    return held_out
+
+
+def _write_part(
+    writers: Mapping[Split, SplitWriter],
+    part: Path,
+    reason: np.ndarray,
+    held_out: np.ndarray,
+    figures: Figures,
+) -> None:
+    bands = np.load(part / "bands.npy", mmap_mode="r") if _signed([part]) else None
+    first = 0
+    for batch in part_batches(part):
+        rows = slice(first, first + batch.num_rows)
+        kept = reason[rows] == 0
+        for split in SPLITS:
+            mask = kept & (held_out[rows] == (split == "validation"))
+            chosen = batch.filter(pa.array(mask))
+            writers[split].add(chosen, None if bands is None else bands[rows][mask])
+            figures.keep(chosen)
+        first += batch.num_rows
+
+
+def _count_duplicates(tally: Tally, part: Path, first: int, fates: Fates) -> None:
+    for batch in part_batches(part):
+        reasons = fates.reason[first : first + batch.num_rows]
+        for code, name in enumerate(REASONS[1:], 1):
+            rows = np.flatnonzero(reasons == code)
+            tally.drop_rows(batch.take(pa.array(rows)), name)
+        first += batch.num_rows
+
+
+def _similar_pairs(parts: Sequence[Path], fates: Fates) -> list[SimilarPair]:
+    texts = texts_of([part / "documents.arrow" for part in parts])
+    pairs = []
+    for kept, other, similarity in fates.pairs:
+        both = texts.take(np.array([kept, other])).to_pylist()
+        pairs.append(SimilarPair(round(similarity, 3), *(excerpt_of(text) for text in both)))
+    return pairs
+
+
+def _counts(
+    writers: Mapping[Split, SplitWriter], tally: Tally, sources: Sequence[ResolvedSource]
+) -> dict[str, Any]:
+    """The counts of a corpus's manifest: in = kept + dropped by reason; and who its sources are."""
+    kept = sum(writer.counts["documents"] for writer in writers.values())
+    came_in = sum(count for (_, what), count in tally.read.items() if what == "documents")
+    documents = {"in": came_in, "kept": kept, "dropped": tally.dropped_by_reason()}
+    counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
+    licences = {source.name: source.licence or UNKNOWN_LICENCE for source in sources}
+    return counts | {"documents": documents, "licences": licences}
+
+
+def write_samples(directory: Path, tally: Tally) -> None:
+    """Writes `dropped.jsonl`: up to ten documents for each reason."""
+    lines = (json.dumps(_fields(s), ensure_ascii=False) + "\n" for s in tally.all_samples())
+    (directory / "dropped.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _fields(sample: Sample) -> dict[str, str]:
+    return asdict(sample)
+
+
+def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:
+    reasons = tally.dropped_by_reason()
+    dropped = sum(reasons.values())
+    read = sum(count for (_, what), count in tally.read.items() if what == "documents")
+    kept = read - dropped
+    remedy = "give more text in corpus.sources"
+    if dropped > kept:
+        remedy = "mend what was dropped, or give more text in corpus.sources"
+    elif kept == 1 and config.text_unit == "file":
+        remedy += ', or set corpus.text_unit="paragraph" to make each paragraph a document'
+    said = ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none"
+    return CorpusError(
+        f"{kept} of {read} documents found were kept (dropped: {said}), expected at least 2, "
+        f"one to train on and one to validate; {remedy}."
+    )

@@ -1,0 +1,96 @@
+"""The figures of a corpus that a report shows: `figures.json` beside its documents."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.corpus.sources import ResolvedSource
+from storage.corpus.tally import Tally, count_lengths
+
+FIGURES = "figures.json"
+
+
+@dataclass(frozen=True)
+class SimilarPair:
+    """Two documents that were found similar, the first of which was kept.
+
+    Attributes:
+        similarity: Jaccard similarity of their shingles.
+        first, second: how each begins.
+    """
+
+    similarity: float
+    first: str
+    second: str
+
+
+@dataclass
+class Figures:
+    """Counts of the documents that were kept, gathered while they are written."""
+
+    sources: Sequence[ResolvedSource]
+    kept: Counter[tuple[str, str]] = field(default_factory=Counter)
+    languages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    pairs: Sequence[SimilarPair] = ()
+
+    def keep(self, batch: pa.RecordBatch) -> None:
+        """Counts these documents, by source, language and length."""
+        if not batch.num_rows:
+            return
+        sizes = pc.binary_length(batch.column("text"))
+        self.lengths.update(count_lengths(np.asarray(sizes)))
+        for name, counter in (("source", self.kept), ("language", self.languages)):
+            table = pa.table({"key": batch.column(name), "bytes": sizes})
+            sums = table.group_by("key").aggregate([("bytes", "sum"), ("bytes", "count")])
+            for row in sums.to_pylist():
+                counter[row["key"], "documents"] += row["bytes_count"]
+                counter[row["key"], "bytes"] += row["bytes_sum"]
+
+    def write(self, directory: Path, tally: Tally) -> None:
+        """Writes `figures.json`."""
+        value = {
+            "sources": [self._source(source, tally) for source in self.sources],
+            "edits": dict(sorted(tally.edits.items())),
+            "languages": _pairs(self.languages),
+            "lengths": {
+                "read": sorted(tally.lengths.items()),
+                "kept": sorted(self.lengths.items()),
+            },
+            "similar": [asdict(pair) for pair in self.pairs],
+        }
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        (directory / FIGURES).write_text(text, encoding="utf-8")
+
+    def _source(self, source: ResolvedSource, tally: Tally) -> dict[str, Any]:
+        dropped: dict[str, dict[str, int]] = {}
+        for (name, reason, what), count in sorted(tally.dropped.items()):
+            if name == source.name:
+                dropped.setdefault(reason, {"documents": 0, "bytes": 0})[what] = count
+        return {
+            "name": source.name,
+            "licence": source.licence,
+            "files": len(source.files),
+            "size": sum(file.size for file in source.files),
+            "read": {what: tally.read[source.name, what] for what in ("documents", "bytes")},
+            "kept": {what: self.kept[source.name, what] for what in ("documents", "bytes")},
+            "dropped": dropped,
+        }
+
+
+def read_figures(corpus: Path) -> dict[str, Any]:
+    """The figures of the corpus at this path."""
+    figures: dict[str, Any] = json.loads((corpus / FIGURES).read_text(encoding="utf-8"))
+    return figures
+
+
+def _pairs(counter: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    names = sorted({name for name, _ in counter}, key=lambda name: -counter[name, "bytes"])
+    return {name: {what: counter[name, what] for what in ("documents", "bytes")} for name in names}

@@ -1,0 +1,60 @@
+"""Ranges of a corpus: consecutive record batches of one side, for one task to work on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from storage.artifacts import Ref
+from storage.corpus.documents import Split, record_batches
+
+RANGE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Range:
+    """Some documents of one side of a corpus.
+
+    Attributes:
+        corpus: which.
+        split: side of it.
+        number: its place among the ranges of that side, from 0.
+        first, last: record batches first ≤ index < last.
+        size: UTF-8 bytes of the documents, with what Arrow needs for them.
+    """
+
+    corpus: Ref
+    split: Split
+    number: int
+    first: int
+    last: int
+    size: int
+
+
+def plan_ranges(corpus: Ref, split: Split, range_bytes: int = RANGE_BYTES) -> list[Range]:
+    """All documents of one side in ranges of at least `range_bytes` but the last."""
+    ranges: list[Range] = []
+    first = size = index = 0
+    for index, batch in enumerate(record_batches(_path(corpus.path, split)), 1):
+        size += batch.nbytes
+        if size >= range_bytes:
+            ranges.append(Range(corpus, split, len(ranges), first, index, size))
+            first, size = index, 0
+    if size:
+        ranges.append(Range(corpus, split, len(ranges), first, index, size))
+    return ranges
+
+
+def range_batches(part: Range) -> Iterator[pa.RecordBatch]:
+    """The record batches of a range, memory-mapped.
+
+    Raises:
+        ArtifactError: the file is missing or is no Arrow file.
+    """
+    path = _path(part.corpus.path, part.split)
+    yield from record_batches(path, part.first, part.last)
+
+
+def _path(corpus: Path, split: Split) -> Path:
+    return corpus / f"{split}.arrow"

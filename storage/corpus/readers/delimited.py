@@ -1,0 +1,110 @@
+"""CSV and TSV (RFC 4180): the first record names the columns, one of which is the text."""
+
+import csv
+from collections.abc import Iterator
+
+from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.readers.flaws import name_some, too_long
+from storage.corpus.readers.gate import Batch, Gate, Item
+from storage.corpus.readers.lines import LINE_EXTRA, whole_lines
+from storage.corpus.streams import DamageError
+from storage.errors import CorpusError
+
+
+def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Iterator[Item]:
+    """A document a record, numbered by the line it begins in; blank lines are no records.
+
+    A record that breaks the rules costs itself only: reading goes on with the next line.
+
+    Raises:
+        CorpusError: no column of that name.
+    """
+    batch = Batch(gate, "line")
+    # The limit is the process's own; no reader needs a smaller one.
+    csv.field_size_limit(max(csv.field_size_limit(), gate.limit + 1))
+    header: list[str] = []
+    column = 0
+    try:
+        for line, record in _records(_Lines(chunks, gate.limit + LINE_EXTRA, batch), delimiter):
+            if isinstance(record, Flaw):
+                batch.add(record, line)
+            elif not header:
+                header, column = record, _column(gate, record)
+            elif len(record) != len(header):
+                batch.add(_ragged(record, len(header), line), line)
+            else:
+                batch.add(record[column].encode("utf-8", "surrogateescape"), line)
+            if batch.full:
+                yield from batch.drain()
+    except DamageError:
+        yield from batch.drain()
+        raise
+    yield from batch.drain()
+
+
+class _Lines:
+    """The lines of a text one by one, each with its newline; those that are too long are flaws."""
+
+    def __init__(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> None:
+        self.number = 0
+        self._lines = self._cut(chunks, limit, batch)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._lines)
+
+    def _cut(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> Iterator[str]:
+        for item in whole_lines(chunks, "line", limit):
+            if isinstance(item, Flaw):
+                self.number += 1
+                batch.add(item, self.number)
+                continue
+            for line in item.text.split(b"\n"):
+                self.number += 1
+                yield line.decode("utf-8", "surrogateescape") + "\n"
+
+
+def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Flaw]]:
+    """Each record, or why it is none, with the number of its first line."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    record: list[str] | None = []
+    while record is not None:
+        line = lines.number + 1
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            yield line, _broken(line, error)
+            continue
+        if record:
+            yield line, record
+
+
+def _column(gate: Gate, header: list[str]) -> int:
+    field = gate.reading.file.text_field
+    if header.count(field) == 1:
+        return header.index(field)
+    found = f"several columns {field!r}" if field in header else f"no column {field!r}"
+    raise CorpusError(
+        f"{gate.reading.file.path} has {found} in its first line, only {name_some(header)}; "
+        "set text_field to the one that holds the text, or add a line that names the columns."
+    )
+
+
+def _ragged(record: list[str], columns: int, line: int) -> Flaw:
+    return Flaw(
+        f"line {line}",
+        "bad_record",
+        f"found {len(record)} fields, expected {columns}, as the first line names",
+        "put fields that hold the delimiter in quotes",
+        excerpt_of(" | ".join(record)),
+    )
+
+
+def _broken(line: int, error: csv.Error) -> Flaw:
+    place = f"line {line}"
+    if "field limit" in str(error):
+        return too_long(place, csv.field_size_limit() + 1, csv.field_size_limit())
+    finding = f"found no sound record ({error}), expected quotes within quotes doubled"
+    return Flaw(place, "bad_record", finding, "mend its quotes", "")

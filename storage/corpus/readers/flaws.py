@@ -1,0 +1,61 @@
+"""The sentences about text that cannot be read: what was found, what was expected, the remedy."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from storage.corpus.blocks import Flaw, excerpt_of
+
+_JSON_TYPES = {
+    type(None): "null",
+    bool: "true or false",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def no_text(place: str, field: str, record: Mapping[str, Any] | None, excerpt: str = "") -> Flaw:
+    """The flaw of a record whose field is missing or holds no string; None where it is null."""
+    if record is None:
+        found, fields = "null", ""
+    else:
+        found = _JSON_TYPES[type(record[field])] if field in record else "missing"
+        fields = f" (fields: {name_some(record)})"
+    return Flaw(
+        place,
+        "no_text",
+        f"the field {field!r} is {found}, expected a string{fields}",
+        "set text_field to the field that holds the text",
+        excerpt,
+    )
+
+
+def name_some(names: Iterable[str]) -> str:
+    """A list of names for a sentence, cut short after 20."""
+    names = [excerpt_of(name) for name in names]
+    return ", ".join([*names[:20], "…"] if len(names) > 20 else names) or "none"
+
+
+def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:
+    """The flaw of a document that is left out for its size."""
+    return Flaw(
+        place,
+        "too_long",
+        f"found {size} bytes without an end, expected at most {limit} a document",
+        "cut it, or raise corpus.max_document_bytes",
+        excerpt,
+    )
+
+
+def half_a_pair(text: str, position: int, place: str) -> Flaw:
+    """The flaw of a text with a surrogate that belongs to no pair."""
+    finding = f"found half of a surrogate pair at character {position}, expected Unicode"
+    remedy = 'mend the text, or set corpus.on_bad_text="repair"'
+    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text))
+
+
+def nul(text: str, place: str) -> Flaw:
+    """The flaw of a text with a NUL character."""
+    finding = f"found a NUL at character {text.index(chr(0))}, expected text"
+    remedy = 'remove it, set corpus.on_bad_text="repair", or corpus.encoding="utf-16" if it is that'
+    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text))

@@ -1,0 +1,95 @@
+"""HTML pages: the main text of each, without navigation, scripts and markup."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from storage.corpus.pieces import Reading
+from storage.corpus.readers.flaws import too_long
+from storage.corpus.readers.gate import Item
+from storage.corpus.readers.gathered import Found, gather
+from storage.errors import CorpusError
+
+WHOLE_FILE = "whole file"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# The heuristics for main content take time with the square of the depth of such elements.
+_NESTING = re.compile(r"<(/?)(?:div|article)\b", re.IGNORECASE)
+_DEPTH = 100
+
+
+def read_html(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
+    """The text of a page, which is one document; empty where nothing but markup was found.
+
+    The encoding is that of the configuration or, with `auto`, what a byte order mark, the page's
+    own declaration or its bytes tell.
+
+    Raises:
+        CorpusError: the package of the extractor is not installed.
+    """
+    limit = reading.config.max_document_bytes
+    data = stream.read(limit + 1)
+    if len(data) > limit:
+        yield too_long(WHOLE_FILE, len(data), limit, data[:200].decode("utf-8", "replace"))
+        return
+    declared = None if reading.file.encoding == "auto" else reading.file.encoding
+    text = extract(decode(data, declared), reading.config.html_extractor)
+    yield from gather([Found(0, text)], reading, WHOLE_FILE)
+
+
+def decode(data: bytes, declared: str | None) -> str:
+    """A page as text: by its byte order mark, by what was declared, or by what it says itself."""
+    try:
+        from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
+    except ImportError as error:
+        raise _missing("resiliparse", error) from error
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if encoding is None and declared:
+        encoding = map_encoding_to_html5(declared, False)
+    if encoding is None:
+        encoding = detect_encoding(data, from_html_meta=True)
+    text: str = bytes_to_str(data, encoding or "utf-8", "replace")
+    return text
+
+
+def extract(page: str, extractor: str) -> str:
+    """The main text of a page, by resiliparse or by trafilatura.
+
+    Raises:
+        CorpusError: the package is not installed.
+    """
+    if extractor == "trafilatura":
+        return _extract_with_trafilatura(page)
+    try:
+        from resiliparse.extract.html2text import extract_plain_text
+    except ImportError as error:
+        raise _missing("resiliparse", error) from error
+    text: str = extract_plain_text(page, main_content=_depth(page) <= _DEPTH)
+    return text
+
+
+def _extract_with_trafilatura(page: str) -> str:
+    try:
+        from trafilatura import extract as extract_text
+    except ImportError as error:
+        raise _missing("trafilatura", error) from error
+    return extract_text(page) or ""
+
+
+def _depth(page: str) -> int:
+    depth = deepest = 0
+    for tag in _NESTING.finditer(page):
+        depth += -1 if tag[1] else 1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _missing(package: str, error: ImportError) -> CorpusError:
+    return CorpusError(
+        f"HTML needs the package {package}, which cannot be imported ({error}); expected it "
+        "beside corpusmill; pip install 'corpusmill[web]'."
+    )

@@ -1,0 +1,119 @@
+"""Web archives: WARC with pages or, as .wet, with text; and their forerunner ARC.
+
+Documents are responses (status 200 to 299) and resources of the web that hold HTML or plain text,
+and conversions, which are text. Requests, metadata, revisits, redirects, error pages, images and so
+on are not documents. The records are framed here, since a library's iterator ends at the first
+damaged one; fastwarc parses and decodes the HTTP in each.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from storage.corpus.blocks import Flaw
+from storage.corpus.pieces import Reading
+from storage.corpus.readers.flaws import too_long
+from storage.corpus.readers.gate import Item
+from storage.corpus.readers.gathered import Found, gather
+from storage.corpus.readers.html import decode, extract
+from storage.corpus.readers.records import Record, read_records
+from storage.errors import CorpusError
+
+_HTML = ("text/html", "application/xhtml+xml")
+_PLAIN = "text/plain"
+_CHUNK = re.compile(rb"\A(?:[^\r\n][^\n]*\n)*\r?\n\s*[0-9a-fA-F]+[ \t]*(?:;[^\n]*)?\r?\n")
+_HTTP_HEAD = (
+    b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What a record holds: its bytes, media type and, where declared, encoding."""
+
+    data: bytes
+    media_type: str
+    charset: str | None
+
+
+def read_warc(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
+    """The text of each document of an archive; damaged records are flaws and cost no other.
+
+    Raises:
+        CorpusError: a package that HTML or HTTP needs is not installed.
+    """
+    return gather(_documents(stream, reading), reading, "record")
+
+
+def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw]:
+    limit = reading.config.max_document_bytes
+    for record in read_records(stream, limit):
+        if isinstance(record, Flaw):
+            yield record
+            continue
+        try:
+            page = _page(record, limit)
+        except (OSError, ValueError) as error:  # what fastwarc says of bytes that do not fit
+            yield _damaged(record, error)
+            continue
+        if page is None:
+            continue
+        if len(page.data) > limit:
+            yield too_long(record.place, len(page.data), limit, record.uri)
+        elif page.media_type in _HTML:
+            text = extract(decode(page.data, page.charset), reading.config.html_extractor)
+            yield Found(record.number, text)
+        elif page.charset:
+            yield Found(record.number, decode(page.data, page.charset))
+        else:
+            yield Found(record.number, page.data)
+
+
+def _page(record: Record, limit: int) -> _Page | None:
+    """What a record holds of the web; None where that is no document."""
+    if record.kind == "conversion":
+        return _Page(record.content, _PLAIN, None)
+    if record.kind == "response" and record.content.startswith(b"HTTP/"):
+        page = _answer(record.content, limit)
+    elif record.kind in ("response", "resource") and record.uri.startswith(("http:", "https:")):
+        media_type, _, rest = record.media_type.partition(";")
+        charset = re.search(r"charset=[\"']?([\w.:-]+)", rest)
+        page = _Page(record.content, media_type.strip().lower(), charset[1] if charset else None)
+    else:
+        return None
+    return page if page and page.media_type in (*_HTML, _PLAIN) else None
+
+
+def _answer(content: bytes, limit: int) -> _Page | None:
+    """The body of an HTTP response, without chunks and compression."""
+    try:
+        from fastwarc.warc import ArchiveIterator
+    except ImportError as error:
+        raise CorpusError(
+            f"web archives need the package fastwarc, which cannot be imported ({error}); expected "
+            "it beside corpusmill; pip install 'corpusmill[web]'."
+        ) from error
+    framed = io.BytesIO(_HTTP_HEAD % len(content) + content)
+    # Many crawlers write the body without its chunks, and the header that announces them.
+    decoding = "all" if _CHUNK.search(content) else "content"
+    response = next(iter(ArchiveIterator(framed, auto_decode=decoding)), None)
+    if response is None or response.http_headers is None:
+        raise ValueError("no HTTP headers")
+    status = response.http_headers.status_code
+    if status is None or not 200 <= status < 300:
+        return None
+    data = response.reader.read(limit + 1)
+    return _Page(data, (response.http_content_type or "").lower(), response.http_charset)
+
+
+def _damaged(record: Record, error: Exception) -> Flaw:
+    return Flaw(
+        record.place,
+        "damaged",
+        f"found a response that cannot be decoded ({error}), expected HTTP",
+        "fetch the archive again, or leave the record out",
+        record.content[:200].decode("utf-8", "replace"),
+    )

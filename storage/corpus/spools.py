@@ -1,0 +1,132 @@
+"""Datasets of the `datasets` library, each spooled into one local Arrow file of one column."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from storage.artifacts import digest_json
+from storage.corpus.config import DatasetSource
+from storage.errors import CorpusError, CorpusmillError
+
+_ROWS = 1000
+
+
+def spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
+    """The file with the texts of a dataset, in its order; written now unless it is there.
+
+    It holds the column `text_field` alone, in record batches of 1,000 rows, and memory holds one
+    of them. The same dataset, configuration, split and revision lead to the same file.
+
+    Raises:
+        CorpusError: no such dataset, configuration, split or column.
+        CorpusmillError: the hub cannot be reached; a retry may help.
+    """
+    from datasets.exceptions import DatasetsError
+
+    try:
+        return _spool(source, text_field, downloads)
+    except ConnectionError as error:
+        raise CorpusmillError(
+            f"the dataset {source.dataset} cannot be reached ({error}); expected it on the "
+            "Hugging Face hub; check the network, or give the absolute path of a local copy."
+        ) from error
+    except (DatasetsError, OSError, ValueError) as error:
+        raise CorpusError(
+            f"the dataset {source.dataset} cannot be loaded ({error}); expected configuration "
+            f"{source.config!r} and split {source.split!r} of it; correct corpus.sources."
+        ) from error
+
+
+def spool_name(source: DatasetSource) -> str:
+    """How the corpus calls the file: id, configuration and split."""
+    base = Path(source.dataset).name if _is_local(source) else source.dataset.replace("/", "--")
+    return "-".join(part for part in (base, source.config, source.split) if part) + ".arrow"
+
+
+def _spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
+    data = _load_saved(source) if _is_local(source) else None
+    revision = _builder(source).hash if data is None else data._fingerprint
+    identity = source.model_dump(mode="json", exclude={"name", "licence", "streaming"})
+    final = downloads / digest_json([identity, text_field, revision]) / spool_name(source)
+    if not final.exists():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if data is None:
+            data = _load(source)
+        _write(final, _texts(data, source, text_field))
+    return final
+
+
+def _is_local(source: DatasetSource) -> bool:
+    return source.dataset.startswith(("/", "~"))
+
+
+def _load_saved(source: DatasetSource) -> Any:
+    """The dataset that `save_to_disk` wrote there; None for a folder of other files."""
+    import datasets
+
+    folder = Path(source.dataset).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder")
+    if not any((folder / name).exists() for name in ("state.json", "dataset_dict.json")):
+        return None
+    data = datasets.load_from_disk(str(folder))
+    if isinstance(data, datasets.Dataset):
+        return data
+    if source.split not in data:
+        raise ValueError(f"its splits are {', '.join(data)}")
+    return data[source.split]
+
+
+def _builder(source: DatasetSource) -> Any:
+    import datasets
+
+    path = str(Path(source.dataset).expanduser()) if _is_local(source) else source.dataset
+    return datasets.load_dataset_builder(path, source.config)
+
+
+def _load(source: DatasetSource) -> Any:
+    import datasets
+
+    path = str(Path(source.dataset).expanduser()) if _is_local(source) else source.dataset
+    return datasets.load_dataset(
+        path, source.config, split=source.split, streaming=source.streaming
+    )
+
+
+def _texts(data: Any, source: DatasetSource, text_field: str) -> Iterator[pa.RecordBatch]:
+    left = source.max_documents
+    for table in data.with_format("arrow").iter(batch_size=_ROWS):
+        if text_field not in table.column_names:
+            raise CorpusError(
+                f"the dataset {source.dataset} has no column {text_field!r}, only "
+                f"{', '.join(table.column_names)}; set text_field to the one that holds the text."
+            )
+        texts = table.select([text_field]).slice(0, left)
+        yield from texts.combine_chunks().to_batches()
+        if left is not None:
+            left -= texts.num_rows
+            if left == 0:
+                return
+
+
+def _write(final: Path, batches: Iterator[pa.RecordBatch]) -> None:
+    first = next(batches, None)
+    if first is None:
+        raise CorpusError(
+            f"the dataset {final.stem} is empty; expected at least one row; correct corpus.sources."
+        )
+    schema = first.schema.remove_metadata()
+    with tempfile.TemporaryDirectory(dir=final.parent) as folder:
+        partial = Path(folder) / final.name
+        with partial.open("wb") as file:
+            with pa.ipc.new_file(file, schema) as writer:
+                for batch in chain([first], batches):
+                    writer.write_batch(batch.cast(schema))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(final)

@@ -1,0 +1,19 @@
+"""Which failures another try may help."""
+
+from typing import Any
+
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task
+
+from storage.errors import InputError
+
+
+def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether another try may help: not where a person must change the input."""
+    try:
+        state.result()
+    except InputError:
+        return False
+    except Exception:
+        return True
+    return True

@@ -1,0 +1,48 @@
+"""Builds corpora in tests without Prefect, group after group."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from storage.artifacts import Ref, read_manifest
+from storage.corpus.building import build_corpus, plan_corpus
+from storage.corpus.config import CorpusConfig
+from storage.corpus.documents import SPLITS, read_documents
+from storage.corpus.parts import make_part
+from storage.layout import Layout
+
+
+def build(root: Path, *paths: Path, **fields: Any) -> Ref:
+    """The corpus of these paths, in a store at `root`."""
+    return build_of(root, CorpusConfig(sources=tuple(str(path) for path in paths), **fields))
+
+
+def build_of(root: Path, config: CorpusConfig) -> Ref:
+    """The corpus of this configuration, in a store at `root`."""
+    layout = Layout(root)
+    plan = plan_corpus(layout, config)
+    if plan.corpus:
+        return plan.corpus
+    parts = [make_part(layout, group, config) for group in plan.groups]
+    return build_corpus(layout, plan.sources, config, parts)
+
+
+def write_jsonl(path: Path, texts: Sequence[str]) -> Path:
+    """Writes one record a text."""
+    lines = (json.dumps({"text": text}) + "\n" for text in texts)
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+def sides_of(corpus: Ref) -> dict[str, str]:
+    """The side of each text."""
+    return {
+        document.text: split for split in SPLITS for document in read_documents(corpus.path, split)
+    }
+
+
+def counts_of(ref: Ref) -> dict[str, Any]:
+    """The counts in an artifact's manifest."""
+    counts: dict[str, Any] = read_manifest(ref.path)["counts"]
+    return counts

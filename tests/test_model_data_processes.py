@@ -1,0 +1,170 @@
+"""The stream of samples in real processes: the same for one, two and three, and after a kill."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from model.config import MixingPhase, TrainConfig
+from model.data.feed import open_feed
+from storage.artifacts import write_json
+from storage.config import write_json_value
+from storage.shards.parts import assemble, write_part
+from tasks.launch import supervised, wait
+
+STEPS = 40
+PATIENCE = 60.0
+PLAIN = TrainConfig(sequence_length=16, global_batch_size=6, micro_batch_size=1, max_steps=STEPS)
+MIXED = PLAIN.model_copy(
+    update={
+        "packing": "best_fit",
+        "mixing": (
+            MixingPhase(until=0.5, weights={"a": 3, "b": 1}),
+            MixingPhase(weights={"b": 1, "c": 2}),
+        ),
+    }
+)
+
+# What the training loop reads, written down: a line a step, all that is fed to the network.
+READER = """
+import json, sys, time
+from pathlib import Path
+import torch
+import torch.distributed as dist
+from model.config import TrainConfig
+from model.data.feed import open_feed
+from model.data.tensors import as_tensors
+from storage.config import read_json
+room, out, first, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+dist.init_process_group("gloo")
+rank, size = dist.get_rank(), dist.get_world_size()
+counts = json.loads((room / "counts.json").read_text())
+configs = [read_json(TrainConfig, room / f"{name}.json") for name in ("plain", "mixed")]
+feeds = [open_feed(room, config, counts) for config in configs]
+with (out / f"{rank}.jsonl").open("w", buffering=1) as file:
+    for step in range(first, configs[0].max_steps):
+        read = []
+        for feed in feeds:
+            tokens, pieces = feed.step(step, size, rank)
+            fed = [as_tensors(feed.samples.read(piece), torch.device("cpu")) for piece in pieces]
+            learned = torch.tensor(float(sum((targets >= 0).sum() for _, targets, _ in fed)))
+            dist.all_reduce(learned)
+            assert learned == tokens, (learned, tokens)
+            read.append([[each.tolist() for each in batch if each is not None] for batch in fed])
+        print(json.dumps([step, read]), file=file)
+        time.sleep(float(pause))
+"""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of three sources, the configurations, and the program that reads."""
+    root = tmp_path_factory.mktemp("processes")
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 40, 150)
+    part = write_part(
+        root,
+        0,
+        generator.integers(0, 1000, lengths.sum()).astype(np.uint16),
+        ends=np.cumsum(lengths),
+        document_ids=[str(row) for row in range(150)],
+        sources=["abc"[row // 50] for row in range(150)],
+        languages=["en"] * 150,
+        sizes=lengths,
+    )
+    write_json(root / "counts.json", assemble(root, "train", 1 << 16, [part]))
+    write_json_value(root / "plain.json", PLAIN)
+    write_json_value(root / "mixed.json", MIXED)
+    (root / "reader.py").write_text(READER)
+    return root
+
+
+@contextmanager
+def _reading(
+    room: Path, run: str, processes: int, first: int = 0, pause: float = 0
+) -> Iterator["subprocess.Popen[bytes]"]:
+    out = room / run
+    out.mkdir()
+    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(processes), str(room / "reader.py"), str(room)]
+    command += [str(out), str(first), str(pause)]
+    environment = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    with supervised(command, out / "log.txt", environment) as process:
+        yield process
+
+
+def _stream(room: Path, run: str) -> dict[int, list[Any]]:
+    """What the processes of a run read in each step that all of them have written, in order."""
+    ranks = []
+    for file in sorted((room / run).glob("*.jsonl")):
+        lines = file.read_text().splitlines(keepends=True)
+        ranks.append(dict(json.loads(line) for line in lines if line.endswith("\n")))
+    complete = sorted(set.intersection(*(set(rank) for rank in ranks))) if ranks else []
+    return {
+        step: [[batch for rank in ranks for batch in rank[step][feed]] for feed in (0, 1)]
+        for step in complete
+    }
+
+
+def _kill_a_rank_at(room: Path, run: str, launcher: psutil.Process, step: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while step not in _stream(room, run):
+        assert time.monotonic() < deadline, (room / run / "log.txt").read_text()
+        time.sleep(0.05)
+    launcher.children()[-1].kill()
+
+
+@pytest.fixture(scope="module")
+def streams(room: Path) -> dict[str, dict[int, list[Any]]]:
+    """What runs of one, two and three processes read, one of which is killed and goes on."""
+    with ExitStack() as stack:
+        runs = {
+            str(number): stack.enter_context(_reading(room, str(number), number))
+            for number in (1, 2, 3)
+        }
+        with _reading(room, "killed", 2, pause=0.05) as process:
+            _kill_a_rank_at(room, "killed", psutil.Process(process.pid), 10)
+            assert wait(process, PATIENCE)
+            assert process.returncode != 0
+        reached = max(_stream(room, "killed")) + 1
+        assert reached < STEPS
+        runs["resumed"] = stack.enter_context(_reading(room, "resumed", 3, first=reached))
+        for name, process in runs.items():
+            assert wait(process, PATIENCE), name
+            assert process.returncode == 0, (room / name / "log.txt").read_text()[-2000:]
+    return {name: _stream(room, name) for name in (*runs, "killed")}
+
+
+def test_one_process_reads_what_the_feed_says(
+    room: Path, streams: dict[str, dict[int, list[Any]]]
+) -> None:
+    counts = json.loads((room / "counts.json").read_text())
+    for place, config in enumerate((PLAIN, MIXED)):
+        feed = open_feed(room, config, counts)
+        for step, read in streams["1"].items():
+            batch = feed.samples.read(feed.step(step)[1].ravel())
+            assert [ids for (ids,), *_ in read[place]] == batch.ids.tolist()
+            assert [targets for _, (targets,), *_ in read[place]] == batch.targets.tolist()
+
+
+@pytest.mark.parametrize("processes", ["2", "3"])
+def test_any_number_of_processes_reads_the_same_stream(
+    streams: dict[str, dict[int, list[Any]]], processes: str
+) -> None:
+    assert sorted(streams["1"]) == list(range(STEPS))
+    assert streams[processes] == streams["1"]
+
+
+def test_a_killed_run_goes_on_with_the_same_stream_in_more_processes(
+    streams: dict[str, dict[int, list[Any]]],
+) -> None:
+    assert min(streams["resumed"]) == max(streams["killed"]) + 1
+    assert streams["killed"] | streams["resumed"] == streams["1"]

@@ -1,0 +1,179 @@
+"""Archives: members read in place, and none that leads out of them."""
+
+import gzip
+import io
+import random
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.corpus.blocks import Block, Flaw, Repaired
+from storage.corpus.config import CorpusConfig
+from storage.corpus.pieces import Piece, SourceFile
+from storage.corpus.readers.gate import Item
+from storage.corpus.readers.reading import read
+
+MEMBERS = {
+    "a.txt": b"one",
+    "deep/b.jsonl": b'{"text": "two"}\n{"text": 3}\n',
+    "deep/c.txt.gz": gzip.compress("三".encode()),
+}
+
+
+def _zip(members: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def _tar(members: dict[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return data.getvalue()
+
+
+def _read(folder: Path, name: str, data: bytes, **fields: Any) -> list[Item]:
+    path = folder / name
+    path.write_bytes(data)
+    file = SourceFile("s", f"lib/{name}", path, len(data), "", 0, "text", "auto", "file")
+    return list(read(Piece(file), CorpusConfig(**fields)))
+
+
+def _texts(items: list[Item]) -> list[tuple[str, str]]:
+    blocks = [item for item in items if isinstance(item, Block)]
+    return [(block.file, text) for block in blocks for text in block.texts.to_pylist()]
+
+
+def _flaws(items: list[Item]) -> list[tuple[str, str]]:
+    return [(item.place, item.reason) for item in items if isinstance(item, Flaw)]
+
+
+BOTH = pytest.mark.parametrize(("name", "pack"), [("x.zip", _zip), ("x.tar", _tar)])
+Pack = Callable[[dict[str, bytes]], bytes]
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("x.zip", _zip),
+        ("x.tar", _tar),
+        ("x.tar.gz", lambda members: gzip.compress(_tar(members))),
+        ("x.tgz", lambda members: gzip.compress(_tar(members))),
+    ],
+)
+def test_every_member_is_read_like_a_file(tmp_path: Path, name: str, pack: Pack) -> None:
+    items = _read(tmp_path, name, pack(MEMBERS))
+    expected = [("a.txt", "one"), ("deep/b.jsonl", "two"), ("deep/c.txt.gz", "三")]
+    assert _texts(items) == [(f"lib/{name}/{member}", text) for member, text in expected]
+    assert _flaws(items) == [("deep/b.jsonl, line 2", "no_text")]
+
+
+@BOTH
+@pytest.mark.parametrize("member", ["../a.txt", "/etc/a.txt", "b/../../a.txt", "C:\\a.txt"])
+def test_a_path_that_leads_out_is_a_flaw(
+    tmp_path: Path, name: str, pack: Pack, member: str
+) -> None:
+    items = _read(tmp_path, name, pack({member: b"x", "b.txt": b"two"}))
+    assert [text for _, text in _texts(items)] == ["two"]
+    assert [reason for _, reason in _flaws(items)] == ["unsafe_path"]
+
+
+@BOTH
+def test_what_is_not_read_is_counted(tmp_path: Path, name: str, pack: Pack) -> None:
+    members = {"x.png": b"x", "in.zip": _zip(MEMBERS), "__MACOSX/._a.txt": b"x", "a.txt": b"one"}
+    items = _read(tmp_path, name, pack(members))
+    assert [text for _, text in _texts(items)] == ["one"]
+    assert sum(item.count for item in items if isinstance(item, Repaired)) == 3
+
+
+def test_links_and_devices_are_flaws(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE)):
+            info = tarfile.TarInfo(f"{number}.txt")
+            info.type, info.linkname = kind, "/etc/passwd"
+            archive.addfile(info)
+    items = _read(tmp_path, "x.tar", data.getvalue())
+    assert _flaws(items) == [(f"{number}.txt", "not_a_file") for number in range(3)]
+
+
+def test_a_link_in_a_zip_is_a_flaw(tmp_path: Path) -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        info = zipfile.ZipInfo("a.txt")
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "/etc/passwd")
+    assert _flaws(_read(tmp_path, "x.zip", data.getvalue())) == [("a.txt", "not_a_file")]
+
+
+def test_an_encrypted_member_is_a_flaw(tmp_path: Path) -> None:
+    data = bytearray(_zip({"a.txt": b"one", "b.txt": b"two"}))
+    data[data.index(b"PK\x03\x04") + 6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    items = _read(tmp_path, "x.zip", bytes(data))
+    assert _flaws(items) == [("a.txt", "encrypted")]
+    assert [text for _, text in _texts(items)] == ["two"]
+
+
+def test_a_damaged_member_costs_no_other(tmp_path: Path) -> None:
+    noise = random.Random(0).randbytes(1000).hex().encode()
+    data = bytearray(_zip({"a.txt": noise, "b.txt": b"two"}))
+    data[200] ^= 255
+    items = _read(tmp_path, "x.zip", bytes(data))
+    assert [text for _, text in _texts(items)][-1:] == ["two"]
+    assert [reason for _, reason in _flaws(items)] == ["damaged"]
+
+
+def test_what_came_before_the_cut_is_kept(tmp_path: Path) -> None:
+    data = _tar({"a.txt": b"one", "b.jsonl": b'{"text": "x"}\n' * 9999})
+    items = _read(tmp_path, "x.tar", data[:99_999])
+    assert [text for _, text in _texts(items)][:2] == ["one", "x"]
+    assert {reason for _, reason in _flaws(items)} <= {"damaged", "truncated", "bad_json"}
+    assert _flaws(items)
+
+
+@BOTH
+def test_rubbish_is_a_flaw(tmp_path: Path, name: str, pack: Pack) -> None:
+    assert [r for _, r in _flaws(_read(tmp_path, name, b"rubbish" * 999))] == ["damaged"]
+
+
+def test_a_bomb_is_a_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.corpus.readers.archives.BOMB_BYTES", 1 << 20)
+    members = {f"{number}.txt": bytes(40 << 20) for number in range(2)}
+    data = _zip({"a.txt": b"one", **members})
+    monkeypatch.setattr("storage.corpus.readers.archives.BOMB_RATIO", 100)
+    items = _read(tmp_path, "x.zip", data)
+    assert [text for _, text in _texts(items)] == ["one"]
+    assert [reason for _, reason in _flaws(items)] == ["bomb", "bomb"]
+
+
+def test_a_name_of_any_bytes_is_printable(tmp_path: Path) -> None:
+    data = _tar({"caf\udce9.txt": b"one"})
+    ((name, _),) = _texts(_read(tmp_path, "x.tar", data))
+    assert name == "lib/x.tar/caf\\udce9.txt"
+
+
+@pytest.mark.parametrize(("name", "pack"), [("x.zip", _zip), ("x.tar", _tar)])
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_bytes_fail(
+    tmp_path_factory: pytest.TempPathFactory, name: str, pack: Pack, data: st.DataObject
+) -> None:
+    archive = bytearray(pack(MEMBERS))
+    for _ in range(data.draw(st.integers(0, 4))):
+        start = data.draw(st.integers(0, len(archive)))
+        archive[start : start + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    items = _read(tmp_path_factory.getbasetemp(), name, bytes(archive))
+    assert all(isinstance(item, Item) for item in items)

@@ -1,0 +1,132 @@
+"""Groups of documents on this machine's processes, on Ray and on Dask: the same bytes, whatever."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect import flow, task
+
+from storage.artifacts import Ref, content_digest
+from storage.corpus.building import build_corpus, plan_corpus
+from storage.corpus.config import CorpusConfig
+from storage.corpus.groups import plan_groups
+from storage.corpus.readers.reading import cut
+from storage.errors import ConfigError, CorpusError
+from storage.layout import Layout
+from storage.settings import load_settings
+from tasks.corpus import clean
+from tasks.mapping import map_groups, task_runner
+
+# What the tests claim of their small groups, so that they are not worked on in this process.
+BIG = 64 << 20
+
+
+def _map(runner: str, work: Any, calls: list[dict[str, Any]]) -> list[Any]:
+    settings = replace(load_settings(), task_runner=runner, processes=2)
+
+    @flow(name="map")
+    def mapped() -> list[Any]:
+        return map_groups(settings, work, calls, [BIG] * len(calls), "work")
+
+    return mapped()
+
+
+def _text(folder: Path) -> Path:
+    folder.mkdir()
+    for number in range(6):
+        lines = [
+            {"text": f"The {row % 37} report of {number * row} was read, and {row} more 报告。"}
+            for row in range(300)
+        ]
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (folder / f"{number}.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _corpus(root: Path, text: Path, runner: str) -> Ref:
+    layout, config = Layout(root), CorpusConfig(sources=(str(text),))
+    sources = plan_corpus(layout, config).sources
+    pieces = [piece for source in sources for file in source.files for piece in cut(file)]
+    groups = plan_groups(pieces, group_bytes=1)
+    assert len(groups) == 6
+    calls = [{"layout": layout, "group": group, "config": config} for group in groups]
+    return build_corpus(layout, sources, config, _map(runner, clean, calls))
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[str]:
+    """The address of a Ray cluster of two nodes, each with a core, on this machine."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+@task
+def node() -> str:
+    import time
+
+    import ray
+
+    time.sleep(0.5)
+    return str(ray.get_runtime_context().get_node_id())
+
+
+@task
+def die_once(mark: Path) -> int:
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 7
+
+
+@task
+def refuse() -> None:
+    raise CorpusError("one sentence")
+
+
+def test_two_processes_make_the_same_corpus(tmp_path: Path, prefect_server: None) -> None:
+    text = _text(tmp_path / "text")
+    alone = _corpus(tmp_path / "alone", text, "local")
+    again = _corpus(tmp_path / "again", text, "local")
+    assert content_digest(alone) == content_digest(again)
+
+
+def test_two_ray_nodes_make_the_same_corpus(
+    tmp_path: Path, prefect_server: None, ray_cluster: str
+) -> None:
+    text = _text(tmp_path / "text")
+    here = _corpus(tmp_path / "here", text, "local")
+    assert len(set(_map(f"ray={ray_cluster}", node, [{}] * 4))) == 2
+    there = _corpus(tmp_path / "there", text, f"ray={ray_cluster}")
+    assert content_digest(here) == content_digest(there)
+
+
+def test_dask_makes_the_same_corpus(tmp_path: Path, prefect_server: None) -> None:
+    pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
+    text = _text(tmp_path / "text")
+    here = _corpus(tmp_path / "here", text, "local")
+    there = _corpus(tmp_path / "there", text, "dask")
+    assert content_digest(here) == content_digest(there)
+
+
+def test_a_killed_process_is_replaced(tmp_path: Path, prefect_server: None) -> None:
+    assert _map("local", die_once, [{"mark": tmp_path / "mark"}] * 3) == [7, 7, 7]
+
+
+def test_an_error_of_a_group_is_the_error_of_the_stage(prefect_server: None) -> None:
+    with pytest.raises(CorpusError, match="one sentence"):
+        _map("local", refuse, [{}, {}])
+
+
+def test_an_unknown_runner_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="expected local, ray, dask"):
+        task_runner(replace(load_settings(), task_runner="spark"))
