@@ -13,6 +13,7 @@ from model.config import TrainConfig
 from storage.artifacts import find, read_manifest
 from storage.registry import champion_or_refuse, fetch
 from tasks.corpus import ingest, select_new
+from tasks.corpus_report.report import report_corpus
 from tasks.shards import make_shards
 from tasks.tracking import tracked_run
 from tasks.training import train
@@ -36,6 +37,7 @@ def continue_pretraining(
         everything = ingest(context.settings, layout, config.corpus)
         new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
         shards = make_shards(context.settings, layout, new, base, held_out=everything)
+        report_corpus(context, new, base, shards)
         tokens = read_manifest(shards.path)["counts"]["train"]["tokens"]
         if tokens <= config.train.sequence_length:
             return Completed(message=f"Nothing new to learn: {tokens} new tokens to train on.")

@@ -7,6 +7,7 @@ from prefect import flow
 from flows.recipes import RECIPES, resolve
 from flows.tail import judge_and_register
 from tasks.corpus import ingest
+from tasks.corpus_report.report import report_corpus
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
 from tasks.tracking import tracked_run
@@ -27,6 +28,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
         corpus = ingest(context.settings, layout, config.corpus)
         tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
         shards = make_shards(context.settings, layout, corpus, tokenizer, held_out=corpus)
+        report_corpus(context, corpus, tokenizer, shards)
         model = train(context, shards, tokenizer, config.model, config.train)
         judge_and_register(
             context,

@@ -40,6 +40,7 @@ from storage.errors import ConfigError, CorpusmillError, InputError
 from storage.journal import JournalWriter
 from storage.layout import RunLayout
 from storage.shards.reading import TokenStream
+from storage.shards.schema import SPLITS
 
 
 @dataclass
@@ -230,7 +231,7 @@ def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run
     use_threads()
     verify(job.shards)
     counts = read_manifest(job.shards)["counts"]
-    check_sequence_length(job.train, {split: c["tokens"] for split, c in counts.items()})
+    check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
     network = _network(job, accelerator).to(accelerator.device)
     return Run(

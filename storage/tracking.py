@@ -50,7 +50,8 @@ class Tracker:
 
     def link_to(self, path: str) -> str:
         """Address of the page that shows one of the run's artifacts."""
-        return f"{self.link.partition('?')[0]}/artifacts/{path}"
+        page, _, query = self.link.partition("?")
+        return f"{page}/artifacts/{path}?{query}"
 
     def log_config(self, config: Mapping[str, Any]) -> None:
         """Logs every leaf of a nested config as a parameter, and the whole as config.json."""

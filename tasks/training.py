@@ -24,6 +24,7 @@ from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
 from storage.config import write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
+from storage.shards.schema import SPLITS
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
     default_processes,
@@ -68,7 +69,7 @@ def train(
     num_processes = config.num_processes or default_processes(context.settings)
     check_batch(config, num_processes)
     counts = read_manifest(shards.path)["counts"]
-    check_sequence_length(config, {split: c["tokens"] for split, c in counts.items()})
+    check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
     spec = _spec(shards, tokenizer, model, config, initialize_from)
     run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,8 @@ class Mill:
         return MlflowClient(self.settings.mlflow_url)
 
     def pretrain(self, **overrides: Any) -> None:
-        sources = {"corpus.sources": [f"{self.text}/*.txt"]}
+        source = {"files": f"{self.text}/*.txt", "name": "speeches", "licence": "CC0-1.0"}
+        sources = {"corpus.sources": [source]}
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}
         pretrain("gpt-smoke", SMALL | sources | dotted)
 
@@ -120,7 +121,18 @@ def test_the_run_holds_parameters_datasets_and_links(mill: Mill) -> None:
     datasets = {entry.dataset.name: entry.dataset.digest for entry in run.inputs.dataset_inputs}
     assert set(datasets) == {"corpus", "tokenizer", "shards"}
     files = {file.path for file in mill.client.list_artifacts(run.info.run_id)}
-    assert {"config.json", "outcome.json", "report"} <= files
+    assert {"config.json", "outcome.json", "report", "corpus.html"} <= files
+
+
+def test_the_model_card_names_the_licences_of_the_text(mill: Mill, tmp_path: Path) -> None:
+    path = mill.client.download_artifacts(
+        mill.newest_run().info.run_id, "report/model_card.md", str(tmp_path)
+    )
+    card = Path(path).read_text(encoding="utf-8")
+    assert card.startswith("---\nlicense: \"CC0-1.0\"")
+    assert "| speeches | CC0-1.0 |" in card
+    champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
+    assert champion and champion.tags["licences"] == "CC0-1.0"
 
 
 def test_the_run_holds_the_metrics_of_every_step_logged(mill: Mill) -> None:

@@ -1,53 +1,39 @@
-"""Readers: the same texts from every format, and a flaw in the place of what cannot be read."""
+"""Readers: the same texts from every format, whole or in pieces."""
 
+import bz2
 import codecs
+import csv
 import gzip
+import io
 import json
-import os
-from collections import Counter
+import lzma
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
-from storage.corpus.candidates import Candidate, Flaw
-from storage.corpus.config import CorpusConfig, resolve
-from storage.corpus.readers.everything import read
-from storage.errors import CorpusError
+from storage.corpus.config import CorpusConfig
+from storage.corpus.pieces import Piece
+from storage.corpus.readers.gate import BLOCK_ROWS
+from storage.corpus.readers.reading import cut, format_of, read
+from tests.readings import (
+    counts_of,
+    flaw_of,
+    flaws_in,
+    items_of,
+    places_in,
+    real,
+    source_file,
+    texts_in,
+    texts_of,
+)
 
 TEXTS = ["One.\nTwo.", "三 四", "five\u2028six", "seven"]
-VARIANTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "format_variants"
-
-
-@pytest.fixture
-def variants() -> Path:
-    if not VARIANTS.is_dir():
-        pytest.skip("the folder format_variants with broken files is not beside the checkout")
-    return VARIANTS
-
-
-def _read(path: Path, **fields: Any) -> list[Candidate | Flaw]:
-    config = CorpusConfig(sources=(str(path),), **fields)
-    return [item for source in resolve(config.sources) for item in read(source, config)]
-
-
-def _texts(path: Path, **fields: Any) -> list[str]:
-    items = _read(path, **fields)
-    assert not [item for item in items if isinstance(item, Flaw)]
-    return [item.text for item in items if isinstance(item, Candidate)]
-
-
-def _reasons(path: Path, **fields: Any) -> Counter[str]:
-    return Counter(
-        item.reason if isinstance(item, Flaw) else "text" for item in _read(path, **fields)
-    )
-
-
-def _flaw(path: Path, **fields: Any) -> Flaw:
-    return next(item for item in _read(path, **fields) if isinstance(item, Flaw))
 
 
 def _jsonl(newline: str = "\n") -> bytes:
@@ -55,267 +41,275 @@ def _jsonl(newline: str = "\n") -> bytes:
     return "".join(lines).encode()
 
 
-def _write_parquet(path: Path, column: pa.Array, name: str = "text") -> Path:
-    pq.write_table(pa.table({name: column}), path)
-    return path
+def _bytes(name: str, make: Callable[[], bytes]) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        (folder / name).write_bytes(make())
+        return folder / name
+
+    return write
 
 
-def _as_jsonl(path: Path) -> Path:
-    (path / "x.jsonl").write_bytes(_jsonl())
-    return path / "x.jsonl"
+def _delimited(delimiter: str) -> bytes:
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerows([["n", "text"], *enumerate(TEXTS)])
+    return file.getvalue().encode()
 
 
-def _as_windows_jsonl(path: Path) -> Path:
-    (path / "x.jsonl").write_bytes(codecs.BOM_UTF8 + b"\r\n" + _jsonl("\r\n").rstrip())
-    return path / "x.jsonl"
+def _parquet(column: pa.Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": column}), sink)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def _as_gzip(path: Path) -> Path:
-    data = _jsonl()
-    # Two members, as concatenated .gz files have.
-    (path / "x.jsonl.gz").write_bytes(gzip.compress(data[:50]) + gzip.compress(data[50:]))
-    return path / "x.jsonl.gz"
+def _arrow(opener: Callable[..., pa.RecordBatchFileWriter]) -> bytes:
+    table = pa.table({"n": [1, 2, 3, 4], "text": TEXTS})
+    sink = pa.BufferOutputStream()
+    with opener(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def _as_parquet(path: Path) -> Path:
-    return _write_parquet(path / "x.parquet", pa.array(TEXTS))
+FORMATS = [
+    _bytes("x.jsonl", _jsonl),
+    _bytes("x.ndjson", lambda: codecs.BOM_UTF8 + b"\r\n" + _jsonl("\r\n").rstrip()),
+    _bytes("x.jsonl", lambda: _jsonl("\r")),
+    # Two members, as concatenated files have.
+    _bytes("x.jsonl.gz", lambda: gzip.compress(_jsonl()[:50]) + gzip.compress(_jsonl()[50:])),
+    _bytes("x.jsonl.bz2", lambda: bz2.compress(_jsonl()[:50]) + bz2.compress(_jsonl()[50:])),
+    _bytes("x.JSONL.XZ", lambda: lzma.compress(_jsonl()[:50]) + lzma.compress(_jsonl()[50:])),
+    _bytes(
+        "x.jsonl.zst",
+        lambda: zstandard.compress(_jsonl()[:50]) + zstandard.compress(_jsonl()[50:]),
+    ),
+    _bytes("x.json", lambda: json.dumps([{"text": text} for text in TEXTS], indent=1).encode()),
+    _bytes("x.json", _jsonl),
+    _bytes("x.json", lambda: b"\n\n".join(_jsonl().splitlines())),
+    _bytes("x.csv", lambda: _delimited(",")),
+    _bytes("x.tsv.gz", lambda: gzip.compress(_delimited("\t"))),
+    _bytes("x.parquet", lambda: _parquet(pa.array(TEXTS))),
+    _bytes("x.parquet", lambda: _parquet(pa.array(TEXTS).dictionary_encode())),
+    _bytes("x.PARQUET", lambda: _parquet(pa.array(TEXTS, pa.large_string()))),
+    _bytes("x.parquet", lambda: _parquet(pa.array([t.encode() for t in TEXTS], pa.binary()))),
+    _bytes("x.arrow", lambda: _arrow(pa.ipc.new_file)),
+    _bytes("x.arrow", lambda: _arrow(pa.ipc.new_stream)),
+    _bytes("x.zip", lambda: _zip_of({"x.parquet": _parquet(pa.array(TEXTS))})),
+]
 
 
-def _as_dictionary_parquet(path: Path) -> Path:
-    return _write_parquet(path / "x.parquet", pa.array(TEXTS).dictionary_encode())
+def _zip_of(members: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return file.getvalue()
 
 
-def _as_large_parquet(path: Path) -> Path:
-    return _write_parquet(path / "x.PARQUET", pa.array(TEXTS, pa.large_string()))
+@pytest.mark.parametrize("write", FORMATS)
+def test_every_format_gives_the_same_texts(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    assert texts_of(write(tmp_path)) == TEXTS
 
 
-def _as_files(path: Path) -> Path:
-    for number, text in enumerate(TEXTS):
-        (path / f"{number}.txt").write_bytes(text.replace("\n", "\r\n").encode())
-    return path
+def test_archives_are_read_member_by_member(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    members = {"a.jsonl": _jsonl(), "note.docx": b"no", "b.txt.gz": gzip.compress(b"eight")}
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    (tmp_path / "x.tgz").write_bytes(file.getvalue())
+    assert counts_of(tmp_path / "x.tgz") == {"text": 5, "members_not_read": 1}
+    items = items_of(tmp_path / "x.tgz")
+    assert texts_in(items) == [*TEXTS, "eight"]
+    assert {item.file for item in items if hasattr(item, "file")} == {
+        "x.tgz/a.jsonl",
+        "x.tgz/b.txt.gz",
+    }
 
 
-def _as_gzip_files(path: Path) -> Path:
-    for number, text in enumerate(TEXTS):
-        (path / f"{number}.txt.gz").write_bytes(gzip.compress(text.encode("utf-8-sig")))
-    return path
+def test_a_flaw_in_an_archive_names_the_member(tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(_zip_of({"a.jsonl": b'{"text": 1}\n', "b.txt": b"b"}))
+    assert flaw_of(tmp_path / "x.zip").place == "a.jsonl, line 1"
 
 
 @pytest.mark.parametrize(
-    "write",
+    ("name", "expected"),
     [
-        _as_jsonl,
-        _as_windows_jsonl,
-        _as_gzip,
-        _as_parquet,
-        _as_dictionary_parquet,
-        _as_large_parquet,
-        _as_files,
-        _as_gzip_files,
+        ("a.b.jsonl.gz", ("jsonl", "gz")),
+        ("A.TXT", ("text", "")),
+        ("x.tgz", ("tar", "gz")),
+        ("x.tar.zst", ("tar", "zst")),
+        ("wiki.xml.bz2", ("wikipedia", "bz2")),
+        ("x.warc.gz", ("warc", "gz")),
+        ("x.gz", None),
+        ("x.docx", None),
+        ("parquet", None),
+        ("x.parquet.gz", None),
     ],
 )
-def test_every_format_gives_the_same_texts(tmp_path: Path, write: Callable[[Path], Path]) -> None:
-    assert _texts(write(tmp_path)) == TEXTS
+def test_a_name_tells_the_format(name: str, expected: tuple[str, str] | None) -> None:
+    found = format_of(name)
+    assert (found and (found.kind, found.compression)) == expected
 
 
-@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-16-le", "utf-8-sig", "utf-32"])
-@pytest.mark.parametrize("unit", ["file", "line", "paragraph"])
-def test_other_encodings_are_read_in_every_unit(tmp_path: Path, encoding: str, unit: str) -> None:
-    (tmp_path / "x.txt").write_bytes("一\r\n\r\n二".encode(encoding))
-    expected = {"file": ["一\n\n二"], "line": ["一", "", "二"], "paragraph": ["一", "二"]}
-    assert _texts(tmp_path / "x.txt", encoding=encoding, text_unit=unit) == expected[unit]
+def test_markdown_is_one_document_with_its_front_matter(tmp_path: Path) -> None:
+    (tmp_path / "x.md").write_text("---\ntitle: a\n---\n\n# b\n")
+    assert texts_of(tmp_path / "x.md", text_unit="line") == ["---\ntitle: a\n---\n\n# b\n"]
 
 
 def test_paragraphs_are_parted_by_blank_lines(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("\n\na\nb\n \t\n\n\n  c\n")
-    assert _texts(tmp_path / "x.txt", text_unit="paragraph") == ["a\nb", "  c"]
+    (tmp_path / "x.txt").write_text("\n\na\nb\n \t\n\u3000\n\n  c\n")
+    items = items_of(tmp_path / "x.txt", text_unit="paragraph")
+    assert texts_in(items) == ["a\nb", "  c"]
+    assert places_in(items) == ["line 3", "line 8"]
+
+
+def test_paragraphs_do_not_depend_on_where_chunks_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "\n" + "\n\n".join(f"{n}\n{n}" for n in range(50)) + "\n\n\nlast"
+    (tmp_path / "x.txt").write_text(text)
+    whole = items_of(tmp_path / "x.txt", text_unit="paragraph")
+    for chunk in (1, 2, 3, 7):
+        monkeypatch.setattr("storage.corpus.streams.CHUNK", chunk)
+        parts = items_of(tmp_path / "x.txt", text_unit="paragraph")
+        assert texts_in(parts) == texts_in(whole)
+        assert places_in(parts) == places_in(whole)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_lines_end_in_any_newline(tmp_path: Path, newline: str) -> None:
     (tmp_path / "x.txt").write_bytes(newline.join(["a", "b", "", "c"]).encode())
-    assert _texts(tmp_path / "x.txt", text_unit="line") == ["a", "b", "", "c"]
+    assert texts_of(tmp_path / "x.txt", text_unit="line") == ["a", "b", "", "c"]
 
 
-def test_the_text_may_have_another_name(tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_text('{"body": "b", "text": 1}')
-    path = _write_parquet(tmp_path / "y.parquet", pa.array(["c"]), "body")
-    assert _texts(tmp_path / "x.jsonl", text_field="body") == ["b"]
-    assert _texts(path, text_field="body") == ["c"]
+# Pieces
 
 
-# What cannot be read
-
-
-@pytest.mark.parametrize(
-    ("line", "reason", "finding"),
-    [
-        (b'{"text": "a', "bad_json", "Unterminated string"),
-        (b"[" * 100_000, "bad_json", "no JSON value"),
-        (b"[1]", "bad_json", "a JSON list"),
-        (b'{"txt": "a", "n": 1}', "no_text", "missing, expected a string (fields: txt, n)"),
-        (b'{"text": null}', "no_text", "of type NoneType"),
-        (b'{"text": "\xff"}', "bad_encoding", "the byte 0xff (invalid start byte), expected utf-8"),
-        (b'{"text": "\\ud83d"}', "bad_encoding", "half of a surrogate pair"),
-        (b'{"text": "a\\u0000"}', "bad_encoding", "a NUL at character 1"),
-    ],
-)
-def test_a_bad_line_costs_itself_only(
-    tmp_path: Path, line: bytes, reason: str, finding: str
+@pytest.mark.parametrize("piece_bytes", [1, 7, 20, 21, 1000])
+@pytest.mark.parametrize("ending", ["", "\n"])
+def test_pieces_of_lines_meet_without_gap_or_overlap(
+    tmp_path: Path, piece_bytes: int, ending: str
 ) -> None:
-    (tmp_path / "x.jsonl").write_bytes(b'{"text": "a"}\n' + line + b'\n{"text": "b"}\n')
-    first, flaw, last = _read(tmp_path / "x.jsonl")
-    assert isinstance(first, Candidate)
-    assert isinstance(last, Candidate)
-    assert isinstance(flaw, Flaw)
-    assert flaw.reason == reason
-    assert finding in flaw.finding
-    assert flaw.place.startswith("line 2")
-    assert last.place == "line 3"
+    lines = [json.dumps({"text": "x" * (n % 9), "n": n}) for n in range(40)]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines) + ending)
+    (tmp_path / "x.txt").write_text("\n".join(lines) + ending)
+    expected = ["x" * (n % 9) for n in range(40)]
+    assert texts_in(items_of(tmp_path / "x.jsonl", piece_bytes)) == expected
+    assert texts_in(items_of(tmp_path / "x.txt", piece_bytes, text_unit="line")) == lines
 
 
-def test_a_bad_byte_is_placed_in_the_file(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_bytes("é\nab\n".encode() + b"c\xff\n\nd\n")
-    assert _flaw(tmp_path / "x.txt").place == "byte 7"
-    assert _flaw(tmp_path / "x.txt", text_unit="line").place == "line 3, byte 7"
-    assert _reasons(tmp_path / "x.txt", text_unit="line") == {"text": 4, "bad_encoding": 1}
-    assert _reasons(tmp_path / "x.txt", text_unit="paragraph") == {"text": 1, "bad_encoding": 1}
+def test_a_place_in_a_later_piece_counts_from_its_first_byte(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "a"}\n' * 10 + '{"text": "b"}\n{"text": 1}\n')
+    (flaw,) = flaws_in(items_of(path, 100))
+    assert flaw.place == "after byte 112, line 4"
+    assert path.read_bytes()[112:].splitlines()[3] == b'{"text": 1}'
 
 
-@pytest.mark.parametrize(
-    ("data", "remedy"),
-    [
-        ("他们是在这里的人，不是别人。".encode("gb18030"), "to gb18030, which"),
-        ("他們是在這裡的人，不是別人。".encode("big5"), "to big5, which"),
-        ("Café déjà vu".encode("latin-1"), "to latin-1, which"),
-        ("plain".encode("utf-16"), "to utf-16, which"),
-        ("plain".encode("utf-32"), "to utf-32, which"),
-        ("caf\u00e9 caf".encode() + b"\xe9 more", "mend the bytes"),
-        ("文字".encode()[:-1], "mend the bytes"),
-    ],
-)
-def test_the_remedy_names_an_encoding_that_may_fit(
-    tmp_path: Path, data: bytes, remedy: str
-) -> None:
-    (tmp_path / "x.txt").write_bytes(data)
-    assert remedy in _flaw(tmp_path / "x.txt").remedy
-
-
-def test_a_gzip_file_gives_what_comes_before_the_damage(tmp_path: Path) -> None:
-    lines = b"".join(json.dumps({"text": os.urandom(30).hex()}).encode() + b"\n" for _ in range(99))
-    data = gzip.compress(lines)
-    (tmp_path / "cut.jsonl.gz").write_bytes(data[:-300])
-    reasons = _reasons(tmp_path / "cut.jsonl.gz")
-    assert reasons["truncated"] == 1
-    assert 85 < reasons["text"] < 99
-    (tmp_path / "flipped.jsonl.gz").write_bytes(data[:-8] + bytes(4) + data[-4:])
-    assert _reasons(tmp_path / "flipped.jsonl.gz")["truncated"] == 1
-    (tmp_path / "no.jsonl.gz").write_bytes(lines)
-    assert _reasons(tmp_path / "no.jsonl.gz") == {"truncated": 1}
-    (tmp_path / "no.txt.gz").write_bytes(lines)
-    assert _reasons(tmp_path / "no.txt.gz") == {"truncated": 1}
-
-
-def test_a_utf16_file_gives_what_comes_before_the_damage(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_bytes("a\nb\n".encode("utf-16-le") + b"\x00\xd8x\x00\n\x00")
-    reasons = _reasons(tmp_path / "x.txt", text_unit="line", encoding="utf-16-le")
-    assert reasons["bad_encoding"] == 1
-
-
-def test_rows_of_a_table_may_be_flawed(tmp_path: Path) -> None:
-    invalid = pa.StringArray.from_buffers(
-        3, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0"), pa.py_buffer(b"a\xffb")
+def test_a_piece_decodes_as_its_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(
+        "他们是在这里的人，不是别人。\n".encode("gb18030") * 9 + "目\n".encode("gb18030")
     )
-    column = pa.chunked_array([invalid, pa.array([None, "c"])])
-    path = _write_parquet(tmp_path / "x.parquet", column)
-    places = [(item.place, getattr(item, "reason", "")) for item in _read(path)]
-    flawed = [("row 1", "bad_encoding"), ("row 3", "no_text")]
-    assert places == [("row 0", ""), flawed[0], ("row 2", ""), flawed[1], ("row 4", "")]
+    whole, parts = items_of(path, text_unit="line"), items_of(path, 40, text_unit="line")
+    assert texts_in(whole) == texts_in(parts)
+    assert texts_in(parts)[-1] == "目"
 
 
-def test_a_table_without_the_column_names_those_it_has(tmp_path: Path) -> None:
-    path = _write_parquet(tmp_path / "x.parquet", pa.array([1]), "number")
-    with pytest.raises(CorpusError, match="has no column 'text', only number; set"):
-        _read(path)
-    with pytest.raises(CorpusError, match="is of type int64, expected strings"):
-        _read(path, text_field="number")
+def test_files_that_cannot_be_cut_stay_whole(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes("a\nb\n".encode("utf-16") * 99)
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(_jsonl()))
+    for name in ("x.txt", "x.jsonl.gz"):
+        file = source_file(tmp_path / name, text_unit="line")
+        assert cut(file, 10) == [Piece(file)]
 
 
-def test_a_damaged_table_is_a_sentence(tmp_path: Path) -> None:
-    path = _write_parquet(tmp_path / "x.parquet", pa.array([os.urandom(500).hex()] * 500))
-    data = path.read_bytes()
-    for damaged in (b"", data[:100], data[:-10], bytes(200) + data[200:], b"PAR1" * 9):
-        path.write_bytes(damaged)
-        with pytest.raises(CorpusError, match=r"x\.parquet is not a sound Parquet file"):
-            _read(path)
+def test_tables_are_cut_between_row_groups_and_batches(tmp_path: Path) -> None:
+    table = pa.table({"text": [f"{n} " * 20 for n in range(1000)]})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=100, compression="none")
+    with pa.ipc.new_file(tmp_path / "x.arrow", table.schema) as file:
+        file.write_table(table, max_chunksize=100)
+    for name in ("x.parquet", "x.arrow"):
+        pieces = cut(source_file(tmp_path / name), 20_000)
+        assert 3 <= len(pieces) <= 5
+        assert sum(piece.bytes for piece in pieces) <= (tmp_path / name).stat().st_size
+        items = [item for piece in pieces for item in read(piece, CorpusConfig())]
+        assert texts_in(items) == table["text"].to_pylist()
+        assert places_in(items) == [f"row {row}" for row in range(1000)]
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    path = _as_jsonl(tmp_path)
-    config = CorpusConfig(sources=(str(path),))
-    (source,) = resolve(config.sources)
-    items = read(source, config)
-    next(items)
-    path.write_bytes(_jsonl() + b'{"text": "more"}\n')
-    with pytest.raises(CorpusError, match="changed while it was read"):
-        list(items)
+# Many and large
 
 
-def test_a_file_that_goes_away_is_a_sentence(tmp_path: Path) -> None:
-    path = _as_jsonl(tmp_path)
-    config = CorpusConfig(sources=(str(path),))
-    (source,) = resolve(config.sources)
-    path.unlink()
-    with pytest.raises(CorpusError, match="cannot be read"):
-        list(read(source, config))
+def test_a_million_empty_documents_come_in_full_blocks(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'{"text": ""}\n' * 1_000_000)
+    (tmp_path / "x.txt").write_bytes(b"\n" * 1_000_000)
+    for items in (items_of(tmp_path / "x.jsonl"), items_of(tmp_path / "x.txt", text_unit="line")):
+        assert len(items) < 100
+        assert sum(len(item) for item in items) == 1_000_000  # type: ignore[arg-type]
+        assert max(len(item) for item in items) <= BLOCK_ROWS  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+def test_a_line_that_is_too_long_costs_itself_only(tmp_path: Path, name: str) -> None:
+    data = b'{"text": "a"}\n{"text": "' + b"x" * (18 << 20) + b'"}\n{"text": "b"}\n'
+    (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith(".gz") else data)
+    items = items_of(tmp_path / name, max_document_bytes=1000)
+    assert texts_in(items) == ["a", "b"]
+    (flaw,) = flaws_in(items)
+    assert (flaw.reason, flaw.place) == ("too_long", "line 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("x.txt", "file"), ("x.txt", "line"), ("x.txt", "paragraph")]
+)
+def test_a_document_has_no_more_bytes_than_configured(tmp_path: Path, name: str, unit: str) -> None:
+    (tmp_path / name).write_text("三" * 5)
+    assert counts_of(tmp_path / name, text_unit=unit, max_document_bytes=15) == {"text": 1}
+    assert counts_of(tmp_path / name, text_unit=unit, max_document_bytes=14) == {"too_long": 1}
 
 
 # The hostile files
 
 
-def test_the_variants_that_are_sound_agree(variants: Path) -> None:
+def test_the_variants_that_are_sound_agree() -> None:
+    folder = real("format_variants")
     names = (
-        "docs.jsonl docs.jsonl.gz docs.snappy.parquet docs.zstd.parquet docs_crlf.jsonl "
-        "docs_no_final_newline.jsonl docs_utf8_bom.jsonl"
+        "docs.jsonl docs.jsonl.gz docs.jsonl.bz2 docs.jsonl.xz docs.jsonl.zst docs.json docs.csv "
+        "docs.tsv docs.snappy.parquet docs.zstd.parquet docs_crlf.jsonl docs_utf8_bom.jsonl "
+        "docs_no_final_newline.jsonl"
     )
-    texts = [_texts(variants / name) for name in names.split()]
+    texts = [texts_of(folder / name) for name in names.split()]
     assert len(texts[0]) == 60
     assert all(other == texts[0] for other in texts[1:])
 
 
 @pytest.mark.parametrize(
-    ("name", "reasons"),
+    ("name", "counts"),
     [
         ("gz_truncated.jsonl.gz", {"text": 59, "truncated": 1}),
         ("mixed_bad_lines.jsonl", {"text": 8, "bad_json": 2, "no_text": 3, "bad_encoding": 1}),
         ("nul_bytes.txt", {"bad_encoding": 1}),
         ("truncated_utf8.txt", {"bad_encoding": 1}),
-        ("en_latin1.txt", {"bad_encoding": 1}),
-        ("en_utf16.txt", {"bad_encoding": 1}),
-        ("zh_big5_replace.txt", {"bad_encoding": 1}),
-        ("zh_gb18030.txt", {"bad_encoding": 1}),
+        ("en_latin1.txt", {"text": 1, "decoded.cp1252": 1}),
+        ("en_utf16.txt", {"text": 1, "decoded.utf-16-le": 1}),
+        ("zh_big5_replace.txt", {"text": 1, "decoded.big5": 1}),
+        ("zh_gb18030.txt", {"text": 1, "decoded.gb18030": 1}),
         ("empty.txt", {"text": 1}),
         ("whitespace_only.txt", {"text": 1}),
         ("one_long_line.txt", {"text": 1}),
+        ("doc.md", {"text": 1}),
+        ("page.html", {"text": 1}),
     ],
 )
-def test_the_variants_that_are_broken_are_counted(
-    variants: Path, name: str, reasons: dict[str, int]
-) -> None:
-    assert _reasons(variants / name) == reasons
+def test_the_other_variants_are_read_or_counted(name: str, counts: dict[str, int]) -> None:
+    assert counts_of(real("format_variants") / name) == counts
 
 
-@pytest.mark.parametrize(
-    ("name", "encoding"),
-    [
-        ("en_latin1.txt", "latin-1"),
-        ("en_utf16.txt", "utf-16"),
-        ("zh_big5_replace.txt", "big5"),
-        ("zh_gb18030.txt", "gb18030"),
-    ],
-)
-def test_the_variants_in_other_encodings_are_recognised(
-    variants: Path, name: str, encoding: str
-) -> None:
-    assert f"to {encoding}, which" in _flaw(variants / name).remedy
-    assert len(_texts(variants / name, encoding=encoding)) == 1
+def test_naughty_strings_come_through_unchanged(tmp_path: Path) -> None:
+    strings = json.loads((real("blns") / "blns.json").read_text(encoding="utf-8"))
+    expected = [text.replace("\r\n", "\n").replace("\r", "\n") for text in strings]
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in strings)
+    (tmp_path / "x.jsonl").write_text(lines)
+    assert texts_of(tmp_path / "x.jsonl") == expected

@@ -39,10 +39,10 @@ def _file(saved: Path, folder: str, **fields: Any) -> SourceFile:
     return file
 
 
-def _texts(file: SourceFile) -> list[str | None]:
+def _texts(file: SourceFile) -> list[Any]:
     table = pa.ipc.open_file(file.path).read_all()
     assert table.column_names == [file.text_field]
-    texts: list[str | None] = table.column(0).to_pylist()
+    texts: list[Any] = table.column(0).to_pylist()
     return texts
 
 
@@ -91,6 +91,12 @@ def test_the_digest_does_not_depend_on_where_downloads_lie(saved: Path) -> None:
     config = CorpusConfig(sources=(DatasetSource(dataset=str(saved / "one")),))
     digests = {digest_sources(resolve(config, saved / folder)) for folder in ("a", "b")}
     assert len(digests) == 1
+
+
+def test_texts_may_follow_rows_without_any(saved: Path) -> None:
+    lines = ['{"text": null}\n'] * 1500 + ['{"text": "late"}\n'] * 2
+    (saved / "folder" / "x.jsonl").write_text("".join(lines))
+    assert _texts(_file(saved, "folder", streaming=True)) == [None] * 1500 + ["late"] * 2
 
 
 def test_an_own_column_is_taken(saved: Path) -> None:

@@ -54,6 +54,24 @@ def test_every_range_reads_the_same_whatever_batches_it_crosses(
             assert np.array_equal(stream.read(start, stop), ids[start:stop])
 
 
+@pytest.mark.parametrize("length", [1, 6, 7, 40, 130])
+@pytest.mark.parametrize("batch_tokens", [1, 7, 40, 200])
+def test_rows_read_the_same_as_ranges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_tokens: int, length: int
+) -> None:
+    monkeypatch.setattr(writing, "BATCH_TOKENS", batch_tokens)
+    for module in (writing, reading):
+        monkeypatch.setattr(module, "CHECKED_TOKENS", 6)
+    ids = _written(tmp_path)
+    stream = TokenStream(tmp_path, "train")
+    padded = np.concatenate([ids, np.zeros(length, int)])
+    for starts in (np.arange(100), np.array([3, 0, 3]), np.array([99]), np.empty(0, np.int64)):
+        expected = [padded[start : start + length] for start in starts]
+        rows = stream.rows(starts, length)
+        assert rows.dtype == np.uint16
+        assert np.array_equal(rows, np.array(expected).reshape(-1, length))
+
+
 def test_a_range_within_a_batch_is_a_view_of_the_file(tmp_path: Path) -> None:
     _written(tmp_path)
     stream = TokenStream(tmp_path, "train")
@@ -103,6 +121,9 @@ def test_only_the_touched_part_of_a_batch_is_verified(
     stream = TokenStream(tmp_path, "train")
     assert np.array_equal(stream.read(5, 64), ids[5:64])
     assert np.array_equal(stream.read(96, 100), ids[96:])
+    assert np.array_equal(stream.rows(np.array([3, 40]), 20), [ids[3:23], ids[40:60]])
+    with pytest.raises(ArtifactError, match="near its token 64 "):
+        stream.rows(np.array([3, 50]), 20)
     for start in (63, 64, 80):
         with pytest.raises(ArtifactError, match=r"near its token 64 .* make the shards again"):
             stream.read(start, 96)

@@ -13,27 +13,23 @@ class Batch:
     """Some samples in the type of the shards, to be cast where the network is.
 
     Attributes:
-        pair: inputs, and the tokens that follow them; (2, sequences, sequence_length).
-        learned: int64 (sequences,): how many targets count in each row; behind them is padding.
+        ids: inputs; (sequences, sequence_length).
+        following: the tokens that come after them; (sequences, sequence_length).
+        learned: int64 (sequences,): how many of `following` count; behind them is padding.
         positions: int32 (sequences, sequence_length): place of each input in its document, which
             attention does not leave; None where attention sees the whole row.
     """
 
-    pair: np.ndarray
+    ids: np.ndarray
+    following: np.ndarray
     learned: np.ndarray
     positions: np.ndarray | None = None
 
     @property
-    def ids(self) -> np.ndarray:
-        """Inputs, int64 (sequences, sequence_length)."""
-        ids: np.ndarray = self.pair[0].astype(np.int64)
-        return ids
-
-    @property
     def targets(self) -> np.ndarray:
-        """Targets, int64 (sequences, sequence_length); -100 where nothing is to be learned."""
-        padding = np.arange(self.pair.shape[2]) >= self.learned[:, None]
-        targets: np.ndarray = np.where(padding, IGNORED, self.pair[1].astype(np.int64))
+        """What is to be learned, int64 (sequences, sequence_length); -100 where nothing is."""
+        padding = np.arange(self.ids.shape[1]) >= self.learned[:, None]
+        targets: np.ndarray = np.where(padding, IGNORED, self.following.astype(np.int64))
         return targets
 
 

@@ -157,7 +157,7 @@ class Packed:
         positions = positions_from(
             np.array(rows)[begins], np.array(columns)[begins], (len(numbers), self._length)
         )
-        return Batch(pair, self._learned[numbers], positions)
+        return Batch(pair[0], pair[1], self._learned[numbers], positions)
 
     def _copy(self, start: int, length: int, pair: np.ndarray) -> None:
         """The tokens of a piece as targets, and each one's predecessor as input."""

@@ -49,15 +49,14 @@ class Windows:
     def read(self, numbers: np.ndarray) -> Batch:
         """The windows with these numbers, in this order."""
         starts, learned = self._places(numbers)
-        pair = np.zeros((2, len(numbers), self._length), self._stream.dtype)
-        inputs, targets = pair
-        for row, (start, count) in enumerate(zip(starts.tolist(), learned.tolist(), strict=True)):
-            tokens = self._stream.read(start, start + count + 1)
-            inputs[row, :count] = tokens[:-1]
-            targets[row, :count] = tokens[1:]
+        tokens = self._stream.rows(starts, self._length + 1)
+        if learned.min(initial=self._length) < self._length:
+            tokens[np.arange(self._length + 1) > learned[:, None]] = 0
+        ids, following = tokens[:, :-1], tokens[:, 1:]
         if self._document_ends is None:
-            return Batch(pair, learned)
-        return Batch(pair, learned, self._positions(self._document_ends, starts, learned))
+            return Batch(ids, following, learned)
+        positions = self._positions(self._document_ends, starts, learned)
+        return Batch(ids, following, learned, positions)
 
     def _places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where these windows start, and how many tokens each predicts; int64 (windows,)."""

@@ -118,19 +118,20 @@ def _wide(head: bytes) -> str | None:
     if nuls[0] > most and nuls[1] > most and nuls[3] <= few:
         return "utf-32-be"
     even, odd = nuls[0] + nuls[2], nuls[1] + nuls[3]
-    if odd > 20 * even:
-        return _if_valid(sample, "utf-16-le")
-    if even > 20 * odd:
-        return _if_valid(sample, "utf-16-be")
-    return None
+    encoding = "utf-16-le" if odd > even else "utf-16-be"
+    if max(even, odd) <= 20 * min(even, odd) or not _is_valid(sample, encoding):
+        return None
+    # Of text that is not Latin few bytes are NUL, but then it is no UTF-8.
+    mostly_latin = max(even, odd) > 0.4 * len(sample) / 2
+    return encoding if mostly_latin or not _is_valid(sample, UTF_8) else None
 
 
-def _if_valid(sample: bytes, encoding: str) -> str | None:
+def _is_valid(sample: bytes, encoding: str) -> bool:
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(sample)
     except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else encoding
+        return False
+    return encoding == UTF_8 or "\0" not in text
 
 
 def _guess(data: bytes, bad: int, reason: str) -> str | None:

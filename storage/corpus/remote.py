@@ -1,8 +1,8 @@
 """Files on other machines: found by their addresses, and copied here once through fsspec.
 
 A copy lies at `downloads/<digest of address and version>/<name>`. The version is what the server
-says of the file: entity tag, size, time of change; a server that says less is believed less well.
-A download that was cut off goes on where it ended.
+says of the file: size and entity tag or time of change; where it says neither, a change that keeps
+the size is not seen. A download that was cut off goes on where it ended.
 """
 
 import fcntl
@@ -20,7 +20,8 @@ _CHUNK = 8 << 20
 _TRIES = 4
 _PAUSE_SECONDS = 0.25
 _NAME_LENGTH = 120
-_VERSION = ("ETag", "etag", "size", "mtime", "LastModified", "Last-Modified", "updated")
+_TAGS = ("ETag", "etag")
+_TIMES = ("mtime", "LastModified", "Last-Modified", "updated")
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
@@ -119,13 +120,15 @@ def _find(address: str) -> tuple[list[RemoteFile], bool]:
 
 def _remote_file(system: Any, path: str, info: dict[str, Any], name: str) -> RemoteFile:
     address = system.unstrip_protocol(path)
-    if _is_http(address) and not any(key in info for key in _VERSION[:2]):
+    if _is_http(address) and not any(key in info for key in _TAGS):
         info = system.info(path)  # what lists a folder of a web server knows names only
     return RemoteFile(address, name, system, path, info.get("size"), _version(info))
 
 
 def _version(info: dict[str, Any]) -> str:
-    return digest_json([[key, str(info[key])] for key in _VERSION if info.get(key) is not None])
+    # A listing may give the time of change more exactly than the file itself does.
+    keys = [key for key in _TAGS if info.get(key)] or _TIMES
+    return digest_json([[key, str(info.get(key))] for key in ("size", *keys)])
 
 
 def _options(address: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _write(final: Path, batches: Iterator[pa.RecordBatch]) -> None:
         raise CorpusError(
             f"the dataset {final.stem} is empty; expected at least one row; correct corpus.sources."
         )
-    schema = first.schema.remove_metadata()
+    schema = pa.schema([(field.name, _wide(field.type)) for field in first.schema])
     with tempfile.TemporaryDirectory(dir=final.parent) as folder:
         partial = Path(folder) / final.name
         with partial.open("wb") as file:
@@ -130,3 +130,10 @@ def _write(final: Path, batches: Iterator[pa.RecordBatch]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(final)
+
+
+def _wide(kind: pa.DataType) -> pa.DataType:
+    """One type for all strings, and for nulls, which strings may follow."""
+    if pa.types.is_null(kind) or pa.types.is_string(kind):
+        return pa.large_string()
+    return kind

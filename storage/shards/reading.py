@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.stride_tricks import as_strided
 
 from storage.errors import ArtifactError
 from storage.shards.schema import (
@@ -28,27 +29,32 @@ class TokenStream:
         """Raises ArtifactError: the file is not there or is not a token shard."""
         self._path = tokens_path(directory, split)
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(self._path)))
+            file = pa.memory_map(str(self._path)).read_buffer()
+            reader = pa.ipc.open_file(file)
             numbers = range(reader.num_record_batches)
             batches = [reader.get_batch_with_custom_metadata(i) for i in numbers]
             kind = reader.schema.field("ids").type
-            sums = [batch.custom_metadata[CHECKSUMS].decode().split() for batch in batches]
+            self._sums = [each.custom_metadata[CHECKSUMS].decode().split() for each in batches]
         except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
             raise _not_a_shard(self._path, error) from error
         # By name, and straight from the mapped buffers: `to_pandas_dtype` and `to_numpy` would
         # import pandas for a second.
         self.dtype: np.dtype[Any] = np.dtype(str(kind))
-        self._parts = [
-            np.frombuffer(each.batch.column(0).buffers()[1], self.dtype, each.batch.num_rows)
-            for each in batches
-        ]
-        sizes = [len(part) for part in self._parts]
-        self._batch_tokens = sizes[0] if sizes else 1
-        self._size = sum(sizes)
-        if self._size > self._batch_tokens * len(sizes) or set(sizes[:-1]) - {self._batch_tokens}:
-            raise _not_a_shard(self._path, f"record batches of {sorted(set(sizes))} tokens")
-        self._sums = sums
-        self._verified = [bytearray(len(each)) for each in sums]
+        # The whole file, of which the ids are parts: Arrow aligns them to 8 bytes.
+        self._file = np.frombuffer(file, self.dtype, file.size // self.dtype.itemsize)
+        buffers = [each.batch.column(0).buffers()[1].address for each in batches]
+        places = [address - file.address for address in buffers]
+        self._places = np.array(places, np.int64) // self.dtype.itemsize
+        self._sizes = np.array([each.batch.num_rows for each in batches], np.int64)
+        self._batch_tokens = int(self._sizes[0]) if batches else 1
+        if (self._sizes[:-1] != self._batch_tokens).any() or (
+            self._sizes[-1:] > self._batch_tokens
+        ).any():
+            raise _not_a_shard(self._path, f"record batches of {set(self._sizes.tolist())} tokens")
+        self._size = int(self._sizes.sum())
+        pieces = -(-self._batch_tokens // CHECKED_TOKENS)
+        self._ranges = _ranges(self._file, 1)
+        self._verified = np.zeros((len(batches), pieces), np.bool_)
 
     def __len__(self) -> int:
         return self._size
@@ -60,28 +66,67 @@ class TokenStream:
             ArtifactError: they changed since they were written.
         """
         assert 0 <= start <= stop <= self._size, (start, stop, self._size)
+        if start == stop:
+            return np.empty(0, self.dtype)
         number, first = divmod(start, self._batch_tokens)
         last = first + stop - start
-        if last <= self._batch_tokens:
-            return self._within(number, first, last) if start < stop else np.empty(0, self.dtype)
-        edge = (number + 1) * self._batch_tokens
-        return np.concatenate([self.read(start, edge), self.read(edge, stop)])
+        if last > self._batch_tokens:
+            edge = (number + 1) * self._batch_tokens
+            return np.concatenate([self.read(start, edge), self.read(edge, stop)])
+        self._verify(number, first, last)
+        place = int(self._places[number])
+        return self._file[place + first : place + last]
 
-    def _within(self, number: int, first: int, last: int) -> np.ndarray:
-        """A range of one record batch, verified if it is touched for the first time."""
-        part, verified = self._parts[number], self._verified[number]
+    def rows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """A copy of `length` token ids from each start on, zeros behind the end of the stream.
+
+        Args:
+            starts: int64 (rows,).
+
+        Returns:
+            (rows, length).
+
+        Raises:
+            ArtifactError: they changed since they were written.
+        """
+        number, first = np.divmod(starts, self._batch_tokens)
+        last = np.minimum(first + length, self._sizes[number])
+        # Those that lie in one record batch, and need no more than two checksums.
+        whole = (last - first == length) & (length <= CHECKED_TOKENS)
+        known = self._verified[number, first // CHECKED_TOKENS]
+        known &= self._verified[number, (last - 1) // CHECKED_TOKENS]
+        for row in np.flatnonzero(whole & ~known).tolist():
+            self._verify(int(number[row]), int(first[row]), int(last[row]))
+        if self._ranges.shape[1] != length:
+            self._ranges = _ranges(self._file, length)
+        places = self._places[number] + first
+        if whole.all():
+            # All rows in one call: a loop over them takes five times as long.
+            gathered: np.ndarray = self._ranges[places]
+            return gathered
+        result = np.zeros((len(starts), length), self.dtype)
+        if whole.any():
+            result[whole] = self._ranges[places[whole]]
+        for row in np.flatnonzero(~whole).tolist():
+            tokens = self.read(int(starts[row]), min(int(starts[row]) + length, self._size))
+            result[row, : len(tokens)] = tokens
+        return result
+
+    def _verify(self, number: int, first: int, last: int) -> None:
+        """Compares a range of a record batch with its checksums, unless that was done before."""
+        place, size = int(self._places[number]), int(self._sizes[number])
         for piece in range(first // CHECKED_TOKENS, (last - 1) // CHECKED_TOKENS + 1):
-            if not verified[piece]:
-                begin = piece * CHECKED_TOKENS
-                found = checksum(part[begin : begin + CHECKED_TOKENS])
-                if found != self._sums[number][piece]:
-                    raise ArtifactError(
-                        f"{self._path} is damaged in record batch {number} near its token "
-                        f"{begin} (checksum {found}, expected {self._sums[number][piece]}); "
-                        "make the shards again."
-                    )
-                verified[piece] = 1
-        return part[first:last]
+            if self._verified[number, piece]:
+                continue
+            begin, end = piece * CHECKED_TOKENS, min((piece + 1) * CHECKED_TOKENS, size)
+            found = checksum(self._file[place + begin : place + end])
+            if found != self._sums[number][piece]:
+                raise ArtifactError(
+                    f"{self._path} is damaged in record batch {number} near its token {begin} "
+                    f"(checksum {found}, expected {self._sums[number][piece]}); make the shards "
+                    "again."
+                )
+            self._verified[number, piece] = True
 
 
 def read_document_ends(directory: Path, split: Split) -> np.ndarray:
@@ -104,6 +149,13 @@ def read_document_ends(directory: Path, split: Split) -> np.ndarray:
     if (np.diff(ends, prepend=0) < 0).any():
         raise _not_a_shard(path, "document ends that go backwards")
     return ends
+
+
+def _ranges(ids: np.ndarray, length: int) -> np.ndarray:
+    """Every range of `length` ids, as a view; (ids - length + 1, length)."""
+    return as_strided(
+        ids, (max(0, len(ids) - length + 1), length), (ids.itemsize, ids.itemsize), writeable=False
+    )
 
 
 def _not_a_shard(path: Path, found: object) -> ArtifactError:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import xxhash
 
 Split = Literal["train", "validation"]
+SPLITS: tuple[Split, Split] = ("train", "validation")
 
 FORMAT_VERSION = 2
 BATCH_TOKENS = 1 << 24

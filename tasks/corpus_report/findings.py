@@ -122,7 +122,7 @@ class Findings:
 
     @cached_property
     def edited_away(self) -> int | None:
-        """Bytes that edits took out of documents that stayed; below 0 where they added some."""
+        """Bytes that edits took out of the text; below 0 where they added some."""
         if self.read.bytes is None or self.kept.bytes is None:
             return None
         return self.read.bytes - self.kept.bytes - (self.dropped.bytes or 0)

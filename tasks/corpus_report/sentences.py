@@ -60,7 +60,7 @@ def funnel_note(findings: Findings) -> str:
     edited = findings.edited_away
     if edited:
         change = "took {} out of" if edited > 0 else "added {} to"
-        sentences.append(f"Edits {change.format(size(abs(edited)))} documents that stayed.")
+        sentences.append(f"Edits {change.format(size(abs(edited)))} the text.")
     return " ".join(sentences)
 
 

@@ -71,7 +71,7 @@ def contestant(name: str, folder: Path) -> dict[str, float]:
         while True:
             _, (numbers,) = feed.step(step)
             batch = feed.samples.read(numbers)
-            yield batch.pair if name == "ours_uint16" else as_tensors(batch, cpu)
+            yield (batch.ids, batch.following) if name == "ours_uint16" else as_tensors(batch, cpu)
             step += 1
 
     return measure(batches())

@@ -2,9 +2,10 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from storage.corpus.blocks import Flaw
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Item
@@ -37,8 +38,23 @@ def read_html(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
         yield too_long(WHOLE_FILE, len(data), limit, data[:200].decode("utf-8", "replace"))
         return
     declared = None if reading.file.encoding == "auto" else reading.file.encoding
-    text = extract(decode(data, declared), reading.config.html_extractor)
+    try:
+        text = extract(decode(data, declared), reading.config.html_extractor)
+    except ValueError as error:
+        yield no_page(WHOLE_FILE, error, data)
+        return
     yield from gather([Found(0, text)], reading, WHOLE_FILE)
+
+
+def no_page(place: str, error: Exception, data: bytes) -> Flaw:
+    """The flaw of a page that an extractor or a decoder cannot cope with."""
+    return Flaw(
+        place,
+        "damaged",
+        f"found a page that cannot be taken apart ({error}), expected HTML",
+        "fetch it again, or leave it out",
+        data[:200].decode("utf-8", "replace"),
+    )
 
 
 def decode(data: bytes, declared: str | None) -> str:
@@ -61,23 +77,29 @@ def extract(page: str, extractor: str) -> str:
 
     Raises:
         CorpusError: the package is not installed.
+        ValueError: the package fails on this page.
     """
-    if extractor == "trafilatura":
-        return _extract_with_trafilatura(page)
+    find = _trafilatura() if extractor == "trafilatura" else _resiliparse()
+    try:
+        return find(page)
+    except Exception as error:  # hostile pages find the errors that their authors did not
+        raise ValueError(f"{extractor}: {str(error) or type(error).__name__}") from error
+
+
+def _resiliparse() -> Callable[[str], str]:
     try:
         from resiliparse.extract.html2text import extract_plain_text
     except ImportError as error:
         raise _missing("resiliparse", error) from error
-    text: str = extract_plain_text(page, main_content=_depth(page) <= _DEPTH)
-    return text
+    return lambda page: extract_plain_text(page, main_content=_depth(page) <= _DEPTH)
 
 
-def _extract_with_trafilatura(page: str) -> str:
+def _trafilatura() -> Callable[[str], str]:
     try:
         from trafilatura import extract as extract_text
     except ImportError as error:
         raise _missing("trafilatura", error) from error
-    return extract_text(page) or ""
+    return lambda page: extract_text(page) or ""
 
 
 def _depth(page: str) -> int:

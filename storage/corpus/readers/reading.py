@@ -52,6 +52,7 @@ _STREAMS = {
     ".htm": "html",
     ".warc": "warc",
     ".wet": "warc",
+    ".arc": "warc",
     ".xml": "wikipedia",
     ".tar": "tar",
 }

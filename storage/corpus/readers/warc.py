@@ -10,14 +10,14 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from storage.corpus.blocks import Flaw
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.gathered import Found, gather
-from storage.corpus.readers.html import decode, extract
+from storage.corpus.readers.html import decode, extract, no_page
 from storage.corpus.readers.records import Record, read_records
 from storage.errors import CorpusError
 
@@ -56,20 +56,18 @@ def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw]:
             continue
         try:
             page = _page(record, limit)
-        except (OSError, ValueError) as error:  # what fastwarc says of bytes that do not fit
-            yield _damaged(record, error)
-            continue
-        if page is None:
-            continue
-        if len(page.data) > limit:
-            yield too_long(record.place, len(page.data), limit, record.uri)
-        elif page.media_type in _HTML:
-            text = extract(decode(page.data, page.charset), reading.config.html_extractor)
-            yield Found(record.number, text)
-        elif page.charset:
-            yield Found(record.number, decode(page.data, page.charset))
-        else:
-            yield Found(record.number, page.data)
+            if page and len(page.data) > limit:
+                yield too_long(record.place, len(page.data), limit, record.uri)
+            elif page:
+                yield Found(record.number, _text(page, reading.config.html_extractor))
+        except (OSError, ValueError) as error:  # so say fastwarc and the extractors
+            yield no_page(record.place, error, record.content)
+
+
+def _text(page: _Page, extractor: str) -> str | bytes:
+    if page.media_type in _HTML:
+        return extract(decode(page.data, page.charset), extractor)
+    return decode(page.data, page.charset) if page.charset else page.data
 
 
 def _page(record: Record, limit: int) -> _Page | None:
@@ -98,7 +96,7 @@ def _answer(content: bytes, limit: int) -> _Page | None:
         ) from error
     framed = io.BytesIO(_HTTP_HEAD % len(content) + content)
     # Many crawlers write the body without its chunks, and the header that announces them.
-    decoding = "all" if _CHUNK.search(content) else "content"
+    decoding: Literal["all", "content"] = "all" if _CHUNK.search(content) else "content"
     response = next(iter(ArchiveIterator(framed, auto_decode=decoding)), None)
     if response is None or response.http_headers is None:
         raise ValueError("no HTTP headers")
@@ -107,13 +105,3 @@ def _answer(content: bytes, limit: int) -> _Page | None:
         return None
     data = response.reader.read(limit + 1)
     return _Page(data, (response.http_content_type or "").lower(), response.http_charset)
-
-
-def _damaged(record: Record, error: Exception) -> Flaw:
-    return Flaw(
-        record.place,
-        "damaged",
-        f"found a response that cannot be decoded ({error}), expected HTTP",
-        "fetch the archive again, or leave the record out",
-        record.content[:200].decode("utf-8", "replace"),
-    )
