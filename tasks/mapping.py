@@ -33,22 +33,26 @@ def map_groups(
     calls: Sequence[Mapping[str, Any]],
     sizes: Sequence[int],
     what: str,
+    uses_all_cores: bool = False,
 ) -> list[R]:
     """The results of `work` for each of `calls`, in their order.
 
-    Where there is little to do it is done in this process: others would take seconds to start.
+    Where there is little to do it is done in this process: others would take seconds to start. So
+    is work on this machine that uses all cores by itself.
 
     Args:
         calls: keyword arguments of each call.
         sizes: bytes that each call works on, for the progress.
         what: names the stage in the progress.
+        uses_all_cores: whether one call makes full use of a machine.
 
     Raises:
         ConfigError: the task runner that the settings name is not installed.
         StackError: processes that work on groups are killed again and again.
     """
-    if len(calls) == 1 or sum(sizes) < _LITTLE_BYTES:
-        return [work(**call) for call in calls]
+    here = uses_all_cores and settings.task_runner == "local"
+    if here or len(calls) == 1 or sum(sizes) < _LITTLE_BYTES:
+        return _work_here(work, calls, sizes, what)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with task_runner(settings) as runner:
@@ -98,6 +102,18 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
         f"CORPUSMILL_TASK_RUNNER is {settings.task_runner!r}; expected local, ray, dask, "
         "ray=ADDRESS or dask=ADDRESS."
     )
+
+
+def _work_here(
+    work: Task[Any, R], calls: Sequence[Mapping[str, Any]], sizes: Sequence[int], what: str
+) -> list[R]:
+    progress = _Progress(what, sum(sizes))
+    results = []
+    for call, size in zip(calls, sizes, strict=True):
+        results.append(work(**call))
+        progress.advance(size)
+    progress.finish()
+    return results
 
 
 def _gather(futures: Sequence[PrefectFuture[R]], sizes: Sequence[int], what: str) -> list[R]:

@@ -1,5 +1,6 @@
 """Sharding: a corpus and a tokenizer in, Arrow token shards out."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ def make_shards(
         _log(found, reused=True)
         return found
     ranges = [*plan_ranges(corpus, "train"), *plan_ranges(held_out, "validation")]
-    threads = max(1, settings.processors // max(1, min(settings.processes, len(ranges))))
+    # A cluster has as many tasks at work on a machine as it has cores.
+    threads = None if settings.task_runner == "local" else 1
     calls = [
         {"layout": layout, "documents": each, "tokenizer": tokenizer, "threads": threads}
         for each in ranges
     ]
-    parts = map_groups(settings, tokenize, calls, [each.size for each in ranges], "tokenize")
+    sizes = [each.size for each in ranges]
+    parts = map_groups(settings, tokenize, calls, sizes, "tokenize", uses_all_cores=True)
     by_split: dict[Split, list[Ref]] = {"train": [], "validation": []}
     for each, part in zip(ranges, parts, strict=True):
         by_split[each.split].append(part)
@@ -57,7 +60,7 @@ def make_shards(
     retries=2,
     retry_condition_fn=can_be_retried,
 )
-def tokenize(layout: Layout, documents: Range, tokenizer: Ref, threads: int) -> Ref:
+def tokenize(layout: Layout, documents: Range, tokenizer: Ref, threads: int | None) -> Ref:
     """Encodes the documents of one range."""
     inputs = {"corpus": documents.corpus.digest, "tokenizer": tokenizer.digest}
     place = {"split": documents.split, "first": documents.first, "last": documents.last}
@@ -89,8 +92,16 @@ def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Re
     return shards
 
 
-def _write_part(directory: Path, documents: Range, tokenizer: Ref, threads: int) -> dict[str, Any]:
-    encoder = Encoder(tokenizer.path, threads)
+# Each encoder is tried on hostile text first: once a process, not once a range.
+@lru_cache(maxsize=1)
+def _encoder(tokenizer: Path, threads: int | None) -> Encoder:
+    return Encoder(tokenizer, threads)
+
+
+def _write_part(
+    directory: Path, documents: Range, tokenizer: Ref, threads: int | None
+) -> dict[str, Any]:
+    encoder = _encoder(tokenizer.path, threads)
     columns: dict[str, list[pa.Array]] = {"id": [], "source": [], "language": []}
     ids, ends, sizes = [], [], []
     total = 0

@@ -55,8 +55,8 @@ def test_each_source_is_drawn_as_often_as_its_weight_says(
 ) -> None:
     names = [f"source {number}" for number in range(len(weights))]
     phase = MixingPhase(weights=dict(zip(names, weights, strict=True)))
-    mixture = Mixture(dict.fromkeys(names, 10), [phase], 10**6, 0)
-    drawn = np.bincount(mixture.windows(0, blocks * MIXING_BLOCK) // 10, minlength=len(names))
+    mixture = Mixture(dict.fromkeys(names, 1000), [phase], 10**6, 0)
+    drawn = np.bincount(mixture.windows(0, blocks * MIXING_BLOCK) // 1000, minlength=len(names))
     exact = np.array(weights) / sum(weights) * blocks * MIXING_BLOCK
     assert (abs(drawn - exact) < 1 + 1e-6).all()
 

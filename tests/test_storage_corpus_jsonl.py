@@ -24,8 +24,11 @@ _VALUES = st.recursive(
 )
 _KEYS = st.sampled_from(["text", "txt", "te\\u0078t", "a", "", "texts"])
 _PIECES = st.sampled_from(
-    [*'{}[]:,"\\ \t\r0-+.eE', "\\u", "\\ud83d", "\\ude00", "\\u0000", "\\n", "null", "true", "tru"]
-    + ['"text"', "1e5", "01", "-", "é", "\x00", "\x0b", "\x7f", "\ufeff", "NaN"]
+    [
+        *'{}[]:,"\\ \t\r0-+.eE\x00\x0b\x7f\ufeffé',
+        *("\\u", "\\ud83d", "\\ude00", "\\u0000", "\\n", "null", "true", "tru"),
+        *('"text"', "1e5", "01", "NaN"),
+    ]
 )
 
 
@@ -95,7 +98,7 @@ def test_without_the_kernel_the_same_is_read(
 ) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "a"}\n\n[]\n{"text": "b"}')
     fast = _summary(items_of(tmp_path / "x.jsonl"))
-    monkeypatch.setattr(jsonl, "kernel", None)
+    monkeypatch.setattr(jsonl, "load_kernel", lambda: None)
     assert _summary(items_of(tmp_path / "x.jsonl")) == fast
 
 

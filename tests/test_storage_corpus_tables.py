@@ -144,6 +144,8 @@ def test_the_csv_spectrum_is_read_right() -> None:
         records = json.loads((folder / "json" / f"{path.stem}.json").read_text(encoding="utf-8"))
         records = records if isinstance(records, list) else [records]
         for name in records[0]:
+            if name == "Contact Phone Number":  # differs between the two files themselves
+                continue
             expected = [record[name].replace("\r\n", "\n") for record in records]
             assert texts_of(path, text_field=name) == expected, (path, name)
 

@@ -34,7 +34,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 def test_pyarrow_maps_the_files_without_copying_them(tmp_path: Path, written: np.ndarray) -> None:
     before = pa.total_allocated_bytes()
     table = pa.ipc.open_file(pa.memory_map(str(tmp_path / "train.tokens.arrow"))).read_all()
-    assert pa.total_allocated_bytes() == before
+    assert pa.total_allocated_bytes() <= before
     assert table["ids"].to_pylist() == written.tolist()
 
 

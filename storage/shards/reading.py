@@ -33,28 +33,27 @@ class TokenStream:
             reader = pa.ipc.open_file(file)
             numbers = range(reader.num_record_batches)
             batches = [reader.get_batch_with_custom_metadata(i) for i in numbers]
-            kind = reader.schema.field("ids").type
+            # By name, and below straight from the mapped buffers: `to_pandas_dtype` and `to_numpy`
+            # would import pandas for a second.
+            self.dtype: np.dtype[Any] = np.dtype(str(reader.schema.field("ids").type))
             self._sums = [each.custom_metadata[CHECKSUMS].decode().split() for each in batches]
         except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
             raise _not_a_shard(self._path, error) from error
-        # By name, and straight from the mapped buffers: `to_pandas_dtype` and `to_numpy` would
-        # import pandas for a second.
-        self.dtype: np.dtype[Any] = np.dtype(str(kind))
         # The whole file, of which the ids are parts: Arrow aligns them to 8 bytes.
         self._file = np.frombuffer(file, self.dtype, file.size // self.dtype.itemsize)
-        buffers = [each.batch.column(0).buffers()[1].address for each in batches]
-        places = [address - file.address for address in buffers]
-        self._places = np.array(places, np.int64) // self.dtype.itemsize
+        self._ranges = _ranges(self._file, 1)
+        addresses = [each.batch.column(0).buffers()[1].address for each in batches]
+        self._places = (np.array(addresses, np.int64) - file.address) // self.dtype.itemsize
         self._sizes = np.array([each.batch.num_rows for each in batches], np.int64)
         self._batch_tokens = int(self._sizes[0]) if batches else 1
-        if (self._sizes[:-1] != self._batch_tokens).any() or (
-            self._sizes[-1:] > self._batch_tokens
-        ).any():
-            raise _not_a_shard(self._path, f"record batches of {set(self._sizes.tolist())} tokens")
         self._size = int(self._sizes.sum())
-        pieces = -(-self._batch_tokens // CHECKED_TOKENS)
-        self._ranges = _ranges(self._file, 1)
-        self._verified = np.zeros((len(batches), pieces), np.bool_)
+        expected = np.minimum(
+            self._size - np.arange(len(batches)) * self._batch_tokens, self._batch_tokens
+        )
+        checked = [-(-size // CHECKED_TOKENS) for size in self._sizes.tolist()]
+        if (self._sizes != expected).any() or [len(each) for each in self._sums] != checked:
+            raise _not_a_shard(self._path, f"record batches of {set(self._sizes.tolist())} tokens")
+        self._verified = np.zeros((len(batches), max(checked, default=0)), np.bool_)
 
     def __len__(self) -> int:
         return self._size

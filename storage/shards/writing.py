@@ -61,14 +61,17 @@ def write_shards(
     Returns:
         {"documents": …, "tokens": …}
     """
-    count = 0
+    names: list[str] = []
+    ends: list[int] = []
     with ShardWriter(directory, split, vocab_size) as writer:
         for name, ids in documents:
             writer.append_ids(ids)
-            row = {"id": [name], "source": [""], "language": ["und"], "end": [writer.tokens]}
-            writer.append_documents(pa.table(row, DOCUMENTS))
-            count += 1
-    return {"documents": count, "tokens": writer.tokens}
+            names.append(name)
+            ends.append(writer.tokens)
+        unnamed, undetermined = [""] * len(names), ["und"] * len(names)
+        columns = {"id": names, "source": unnamed, "language": undetermined, "end": ends}
+        writer.append_documents(pa.table(columns, DOCUMENTS))
+    return {"documents": len(names), "tokens": writer.tokens}
 
 
 class _TokenWriter:

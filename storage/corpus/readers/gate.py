@@ -5,7 +5,8 @@ Where all texts of an array are sound, none of them becomes a Python object.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,8 @@ from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import half_a_pair, no_text, nul, too_long
 
 Item = Block | Flaw | Repaired
+# A flaw with the number of its document.
+Misfit = tuple[int, Flaw]
 
 BLOCK_BYTES = 8 << 20
 BLOCK_ROWS = 1 << 14
@@ -46,12 +49,15 @@ class Gate:
         self.repairs = reading.config.on_bad_text == "repair"
         self._counts: Counter[str] = Counter()
 
-    def admit(self, texts: pa.Array, unit: str, numbers: np.ndarray) -> Iterator[Item]:
+    def admit(
+        self, texts: pa.Array, unit: str, numbers: np.ndarray, flaws: Sequence[Misfit] = ()
+    ) -> Iterator[Item]:
         """The documents that are sound or mended in blocks, then the flaws of the others.
 
         Args:
             texts: (documents,), strings or binary of any kind; null where there is no string.
             unit, numbers: where they lie, as in Block.
+            flaws: of documents between them.
 
         Raises:
             pyarrow.ArrowInvalid: an array whose buffers contradict each other.
@@ -64,30 +70,39 @@ class Gate:
             doubtful |= np.asarray(pc.is_null(strings))
         if not is_utf8(strings):
             doubtful |= [not is_utf8(strings.slice(row, 1)) for row in range(len(strings))]
-        yield from self._admit(strings, unit, numbers, doubtful)
+        yield from self._admit(strings, unit, numbers, doubtful, flaws)
 
     def admit_utf8(
-        self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray
+        self,
+        strings: pa.LargeStringArray,
+        unit: str,
+        numbers: np.ndarray,
+        flaws: Sequence[Misfit] = (),
     ) -> Iterator[Item]:
         """The same for strings that are known to be UTF-8, and not null."""
-        yield from self._admit(strings, unit, numbers, np.zeros(len(strings), bool))
+        yield from self._admit(strings, unit, numbers, np.zeros(len(strings), bool), flaws)
 
     def _admit(
-        self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray, doubtful: np.ndarray
+        self,
+        strings: pa.LargeStringArray,
+        unit: str,
+        numbers: np.ndarray,
+        doubtful: np.ndarray,
+        flaws: Sequence[Misfit],
     ) -> Iterator[Item]:
         offsets = offsets_of(strings)
         doubtful |= np.diff(offsets) > self.limit
         if _has(strings, _NUL):
             nuls = np.flatnonzero(_used_bytes(strings) == _NUL) + offsets[0]
             doubtful[np.searchsorted(offsets, nuls, "right") - 1] = True
-        flaws: list[Flaw] = []
         if doubtful.any():
-            strings, numbers, flaws = self._mend_rows(strings, unit, numbers, doubtful)
+            strings, numbers, more = self._mend_rows(strings, unit, numbers, doubtful)
+            flaws = sorted([*flaws, *more], key=itemgetter(0))
         if _has(strings, _CARRIAGE_RETURN):
             strings = pc.replace_substring(strings, "\r\n", "\n")
             strings = pc.replace_substring(strings, "\r", "\n")
         yield from self._blocks(strings, unit, numbers)
-        yield from flaws
+        yield from (flaw for _, flaw in flaws)
         yield from self.repaired()
 
     def admit_text(self, data: bytes, unit: str, number: int) -> Iterator[Item]:
@@ -160,19 +175,20 @@ class Gate:
 
     def _mend_rows(
         self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray, rows: np.ndarray
-    ) -> tuple[pa.LargeStringArray, np.ndarray, list[Flaw]]:
+    ) -> tuple[pa.LargeStringArray, np.ndarray, list[Misfit]]:
         values: list[bytes | None] = strings.view(pa.large_binary()).to_pylist()
-        flaws = []
+        flaws: list[Misfit] = []
         keep = np.ones(len(values), bool)
         for row in np.flatnonzero(rows).tolist():
-            place, value = place_of(unit, int(numbers[row])), values[row]
+            number, value = int(numbers[row]), values[row]
+            place = place_of(unit, number)
             mended = (
                 no_text(place, self.reading.file.text_field, None)
                 if value is None
                 else self.mend(value, place)
             )
             if isinstance(mended, Flaw):
-                flaws.append(mended)
+                flaws.append((number, mended))
                 keep[row] = False
             else:
                 values[row] = mended
@@ -201,7 +217,7 @@ class Batch:
         self._unit = unit
         self._texts: list[bytes] = []
         self._numbers: list[int] = []
-        self._flaws: list[Flaw] = []
+        self._flaws: list[Misfit] = []
         self._size = 0
 
     @property
@@ -212,7 +228,7 @@ class Batch:
     def add(self, text: bytes | Flaw, number: int) -> None:
         """Takes a text, or the reason why there is none, and its number."""
         if isinstance(text, Flaw):
-            self._flaws.append(text)
+            self._flaws.append((number, text))
             return
         self._texts.append(text)
         self._numbers.append(number)
@@ -221,8 +237,8 @@ class Batch:
     def drain(self) -> Iterator[Item]:
         """What was gathered: blocks, then flaws."""
         texts = pa.array(self._texts, pa.large_binary())
-        yield from self._gate.admit(texts, self._unit, np.array(self._numbers, np.int64))
-        yield from self._flaws
+        numbers = np.array(self._numbers, np.int64)
+        yield from self._gate.admit(texts, self._unit, numbers, self._flaws)
         self._texts, self._numbers, self._flaws, self._size = [], [], [], 0
 
 

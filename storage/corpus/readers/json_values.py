@@ -116,7 +116,7 @@ class _Values:
                 if end < len(self._text) or isinstance(value, dict) or not self._read():
                     self._at = end
                     return value
-            if len(self._text) - self._at > 2 * self._limit:
+            if len(self._text) - self._at > self._limit:
                 return too_long(f"from item {self._number}", len(self._text), self._limit)
 
     def _may_go_on(self, error: json.JSONDecodeError) -> bool:

@@ -7,6 +7,8 @@ is missing, go through `json.loads`, which also finds out what is wrong with the
 import json
 import logging
 from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,8 @@ import pyarrow as pa
 
 from storage.corpus.blocks import Flaw, excerpt_of
 from storage.corpus.readers.flaws import no_text
-from storage.corpus.readers.gate import BLOCK_ROWS, Batch, Gate, Item, is_unicode, is_utf8
+from storage.corpus.readers.gate import BLOCK_ROWS, Batch, Gate, Item, Misfit, is_unicode, is_utf8
 from storage.corpus.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
-
-try:
-    from storage.corpus.readers import json_kernel as kernel
-except ImportError:
-    logging.getLogger(__name__).warning("numba is missing: JSON Lines are read by the json module")
-    kernel = None  # type: ignore[assignment]
 
 # A byte becomes three at most: U+FFFD, or a letter of a one-byte encoding.
 _GROWTH = 3
@@ -30,7 +26,7 @@ _GROWTH = 3
 def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[Item]:
     """A document a line; blank lines are no records."""
     unit = unit_of_lines(begin)
-    read = read_fast if kernel else read_exactly
+    read = read_fast if load_kernel() else read_exactly
     for item in whole_lines(chunks, unit, gate.limit + LINE_EXTRA):
         if isinstance(item, Flaw):
             yield item
@@ -38,8 +34,23 @@ def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[
             yield from read(item, gate, unit)
 
 
+@cache
+def load_kernel() -> ModuleType | None:
+    """The compiled reader; None, which the log says, where numba is missing."""
+    try:
+        from storage.corpus.readers import json_kernel
+    except ImportError as error:
+        logging.getLogger(__name__).warning(
+            "JSON Lines are read by Python's json module, which is slower (%s).", error
+        )
+        return None
+    return json_kernel
+
+
 def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
     """The same as `read_exactly`, faster."""
+    kernel = load_kernel()
+    assert kernel
     key = np.frombuffer(gate.reading.file.text_field.encode(), np.uint8)
     data = np.frombuffer(lines.padded, np.uint8)
     start, stop, line = 0, lines.size, lines.first
@@ -47,7 +58,7 @@ def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
         out = np.empty(_GROWTH * (stop - start) + len(PADDING), np.uint8)
         ends = np.zeros(BLOCK_ROWS + 1, np.int64)
         numbers = np.empty(BLOCK_ROWS, np.int64)
-        flaws: list[Flaw] = []
+        flaws: list[Misfit] = []
         position, row, first = start, 0, line
         while position < stop and row < BLOCK_ROWS:
             position, row, line = kernel.parse_lines(
@@ -58,7 +69,7 @@ def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
             end = lines.padded.index(b"\n", position)
             text = parse_exactly(lines.padded[position:end], gate, f"{unit} {line}")
             if isinstance(text, Flaw):
-                flaws.append(text)
+                flaws.append((line, text))
             elif text is not None:
                 ends[row + 1] = ends[row] + len(text)
                 out[ends[row] : ends[row + 1]] = np.frombuffer(text, np.uint8)
@@ -67,8 +78,7 @@ def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
             position, line = end + 1, line + 1
         texts = _strings(out, ends[: row + 1])
         if is_utf8(texts):
-            yield from gate.admit_utf8(texts, unit, numbers[:row])
-            yield from flaws
+            yield from gate.admit_utf8(texts, unit, numbers[:row], flaws)
         else:
             tuple(gate.repaired())
             part = lines.padded[start:position] + PADDING

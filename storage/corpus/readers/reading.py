@@ -151,7 +151,9 @@ def _read_text(
 ) -> Iterator[Item]:
     file = reading.file
     head, chunks = _with_head(chunks)
-    encoding = _head_encoding(file) if begin else _encoding(file, head)
+    # All pieces of a file are in the encoding of its head.
+    is_whole = reading.piece == Piece(file)
+    encoding = _encoding(file, head) if is_whole else _head_encoding(file)
     if encoding != UTF_8:
         chunks = to_utf8(chunks, encoding)
     if begin == 0:

@@ -1,0 +1,43 @@
+"""JSON Lines to Arrow on one core.
+
+`python -m tests.benchmarks.reading FILE.jsonl` prints MB/s; the file should be in the page cache.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from storage.corpus.blocks import Block
+from storage.corpus.config import CorpusConfig
+from storage.corpus.pieces import Piece, SourceFile
+from storage.corpus.readers.reading import read
+
+_RUNS = 5
+
+
+def measure(data: Path) -> float:
+    """Megabytes of the file a second, from opening it to the last block; the best of some runs."""
+    pa.set_cpu_count(1)
+    status = data.stat()
+    size = status.st_size
+    file = SourceFile("s", data.name, data, size, "", status.st_mtime_ns, "text", "auto", "file")
+    documents = _read(file)  # compiles, and fills the page cache
+    seconds = []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        assert _read(file) == documents
+        seconds.append(time.perf_counter() - start)
+    rate = size / 1e6 / min(seconds)
+    print(f"{data.name}: {documents} documents, {size / 1e6:.1f} MB, {rate:.0f} MB/s")
+    return rate
+
+
+def _read(file: SourceFile) -> int:
+    items = read(Piece(file), CorpusConfig())
+    return sum(len(item) for item in items if isinstance(item, Block))
+
+
+if __name__ == "__main__":
+    measure(Path(sys.argv[1]))
