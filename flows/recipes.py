@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from model.config import CausalLMConfig, EvaluationConfig, ModelConfig, TrainConfig
 from model.tokenizer.config import TokenizerConfig
 from storage.config import Config, parse
+from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.errors import ConfigError
-from storage.corpus.config import CorpusConfig
 
 
 class RegistrationConfig(Config):
@@ -82,6 +82,25 @@ def gpt_smoke() -> PretrainConfig:
     )
 
 
+def gpt_web() -> PretrainConfig:
+    """gpt-tiny on text from the web: every cleaning rule is on."""
+    base = gpt_tiny()
+    cleaning = CleaningConfig(
+        gopher_quality=True,
+        gopher_repetition=True,
+        c4_quality=True,
+        fineweb_quality=True,
+        mask_pii=True,
+        segmentation="whitespace",
+    )
+    return base.model_copy(
+        update={
+            "corpus": base.corpus.model_copy(update={"cleaning": cleaning}),
+            "registration": RegistrationConfig(name="gpt-web"),
+        }
+    )
+
+
 def nightly() -> ContinueConfig:
     """The newest documents into the registered gpt-tiny, at a tenth of its rate."""
     base = gpt_tiny()
@@ -92,7 +111,11 @@ def nightly() -> ContinueConfig:
     )
 
 
-RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {"gpt-tiny": gpt_tiny, "gpt-smoke": gpt_smoke}
+RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
+    "gpt-tiny": gpt_tiny,
+    "gpt-smoke": gpt_smoke,
+    "gpt-web": gpt_web,
+}
 CONTINUED_RECIPES: Mapping[str, Callable[[], ContinueConfig]] = {"nightly": nightly}
 
 

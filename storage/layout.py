@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>/…`, `downloads/` and `stack/`."""
+    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>`, `downloads`, `stack`."""
 
     root: Path
 

@@ -18,6 +18,7 @@ from model.config import (
     TrainConfig,
     TrainingJob,
     check_batch,
+    check_mixing,
     check_sequence_length,
 )
 from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
@@ -70,6 +71,7 @@ def train(
     check_batch(config, num_processes)
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
+    check_mixing(config, counts["train"]["sources"])
     spec = _spec(shards, tokenizer, model, config, initialize_from)
     run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)

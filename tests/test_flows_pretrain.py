@@ -129,7 +129,7 @@ def test_the_model_card_names_the_licences_of_the_text(mill: Mill, tmp_path: Pat
         mill.newest_run().info.run_id, "report/model_card.md", str(tmp_path)
     )
     card = Path(path).read_text(encoding="utf-8")
-    assert card.startswith("---\nlicense: \"CC0-1.0\"")
+    assert card.startswith('---\nlicense: "CC0-1.0"')
     assert "| speeches | CC0-1.0 |" in card
     champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
     assert champion and champion.tags["licences"] == "CC0-1.0"

@@ -266,6 +266,9 @@ def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:
     elif kept == 1 and config.text_unit == "file":
         remedy += ', or set corpus.text_unit="paragraph" to make each paragraph a document'
     said = ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none"
+    flaw = next((sample for sample in tally.all_samples() if sample.detail), None)
+    if flaw:
+        remedy += f"; in {flaw.file}, {flaw.place}: {flaw.detail}"
     return CorpusError(
         f"{kept} of {read} documents found were kept (dropped: {said}), expected at least 2, "
         f"one to train on and one to validate; {remedy}."

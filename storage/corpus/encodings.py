@@ -141,7 +141,8 @@ def _guess(data: bytes, bad: int, reason: str) -> str | None:
     sample = data[start : start + SAMPLE]
     text = sample.decode("utf-8", "surrogateescape")
     sound = len(re.findall("[\u0080-\ud7ff\ue000-\U0010ffff]", text))
-    if sound >= len(re.findall("[\udc80-\udcff]+", text)):
+    # Text of two bytes a character has some that pass for UTF-8, but most do not.
+    if 2 * sound >= len(re.findall("[\udc80-\udcff]", text)):
         return None
     # Text of two bytes a character may be cut before its second.
     before = bad - start

@@ -24,7 +24,7 @@ def shingles(text: str) -> set[str]:
 
 
 def datasketch(texts: list[str]) -> tuple[dict[int, list[int]], float, float]:
-    from datasketch import MinHash, MinHashLSH  # type: ignore[import-not-found]
+    from datasketch import MinHash, MinHashLSH
 
     shingling = 0.0
     signatures = []
@@ -46,7 +46,7 @@ def datasketch(texts: list[str]) -> tuple[dict[int, list[int]], float, float]:
 
 
 def rensa(texts: list[str]) -> tuple[dict[int, list[int]], float, float]:
-    from rensa import RMinHash, RMinHashLSH  # type: ignore[import-not-found]
+    from rensa import RMinHash, RMinHashLSH
 
     shingling = 0.0
     signatures = []

@@ -4,11 +4,10 @@ import csv
 from collections.abc import Iterator
 
 from storage.corpus.blocks import Flaw, excerpt_of
-from storage.corpus.readers.flaws import name_some, too_long
+from storage.corpus.readers.flaws import name_some, too_long, wrong_schema
 from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA, whole_lines
 from storage.corpus.streams import DamageError
-from storage.errors import CorpusError
 
 
 def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Iterator[Item]:
@@ -17,7 +16,7 @@ def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Itera
     A record that breaks the rules costs itself only: reading goes on with the next line.
 
     Raises:
-        CorpusError: no column of that name.
+        DamageError: no column of that name.
     """
     batch = Batch(gate, "line")
     # The limit is the process's own; no reader needs a smaller one.
@@ -86,10 +85,8 @@ def _column(gate: Gate, header: list[str]) -> int:
     if header.count(field) == 1:
         return header.index(field)
     found = f"several columns {field!r}" if field in header else f"no column {field!r}"
-    raise CorpusError(
-        f"{gate.reading.file.path} has {found} in its first line, only {name_some(header)}; "
-        "set text_field to the one that holds the text, or add a line that names the columns."
-    )
+    finding = f"found {found} in its first line, only {name_some(header)}; expected one"
+    raise DamageError(wrong_schema(finding))
 
 
 def _ragged(record: list[str], columns: int, line: int) -> Flaw:

@@ -36,6 +36,12 @@ def name_some(names: Iterable[str]) -> str:
     return ", ".join([*names[:20], "…"] if len(names) > 20 else names) or "none"
 
 
+def wrong_schema(finding: str) -> Flaw:
+    """The flaw of a table whose columns are not those that were expected."""
+    remedy = "set text_field to the column that holds the text"
+    return Flaw("whole file", "wrong_schema", finding, remedy, "")
+
+
 def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:
     """The flaw of a document that is left out for its size."""
     return Flaw(

@@ -108,7 +108,7 @@ def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
     after it. Memory holds a few chunks of the file and one document at most.
 
     Raises:
-        CorpusError: a table without the text column.
+        CorpusError: a format whose package is not installed.
         OSError: the file cannot be read.
     """
     form = format_of(piece.file.path)

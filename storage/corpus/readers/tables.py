@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.corpus.blocks import Flaw
-from storage.corpus.readers.flaws import name_some
+from storage.corpus.readers.flaws import name_some, wrong_schema
 from storage.corpus.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item
-from storage.errors import CorpusError
+from storage.corpus.streams import DamageError
 
 _BAD = (pa.ArrowException, OSError, ValueError, TypeError)
 
@@ -20,7 +20,7 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
     """A document a row, from row group `start` up to `stop`, or to the end.
 
     Raises:
-        CorpusError: no column of that name, or one that holds no text.
+        DamageError: no column of that name, or one that holds no text.
     """
     row = 0
     try:
@@ -43,7 +43,7 @@ def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) 
     """A document a row of an Arrow IPC file or stream, from record batch `start` up to `stop`.
 
     Raises:
-        CorpusError: no column of that name, or one that holds no text.
+        DamageError: no column of that name, or one that holds no text.
     """
     row = 0
     try:
@@ -115,22 +115,18 @@ def _numbers(first: int, count: int) -> np.ndarray:
 
 
 def _column(gate: Gate, schema: pa.Schema) -> str:
-    name, field = gate.reading.file.path, gate.reading.file.text_field
+    field = gate.reading.file.text_field
     if field not in schema.names:
-        raise CorpusError(
-            f"{name} has no column {field!r}, only {name_some(schema.names)}; "
-            "set text_field to the one that holds the text."
-        )
+        found = f"found no column {field!r}, only {name_some(schema.names)}; expected one"
+        raise DamageError(wrong_schema(found))
     if schema.names.count(field) > 1:
-        raise CorpusError(f"{name} has several columns {field!r}; expected one; rename the others.")
+        raise DamageError(wrong_schema(f"found several columns {field!r}, expected one"))
     kind = schema.field(field).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if not any(is_text(kind) for is_text in _TEXT):
-        raise CorpusError(
-            f"the column {field!r} of {name} is of type {kind}, expected strings; "
-            "set text_field to the one that holds the text."
-        )
+        found = f"found the column {field!r} of type {kind}, expected strings"
+        raise DamageError(wrong_schema(found))
     return field
 
 
