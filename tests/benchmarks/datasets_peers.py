@@ -30,7 +30,8 @@ def shard(path: str, tokenizer: str) -> dict[str, Any]:
     """Maps the documents of an Arrow file to ids that end with the end of text, on two cores."""
     encoder = Tokenizer.from_file(f"{tokenizer}/tokenizer.json")
     encoder.encode_special_tokens = True
-    end = int(encoder.token_to_id("<|endoftext|>"))
+    end = encoder.token_to_id("<|endoftext|>")
+    assert end is not None
 
     def encode(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
         found = encoder.encode_batch_fast(batch["text"], add_special_tokens=False)
