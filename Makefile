@@ -3,18 +3,19 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test check lock clean
+.PHONY: help run up down ui sample test check bench-data lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
+PEERS := .venv-peers/.installed
 TORCH := 2.13.0
 # Taken as it was typed: a dollar sign in a prompt is a dollar sign.
 override export PROMPT := $(value PROMPT)
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 run: $(RUN) ## Pretrain a small model from text to registry, and show what it learned
 	@$(BIN)/corpusmill run
@@ -42,9 +43,14 @@ check: $(TEST) ## Check format, style, types and who imports whom
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# DATA is a folder of real text as tests/benchmarks/text.py reads it, ONLY the names of some stages.
+DATA ?= ../shared/data
+bench-data: $(TEST) $(PEERS) ## Measure the data path beside its peers (half an hour): docs/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks $(DATA) .venv-peers/bin/python $(ONLY)
+
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # With the oldest Python: what is released for it is released for the newer ones, but not the reverse.
@@ -71,6 +77,12 @@ $(RUN): pyproject.toml requirements.lock | $(BIN)/python
 $(TEST): pyproject.toml requirements.lock | $(BIN)/python
 	@$(call install,-e '.[test]')
 	@touch $(RUN) $@
+
+$(PEERS): tests/benchmarks/peers.txt | $(BIN)/python
+	@echo "Installing the peers into .venv-peers (once, some minutes)…"
+	@$(BIN)/python -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 # New shells find the running stack; see environment.sh in its home.
 $(BIN)/python:

@@ -35,7 +35,14 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     return merge(layout, plan, config, parts)
 
 
-@task(name="find-sources", task_run_name="find-sources", cache_policy=NO_CACHE)
+@task(
+    name="find-sources",
+    task_run_name="find-sources",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=10,
+    retry_condition_fn=can_be_retried,
+)
 def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
     """Finds, fetches and digests the sources, and the corpus that was made of them before."""
     plan = plan_corpus(layout, config)

@@ -42,8 +42,8 @@ class Samples(Protocol):
 
     sizes: list[int]
 
-    def targets(self, numbers: np.ndarray) -> int:
-        """How many tokens these samples predict, without reading them."""
+    def learned(self, numbers: np.ndarray) -> np.ndarray:
+        """How many tokens each of these samples predicts, without reading them; int64, (...)."""
 
     def read(self, numbers: np.ndarray) -> Batch:
         """The samples with these numbers, in this order."""

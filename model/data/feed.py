@@ -33,6 +33,7 @@ class Feed:
         self._steps = max(1, _ORDERED_SAMPLES // config.global_batch_size)
         self._block = -1
         self._numbers = np.empty((0, 0), np.int64)
+        self._tokens: list[int] = []
 
     def step(
         self, step: int, num_processes: int = 1, process_index: int = 0
@@ -47,10 +48,10 @@ class Feed:
         if block != self._block:
             size = self._steps * self._config.global_batch_size
             self._numbers = self._order.windows(block * size, size).reshape(self._steps, -1)
+            self._tokens = self.samples.learned(self._numbers).sum(axis=1).tolist()
             self._block = block
-        numbers = self._numbers[within]
-        mine = share(numbers, num_processes, process_index, self._config.micro_batch_size)
-        return self.samples.targets(numbers), mine
+        size = self._config.micro_batch_size
+        return self._tokens[within], share(self._numbers[within], num_processes, process_index, size)
 
 
 def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -> Feed:

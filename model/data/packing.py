@@ -39,28 +39,62 @@ def plan_rows(starts: np.ndarray, ends: np.ndarray, sequence_length: int) -> Pla
     """Packs documents into rows of up to `sequence_length` tokens.
 
     Documents longer than a row are cut into full rows and a rest; rests and shorter documents are
-    packed whole. A pure function of its arguments, of which the tokens are none.
+    packed whole. Where that leaves more room than a full row takes, full rows are cut further to
+    fill it: as long as there are any, all padding together is shorter than one row. A pure
+    function of its arguments, of which the tokens are none.
 
     Args:
         starts, ends: offsets of each document; int64 (documents,).
     """
     full, rest = np.divmod(ends - starts, sequence_length)
+    # A document that just fills a row stays whole, as shorter ones do.
+    just = ends - starts == sequence_length
+    full[just], rest[just] = 0, sequence_length
     within = np.arange(full.sum()) - np.repeat(np.cumsum(full) - full, full)
     cut = np.repeat(starts, full) + within * sequence_length
     packed = np.flatnonzero(rest)
-    row, rows = np.empty(len(packed), np.int64), len(cut)
+    row, rows = np.empty(len(packed), np.int64), 0
     for begin in range(0, len(packed), _DOCUMENTS):
         part = slice(begin, begin + _DOCUMENTS)
         bins, count = _best_fit_decreasing(rest[packed[part]], sequence_length)
         row[part] = rows + bins
         rows += count
-    order = packed[np.argsort(row, kind="stable")]
-    pieces = np.concatenate([np.ones(len(cut), np.int64), np.bincount(row - len(cut))])
-    return Plan(
-        np.concatenate([cut, ends[order] - rest[order]]),
-        np.concatenate([np.full(len(cut), sequence_length), rest[order]]),
-        np.concatenate([[0], np.cumsum(pieces)]),
-    )
+    room = np.full(rows, sequence_length)
+    np.subtract.at(room, row, rest[packed])
+    taken, slices = _fill(room, cut, sequence_length)
+    kept = np.delete(cut, taken)
+    documents = (ends[packed] - rest[packed], rest[packed], row)
+    whole_rows = (kept, np.full(len(kept), sequence_length), rows + np.arange(len(kept)))
+    parts = zip(documents, slices, whole_rows, strict=True)
+    begins, lengths, row = (np.concatenate(part) for part in parts)
+    order = np.argsort(row, kind="stable")
+    return Plan(begins[order], lengths[order], np.concatenate([[0], np.cumsum(np.bincount(row))]))
+
+
+def _fill(
+    room: np.ndarray, cut: np.ndarray, sequence_length: int
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Cuts full rows into slices for the room that other rows have, the widest first.
+
+    Args:
+        room: tokens that still fit into each row; int64 (rows,).
+        cut: offset of each full row.
+
+    Returns:
+        Which full rows are used up, evenly chosen so that no document is all slices; and of each
+        slice the offset, the tokens and the row it goes into.
+    """
+    count = min(int(room.sum()) // sequence_length, len(cut))
+    taken = np.arange(count) * len(cut) // max(1, count)
+    widest = np.argsort(-room, kind="stable")
+    enough = np.searchsorted(np.cumsum(room[widest]), count * sequence_length) + 1
+    filled = np.sort(widest[:enough])
+    edges = np.cumsum(room[filled])
+    bounds = np.union1d(np.arange(count + 1) * sequence_length, edges)
+    bounds = bounds[bounds <= count * sequence_length]
+    source, within = np.divmod(bounds[:-1], sequence_length)
+    rows = filled[np.searchsorted(edges, bounds[:-1], side="right")]
+    return taken, (cut[taken[source]] + within, np.diff(bounds), rows)
 
 
 def _best_fit_decreasing(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray, int]:
@@ -135,9 +169,14 @@ class Packed:
     def __len__(self) -> int:
         return sum(self.sizes)
 
+    def learned(self, numbers: np.ndarray) -> np.ndarray:
+        """How many tokens each of these rows predicts, without reading them; int64, (...)."""
+        learned: np.ndarray = self._learned[numbers]
+        return learned
+
     def targets(self, numbers: np.ndarray) -> int:
-        """How many tokens these rows predict, without reading them."""
-        return int(self._learned[numbers].sum())
+        """How many tokens these rows predict together."""
+        return int(self.learned(numbers).sum())
 
     def read(self, numbers: np.ndarray) -> Batch:
         """The rows with these numbers, in this order."""

@@ -42,9 +42,13 @@ class Windows:
     def __len__(self) -> int:
         return sum(self.sizes)
 
+    def learned(self, numbers: np.ndarray) -> np.ndarray:
+        """How many tokens each of these windows predicts, without reading them; int64, (...)."""
+        return self._places(numbers)[1]
+
     def targets(self, numbers: np.ndarray) -> int:
-        """How many tokens these windows predict, without reading them."""
-        return int(self._places(numbers)[1].sum())
+        """How many tokens these windows predict together."""
+        return int(self.learned(numbers).sum())
 
     def read(self, numbers: np.ndarray) -> Batch:
         """The windows with these numbers, in this order."""
