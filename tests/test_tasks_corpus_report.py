@@ -341,4 +341,5 @@ def test_the_report_lies_in_mlflow_and_its_summary_in_prefect(
     with get_client(sync_client=True) as client:
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["corpus-report"]))
         found = client.read_artifacts(artifact_filter=wanted)
-    assert tracker.link_to("corpus.html") in str(found[0].data)
+    # Other tests leave reports on the same server.
+    assert any(tracker.link_to("corpus.html") in str(each.data) for each in found)

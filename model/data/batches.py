@@ -13,23 +13,30 @@ class Batch:
     """Some samples in the type of the shards, to be cast where the network is.
 
     Attributes:
-        ids: inputs; (sequences, sequence_length).
-        following: the tokens that come after them; (sequences, sequence_length).
-        learned: int64 (sequences,): how many of `following` count; behind them is padding.
+        tokens: (sequences, sequence_length + 1): each one but the first is predicted.
+        learned: int64 (sequences,): how many of them count; behind those is padding.
         positions: int32 (sequences, sequence_length): place of each input in its document, which
             attention does not leave; None where attention sees the whole row.
+        inputs: (sequences, sequence_length): what each is predicted from; None where that is the
+            one before it in its row.
     """
 
-    ids: np.ndarray
-    following: np.ndarray
+    tokens: np.ndarray
     learned: np.ndarray
     positions: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """What is read; (sequences, sequence_length)."""
+        return self.tokens[:, :-1] if self.inputs is None else self.inputs
 
     @property
     def targets(self) -> np.ndarray:
         """What is to be learned, int64 (sequences, sequence_length); -100 where nothing is."""
-        padding = np.arange(self.ids.shape[1]) >= self.learned[:, None]
-        targets: np.ndarray = np.where(padding, IGNORED, self.following.astype(np.int64))
+        following = self.tokens[:, 1:].astype(np.int64)
+        padding = np.arange(following.shape[1]) >= self.learned[:, None]
+        targets: np.ndarray = np.where(padding, IGNORED, following)
         return targets
 
 

@@ -16,7 +16,7 @@ from storage.errors import ConfigError
 from storage.shards.reading import TokenStream, read_document_ends
 
 # The order of one sample takes as long to work out as that of some thousand.
-_ORDERED_SAMPLES = 4096
+_ORDERED_SAMPLES = 16_384
 
 
 class Feed:

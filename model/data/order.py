@@ -39,8 +39,10 @@ class Order:
         half = np.uint64(max(1, ((self.size - 1).bit_length() + 1) // 2))
         keys = _round_keys(self.seed, epoch)
         values = _feistel(indices.astype(np.uint64), half, keys)
-        while (outside := values >= self.size).any():
-            values[outside] = _feistel(values[outside], half, keys)
+        outside = np.flatnonzero(values >= self.size)
+        while len(outside):
+            walked = values[outside] = _feistel(values[outside], half, keys)
+            outside = outside[walked >= self.size]
         return values.astype(np.int64)
 
 
@@ -55,9 +57,11 @@ def _round_keys(seed: int, epoch: int) -> list[np.uint64]:
 
 def _mix(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64 (Steele et al. 2014), modulo 2^64."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    mixed: np.ndarray = values ^ (values >> np.uint64(30))
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
     return mixed
 
 

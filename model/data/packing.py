@@ -180,15 +180,17 @@ class Packed:
 
     def read(self, numbers: np.ndarray) -> Batch:
         """The rows with these numbers, in this order."""
-        pair = np.zeros((2, len(numbers), self._length), self._stream.dtype)
+        tokens = np.zeros((len(numbers), self._length + 1), self._stream.dtype)
+        inputs = np.zeros_like(tokens[:, 1:])
         rows, columns = [], []
         for row, number in enumerate(numbers.tolist()):
             pieces = slice(self._first[number], self._first[number + 1])
             column = 0
             places = zip(self._starts[pieces].tolist(), self._lengths[pieces].tolist(), strict=True)
             for start, length in places:
-                self._copy(start, length, pair[:, row, column : column + length])
-                column += length
+                end = column + length
+                self._copy(start, inputs[row, column:end], tokens[row, column + 1 : end + 1])
+                column = end
                 rows.append(row)
                 columns.append(column)
         # The last one of a full row begins nothing.
@@ -196,15 +198,15 @@ class Packed:
         positions = positions_from(
             np.array(rows)[begins], np.array(columns)[begins], (len(numbers), self._length)
         )
-        return Batch(pair[0], pair[1], self._learned[numbers], positions)
+        return Batch(tokens, self._learned[numbers], positions, inputs)
 
-    def _copy(self, start: int, length: int, pair: np.ndarray) -> None:
-        """The tokens of a piece as targets, and each one's predecessor as input."""
-        tokens = self._stream.read(max(0, start - 1), start + length)
-        pair[1] = tokens[-length:]
+    def _copy(self, start: int, inputs: np.ndarray, following: np.ndarray) -> None:
+        """The tokens of a piece as what follows, and each one's predecessor as input."""
+        tokens = self._stream.read(max(0, start - 1), start + len(following))
+        following[:] = tokens[-len(following) :]
         if start:
-            pair[0] = tokens[:-1]
+            inputs[:] = tokens[:-1]
         else:
             # Before the first document stands what closes the last.
-            pair[0, 0] = self._stream.read(len(self._stream) - 1, len(self._stream))[0]
-            pair[0, 1:] = tokens[:-1]
+            inputs[0] = self._stream.read(len(self._stream) - 1, len(self._stream))[0]
+            inputs[1:] = tokens[:-1]

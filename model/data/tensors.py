@@ -1,5 +1,6 @@
 """Batches as the network takes them."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,14 +10,17 @@ from model.data.batches import Batch
 
 def as_tensors(batch: Batch, on: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
     """Inputs, targets and positions, int64 (B, T), widened only where the network is."""
-    ids_BT, targets_BT = (
-        torch.from_numpy(tokens).to(on, non_blocking=True).long()
-        for tokens in (batch.ids, batch.following)
-    )
-    length = batch.ids.shape[1]
+    tokens_BT1 = _widened(batch.tokens, on)
+    targets_BT = tokens_BT1[:, 1:]
+    ids_BT = tokens_BT1[:, :-1] if batch.inputs is None else _widened(batch.inputs, on)
+    length = targets_BT.shape[1]
     if batch.learned.min() < length:
         learned_B1 = torch.from_numpy(batch.learned).to(on).unsqueeze(1)
         targets_BT = targets_BT.masked_fill(torch.arange(length, device=on) >= learned_B1, IGNORED)
     if batch.positions is None:
         return ids_BT, targets_BT, None
-    return ids_BT, targets_BT, torch.from_numpy(batch.positions).to(on, non_blocking=True).long()
+    return ids_BT, targets_BT, _widened(batch.positions, on)
+
+
+def _widened(numbers: np.ndarray, on: torch.device) -> Tensor:
+    return torch.from_numpy(numbers).to(on, non_blocking=True).long()

@@ -33,8 +33,11 @@ class Windows:
         begins, tokens = np.array(sections or [(0, len(stream))], np.int64).T
         counts = np.maximum(0, (tokens + sequence_length - 2) // sequence_length)
         self.sizes: list[int] = counts.tolist()
-        self._first = np.cumsum(counts) - counts
-        self._begins, self._ends = begins, begins + tokens
+        # Of each section: the number behind its windows, where its window 0 would start if it had
+        # one, and its last token.
+        self._after = np.cumsum(counts)
+        self._shift = begins - (self._after - counts) * sequence_length
+        self._last = begins + tokens - 1
         self._stream = stream
         self._length = sequence_length
         self._document_ends = document_ends
@@ -56,17 +59,15 @@ class Windows:
         tokens = self._stream.rows(starts, self._length + 1)
         if learned.min(initial=self._length) < self._length:
             tokens[np.arange(self._length + 1) > learned[:, None]] = 0
-        ids, following = tokens[:, :-1], tokens[:, 1:]
         if self._document_ends is None:
-            return Batch(ids, following, learned)
-        positions = self._positions(self._document_ends, starts, learned)
-        return Batch(ids, following, learned, positions)
+            return Batch(tokens, learned)
+        return Batch(tokens, learned, self._positions(self._document_ends, starts, learned))
 
     def _places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where these windows start, and how many tokens each predicts; int64 (windows,)."""
-        section = np.searchsorted(self._first, numbers, side="right") - 1
-        starts = self._begins[section] + (numbers - self._first[section]) * self._length
-        return starts, np.minimum(self._ends[section] - 1 - starts, self._length)
+        section = np.searchsorted(self._after, numbers, side="right")
+        starts = numbers * self._length + self._shift[section]
+        return starts, np.minimum(self._last[section] - starts, self._length)
 
     def _positions(self, ends: np.ndarray, starts: np.ndarray, learned: np.ndarray) -> np.ndarray:
         # The token that closes a document is the input from which the next one is predicted.

@@ -53,8 +53,14 @@ def edit(draw: random.Random, text: str, kind: str, rate: float) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """Runs of letters, digits and marks, and single characters of scripts without spaces."""
-    parted = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
+    """Runs of letters, digits and marks, and single characters of scripts without spaces.
+
+    The selectors of variants, at the very end of Unicode, are no marks of a letter.
+    """
+    parted = "".join(
+        c if c.isalnum() or (unicodedata.category(c)[0] == "M" and c < "\U000e0100") else " "
+        for c in text
+    )
     folded = "".join(f if len(f := c.casefold()) == 1 else c for c in parted)
     return _CHARACTER.sub(r" \g<0> ", folded).split()
 
