@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 PEERS := .venv-peers/.installed
+# In a variable, for a comma would part the arguments of `call`.
+EXTRAS := .[fast,web]
 TORCH := 2.13.0
 # Taken as it was typed: a dollar sign in a prompt is a dollar sign.
 override export PROMPT := $(value PROMPT)
@@ -71,7 +73,7 @@ lock: ## Rebuild requirements.lock from the newest releases that pyproject.toml 
 	cp "$$folder/lock" requirements.lock
 
 $(RUN): pyproject.toml requirements.lock | $(BIN)/python
-	@$(call install,-e '.[fast,web]')
+	@$(call install,-e '$(EXTRAS)')
 	@touch $@
 
 $(TEST): pyproject.toml requirements.lock | $(BIN)/python

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import IGNORED
+from model.config import IGNORED, TrainConfig
 from model.data.batches import share
+from model.data.feed import Feed
 from model.data.order import Order
 from model.data.windows import Windows
 from storage.shards.reading import TokenStream
@@ -103,6 +104,18 @@ def test_targets_are_counted_without_reading(tmp_path: Path, chosen: list[int]) 
     windows, _ = _windows(tmp_path, 53, 8)
     indices = np.array(chosen)
     assert windows.targets(indices) == int((windows.read(indices).targets != IGNORED).sum())
+
+
+@pytest.mark.parametrize("steps", [[0, 1, 2], [2047, 2048, 2047], [5000, 3, 4096]])
+def test_a_step_is_a_function_of_its_number_alone(tmp_path: Path, steps: list[int]) -> None:
+    windows, _ = _windows(tmp_path, 1000, 8)
+    config = TrainConfig(sequence_length=8, global_batch_size=8, micro_batch_size=2)
+    feed = Feed(windows, Order(len(windows), 0), config)
+    for step in steps:
+        numbers = Order(len(windows), 0).windows(8 * step, 8)
+        tokens, mine = feed.step(step)
+        assert tokens == windows.targets(numbers)
+        assert mine.tolist() == numbers.reshape(4, 2).tolist()
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 2])

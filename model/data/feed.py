@@ -51,7 +51,8 @@ class Feed:
             self._tokens = self.samples.learned(self._numbers).sum(axis=1).tolist()
             self._block = block
         size = self._config.micro_batch_size
-        return self._tokens[within], share(self._numbers[within], num_processes, process_index, size)
+        mine = share(self._numbers[within], num_processes, process_index, size)
+        return self._tokens[within], mine
 
 
 def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -> Feed:
