@@ -4,6 +4,8 @@
 MinHash bands, row by row; `tally.json` what happened to the others.
 """
 
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -41,6 +43,7 @@ SCHEMA = pa.schema(
 )
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 14
+_SAY_EVERY = 10.0
 
 
 def part_spec(group: Group, config: CorpusConfig) -> Spec:
@@ -72,7 +75,7 @@ def part_batches(part: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _write(directory: Path, group: Group, config: CorpusConfig) -> Mapping[str, Any]:
-    tally = Tally()
+    tally, pace = Tally(), _Pace(group.number)
     steps = _steps(config.cleaning, config.min_characters)
     sign = config.cleaning.near_duplicates != "off"
     rows = rows_for(config.cleaning.similarity) if sign else 0
@@ -82,6 +85,7 @@ def _write(directory: Path, group: Group, config: CorpusConfig) -> Mapping[str, 
                 for step in steps:
                     block = step(block, tally)  # noqa: PLW2901
                 writer.add(block)
+                pace.say(tally)
     (directory / "tally.json").write_text(tally.to_json(), encoding="utf-8")
     read_in = sum(count for (_, what), count in tally.read.items() if what == "documents")
     documents = {"in": read_in, "kept": writer.documents, "dropped": tally.dropped_by_reason()}
@@ -120,6 +124,30 @@ def _refusal(file: SourceFile, flaw: Flaw) -> CorpusError:
         f"{file.path}, {flaw.place}: {flaw.finding}; {flaw.remedy}, "
         'or set corpus.on_bad_text="drop" to leave such documents out.'
     )
+
+
+class _Pace:
+    """Says every ten seconds how far a group is: of compressed files no one knows the end."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._began = self._said = time.monotonic()
+
+    def say(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._said < _SAY_EVERY:
+            return
+        self._said = now
+        counts = {"documents": 0, "bytes": 0}
+        for (_, what), count in tally.read.items():
+            counts[what] += count
+        logging.getLogger(__name__).info(
+            "group %d: %s documents, %.0f MB of text read, %.1f MB/s",
+            self._number,
+            f"{counts['documents']:,}",
+            counts["bytes"] / 1e6,
+            counts["bytes"] / 1e6 / (now - self._began),
+        )
 
 
 class _PartWriter:

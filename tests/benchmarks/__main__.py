@@ -133,11 +133,45 @@ def tokenizers_rows(result: dict[str, Any]) -> list[Row]:
     ]
 
 
+def loader_rows(result: dict[str, Any]) -> list[Row]:
+    rows: list[Row] = []
+    for kind in ("arrays", "tensors"):
+        ours = result[kind]["ours"]
+        peers = {n: e for n, e in result[kind].items() if not n.startswith("ours")}
+        # A bare loop over a map, and buffers cast by hand, are bounds and not what a user has.
+        real = [name for name in peers if name not in ("memmap_loop", "datasets_stunt")]
+        best = max(real, key=lambda name: peers[name]["wall_mtokens_s"])
+        others = ", ".join(
+            f"{name} {entry['wall_mtokens_s']:.0f}" for name, entry in peers.items() if name != best
+        )
+        rows.append(
+            (
+                f"loader, batch 32 x 1024, {kind}; first batch {ours['first_ms']:.1f} ms",
+                f"{ours['wall_mtokens_s']:.0f} M tokens/s",
+                f"{best} {peers[best]['wall_mtokens_s']:.0f} M tokens/s; {others}",
+                f"{peers[best]['ours_by_wall']} x",
+                "300 M, 20 ms, 3 x",
+            )
+        )
+    plan = result["plan"]
+    rows.append(
+        (
+            f"packing {plan['documents']:,} documents at 2,048; dropped {plan['dropped_tokens']}",
+            f"{plan['seconds']} s",
+            "",
+            f"padding {plan['padding_percent']} %",
+            "0.1 %",
+        )
+    )
+    return rows
+
+
 ROWS: dict[str, Callable[[dict[str, Any]], list[Row]]] = {
     "sharding": sharding_rows,
     "verdicts": verdicts_rows,
     "duplicates": duplicates_rows,
     "tokenizers": tokenizers_rows,
+    "loader": loader_rows,
     "pipeline": pipeline_rows,
 }
 
