@@ -99,11 +99,11 @@ def pipeline_rows(result: dict[str, Any]) -> list[Row]:
     documents = result["documents"]
     return [
         (
-            f"the whole data pipeline, {result['bytes'] / 1e6:.0f} MB of files, "
+            f"the whole data pipeline, {result['bytes'] / 1e6:.0f} MB of files (1 GB of text), "
             f"{documents['in']:,} documents in, {documents['kept']:,} kept ({stages})",
             f"{result['seconds']:.0f} s, {result['peak_bytes'] / 1e9:.2f} GB",
             "",
-            f"{overhead:.1%} of the time outside tasks",
+            f"{overhead:.1%} of the time outside tasks, most of it to start two processes",
             "480 s, 3 GB, 5 %",
         )
     ]
