@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -24,6 +25,8 @@ _LOG_SECONDS = 3.0
 _ABSENCE_SECONDS = 120.0
 # The most that the server answers at once.
 _PAGE = 200
+_BUSY_TRIES = 10
+_BUSY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,9 @@ class PrefectServer:
             raise StackError(
                 f"{deployment} has no parameter {name!r}; expected one of {', '.join(known)}."
             )
-        run = self._request(
-            "POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": dict(parameters)}
-        )
+        # The key keeps an answer that got lost from starting a second run.
+        wanted = {"parameters": dict(parameters), "idempotency_key": uuid4().hex}
+        run = self._request("POST", f"/deployments/{found['id']}/create_flow_run", wanted)
         return str(run["id"])
 
     def follow_run(self, run: str) -> Iterator[LogLine]:
@@ -204,9 +207,19 @@ class PrefectServer:
         wanted = {"type": state, "name": state.capitalize(), "message": message}
         self._request("POST", f"/flow_runs/{run}/set_state", {"state": wanted, "force": force})
 
+    def _answer(self, method: str, path: str, body: Any) -> httpx.Response:
+        """The server's answer; asked again for some seconds while its database is locked."""
+        response = self._client.request(method, path, json=body)
+        for _ in range(_BUSY_TRIES):
+            if not response.is_server_error:
+                break
+            time.sleep(_BUSY_SECONDS)
+            response = self._client.request(method, path, json=body)
+        return response
+
     def _request(self, method: str, path: str, body: Any = None, missing: bool = False) -> Any:
         try:
-            response = self._client.request(method, path, json=body)
+            response = self._answer(method, path, body)
             if missing and response.status_code == httpx.codes.NOT_FOUND:
                 return None
             response.raise_for_status()
