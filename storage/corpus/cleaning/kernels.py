@@ -19,6 +19,7 @@ from storage.corpus.cleaning.scanning import (
     BULLET,
     ELLIPSIS,
     mix,
+    power_of,
     room_for,
     scan_lines,
     scan_words,
@@ -70,14 +71,6 @@ def _repeated(hashes, lengths, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _power(width):  # type: ignore[no-untyped-def]
-    power = np.uint64(1)
-    for _ in range(width):
-        power *= BASE
-    return power
-
-
-@njit(cache=True, nogil=True)
 def _find(sums, i, width, power, table):  # type: ignore[no-untyped-def]
     """The place in `table` of the first sequence like that at word `i`, or the free one for it."""
     key = sums[i + width] - sums[i] * power
@@ -96,7 +89,7 @@ def _top(words, width, gap, table, counts):  # type: ignore[no-untyped-def]
     """Characters in all occurrences of the commonest repeated sequence, of the first if several."""
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, _FREE)
-    power = _power(width)
+    power = power_of(width)
     best = most = 0
     for i in range(kinds.size - width + 1):
         slot = _find(sums, i, width, power, table)
@@ -116,7 +109,7 @@ def _most_of_top(words, width, gap, table):  # type: ignore[no-untyped-def]
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, 0)
     last = np.uint64(table.size - 1)
-    power = _power(width)
+    power = power_of(width)
     gaps = gap * (width - 1)
     most = np.int32(0)
     for i in range(kinds.size - width + 1):
@@ -131,7 +124,7 @@ def _repeated_in_row(words, width, table):  # type: ignore[no-untyped-def]
     """Characters of sequences that were there before, none overlapping another."""
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, _FREE)
-    power = _power(width)
+    power = power_of(width)
     characters = i = 0
     while i + width <= kinds.size:
         slot = _find(sums, i, width, power, table)
@@ -154,7 +147,7 @@ def _most_in_row(words, width, table):  # type: ignore[no-untyped-def]
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, 0)
     last = np.uint64(table.size - 1)
-    power = _power(width)
+    power = power_of(width)
     characters = done = 0
     for i in range(kinds.size - width + 1):
         key = mix(sums[i + width] - sums[i] * power)

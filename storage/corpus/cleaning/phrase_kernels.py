@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from storage.corpus.cleaning.characters import WORD, fold_table, phrase_table
-from storage.corpus.cleaning.scanning import BASE, mix, room_for, scan_words
+from storage.corpus.cleaning.scanning import BASE, mix, power_of, room_for, scan_words
 from storage.corpus.cleaning.thresholds import UNSPACED_SHARE
 
 _FREE = -1
@@ -52,14 +52,6 @@ def _scan(texts, i, tables, marks, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _power(width):  # type: ignore[no-untyped-def]
-    power = np.uint64(1)
-    for _ in range(width):
-        power *= BASE
-    return power
-
-
-@njit(cache=True, nogil=True)
 def _hash(texts, shape, tables, marks, room, found):  # type: ignore[no-untyped-def]
     """Writes key, owner and width of each sequence of each text, and returns how many."""
     width, least, longer, unspaced_share = shape
@@ -71,7 +63,7 @@ def _hash(texts, shape, tables, marks, room, found):  # type: ignore[no-untyped-
         size = min(sums.size - 1, round(width * scale))
         if size == 0 or size < min(width, least) * scale:
             continue
-        power = _power(size)
+        power = power_of(size)
         for i in range(sums.size - size):
             keys[total] = mix(sums[i + size] - sums[i] * power)
             owners[total] = text
@@ -141,7 +133,7 @@ def make_table(
         np.full(places, _FREE, np.int32),
         np.zeros(places, np.uint32),
         present,
-        np.array([_power(width) for width in present], np.uint64),
+        np.array([power_of(width) for width in present], np.uint64),
     )
     _fill(keys[:total], owners[:total], table)
     return table

@@ -70,6 +70,15 @@ def room_for(size: int) -> tuple[Words, Lines]:
 
 
 @njit(cache=True, nogil=True)
+def power_of(width):  # type: ignore[no-untyped-def]
+    """BASE to the power of `width`."""
+    power = np.uint64(1)
+    for _ in range(width):
+        power *= BASE
+    return power
+
+
+@njit(cache=True, nogil=True)
 def decode(data, at):  # type: ignore[no-untyped-def]
     """The character at this byte, and where the next one begins."""
     code = np.int64(data[at])

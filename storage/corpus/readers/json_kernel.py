@@ -5,12 +5,10 @@ A strict parser of RFC 8259 that reads eight bytes at a time within strings. Wha
 path, so that it may be narrower than `json.loads` but never wider.
 """
 
-from typing import Any
-
 import numpy as np
-from llvmlite import ir
-from numba import njit, types, uint8, uint64
-from numba.extending import intrinsic
+from numba import njit, uint8, uint64
+
+from storage.corpus.readers.eight_bytes import first_byte, load, store
 
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _AFTER = range(6)
 _MAX_DEPTH = 62
@@ -33,42 +31,6 @@ for _digit in b"0123456789abcdefABCDEF":
     _DIGITS[_digit] = int(chr(_digit), 16)
 
 
-def _load_code(_typing: Any, array: Any, _index: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = _address(context, builder, signature, arguments)
-        return builder.load(address, align=1)
-
-    return types.uint64(array, types.uint64), generate
-
-
-def _store_code(_typing: Any, array: Any, _index: Any, _word: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _address(context, builder, signature, arguments), align=1)
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64, types.uint64), generate
-
-
-def _first_byte_code(_typing: Any, _flags: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        zeros = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
-        return builder.lshr(zeros, ir.Constant(ir.IntType(64), 3))
-
-    return types.uint64(types.uint64), generate
-
-
-def _address(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-    return builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(64).as_pointer())
-
-
-# numba has no unaligned access: the eight bytes at an index of a uint8 array as a uint64, the same
-# written, and the index of the lowest byte of a uint64 that is not 0.
-_load: Any = intrinsic(_load_code)
-_store: Any = intrinsic(_store_code)
-_first_byte: Any = intrinsic(_first_byte_code)
-
-
 # Inlined, since a call costs the counting of references to its arrays.
 @njit(inline="always")
 def _ends(word: np.uint64) -> np.uint64:
@@ -85,11 +47,11 @@ def _ends(word: np.uint64) -> np.uint64:
 
 @njit(inline="always")
 def _skip_run(data: np.ndarray, i: np.uint64) -> np.uint64:
-    ends = _ends(_load(data, i))
+    ends = _ends(load(data, i))
     while ends == 0:
         i += uint64(8)
-        ends = _ends(_load(data, i))
-    end: np.uint64 = i + _first_byte(ends)
+        ends = _ends(load(data, i))
+    end: np.uint64 = i + first_byte(ends)
     return end
 
 
@@ -154,14 +116,14 @@ def _copy_string(
         Where it ends, after its quote, or 0 where it is in doubt; and where its copy ends.
     """
     while True:
-        word = _load(data, i)
-        _store(out, o, word)
+        word = load(data, i)
+        store(out, o, word)
         ends = _ends(word)
         if ends == 0:
             i += uint64(8)
             o += uint64(8)
             continue
-        plain = _first_byte(ends)
+        plain = first_byte(ends)
         i += plain
         o += plain
         if data[i] == _QUOTE:
@@ -211,7 +173,7 @@ def _skip_digits(data: np.ndarray, i: np.uint64) -> np.uint64:
 @njit(cache=True, nogil=True)
 def _skip_scalar(data: np.ndarray, i: np.uint64) -> np.uint64:
     """Where the number, `true`, `false` or `null` at `i` ends; 0 if it is none."""
-    word = _load(data, i)
+    word = load(data, i)
     four = word & uint64(0xFFFFFFFF)
     if four == uint64(0x65757274) or four == uint64(0x6C6C756E):
         return i + uint64(4)

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.compiled import forget_stale_code
 from storage.corpus.readers.flaws import no_text
 from storage.corpus.readers.gate import BLOCK_ROWS, Batch, Gate, Item, Misfit, is_unicode, is_utf8
 from storage.corpus.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
@@ -38,6 +40,7 @@ def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[
 def load_kernel() -> ModuleType | None:
     """The compiled reader; None, which the log says, where numba is missing."""
     try:
+        forget_stale_code(Path(__file__).parent)
         from storage.corpus.readers import json_kernel
     except ImportError as error:
         logging.getLogger(__name__).warning(
