@@ -30,6 +30,8 @@ _UNSPACED = (
     (0x1B000, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
+# Planes 2 and 3 are Han, whether or not the Unicode version of this Python has met the character.
+_HAN_PLANES = 0x20000
 # Beyond these planes lie only private use, tags and variation selectors, which are no part of text.
 _END = 0x40000
 _SENTENCE_ENDS = ".?!。！？｡．؟۔।॥።။‼⁇⁈⁉︒︕︖﹒﹖﹗"
@@ -40,7 +42,9 @@ _CLOSING = "…\"'”’」』）)》】〕］]"
 def flags_of(character: str) -> int:
     """The bits of one character; words follow UAX 29, but that each of some scripts is alone."""
     code = ord(character)
-    category = unicodedata.category(character) if code < _END else "Cn"
+    category = unicodedata.category(character) if code < _HAN_PLANES else "Lo"
+    if code >= _END:
+        category = "Cn"
     kinds = {"L": WORD | LETTER, "M": WORD, "N": WORD | NUMBER}
     flags = WORD if category == "Pc" else kinds.get(category[0], 0)
     if flags and any(first <= code <= last for first, last in _UNSPACED):
@@ -55,9 +59,9 @@ def flags_of(character: str) -> int:
 def flag_table() -> np.ndarray:
     """`flags_of` every character; uint16 (0x110000,)."""
     table = np.zeros(0x110000, np.uint16)
-    codes = range(0x20000)
+    codes = range(_HAN_PLANES)
     table[: len(codes)] = np.fromiter(map(flags_of.__wrapped__, map(chr, codes)), np.uint16)
-    table[0x20000:_END] = flags_of("\U00020000")
+    table[_HAN_PLANES:_END] = flags_of("\U00020000")
     return table
 
 
