@@ -144,6 +144,21 @@ def test_what_came_before_the_cut_is_kept(tmp_path: Path) -> None:
     assert _flaws(items)
 
 
+@pytest.mark.parametrize("cut", [1024, 1024 + 300])
+def test_a_tar_without_its_end_is_a_flaw(tmp_path: Path, cut: int) -> None:
+    items = _read(tmp_path, "x.tar", _tar({"a.txt": b"one", "b.txt": b"two"})[:cut])
+    assert [text for _, text in _texts(items)] == ["one"]
+    assert _flaws(items) == [("after member 1", "damaged")]
+
+
+def test_a_damaged_header_of_a_tar_is_a_flaw(tmp_path: Path) -> None:
+    data = bytearray(_tar({"a.txt": b"one", "b.txt": b"two"}))
+    data[1024] ^= 1
+    items = _read(tmp_path, "x.tar", bytes(data))
+    assert [text for _, text in _texts(items)] == ["one"]
+    assert _flaws(items) == [("after member 1", "damaged")]
+
+
 @BOTH
 def test_rubbish_is_a_flaw(tmp_path: Path, name: str, pack: Pack) -> None:
     assert [r for _, r in _flaws(_read(tmp_path, name, b"rubbish" * 999))] == ["damaged"]

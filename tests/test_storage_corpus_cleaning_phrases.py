@@ -1,5 +1,6 @@
 """The block list and decontamination: what is planted is found, and nothing else."""
 
+import csv
 import gzip
 import json
 import random
@@ -154,6 +155,9 @@ def test_evaluation_text_is_read_from_every_format(tmp_path: Path) -> None:
         ("a.txt.gz", b"no"),
         ("a.parquet", b"no"),
         ("a.xls", b""),
+        ("a.txt.gz", gzip.compress(b"")[:10] + b"\xff" * 20),
+        ("a.json", b"[" * 100_000),
+        ("a.json", b'"half \\ud800 of a pair"'),
     ],
 )
 def test_bad_evaluation_text_is_refused_in_a_sentence(
@@ -167,6 +171,15 @@ def test_bad_evaluation_text_is_refused_in_a_sentence(
 def test_a_pattern_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="matches no file"):
         read_contamination((str(tmp_path / "*.jsonl"),), 13)
+    with pytest.raises(CorpusError, match="matches no file"):
+        read_contamination((str(tmp_path / "**x"),), 13)
+
+
+def test_tables_of_evaluation_text_leave_the_readers_of_a_corpus_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Q,A\n")
+    limit = csv.field_size_limit()
+    assert list(read_texts(tmp_path / "a.csv")) == ["Q", "A"]
+    assert csv.field_size_limit() == limit
 
 
 _WORDS = st.lists(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.corpus import compiled
 from storage.corpus.blocks import Repaired
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
@@ -100,6 +101,19 @@ def test_without_the_kernel_the_same_is_read(
     fast = _summary(items_of(tmp_path / "x.jsonl"))
     monkeypatch.setattr(jsonl, "load_kernel", lambda: None)
     assert _summary(items_of(tmp_path / "x.jsonl")) == fast
+
+
+def test_without_a_folder_for_compiled_code_the_same_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(name: str) -> None:
+        raise RuntimeError(f"cannot cache functions of {name}")
+
+    monkeypatch.setattr(compiled, "import_module", fail)
+    monkeypatch.setattr(jsonl, "import_compiled", compiled.import_compiled.__wrapped__)
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}')
+    assert texts_of(tmp_path / "x.jsonl") == ["a"]
+    assert "numba does not work here (cannot cache" in caplog.text
 
 
 def test_the_text_may_have_another_name(tmp_path: Path) -> None:

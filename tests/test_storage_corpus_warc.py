@@ -16,6 +16,7 @@ from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.warc import read_warc
+from tests.readings import items_of, texts_in
 
 pytest.importorskip("fastwarc")
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warcio_samples"
@@ -119,6 +120,13 @@ def test_an_archive_that_is_cut_off_gives_what_it_has() -> None:
     assert next(item.place for item in items if isinstance(item, Flaw)).startswith(
         "record 2 at byte"
     )
+
+
+def test_a_record_before_the_damage_is_read(tmp_path: Path) -> None:
+    one, two = (gzip.compress(_record(text, "conversion")) for text in (b"one", b"two"))
+    (tmp_path / "x.warc.gz").write_bytes(one + two[:20])
+    items = items_of(tmp_path / "x.warc.gz")
+    assert (texts_in(items), _flaws(items)) == (["one"], ["truncated"])
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "9" * 30, ""])

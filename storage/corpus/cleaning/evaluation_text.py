@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,15 @@ import pyarrow.parquet as pq
 
 from storage.errors import CorpusError
 
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RecursionError,
+    ValueError,
+    csv.Error,
+    zlib.error,
+    pa.ArrowException,
+)
 _EXPECTED = ".txt, .json, .jsonl, .csv, .tsv (each also .gz) or .parquet"
 
 
@@ -27,8 +37,11 @@ def evaluation_files(patterns: Sequence[str]) -> list[Path]:
     for pattern in patterns:
         path = Path(pattern)
         base = path.anchor
-        matches = [path] if path.is_file() else Path(base).glob(pattern.removeprefix(base))
-        found = {match for match in matches if match.is_file()}
+        try:
+            matches = [path] if path.is_file() else Path(base).glob(pattern.removeprefix(base))
+            found = {match for match in matches if match.is_file()}
+        except ValueError:  # of a pattern that is no glob
+            found = set()
         if not found:
             raise CorpusError(
                 f"corpus.cleaning.decontaminate {pattern} matches no file, expected the absolute "
@@ -45,8 +58,10 @@ def read_texts(path: Path) -> Iterator[str]:
         CorpusError: a file that cannot be read, or of another kind.
     """
     try:
-        yield from _read(path)
-    except (OSError, EOFError, ValueError, csv.Error, pa.ArrowException) as error:
+        for text in _read(path):
+            text.encode()  # JSON may hold half of a surrogate pair
+            yield text
+    except _UNREADABLE as error:
         raise CorpusError(
             f"corpus.cleaning.decontaminate {path} cannot be read ({error}); expected UTF-8 text "
             f"in {_EXPECTED}; mend the file, or take it out of the configuration."
@@ -69,9 +84,14 @@ def _read(path: Path) -> Iterator[str]:
         for line in filter(str.strip, text.split("\n")):
             yield from _strings(json.loads(line))
     elif kind in ("csv", "tsv"):
-        csv.field_size_limit(sys.maxsize)
         delimiter = "," if kind == "csv" else "\t"
-        yield from _strings(list(csv.reader(io.StringIO(text), delimiter=delimiter)))
+        # The limit is the whole process's, and the reader of the corpus needs its own.
+        limit = csv.field_size_limit(sys.maxsize)
+        try:
+            rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+        finally:
+            csv.field_size_limit(limit)
+        yield from _strings(rows)
     else:
         raise ValueError(f"its name ends in .{kind}")
 

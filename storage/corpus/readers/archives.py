@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, Self, cast
 
 from storage.corpus.blocks import Flaw, Repaired
 from storage.corpus.pieces import Reading
@@ -137,7 +137,19 @@ def _zip_flaw(info: zipfile.ZipInfo, name: str) -> Flaw | None:
 
 
 class _Header(tarfile.TarInfo):
-    """A header whose name, where it is kept apart, is of a size that names have."""
+    """A header that is sound, and whose name, where it is kept apart, is of a size names have."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        # tarfile takes what is no header for the end, and the rest would be lost without a word.
+        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError("the end is missing") from error
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in _LONG_HEADERS and self.size > _HEADER:

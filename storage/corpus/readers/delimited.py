@@ -21,24 +21,24 @@ def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Itera
     batch = Batch(gate, "line")
     # The limit is the process's own; no reader needs a smaller one.
     csv.field_size_limit(max(csv.field_size_limit(), gate.limit + 1))
+    lines = _Lines(chunks, gate.limit + LINE_EXTRA, batch)
+    yield from batch.fill(_texts(_records(lines, delimiter), gate))
+
+
+def _texts(
+    records: Iterator[tuple[int, list[str] | Flaw]], gate: Gate
+) -> Iterator[tuple[int, bytes | Flaw]]:
     header: list[str] = []
     column = 0
-    try:
-        for line, record in _records(_Lines(chunks, gate.limit + LINE_EXTRA, batch), delimiter):
-            if isinstance(record, Flaw):
-                batch.add(record, line)
-            elif not header:
-                header, column = record, _column(gate, record)
-            elif len(record) != len(header):
-                batch.add(_ragged(record, len(header), line), line)
-            else:
-                batch.add(record[column].encode("utf-8", "surrogateescape"), line)
-            if batch.full:
-                yield from batch.drain()
-    except DamageError:
-        yield from batch.drain()
-        raise
-    yield from batch.drain()
+    for line, record in records:
+        if isinstance(record, Flaw):
+            yield line, record
+        elif not header:
+            header, column = record, _column(gate, record)
+        elif len(record) != len(header):
+            yield line, _ragged(record, len(header), line)
+        else:
+            yield line, record[column].encode("utf-8", "surrogateescape")
 
 
 class _Lines:

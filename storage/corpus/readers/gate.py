@@ -5,7 +5,7 @@ Where all texts of an array are sound, none of them becomes a Python object.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -25,6 +25,7 @@ from storage.corpus.blocks import (
 from storage.corpus.encodings import UTF_8, guess, line_feeds
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import half_a_pair, no_text, nul, too_long
+from storage.corpus.streams import DamageError
 
 Item = Block | Flaw | Repaired
 # A flaw with the number of its document.
@@ -210,36 +211,54 @@ class Gate:
 
 
 class Batch:
-    """Texts that a reader found one by one, and flaws, gathered for a block."""
+    """Texts that a reader found one by one, and flaws, gathered for a block.
 
-    def __init__(self, gate: Gate, unit: str) -> None:
+    Args:
+        bytes_full, rows_full: from which size on it is full.
+    """
+
+    def __init__(
+        self, gate: Gate, unit: str, bytes_full: int = BLOCK_BYTES, rows_full: int = BLOCK_ROWS
+    ) -> None:
         self._gate = gate
         self._unit = unit
+        self._bytes_full, self._rows_full = bytes_full, rows_full
         self._texts: list[bytes] = []
         self._numbers: list[int] = []
         self._flaws: list[Misfit] = []
         self._size = 0
 
-    @property
-    def full(self) -> bool:
-        rows = len(self._texts) + len(self._flaws)
-        return self._size >= BLOCK_BYTES or rows >= BLOCK_ROWS
-
-    def add(self, text: bytes | Flaw, number: int) -> None:
-        """Takes a text, or the reason why there is none, and its number."""
+    def add(self, text: bytes | Flaw, number: int) -> bool:
+        """Takes a text, or the reason why there is none, and its number; whether it is full now."""
         if isinstance(text, Flaw):
             self._flaws.append((number, text))
-            return
-        self._texts.append(text)
-        self._numbers.append(number)
-        self._size += len(text)
+        else:
+            self._texts.append(text)
+            self._numbers.append(number)
+            self._size += len(text)
+        rows = len(self._texts) + len(self._flaws)
+        return self._size >= self._bytes_full or rows >= self._rows_full
 
     def drain(self) -> Iterator[Item]:
         """What was gathered: blocks, then flaws."""
         texts = pa.array(self._texts, pa.large_binary())
-        numbers = np.array(self._numbers, np.int64)
-        yield from self._gate.admit(texts, self._unit, numbers, self._flaws)
+        numbers, flaws = np.array(self._numbers, np.int64), self._flaws
         self._texts, self._numbers, self._flaws, self._size = [], [], [], 0
+        yield from self._gate.admit(texts, self._unit, numbers, flaws)
+
+    def fill(self, found: Iterable[tuple[int, bytes | Flaw]]) -> Iterator[Item]:
+        """Takes all of these, and drains whenever it is full, and at the end.
+
+        Where the stream of `found` is damaged, what it gave before is still yielded.
+        """
+        try:
+            for number, text in found:
+                if self.add(text, number):
+                    yield from self.drain()
+        except DamageError:
+            yield from self.drain()
+            raise
+        yield from self.drain()
 
 
 def is_unicode(text: str) -> bool:

@@ -31,12 +31,15 @@ def read_html(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
 
     Raises:
         CorpusError: the package of the extractor is not installed.
+        DamageError: the page is cut off.
     """
     limit = reading.config.max_document_bytes
     data = stream.read(limit + 1)
     if len(data) > limit:
         yield too_long(WHOLE_FILE, len(data), limit, data[:200].decode("utf-8", "replace"))
         return
+    # A page that is cut off is none, which a damaged stream says only after its last bytes.
+    stream.read(1)
     declared = None if reading.file.encoding == "auto" else reading.file.encoding
     try:
         text = extract(decode(data, declared), reading.config.html_extractor)

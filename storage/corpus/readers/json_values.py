@@ -10,7 +10,6 @@ from storage.corpus.blocks import Flaw, excerpt_of
 from storage.corpus.readers.flaws import no_text, too_long
 from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA
-from storage.corpus.streams import DamageError
 
 # Python refuses integers of more than 4,300 digits.
 _DECODER = json.JSONDecoder(parse_int=float)
@@ -24,16 +23,9 @@ def read_json(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
     Memory holds one object at a time. Where the JSON breaks, the rest is left.
     """
     field = gate.reading.file.text_field
-    batch = Batch(gate, "item")
-    try:
-        for number, value in enumerate(_Values(chunks, gate.limit + LINE_EXTRA)):
-            batch.add(_text(value, field, f"item {number}", gate), number)
-            if batch.full:
-                yield from batch.drain()
-    except DamageError:
-        yield from batch.drain()
-        raise
-    yield from batch.drain()
+    values = enumerate(_Values(chunks, gate.limit + LINE_EXTRA))
+    texts = ((number, _text(value, field, f"item {number}", gate)) for number, value in values)
+    yield from Batch(gate, "item").fill(texts)
 
 
 def _text(value: Any, field: str, place: str, gate: Gate) -> bytes | Flaw:

@@ -5,10 +5,7 @@ is missing, go through `json.loads`, which also finds out what is wrong with the
 """
 
 import json
-import logging
 from collections.abc import Iterator
-from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.corpus.blocks import Flaw, excerpt_of
-from storage.corpus.compiled import forget_stale_code
+from storage.corpus.compiled import import_compiled
 from storage.corpus.readers.flaws import no_text
 from storage.corpus.readers.gate import BLOCK_ROWS, Batch, Gate, Item, Misfit, is_unicode, is_utf8
 from storage.corpus.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
@@ -36,18 +33,10 @@ def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[
             yield from read(item, gate, unit)
 
 
-@cache
 def load_kernel() -> ModuleType | None:
-    """The compiled reader; None, which the log says, where numba is missing."""
-    try:
-        forget_stale_code(Path(__file__).parent)
-        from storage.corpus.readers import json_kernel
-    except ImportError as error:
-        logging.getLogger(__name__).warning(
-            "JSON Lines are read by Python's json module, which is slower (%s).", error
-        )
-        return None
-    return json_kernel
+    """The compiled reader; None where numba does not work here."""
+    instead = "JSON Lines are read by Python's json module, which is slower"
+    return import_compiled("readers", "json_kernel", instead)
 
 
 def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:

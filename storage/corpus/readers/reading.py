@@ -1,7 +1,6 @@
 """From files to blocks of documents: which reader reads what, and how a file is cut into pieces."""
 
 import codecs
-import io
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -213,12 +212,7 @@ def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item
     if kind == "html":
         from storage.corpus.readers.html import read_html
 
-        # A page that is cut off is none.
-        limit = reading.config.max_document_bytes
-        data = stream.read(limit + 1)
-        if len(data) <= limit:
-            stream.read(1)
-        yield from read_html(io.BytesIO(data), reading)
+        yield from read_html(stream, reading)
     elif kind == "warc":
         from storage.corpus.readers.warc import read_warc
 

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from storage.corpus.blocks import Flaw, place_of
 from storage.corpus.readers.flaws import too_long
+from storage.corpus.streams import DamageError
 
 _CHUNK = 1 << 20
 _LINE = 1 << 16
@@ -176,9 +177,15 @@ def _content(
             yield _flaw(place, "truncated", f"found {size} of {head.length} bytes", b"")
         return
     content = tape.take(head.length)
-    after = tape.peek(_LOOK_AHEAD)
+    whole = Record(number, offset, head.kind, head.uri, head.media_type, content)
+    try:
+        after = tape.peek(_LOOK_AHEAD)
+    except DamageError:
+        # What is damaged comes after this record.
+        yield whole
+        raise
     if len(content) == head.length and (not after or after[:1] in b"\r\n"):
-        yield Record(number, offset, head.kind, head.uri, head.media_type, content)
+        yield whole
         return
     # The length is wrong, or bytes are missing: another record may have begun already.
     following = _NEXT_WARC.search(content + after)
@@ -186,8 +193,8 @@ def _content(
         tape.wind_back(content[following.start() :])
         content = content[: following.start()]
     elif len(content) == head.length:
-        # What follows will be found to be no record; this one is whole.
-        yield Record(number, offset, head.kind, head.uri, head.media_type, content)
+        # What follows will be found to be no record.
+        yield whole
         return
     finding = f"found {len(content)} of {head.length} bytes"
     yield _flaw(place, "truncated", finding, content)
