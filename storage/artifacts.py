@@ -175,7 +175,9 @@ def obtain(
 ) -> tuple[Ref, bool]:
     """The artifact of `spec`: the one that is there and verifies, else a new one.
 
-    One whose bytes changed is set aside under `<digest>.damaged-<n>`, never deleted.
+    One whose bytes changed is set aside under `<digest>.damaged-<n>`, never deleted. If another
+    writer comes first, and discards what it took in while this one still reads it, its artifact
+    counts.
 
     Returns:
         The reference, and whether it was reused.
@@ -184,7 +186,12 @@ def obtain(
     if found:
         return found, True
     final = layout.artifact(spec.kind, spec.digest)
-    publish(final, spec, write)
+    try:
+        publish(final, spec, write)
+    except (ArtifactError, FileNotFoundError):
+        if found := find_sound(layout, spec):
+            return found, True
+        raise
     return Ref(spec.kind, spec.digest, final), False
 
 

@@ -1,5 +1,6 @@
 """The only place that reads the environment."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +51,9 @@ def load_settings() -> Settings:
     Raises:
         ConfigError: a port that is not a number from 1 to 65535, or no number of processes.
     """
-    prefect_port = _port("PREFECT_PORT", 4200)
-    mlflow_port = _port("MLFLOW_PORT", 5000)
+    port = "a port from 1 to 65535"
+    prefect_port = _number("PREFECT_PORT", 4200, port, 65535)
+    mlflow_port = _number("MLFLOW_PORT", 5000, port, 65535)
     processors = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
@@ -63,7 +65,7 @@ def load_settings() -> Settings:
         mlflow_url=os.environ.get("MLFLOW_TRACKING_URI") or f"http://127.0.0.1:{mlflow_port}",
         experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill",
         processors=processors,
-        processes=_processes(processors),
+        processes=_number("CORPUSMILL_PROCESSES", processors, "a number of processes"),
         task_runner=os.environ.get("CORPUSMILL_TASK_RUNNER") or "local",
         gpus=_gpus(),
         local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
@@ -71,20 +73,11 @@ def load_settings() -> Settings:
     )
 
 
-def _port(name: str, default: int) -> int:
+def _number(name: str, default: int, expected: str, most: float = math.inf) -> int:
     value = os.environ.get(name) or str(default)
-    if value.isdigit() and 0 < int(value) < 65536:
+    if value.isdecimal() and 0 < int(value) <= most:
         return int(value)
-    raise ConfigError(f"{name} is {value!r}; expected a port from 1 to 65535, such as {default}.")
-
-
-def _processes(default: int) -> int:
-    value = os.environ.get("CORPUSMILL_PROCESSES") or str(default)
-    if value.isdigit() and int(value) > 0:
-        return int(value)
-    raise ConfigError(
-        f"CORPUSMILL_PROCESSES is {value!r}; expected a number of processes, such as {default}."
-    )
+    raise ConfigError(f"{name} is {value!r}; expected {expected}, such as {default}.")
 
 
 def _gpus() -> int:

@@ -1,21 +1,22 @@
 """Ingestion: sources in, a corpus artifact out, and a table of what was dropped and why."""
 
-import json
-from collections import defaultdict
 from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from storage.artifacts import Ref, discard, read_manifest
+from storage.artifacts import MANIFEST, Ref, discard, read_manifest
 from storage.corpus.building import CorpusPlan, build_corpus, plan_corpus
 from storage.corpus.config import CorpusConfig
 from storage.corpus.groups import Group
 from storage.corpus.parts import make_part
 from storage.corpus.unseen import select_unseen
+from storage.errors import ArtifactError
 from storage.layout import Layout
 from storage.settings import Settings
+from tasks.corpus_report.findings import read_samples
+from tasks.corpus_report.words import counted
 from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
@@ -25,14 +26,16 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     plan = find_sources(layout, config)
     if plan.corpus:
         return plan.corpus
-    parts = map_groups(
-        settings,
-        clean,
-        [{"layout": layout, "group": group, "config": config} for group in plan.groups],
-        [group.size for group in plan.groups],
-        "clean",
-    )
-    return merge(layout, plan, config, parts)
+    calls = [{"layout": layout, "group": group, "config": config} for group in plan.groups]
+    sizes = [group.size for group in plan.groups]
+    while True:
+        parts = map_groups(settings, clean, calls, sizes, "clean")
+        try:
+            return merge(layout, plan, config, parts)
+        except (ArtifactError, FileNotFoundError):
+            if all((part.path / MANIFEST).exists() for part in parts):
+                raise
+            get_run_logger().warning("another flow took in some of these parts; making them again")
 
 
 @task(
@@ -49,11 +52,11 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
     files = sum(len(source.files) for source in plan.sources)
     size = sum(file.size for source in plan.sources for file in source.files)
     get_run_logger().info(
-        "%s files, %.1f MB, from %d sources, in %d groups",
-        f"{files:,}",
+        "%s, %.1f MB, from %s, in %s",
+        counted(files, "file"),
         size / 1e6,
-        len(plan.sources),
-        len(plan.groups),
+        counted(len(plan.sources), "source"),
+        counted(len(plan.groups), "group"),
     )
     if plan.corpus:
         _report(plan.corpus, reused=True)
@@ -113,22 +116,20 @@ def _report(corpus: Ref, reused: bool) -> None:
 def _table(
     corpus: Ref, documents: dict[str, Any], train: dict[str, int], held_out: dict[str, int]
 ) -> list[dict[str, Any]]:
-    samples: dict[str, list[str]] = defaultdict(list)
-    for line in (corpus.path / "dropped.jsonl").read_text(encoding="utf-8").splitlines():
-        sample = json.loads(line)
-        samples[sample["reason"]].append(f"{sample['file']} {sample['place']}".strip())
+    samples = read_samples(corpus.path)
     rows = [
         {"documents": "in", "count": documents["in"], "bytes": "", "examples": ""},
         _kept("kept for training", train),
         _kept("kept, held out", held_out),
     ]
     for reason, count in sorted(documents["dropped"].items()):
+        some = samples.get(reason, [])[:3]
         rows.append(
             {
                 "documents": f"dropped: {reason}",
                 "count": count,
                 "bytes": "",
-                "examples": "; ".join(samples[reason][:3]),
+                "examples": "; ".join(f"{each['file']} {each['place']}".strip() for each in some),
             }
         )
     if not documents["dropped"]:

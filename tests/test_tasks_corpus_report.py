@@ -23,8 +23,8 @@ from storage.corpus.tally import Sample, Tally
 from storage.layout import Layout
 from storage.settings import load_settings
 from storage.tracking import open_run
-from tasks.corpus_report.findings import gather
-from tasks.corpus_report.page import render_report
+from tasks.corpus_report.findings import gather, read_samples
+from tasks.corpus_report.page import render
 from tasks.corpus_report.report import report_corpus, summarise
 from tasks.corpus_report.words import compared, plain, share, short, size, visible
 from tasks.tracking import FlowContext
@@ -126,6 +126,10 @@ def write_counts(path: Path, counts: Mapping[str, Any]) -> Path:
     return path
 
 
+def rendered(corpus: Path, tokenizer: Path | None, shards: Path | None) -> str:
+    return render(gather(corpus, tokenizer, shards))
+
+
 def sample(excerpt: str, detail: str = "") -> Sample:
     return Sample("gopher.word_count", "web", "a<b>.warc.gz", "record 3", excerpt, detail)
 
@@ -161,7 +165,7 @@ def test_the_page_shows_the_sums(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "corpus", dropped=MANY)
     tokenizer = write_counts(tmp_path / "tokenizer", TOKENIZER)
     shards = write_counts(tmp_path / "shards", SHARDS)
-    text = Page(render_report(corpus, tokenizer, shards)).text
+    text = Page(rendered(corpus, tokenizer, shards)).text
     for expected in (
         "900 of 1,000 documents kept",
         "Documents in 1,000 100 kB Kept 900 90.0 % Dropped 100 10.0 % Bytes kept 94.5 kB 94.5 %",
@@ -200,7 +204,7 @@ def test_a_hostile_excerpt_changes_nothing_of_the_page(tmp_path: Path, excerpt: 
         samples, pairs = (sample(text, detail=text),), (SimilarPair(0.9, text, text),)
         dropped = {"gopher.word_count": (4, 90)}
         corpus = write_corpus(tmp_path / name, 9, dropped, samples=samples, pairs=pairs)
-        pages.append(render_report(corpus, None, None))
+        pages.append(rendered(corpus, None, None))
     ours, hostile = (Page(html).tags for html in pages)
     del ours["i"], hostile["i"]  # where a control character is seen
     assert hostile == ours
@@ -213,6 +217,12 @@ def test_any_text_can_be_written_and_opens_no_element(text: str) -> None:
     parser = Page(visible(text))
     assert parser.tags.keys() <= {"i"}
     visible(text).encode()
+
+
+def test_a_sample_with_other_ends_of_lines_is_one_row(tmp_path: Path) -> None:
+    odd = sample("one line\u2028another\u2029a third\x85\x0c\x1d\r")
+    rows = read_samples(write_corpus(tmp_path / "c", samples=(odd,)))[odd.reason]
+    assert [row["excerpt"] for row in rows] == [odd.excerpt]
 
 
 def test_controls_and_turns_of_direction_are_seen() -> None:
@@ -230,7 +240,7 @@ def test_what_differs_between_similar_texts_is_marked() -> None:
 
 
 def test_the_file_asks_for_nothing_else(tmp_path: Path) -> None:
-    html = render_report(write_corpus(tmp_path / "c", dropped=MANY), None, None)
+    html = rendered(write_corpus(tmp_path / "c", dropped=MANY), None, None)
     page = Page(html)
     assert page.addresses == []
     assert not page.tags.keys() & {"script", "link", "iframe", "object"}
@@ -238,14 +248,14 @@ def test_the_file_asks_for_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_corpus_without_losses_says_so(tmp_path: Path) -> None:
-    text = Page(render_report(write_corpus(tmp_path / "c", read=243), None, None)).text
+    text = Page(rendered(write_corpus(tmp_path / "c", read=243), None, None)).text
     assert "All 243 documents kept" in text
     assert "Nothing was lost to unreadable text, cleaning, exact duplicates or near-dupl" in text
     assert "Why documents were dropped" not in text
 
 
 def test_a_missing_tokenizer_and_missing_shards_are_said(tmp_path: Path) -> None:
-    text = Page(render_report(write_corpus(tmp_path / "c"), None, None)).text
+    text = Page(rendered(write_corpus(tmp_path / "c"), None, None)).text
     assert "What a token holds" not in text
     assert "Bytes a token: not measured." in text
     assert "Tokens: not counted." in text
@@ -254,27 +264,27 @@ def test_a_missing_tokenizer_and_missing_shards_are_said(tmp_path: Path) -> None
 def test_counts_that_an_older_stage_did_not_take_are_left_out(tmp_path: Path) -> None:
     tokenizer = write_counts(tmp_path / "tokenizer", {})
     shards = write_counts(tmp_path / "shards", {"train": {"tokens": 9, "bytes": 900}})
-    text = Page(render_report(write_corpus(tmp_path / "c"), tokenizer, shards)).text
+    text = Page(rendered(write_corpus(tmp_path / "c"), tokenizer, shards)).text
     assert "Training tokens 9 100.00 bytes each" in text
     assert "Bytes a token: not measured." in text
 
 
 def test_the_documents_of_a_quiet_night(tmp_path: Path) -> None:
     shards = write_counts(tmp_path / "shards", {"train": {"tokens": 0, "bytes": 0}})
-    text = Page(render_report(write_selection(tmp_path / "c", kept=0), None, shards)).text
+    text = Page(rendered(write_selection(tmp_path / "c", kept=0), None, shards)).text
     assert "None of 243 documents is new" in text
     assert "243 were met before and 0 are similar to such: 100 % of all documents read." in text
     assert "Bytes read, lengths, languages and edits are measured where documents are read" in text
 
 
 def test_the_new_documents_of_a_night(tmp_path: Path) -> None:
-    text = Page(render_report(write_selection(tmp_path / "c", kept=11), None, None)).text
+    text = Page(rendered(write_selection(tmp_path / "c", kept=11), None, None)).text
     assert "11 of 243 documents are new" in text
     assert "speeches not stated" in text
 
 
 def test_a_corpus_of_nothing(tmp_path: Path) -> None:
-    text = Page(render_report(write_corpus(tmp_path / "c", read=0), None, None)).text
+    text = Page(rendered(write_corpus(tmp_path / "c", read=0), None, None)).text
     assert "No documents came in" in text
     assert "From read to kept" not in text
 
@@ -282,7 +292,7 @@ def test_a_corpus_of_nothing(tmp_path: Path) -> None:
 def test_sixty_reasons_and_thirty_languages_are_all_there(tmp_path: Path) -> None:
     dropped = {f"rule.number_{n}": (n, n * 10) for n in range(1, 61)}
     corpus = write_corpus(tmp_path / "c", 10_000, dropped, languages=30)
-    text = Page(render_report(corpus, None, None)).text
+    text = Page(rendered(corpus, None, None)).text
     assert "45 more reasons" in text and "20 more languages" in text
     assert all(f"Rule: number {n} " in text for n in range(1, 61))
     assert all(f" q{n} " in text for n in range(30))

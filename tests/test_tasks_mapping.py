@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,21 @@ def _corpus(root: Path, text: Path, runner: str) -> Ref:
     return build_corpus(layout, sources, config, _map(runner, clean, calls))
 
 
+@dataclass(frozen=True)
+class Made:
+    """What two processes of this machine make of a folder of text."""
+
+    text: Path
+    digest: str
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Made:
+    root = tmp_path_factory.mktemp("here")
+    text = _text(root / "text")
+    return Made(text, content_digest(_corpus(root / "home", text, "local")))
+
+
 @pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[str]:
     """The address of a Ray cluster of two nodes, each with a core, on this machine."""
@@ -93,29 +108,19 @@ def refuse() -> None:
     raise CorpusError("one sentence")
 
 
-def test_two_processes_make_the_same_corpus(tmp_path: Path, prefect_server: None) -> None:
-    text = _text(tmp_path / "text")
-    alone = _corpus(tmp_path / "alone", text, "local")
-    again = _corpus(tmp_path / "again", text, "local")
-    assert content_digest(alone) == content_digest(again)
+def test_two_processes_make_the_same_corpus(tmp_path: Path, here: Made) -> None:
+    assert content_digest(_corpus(tmp_path, here.text, "local")) == here.digest
 
 
-def test_two_ray_nodes_make_the_same_corpus(
-    tmp_path: Path, prefect_server: None, ray_cluster: str
-) -> None:
-    text = _text(tmp_path / "text")
-    here = _corpus(tmp_path / "here", text, "local")
+def test_two_ray_nodes_make_the_same_corpus(tmp_path: Path, here: Made, ray_cluster: str) -> None:
     assert len(set(_map(f"ray={ray_cluster}", node, [{}] * 4))) == 2
-    there = _corpus(tmp_path / "there", text, f"ray={ray_cluster}")
-    assert content_digest(here) == content_digest(there)
+    there = _corpus(tmp_path, here.text, f"ray={ray_cluster}")
+    assert content_digest(there) == here.digest
 
 
-def test_dask_makes_the_same_corpus(tmp_path: Path, prefect_server: None) -> None:
+def test_dask_makes_the_same_corpus(tmp_path: Path, here: Made) -> None:
     pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
-    text = _text(tmp_path / "text")
-    here = _corpus(tmp_path / "here", text, "local")
-    there = _corpus(tmp_path / "there", text, "dask")
-    assert content_digest(here) == content_digest(there)
+    assert content_digest(_corpus(tmp_path, here.text, "dask")) == here.digest
 
 
 def test_a_killed_process_is_replaced(tmp_path: Path, prefect_server: None) -> None:
@@ -127,6 +132,7 @@ def test_an_error_of_a_group_is_the_error_of_the_stage(prefect_server: None) -> 
         _map("local", refuse, [{}, {}])
 
 
-def test_an_unknown_runner_is_a_sentence() -> None:
+@pytest.mark.parametrize("runner", ["spark", "local=host"])
+def test_an_unknown_runner_is_a_sentence(runner: str) -> None:
     with pytest.raises(ConfigError, match="expected local, ray, dask"):
-        task_runner(replace(load_settings(), task_runner="spark"))
+        task_runner(replace(load_settings(), task_runner=runner))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from storage.corpus.documents import (
     KIND,
     SPLITS,
     Split,
-    ids_as_bytes,
+    ids_of,
     is_held_out,
     texts_of,
 )
@@ -27,13 +27,14 @@ from storage.corpus.duplicates.components import near_duplicates
 from storage.corpus.duplicates.exact import exact_duplicates
 from storage.corpus.figures import Figures, SimilarPair
 from storage.corpus.groups import Group, plan_groups
-from storage.corpus.parts import part_batches, read_tally
+from storage.corpus.parts import part_bands, part_batches, read_tally
 from storage.corpus.readers.reading import cut
 from storage.corpus.sources import ResolvedSource, digest_sources, resolve
-from storage.corpus.tally import Sample, Tally
+from storage.corpus.tally import Tally
 from storage.corpus.writing import SplitWriter
 from storage.errors import CorpusError
 from storage.layout import Layout
+from storage.pace import Pace
 
 UNKNOWN_LICENCE = "unknown"
 _PAIRS = 10
@@ -123,24 +124,29 @@ def _write(
     tally = Tally()
     for part in parts:
         tally.add(read_tally(part))
-    ids = _ids(parts)
+    ids = ids_of([part / "documents.arrow" for part in parts])
     fates = _fates(parts, ids, config)
+    numbered = _firsts(parts)
+    for part, first in numbered:
+        _count_duplicates(tally, part, first, fates)
     if np.count_nonzero(fates.reason == 0) < 2:
-        for part, first in _firsts(parts):
-            _count_duplicates(tally, part, first, fates)
         raise _too_few(tally, config)
     held_out = _sides(ids, fates, config.validation_fraction)
     figures = Figures(sources)
+    sizes = [(part / "documents.arrow").stat().st_size for part in parts]
+    pace = Pace("merge", sum(sizes))
     with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
         writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
-        for part, first in _firsts(parts):
-            _count_duplicates(tally, part, first, fates)
+        for (part, first), written in zip(numbered, accumulate(sizes), strict=True):
             _write_part(writers, part, fates.reason[first:], held_out[first:], figures)
+            pace.reach(written)
     figures.pairs = _similar_pairs(parts, fates)
     figures.write(directory, tally)
     write_samples(directory, tally)
-    cleaning = config.cleaning
-    similarity = None if cleaning.near_duplicates == "off" else cleaning.similarity
+    similarity = None
+    if config.cleaning.near_duplicates != "off":
+        _write_bands(directory, numbered, fates.reason == 0, held_out)
+        similarity = config.cleaning.similarity
     return _counts(writers, tally, sources) | {"similarity": similarity}
 
 
@@ -153,11 +159,6 @@ def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
     return firsts
 
 
-def _ids(parts: Sequence[Path]) -> np.ndarray:
-    ids = [ids_as_bytes(batch.column("id")) for part in parts for batch in part_batches(part)]
-    return np.concatenate(ids) if ids else np.empty((0, 16), np.uint8)
-
-
 def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fates:
     exact = exact_duplicates(ids)
     duplicate = (exact != np.arange(len(ids))).astype(np.int8)
@@ -165,7 +166,7 @@ def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fate
     if wanted == "off":
         return Fates(duplicate, exact, ())
     found = near_duplicates(
-        [np.load(part / "bands.npy", mmap_mode="r") for part in _signed(parts)],
+        [part_bands(part) for part in parts],
         texts_of([part / "documents.arrow" for part in parts]),
         config.cleaning.similarity,
         exact,
@@ -175,10 +176,6 @@ def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fate
     some = zip(found.earlier, found.later, found.similarity, strict=True)
     pairs = [(int(a), int(b), float(s)) for a, b, s in islice(some, _PAIRS)]
     return Fates(reason, found.component, pairs)
-
-
-def _signed(parts: Sequence[Path]) -> list[Path]:
-    return [part for part in parts if (part / "bands.npy").exists()]
 
 
 def _sides(ids: np.ndarray, fates: Fates, validation_fraction: float) -> np.ndarray:
@@ -202,7 +199,6 @@ def _write_part(
     held_out: np.ndarray,
     figures: Figures,
 ) -> None:
-    bands = np.load(part / "bands.npy", mmap_mode="r") if _signed([part]) else None
     first = 0
     for batch in part_batches(part):
         rows = slice(first, first + batch.num_rows)
@@ -210,9 +206,24 @@ def _write_part(
         for split in SPLITS:
             mask = kept & (held_out[rows] == (split == "validation"))
             chosen = batch.filter(pa.array(mask))
-            writers[split].add(chosen, None if bands is None else bands[rows][mask])
+            writers[split].add(chosen)
             figures.keep(chosen)
         first += batch.num_rows
+
+
+def _write_bands(
+    directory: Path,
+    numbered: Sequence[tuple[Path, int]],
+    kept: np.ndarray,
+    held_out: np.ndarray,
+) -> None:
+    for split in SPLITS:
+        chosen = kept & (held_out == (split == "validation"))
+        bands = []
+        for part, first in numbered:
+            its = part_bands(part)
+            bands.append(its[chosen[first : first + len(its)]])
+        np.save(directory / f"{split}.bands.npy", np.concatenate(bands))
 
 
 def _count_duplicates(tally: Tally, part: Path, first: int, fates: Fates) -> None:
@@ -238,8 +249,8 @@ def _counts(
 ) -> dict[str, Any]:
     """The counts of a corpus's manifest: in = kept + dropped by reason; and who its sources are."""
     kept = sum(writer.counts["documents"] for writer in writers.values())
-    came_in = sum(count for (_, what), count in tally.read.items() if what == "documents")
-    documents = {"in": came_in, "kept": kept, "dropped": tally.dropped_by_reason()}
+    dropped = tally.dropped_by_reason()
+    documents = {"in": tally.documents_read, "kept": kept, "dropped": dropped}
     counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
     licences = {source.name: source.licence or UNKNOWN_LICENCE for source in sources}
     return counts | {"documents": documents, "licences": licences}
@@ -247,18 +258,14 @@ def _counts(
 
 def write_samples(directory: Path, tally: Tally) -> None:
     """Writes `dropped.jsonl`: up to ten documents for each reason."""
-    lines = (json.dumps(_fields(s), ensure_ascii=False) + "\n" for s in tally.all_samples())
+    lines = (json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in tally.all_samples())
     (directory / "dropped.jsonl").write_text("".join(lines), encoding="utf-8")
-
-
-def _fields(sample: Sample) -> dict[str, str]:
-    return asdict(sample)
 
 
 def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:
     reasons = tally.dropped_by_reason()
     dropped = sum(reasons.values())
-    read = sum(count for (_, what), count in tally.read.items() if what == "documents")
+    read = tally.documents_read
     kept = read - dropped
     remedy = "give more text in corpus.sources"
     if dropped > kept:

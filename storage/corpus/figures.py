@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.corpus.sources import ResolvedSource
-from storage.corpus.tally import Tally, count_lengths
+from storage.corpus.tally import Tally, count_lengths, sums_by
 
 FIGURES = "figures.json"
 
@@ -48,11 +48,9 @@ class Figures:
         sizes = pc.binary_length(batch.column("text"))
         self.lengths.update(count_lengths(np.asarray(sizes)))
         for name, counter in (("source", self.kept), ("language", self.languages)):
-            table = pa.table({"key": batch.column(name), "bytes": sizes})
-            sums = table.group_by("key").aggregate([("bytes", "sum"), ("bytes", "count")])
-            for row in sums.to_pylist():
-                counter[row["key"], "documents"] += row["bytes_count"]
-                counter[row["key"], "bytes"] += row["bytes_sum"]
+            for key, documents, size in sums_by(batch.column(name), sizes):
+                counter[key, "documents"] += documents
+                counter[key, "bytes"] += size
 
     def write(self, directory: Path, tally: Tally) -> None:
         """Writes `figures.json`."""
@@ -92,5 +90,5 @@ def read_figures(corpus: Path) -> dict[str, Any]:
 
 
 def _pairs(counter: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    names = sorted({name for name, _ in counter}, key=lambda name: -counter[name, "bytes"])
+    names = sorted({name for name, _ in counter}, key=lambda name: (-counter[name, "bytes"], name))
     return {name: {what: counter[name, what] for what in ("documents", "bytes")} for name in names}

@@ -76,3 +76,11 @@ class Reading:
     @property
     def file(self) -> SourceFile:
         return self.piece.file
+
+
+def unreadable(path: Path, error: OSError) -> CorpusError:
+    """The sentence about a file that the operating system does not give."""
+    return CorpusError(
+        f"{path} cannot be read ({error.strerror or error}); expected a readable file; "
+        "mend its permissions or its disk, or take it out of corpus.sources."
+    )

@@ -19,7 +19,7 @@ from storage.errors import CorpusError, CorpusmillError
 _CHUNK = 8 << 20
 _TRIES = 4
 _PAUSE_SECONDS = 0.25
-_NAME_LENGTH = 120
+_NAME_BYTES = 120
 _TAGS = ("ETag", "etag")
 _TIMES = ("mtime", "LastModified", "Last-Modified", "updated")
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
@@ -76,7 +76,9 @@ def download(remote: RemoteFile, downloads: Path) -> Path:
             meanwhile; a retry goes on where this one ended.
     """
     folder = downloads / digest_json([remote.address, remote.version])
-    copy = folder / PurePosixPath(remote.name).name[-_NAME_LENGTH:]
+    # File systems count a name in bytes, of which a character may have four.
+    end = os.fsencode(PurePosixPath(remote.name).name)[-_NAME_BYTES:]
+    copy = folder / end.decode("utf-8", "ignore")
     if copy.exists():
         return copy
     folder.mkdir(parents=True, exist_ok=True)

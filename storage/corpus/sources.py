@@ -7,14 +7,16 @@ whose bytes are digested: the digests are part of the corpus's identity.
 import glob
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from storage.artifacts import digest_file, digest_json
 from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
-from storage.corpus.pieces import SourceFile
+from storage.corpus.pieces import SourceFile, unreadable
 from storage.corpus.readers.reading import format_of
 from storage.corpus.remote import download, find_remote, is_remote
 from storage.corpus.spools import spool, spool_name
@@ -61,7 +63,7 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
             if path.resolve() not in seen:
                 seen.add(path.resolve())
                 found.append((path, called))
-        digested = _Digesting(name, source, config)
+        digested = partial(_digested, name, _reading(source, config))
         with ThreadPoolExecutor() as threads:  # hashlib does not hold the interpreter's lock
             files = list(threads.map(digested, found))
         # The digest parts files of one name, since the path would tie the order to this machine.
@@ -81,28 +83,20 @@ def _identity(file: SourceFile) -> list[str]:
     return [file.name, file.digest, file.text_field, file.encoding, file.text_unit]
 
 
-@dataclass(frozen=True)
-class _Digesting:
-    """Makes SourceFiles of the paths and names found for one source."""
+def _reading(source: FileSource | DatasetSource, config: CorpusConfig) -> dict[str, Any]:
+    own = source.model_dump()
+    keys = ("text_field", "encoding", "text_unit")
+    return {key: own.get(key) or getattr(config, key) for key in keys}
 
-    name: str
-    source: FileSource | DatasetSource
-    config: CorpusConfig
 
-    def __call__(self, found: tuple[Path, str]) -> SourceFile:
-        path, name = found
-        try:
-            status = path.stat()
-            digest = digest_file(path)
-        except OSError as error:
-            raise unreadable(path, error) from error
-        own = self.source.model_dump()
-        field, encoding, unit = (
-            own.get(key) or getattr(self.config, key)
-            for key in ("text_field", "encoding", "text_unit")
-        )
-        size, modified = status.st_size, status.st_mtime_ns
-        return SourceFile(self.name, name, path, size, digest, modified, field, encoding, unit)
+def _digested(source: str, reading: Mapping[str, Any], found: tuple[Path, str]) -> SourceFile:
+    path, name = found
+    try:
+        status = path.stat()
+        digest = digest_file(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return SourceFile(source, name, path, status.st_size, digest, status.st_mtime_ns, **reading)
 
 
 def _find(
@@ -132,7 +126,7 @@ def _find_here(files: str) -> list[tuple[Path, str]]:
         base, pattern = _package(files)
         top = base.parent
     else:
-        base, pattern = _fixed_part(Path(files).expanduser())
+        base, pattern = _fixed_part(_expanded(files))
         top = (base.parent if base.is_file() else base).parent
     if not base.exists():
         raise CorpusError(
@@ -142,6 +136,16 @@ def _find_here(files: str) -> list[tuple[Path, str]]:
     chosen = sorted(_matches(base, pattern))
     _check_formats(files, [str(path) for path in chosen])
     return [(path, _printable(path.relative_to(top))) for path in chosen]
+
+
+def _expanded(files: str) -> Path:
+    try:
+        return Path(files).expanduser()
+    except RuntimeError as error:
+        raise CorpusError(
+            f"{files} leads to the home of no user ({error}); expected an absolute path; "
+            "correct corpus.sources."
+        ) from error
 
 
 def _check_formats(files: str, names: Iterable[str]) -> None:
@@ -217,14 +221,6 @@ def _last_part(source: FileSource | DatasetSource) -> str:
     parts = PurePosixPath(address.removeprefix(PACKAGE)).parts
     plain = [part for part in parts if part != "/" and not any(c in part for c in "*?[")]
     return _printable(Path(plain[-1])) if plain else "text"
-
-
-def unreadable(path: Path, error: OSError) -> CorpusError:
-    """The sentence about a file that the operating system does not give."""
-    return CorpusError(
-        f"{path} cannot be read ({error.strerror or error}); expected a readable file; "
-        "mend its permissions or its disk, or take it out of corpus.sources."
-    )
 
 
 def _printable(path: Path) -> str:

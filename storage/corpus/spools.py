@@ -28,6 +28,7 @@ def spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
     """
     from datasets.exceptions import DatasetsError
 
+    # A RuntimeError says that the dataset is a script, or that there is no such user's folder.
     try:
         return _spool(source, text_field, downloads)
     except ConnectionError as error:
@@ -35,7 +36,7 @@ def spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
             f"the dataset {source.dataset} cannot be reached ({error}); expected it on the "
             "Hugging Face hub; check the network, or give the absolute path of a local copy."
         ) from error
-    except (DatasetsError, OSError, ValueError) as error:
+    except (DatasetsError, OSError, RuntimeError, ValueError) as error:
         raise CorpusError(
             f"the dataset {source.dataset} cannot be loaded ({error}); expected configuration "
             f"{source.config!r} and split {source.split!r} of it; correct corpus.sources."
@@ -85,17 +86,19 @@ def _load_saved(source: DatasetSource) -> Any:
 def _builder(source: DatasetSource) -> Any:
     import datasets
 
-    path = str(Path(source.dataset).expanduser()) if _is_local(source) else source.dataset
-    return datasets.load_dataset_builder(path, source.config)
+    return datasets.load_dataset_builder(_path(source), source.config)
 
 
 def _load(source: DatasetSource) -> Any:
     import datasets
 
-    path = str(Path(source.dataset).expanduser()) if _is_local(source) else source.dataset
     return datasets.load_dataset(
-        path, source.config, split=source.split, streaming=source.streaming
+        _path(source), source.config, split=source.split, streaming=source.streaming
     )
+
+
+def _path(source: DatasetSource) -> str:
+    return str(Path(source.dataset).expanduser()) if _is_local(source) else source.dataset
 
 
 def _texts(data: Any, source: DatasetSource, text_field: str) -> Iterator[pa.RecordBatch]:

@@ -43,14 +43,12 @@ class DamageError(Exception):
         self.flaw = flaw
 
 
-def file_chunks(
-    path: Path, compression: str = "", start: int = 0, stop: int | None = None
-) -> Iterator[bytes]:
+def file_chunks(path: Path, compression: str = "", start: int = 0) -> Iterator[bytes]:
     """The contents of a file, decompressed, in chunks of about CHUNK bytes.
 
     Args:
         compression: gz, zst, bz2, xz, or "" for none.
-        start, stop: which bytes of an uncompressed file; to its end where `stop` is None.
+        start: byte of an uncompressed file to begin at.
 
     Raises:
         OSError: the file cannot be read.
@@ -58,18 +56,18 @@ def file_chunks(
     """
     with path.open("rb", buffering=0) as file:
         file.seek(start)
-        length = None if stop is None else stop - start
-        yield from decompressed(cast(BinaryIO, file), compression, length)
+        yield from decompressed(cast(BinaryIO, file), compression)
 
 
-def decompressed(stream: BinaryIO, compression: str, length: int | None = None) -> Iterator[bytes]:
-    """The contents of a stream in chunks; no more than `length` bytes, where it is given.
+def decompressed(stream: BinaryIO, compression: str) -> Iterator[bytes]:
+    """The contents of a stream in chunks.
 
     Raises:
         DamageError: the compressed data are cut off, damaged, or a bomb.
     """
     if not compression:
-        yield from _plain(stream, length)
+        while chunk := stream.read(CHUNK):
+            yield chunk
         return
     source = _Counted(stream)
     given = 0
@@ -88,7 +86,8 @@ class ChunkStream(io.RawIOBase):
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._left = b""
+        # A view, so that many small reads of one chunk do not copy what they leave.
+        self._left = memoryview(b"")
         self._error: Exception | None = None
 
     def readable(self) -> bool:
@@ -96,7 +95,7 @@ class ChunkStream(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """The next `size` bytes; fewer only at the end, or before an error."""
-        parts: list[bytes] = []
+        parts: list[memoryview] = []
         wanted = -1 if size is None or size < 0 else size
         while wanted and (self._left or self._advance(bool(parts))):
             part = self._left if wanted < 0 else self._left[:wanted]
@@ -114,7 +113,7 @@ class ChunkStream(io.RawIOBase):
         try:
             if self._error:
                 raise self._error
-            self._left = next(self._chunks, b"")
+            self._left = memoryview(next(self._chunks, b""))
         except DamageError as error:
             self._error = error
             if not has_some:
@@ -166,20 +165,11 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
-def _plain(stream: BinaryIO, length: int | None) -> Iterator[bytes]:
-    while length is None or length > 0:
-        chunk = stream.read(CHUNK if length is None else min(CHUNK, length))
-        if not chunk:
-            return
-        yield chunk
-        if length is not None:
-            length -= len(chunk)
-
-
 def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
     """The members (frames, streams) of a compressed file, one after the other."""
     given = size = 0
     pending: list[bytes] = []
+    damage: Exception | None = None
     try:
         for chunk in _members(source, compression):
             pending.append(chunk)
@@ -191,13 +181,11 @@ def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
     except _BROKEN as error:
         if source.error:
             raise
-        message = str(error)
-    else:
-        message = ""
+        damage = error
     if pending:
         yield b"".join(pending)
-    if message:
-        raise DamageError(_truncated(given + size, message, compression))
+    if damage is not None:
+        raise DamageError(_truncated(given + size, damage, compression))
 
 
 def _members(source: "_Counted", compression: str) -> Iterator[bytes]:
@@ -273,11 +261,11 @@ _ISAL: Any = () if igzip_lib is None else (igzip_lib.error,)
 _BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError, *_ISAL)
 
 
-def _truncated(given: int, message: str, compression: str) -> Flaw:
+def _truncated(given: int, error: Exception, compression: str) -> Flaw:
     return Flaw(
         f"after byte {given} of the decompressed data",
         "truncated",
-        f"the compressed data are cut off or damaged ({message}), expected a whole .{compression} "
+        f"the compressed data are cut off or damaged ({error}), expected a whole .{compression} "
         "file",
         "fetch the file again",
         "",

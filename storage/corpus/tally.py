@@ -7,7 +7,7 @@ the samples do not depend on which worker was faster.
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,11 +75,9 @@ class Tally:
         if not rows.num_rows:
             return
         sizes = pc.binary_length(rows.column("text"))
-        table = pa.table({"source": rows.column("source"), "bytes": sizes})
-        sums = table.group_by("source").aggregate([("bytes", "sum"), ("bytes", "count")])
-        for row in sums.to_pylist():
-            self.dropped[row["source"], reason, "documents"] += row["bytes_count"]
-            self.dropped[row["source"], reason, "bytes"] += row["bytes_sum"]
+        for source, documents, size in sums_by(rows.column("source"), sizes):
+            self.dropped[source, reason, "documents"] += documents
+            self.dropped[source, reason, "bytes"] += size
         samples = self.samples.setdefault(reason, [])
         for row in rows.slice(0, max(0, SAMPLES - len(samples))).to_pylist():
             place, excerpt = place_of(row["unit"], row["number"]), excerpt_of(row["text"])
@@ -109,6 +107,16 @@ class Tally:
             mine = self.samples.setdefault(reason, [])
             mine.extend(samples[: max(0, SAMPLES - len(mine))])
 
+    @property
+    def documents_read(self) -> int:
+        """Documents that came in, of all sources together."""
+        return sum(count for (_, what), count in self.read.items() if what == "documents")
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the texts that came in, in UTF-8, of all sources together."""
+        return sum(count for (_, what), count in self.read.items() if what == "bytes")
+
     def dropped_by_reason(self) -> dict[str, int]:
         """Documents dropped for each reason, in all sources together."""
         reasons: Counter[str] = Counter()
@@ -129,7 +137,7 @@ class Tally:
             "dropped": [[*key, count] for key, count in sorted(self.dropped.items())],
             "edits": dict(sorted(self.edits.items())),
             "lengths": sorted(self.lengths.items()),
-            "samples": [_fields(sample) for sample in self.all_samples()],
+            "samples": [astuple(sample) for sample in self.all_samples()],
         }
         return json.dumps(value, ensure_ascii=False)
 
@@ -148,18 +156,15 @@ class Tally:
         return tally
 
 
+def sums_by(keys: pa.StringArray, sizes: pa.Array) -> Iterator[tuple[str, int, int]]:
+    """For each key: itself, how many documents have it, and the sum of their `sizes` (bytes)."""
+    table = pa.table({"key": keys, "bytes": sizes})
+    sums = table.group_by("key").aggregate([("bytes", "count"), ("bytes", "sum")])
+    for row in sums.to_pylist():
+        yield row["key"], row["bytes_count"], row["bytes_sum"]
+
+
 def count_lengths(lengths: np.ndarray) -> dict[int, int]:
     """How many `lengths` (bytes) have each binary logarithm, rounded down; 0 counts as 1."""
     logarithms, counts = np.unique(np.log2(np.maximum(lengths, 1)).astype(int), return_counts=True)
     return dict(zip(logarithms.tolist(), counts.tolist(), strict=True))
-
-
-def _fields(sample: Sample) -> list[str]:
-    return [
-        sample.reason,
-        sample.source,
-        sample.file,
-        sample.place,
-        sample.excerpt,
-        sample.detail,
-    ]

@@ -14,7 +14,7 @@ from storage.corpus.documents import (
     KIND,
     SPLITS,
     Split,
-    ids_as_bytes,
+    ids_of,
     record_batches,
     texts_of,
 )
@@ -51,18 +51,17 @@ def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[s
     counts: dict[str, Any] = {}
     first = 0
     for split in SPLITS:
-        bands = _bands(corpus.path, split)
-        row = 0
+        start = first
         with SplitWriter(directory, split) as writer:
             for batch in record_batches(corpus.path / f"{split}.arrow"):
-                here = reasons[first + row : first + row + batch.num_rows]
+                here = reasons[first : first + batch.num_rows]
                 for code, reason in ((1, "seen"), (2, "near_duplicate_of_seen")):
                     tally.drop_rows(_with_place(batch).filter(pa.array(here == code)), reason)
-                mask = here == 0
-                part = bands[row : row + batch.num_rows][mask] if len(bands) else None
-                writer.add(batch.filter(pa.array(mask)), part)
-                row += batch.num_rows
-        first += row
+                writer.add(batch.filter(pa.array(here == 0)))
+                first += batch.num_rows
+        bands, new = _bands(corpus.path, split), reasons[start:first] == 0
+        if len(bands) and new.any():
+            np.save(directory / f"{split}.bands.npy", bands[new])
         counts[split] = writer.counts
     write_samples(directory, tally)
     dropped = tally.dropped_by_reason()
@@ -89,9 +88,9 @@ def _chain(layout: Layout, seen: Ref) -> list[Path]:
 
 def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
     """0 for each document that is new, 1 for one that was met, 2 for one similar to that."""
-    met = np.concatenate([_ids(path) for path in chain]).view("V16")[:, 0]
-    ids = _ids(corpus.path).view("V16")[:, 0]
-    reasons = np.isin(ids, met).astype(np.int8)
+    met = ids_of([path / f"{split}.arrow" for path in chain for split in SPLITS])
+    ids = ids_of([corpus.path / f"{split}.arrow" for split in SPLITS])
+    reasons = np.isin(ids.view("V16")[:, 0], met.view("V16")[:, 0]).astype(np.int8)
     cleaning = _cleaning(corpus)
     if cleaning.get("near_duplicates") != "drop" or not len(met) or reasons.all():
         return reasons
@@ -107,7 +106,7 @@ def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
         [each for each in bands if len(each)],
         texts_of([path / f"{split}.arrow" for path, split in sides]),
         cleaning["similarity"],
-        exact_duplicates(np.concatenate([_ids(path) for path in everything])),
+        exact_duplicates(np.concatenate([met, ids])),
         met=before,
     )
     similar = (found.representative < before)[before:]
@@ -118,13 +117,6 @@ def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
 def _cleaning(corpus: Ref) -> dict[str, Any]:
     cleaning: dict[str, Any] = read_manifest(corpus.path)["config"].get("cleaning", {})
     return cleaning
-
-
-def _ids(path: Path) -> np.ndarray:
-    """Ids of all documents of a corpus; uint8 (documents, 16)."""
-    batches = [batch for split in SPLITS for batch in record_batches(path / f"{split}.arrow")]
-    ids = [ids_as_bytes(batch.column("id")) for batch in batches]
-    return np.concatenate([np.empty((0, 16), np.uint8), *ids])
 
 
 def _bands(path: Path, split: Split) -> np.ndarray:

@@ -1,30 +1,34 @@
-"""Writes one side of a corpus: its documents and their MinHash bands."""
+"""Writes documents of a part, or of one side of a corpus."""
 
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.corpus.blocks import offsets_of
 from storage.corpus.documents import SCHEMA, Split
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 14
 
 
-class SplitWriter:
-    """Writes documents in record batches of a bounded size, and counts them."""
+class DocumentWriter:
+    """Joins documents into record batches of a bounded size, and writes them.
 
-    def __init__(self, directory: Path, split: Split) -> None:
-        self._file = pa.ipc.new_file(str(directory / f"{split}.arrow"), SCHEMA)
-        self._bands_path = directory / f"{split}.bands.npy"
-        self._bands: list[np.ndarray] = []
+    Attributes:
+        documents: added so far.
+        bytes: of their texts in UTF-8.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._file = pa.ipc.new_file(str(path), schema)
         self._pending: list[pa.RecordBatch] = []
         self._bytes = self._rows = 0
-        self.counts = {"documents": 0, "characters": 0, "bytes": 0}
+        self.documents = self.bytes = 0
 
-    def __enter__(self) -> "SplitWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -35,24 +39,19 @@ class SplitWriter:
     ) -> None:
         if kind is None:
             self._flush()
-            if self._bands:
-                np.save(self._bands_path, np.concatenate(self._bands))
         self._file.close()
 
-    def add(self, batch: pa.RecordBatch, bands: np.ndarray | None) -> None:
-        """Adds documents (with the columns of SCHEMA at least) and, where there are any, bands."""
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds documents, with the columns of the schema."""
         if not batch.num_rows:
             return
-        text = batch.column("text")
-        size = pc.sum(pc.binary_length(text)).as_py()
-        self._pending.append(batch.select(SCHEMA.names))
-        if bands is not None:
-            self._bands.append(np.asarray(bands))
+        offsets = offsets_of(batch.column("text"))
+        size = int(offsets[-1] - offsets[0])
+        self._pending.append(batch)
         self._bytes += size
         self._rows += batch.num_rows
-        self.counts["documents"] += batch.num_rows
-        self.counts["characters"] += pc.sum(pc.utf8_length(text)).as_py()
-        self.counts["bytes"] += size
+        self.documents += batch.num_rows
+        self.bytes += size
         if self._bytes >= _BATCH_BYTES or self._rows >= _BATCH_ROWS:
             self._flush()
 
@@ -60,3 +59,25 @@ class SplitWriter:
         if self._pending:
             self._file.write_batch(pa.concat_batches(self._pending))
         self._pending, self._bytes, self._rows = [], 0, 0
+
+
+class SplitWriter(DocumentWriter):
+    """Writes one side of a corpus, and counts characters too."""
+
+    def __init__(self, directory: Path, split: Split) -> None:
+        super().__init__(directory / f"{split}.arrow", SCHEMA)
+        self._characters = 0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What a manifest says of this side."""
+        return {
+            "documents": self.documents,
+            "characters": self._characters,
+            "bytes": self.bytes,
+        }
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds documents, with the columns of SCHEMA at least."""
+        super().add(batch.select(SCHEMA.names))
+        self._characters += pc.sum(pc.utf8_length(batch.column("text"))).as_py() or 0

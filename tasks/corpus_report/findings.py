@@ -229,18 +229,24 @@ def gather(corpus: Path, tokenizer: Path | None, shards: Path | None) -> Finding
     Raises:
         ArtifactError: one of them has no readable manifest.
     """
+    return Findings(
+        read_manifest(corpus),
+        read_figures(corpus) if (corpus / FIGURES).exists() else None,
+        read_samples(corpus),
+        read_manifest(tokenizer)["counts"] if tokenizer else {},
+        read_manifest(shards)["counts"] if shards else {},
+    )
+
+
+def read_samples(corpus: Path) -> dict[str, list[dict[str, str]]]:
+    """Rows of the corpus's `dropped.jsonl`, by reason."""
     samples: dict[str, list[dict[str, str]]] = {}
+    # Not by splitlines(): it would cut an excerpt at U+0085 or U+2028, which JSON leaves as it is.
     with (corpus / "dropped.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             sample = json.loads(line)
             samples.setdefault(sample["reason"], []).append(sample)
-    return Findings(
-        read_manifest(corpus),
-        read_figures(corpus) if (corpus / FIGURES).exists() else None,
-        samples,
-        read_manifest(tokenizer)["counts"] if tokenizer else {},
-        read_manifest(shards)["counts"] if shards else {},
-    )
+    return samples
 
 
 def _step_of(reason: Reason) -> str:

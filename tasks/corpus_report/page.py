@@ -2,26 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tasks.corpus_report import sentences, words
-from tasks.corpus_report.findings import Findings, gather
+from tasks.corpus_report.findings import Findings
 from tasks.corpus_report.plots import bins, final_bars, median_bin, stages
 
 
-def render_report(corpus: Path, tokenizer: Path | None, shards: Path | None) -> str:
-    """The report on these artifacts as HTML; what was not measured is left out or said.
-
-    Raises:
-        ArtifactError: one of them has no readable manifest.
-    """
-    return render(gather(corpus, tokenizer, shards))
-
-
 def render(findings: Findings) -> str:
-    """The report on these findings as HTML."""
+    """The report as HTML; what was not measured is left out or said."""
     environment = Environment(
         loader=PackageLoader("tasks.corpus_report", "."),
         autoescape=True,

@@ -8,7 +8,7 @@ from storage.artifacts import Ref
 from tasks.corpus_report.findings import Findings, gather
 from tasks.corpus_report.page import render
 from tasks.corpus_report.sentences import deck, headline
-from tasks.corpus_report.words import number, plain, share, size
+from tasks.corpus_report.words import cell, number, plain, share, size
 from tasks.tracking import FlowContext
 
 _PAGE = "corpus.html"
@@ -48,14 +48,10 @@ def summarise(findings: Findings, link: str) -> str:
     ]
     if findings.reasons:
         lines = [
-            f"| {_cell(plain(reason.name))} | {number(reason.amount.documents)} "
+            f"| {cell(plain(reason.name))} | {number(reason.amount.documents)} "
             f"| {share(reason.amount.documents, read.documents)} |"
             for reason in findings.reasons
         ]
         head = ["| dropped | documents | of all read |", "|---|---:|---:|"]
         parts.append("\n".join(head + lines))
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

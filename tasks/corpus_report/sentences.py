@@ -1,7 +1,7 @@
 """What the report says in sentences, made from the numbers it shows."""
 
 from tasks.corpus_report.findings import CLEANED, EXACT, READABLE, SIMILAR, Findings
-from tasks.corpus_report.words import plain, share, short, size
+from tasks.corpus_report.words import counted, plain, share, short, size
 
 _TAKERS = {
     READABLE: "unreadable text",
@@ -56,7 +56,7 @@ def funnel_note(findings: Findings) -> str:
         if not step.lost.documents and not step.lost.bytes
     ]
     if quiet:
-        sentences.append(f"Nothing was lost to {_listed(quiet, 'or')}.")
+        sentences.append(f"Nothing was lost to {_listed(quiet)}.")
     edited = findings.edited_away
     if edited:
         change = "took {} out of" if edited > 0 else "added {} to"
@@ -109,8 +109,8 @@ def absent(findings: Findings) -> list[str]:
 
 
 def _number(count: int, one: str) -> str:
-    return f"{'One' if count == 1 else f'{count:,}'} {one if count == 1 else one + 's'}"
+    return f"One {one}" if count == 1 else counted(count, one)
 
 
-def _listed(names: list[str], last: str) -> str:
-    return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+def _listed(names: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
