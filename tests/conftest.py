@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,22 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def answers(address: str) -> bool:
+    """Whether a server that is well listens there."""
+    try:
+        return httpx.get(address, timeout=5).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def wait_for(what: Callable[[], object], seconds: float) -> None:
+    """Waits until `what` comes true, and fails where it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, f"still waiting after {seconds} s"
+        time.sleep(0.2)
 
 
 class MlflowServer:
@@ -50,14 +66,7 @@ class MlflowServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/health", timeout=2).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                time.sleep(0.2)
-        raise RuntimeError("the MLflow server did not start")
+        wait_for(lambda: answers(f"{self.url}/health"), 60)
 
     def stop(self) -> None:
         if self._process:
@@ -103,13 +112,7 @@ def s3_address() -> Iterator[str]:
         start_new_session=True,
     )
     address = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(address, timeout=2)
-            break
-        except httpx.HTTPError:
-            time.sleep(0.2)
+    wait_for(lambda: answers(address), 60)
     yield address
     os.killpg(server.pid, signal.SIGKILL)
     server.wait()

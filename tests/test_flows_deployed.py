@@ -4,8 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack, supervision
-from tests.conftest import free_port
+from tests.conftest import answers, free_port, wait_for
 
 LONG = {
     "train.max_steps": 20_000,
@@ -88,13 +87,6 @@ def _command_line(process: psutil.Process) -> list[str]:
         return []
 
 
-def wait_for(what: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, f"still waiting after {seconds} s"
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     home = tmp_path_factory.mktemp("deployed") / "home"
@@ -126,7 +118,7 @@ def test_the_champion_is_served_and_answers_curl(deployed: Deployed) -> None:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: _answers(f"{address}/ping"), 60)
+        wait_for(lambda: answers(f"{address}/ping"), 60)
         body = {
             "dataframe_records": [{"prompt": "Fellow citizens"}],
             "params": {"max_new_tokens": 5},
@@ -137,13 +129,6 @@ def test_the_champion_is_served_and_answers_curl(deployed: Deployed) -> None:
     finally:
         supervision.end([*psutil.Process(server.pid).children(recursive=True)])
         server.wait()
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(address).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def test_the_nightly_deployment_is_scheduled_at_two_with_a_time_zone(deployed: Deployed) -> None:
@@ -174,16 +159,6 @@ def test_a_typo_in_an_override_fails_the_run_with_the_nearest_name(deployed: Dep
     assert "did you mean 'train.max_steps'?" in run["state"]["message"]
 
 
-def test_a_cancelled_run_leaves_a_checkpoint_and_no_process(deployed: Deployed) -> None:
-    flow_run = deployed.start(seed=1)
-    before = len(deployed.checkpoints(1))
-    deployed.command("prefect", "flow-run", "cancel", flow_run)
-    wait_for(lambda: deployed.ended(flow_run), 40)
-    assert deployed.processes("model.train") == []
-    assert deployed.api(f"/flow_runs/{flow_run}")["state"]["type"] == "CANCELLED"
-    assert len(deployed.checkpoints(1)) >= before
-
-
 @pytest.mark.parametrize(("word", "seed"), [("prefect.engine", 2), ("worker", 3)])
 def test_training_ends_when_the_engine_or_the_worker_is_killed(
     deployed: Deployed, word: str, seed: int
@@ -196,11 +171,28 @@ def test_training_ends_when_the_engine_or_the_worker_is_killed(
     wait_for(lambda: not deployed.processes("prefect.engine"), 25)
 
 
-def test_a_killed_rank_is_replaced_and_the_run_goes_on(deployed: Deployed) -> None:
-    flow_run = deployed.start(seed=4)
+@pytest.fixture(scope="module")
+def long_run(deployed: Deployed) -> tuple[str, int]:
+    """A run for the two tests below, in their order, and its checkpoints at the start."""
+    flow_run = deployed.start(seed=1)
+    return flow_run, len(deployed.checkpoints(1))
+
+
+def test_a_killed_rank_is_replaced_and_the_run_goes_on(
+    deployed: Deployed, long_run: tuple[str, int]
+) -> None:
     [*_, rank] = deployed.processes("model.train")
     rank.kill()
-    [job] = {path.parents[2] for path in deployed.checkpoints(4)}
+    [job] = {path.parents[2] for path in deployed.checkpoints(1)}
     wait_for(lambda: '"resumed"' in (job / "journal.jsonl").read_text(), 60)
+
+
+def test_a_cancelled_run_leaves_a_checkpoint_and_no_process(
+    deployed: Deployed, long_run: tuple[str, int]
+) -> None:
+    flow_run, before = long_run
     deployed.command("prefect", "flow-run", "cancel", flow_run)
     wait_for(lambda: deployed.ended(flow_run), 40)
+    assert deployed.processes("model.train") == []
+    assert deployed.api(f"/flow_runs/{flow_run}")["state"]["type"] == "CANCELLED"
+    assert len(deployed.checkpoints(1)) >= before

@@ -1,18 +1,19 @@
 """Bad input of every kind at once: read, or set apart with file, place and reason; never lost."""
 
 import gzip
-import json
 import tarfile
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import SPLITS, read_documents
+from tasks.corpus_report.findings import read_samples
 from tests.corpora import build, build_of, counts_of
+from tests.readings import real
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 HOSTILE = (
     "format_variants",
     "blns",
@@ -23,23 +24,16 @@ HOSTILE = (
 )
 
 
-def _samples(corpus: Path) -> list[dict[str, str]]:
-    lines = (corpus / "dropped.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
 @pytest.mark.parametrize("policy", ["drop", "repair"])
 def test_every_hostile_file_is_read_or_set_apart(tmp_path: Path, policy: str) -> None:
-    if not SHARED.exists():
-        pytest.skip("needs the hostile files of ../shared/data")
-    sources = tuple(str(SHARED / name) for name in HOSTILE)
+    sources = tuple(str(real(name)) for name in HOSTILE)
     ref = build_of(tmp_path, CorpusConfig(sources=sources, on_bad_text=policy))
     documents = counts_of(ref)["documents"]
     assert documents["in"] == documents["kept"] + sum(documents["dropped"].values())
     assert documents["kept"] > 150
     kept = sum(1 for split in SPLITS for _ in read_documents(ref.path, split))
     assert kept == documents["kept"]
-    for sample in _samples(ref.path):
+    for sample in chain.from_iterable(read_samples(ref.path).values()):
         assert sample["file"] and sample["place"] and sample["reason"]
 
 

@@ -8,8 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack, supervision
 from tasks.prefect_server import PrefectServer
-from tests.conftest import free_port
+from tests.conftest import free_port, wait_for
 
 FLOW = """
 import time
@@ -67,13 +66,6 @@ class Running:
 def settings_in(home: Path) -> Settings:
     prefect, mlflow = free_port(), free_port()
     return replace(load_settings(), home=home, prefect_port=prefect, mlflow_port=mlflow)
-
-
-def wait_for(what: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psutil
-from prefect import flow, get_client
+from prefect import flow, get_client, runtime
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.testing.utilities import prefect_test_harness
 
@@ -69,16 +70,14 @@ def watched() -> Iterator[Watch]:
         thread.join()
 
 
-def run(folder: Path, home: Path, cleaning: CleaningConfig = CLEANING) -> dict[str, Any]:
+def run(folder: Path, home: Path) -> dict[str, Any]:
     """Cleans, tokenizes and shards every file of a folder; returns what it took."""
     layout, settings = Layout(home), load_settings()
-    config = CorpusConfig(sources=(str(folder),), cleaning=cleaning)
+    config = CorpusConfig(sources=(str(folder),), cleaning=CLEANING)
     counts: dict[str, Any] = {}
 
     @flow(name="data-pipeline")
     def pipeline(watch: Watch) -> str:
-        from prefect import runtime
-
         began = time.perf_counter()
         corpus = ingest(settings, layout, config)
         watch.stages["ingest"] = time.perf_counter() - began
@@ -106,8 +105,6 @@ def run(folder: Path, home: Path, cleaning: CleaningConfig = CLEANING) -> dict[s
 
 def _seconds_in_tasks(flow_run: str) -> float:
     """Wall time during which at least one task of the flow run was running."""
-    from uuid import UUID
-
     found = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(flow_run)]))
     with get_client(sync_client=True) as client:
         runs = client.read_task_runs(flow_run_filter=found, limit=200)

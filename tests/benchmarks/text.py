@@ -21,14 +21,14 @@ _SHARES = {"copy": 0.04, "near": 0.12, "junk": 0.15}
 
 def real_documents(folder: Path) -> Iterator[str]:
     """Documents of web-like lengths, in English and Chinese."""
-    for name, keys in (
-        ("sotu/sotu.jsonl.gz", ("text",)),
-        ("lm_en_ebooks/chapters.jsonl.gz", ("text",)),
-        ("lm_en_eips_md/eips.jsonl.gz", ("text",)),
-        ("docs_zh_vue/docs.jsonl.gz", ("text",)),
+    for name in (
+        "sotu/sotu.jsonl.gz",
+        "lm_en_ebooks/chapters.jsonl.gz",
+        "lm_en_eips_md/eips.jsonl.gz",
+        "docs_zh_vue/docs.jsonl.gz",
     ):
         for record in _records(folder / name):
-            yield from _sections(record[keys[0]])
+            yield from _sections(record["text"])
     for record in _records(folder / "chinese_poetry/poems.jsonl.gz"):
         yield f"{record['title']}\n{record['author']}\n{record['text']}"
     for name, key, language in (
@@ -49,7 +49,7 @@ def documents(folder: Path, size: int, seed: int = 0) -> Iterator[str]:
     real = list(real_documents(folder))
     # Documents of one script are recombined with each other only.
     pools = [[t for t in real if t.isascii()], [t for t in real if not t.isascii()]]
-    for text in _in_order(draw, real):
+    for text in draw.sample(real, len(real)):
         yield text
         size -= len(text.encode())
         if size <= 0:
@@ -112,10 +112,6 @@ def _edited(draw: random.Random, pool: list[str]) -> str:
     glue = " " if base.isascii() else ""
     lines = [glue.join(sentences[i : i + 4]) for i in range(0, min(len(sentences), 120), 4)]
     return "\n".join(lines)
-
-
-def _in_order(draw: random.Random, texts: list[str]) -> list[str]:
-    return draw.sample(texts, len(texts))
 
 
 def _sections(text: str, size: int = 5000) -> Iterator[str]:
