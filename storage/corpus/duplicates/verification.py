@@ -7,6 +7,7 @@ import numpy as np
 from storage.corpus.duplicates.engine import engine
 from storage.corpus.duplicates.shingles import symbols
 from storage.corpus.duplicates.texts import Texts, buffers_of
+from storage.pace import Pace
 
 # Text held at a time; two longer documents are compared with each other alone.
 _BATCH_BYTES = 16 << 20
@@ -23,12 +24,14 @@ def similarities(earlier: np.ndarray, later: np.ndarray, texts: Texts) -> np.nda
         float64 (pairs,), from 0 to 1; 0 where neither document has a token.
     """
     change = np.append(True, earlier[1:] != earlier[:-1])[: len(earlier)]
-    cost = texts.byte_lengths(later) + texts.byte_lengths(earlier) * change
-    batch = np.cumsum(cost) // _BATCH_BYTES
+    cost = np.cumsum(texts.byte_lengths(later) + texts.byte_lengths(earlier) * change)
+    batch = cost // _BATCH_BYTES
+    pace = Pace("near-duplicates, comparing", int(cost[-1]) if len(cost) else 0)
     bounds = [*np.flatnonzero(np.diff(batch, prepend=-1)).tolist(), len(earlier)]
     out = np.empty(len(earlier))
     for start, end in pairwise(bounds):
         out[start:end] = _compare(earlier[start:end], later[start:end], texts)
+        pace.reach(int(cost[end - 1]))
     return out
 
 
