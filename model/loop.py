@@ -190,7 +190,7 @@ def _validate(run: Run) -> None:
         piece = mine[start : start + config.micro_batch_size]
         total += _summed_loss(run.network, run.validation, piece, accelerator.device)
     run.network.train()
-    loss = accelerator.reduce(total, "sum").item() / run.validation.targets(chosen)
+    loss = accelerator.reduce(total, "sum").item() / int(run.validation.learned(chosen).sum())
     metrics = {
         "validation/loss": loss,
         "validation/perplexity": math.exp(min(loss, 700)),

@@ -13,7 +13,7 @@ from model.data.feed import Feed
 from model.data.order import Order
 from model.data.windows import Windows
 from storage.shards.reading import TokenStream
-from storage.shards.writing import write_shards
+from tests.shards import write_shards
 
 SEEDS = st.integers(0, 2**63 - 1)
 # Whoever changes these changes what a resumed run reads.
@@ -103,7 +103,7 @@ def test_windows_come_in_the_order_asked_for(tmp_path: Path) -> None:
 def test_targets_are_counted_without_reading(tmp_path: Path, chosen: list[int]) -> None:
     windows, _ = _windows(tmp_path, 53, 8)
     indices = np.array(chosen)
-    assert windows.targets(indices) == int((windows.read(indices).targets != IGNORED).sum())
+    assert windows.learned(indices).sum() == int((windows.read(indices).targets != IGNORED).sum())
 
 
 @pytest.mark.parametrize("steps", [[0, 1, 2], [2047, 2048, 2047], [5000, 3, 4096]])
@@ -114,7 +114,7 @@ def test_a_step_is_a_function_of_its_number_alone(tmp_path: Path, steps: list[in
     for step in steps:
         numbers = Order(len(windows), 0).windows(8 * step, 8)
         tokens, mine = feed.step(step)
-        assert tokens == windows.targets(numbers)
+        assert tokens == windows.learned(numbers).sum()
         assert mine.tolist() == numbers.reshape(4, 2).tolist()
 
 

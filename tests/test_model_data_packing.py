@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.blocks import causal_attention, document_mask, explicit_attention
-from model.config import IGNORED, CausalLMConfig
+from model.config import IGNORED
 from model.data.packing import Packed, Plan, plan_rows
 from model.data.tensors import as_tensors
 from model.data.windows import Windows
 from model.decoder import Decoder
 from storage.shards.reading import TokenStream, read_document_ends
-from storage.shards.writing import write_shards
+from tests.networks import random_decoder
+from tests.shards import write_shards
 
 END = 0
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
@@ -137,7 +138,7 @@ def test_each_token_is_predicted_once_from_the_tokens_of_its_document(
         tokens = stream.read(0, len(stream)).astype(np.int64)
     learned = batch.targets != IGNORED
     assert batch.positions is not None
-    assert packed.targets(np.arange(len(packed))) == learned.sum()
+    assert packed.learned(np.arange(len(packed))).sum() == learned.sum()
     assert np.array_equal(np.sort(batch.targets[learned]), np.sort(tokens))
     before = dict(zip(tokens[1:].tolist(), tokens[:-1].tolist(), strict=True)) | {1: END}
     for row, column in np.argwhere(learned & (batch.targets != END)):
@@ -202,20 +203,7 @@ def test_the_network_is_given_what_the_batch_says(tmp_path: Path, kind: str) -> 
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
-    config = CausalLMConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        intermediate_size=48,
-    )
-    network = Decoder(config, 200)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    return network.eval()
+    return random_decoder(200).eval()
 
 
 @pytest.mark.parametrize("kind", ["packed", "windows"])

@@ -5,9 +5,9 @@ from functools import partial
 import pytest
 import torch
 
-from model.config import CausalLMConfig
 from model.decoder import Decoder
 from model.generation import generate
+from tests.networks import random_decoder
 
 VOCAB = 50
 NEVER = VOCAB
@@ -15,21 +15,7 @@ NEVER = VOCAB
 
 @pytest.fixture
 def model() -> Decoder:
-    config = CausalLMConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        intermediate_size=48,
-    )
-    decoder = Decoder(config, VOCAB)
-    decoder.init_weights(seed=0)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-    return decoder
+    return random_decoder(VOCAB)
 
 
 continue_greedily = partial(

@@ -27,8 +27,8 @@ from storage.errors import InputError
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
 from storage.shards.schema import Split
-from storage.shards.writing import write_shards
 from tasks.launch import supervised, training_command, training_outcome, wait
+from tests.shards import write_shards
 
 SMALL = CausalLMConfig(
     hidden_size=32,

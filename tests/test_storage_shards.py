@@ -13,7 +13,7 @@ from storage.errors import ArtifactError
 from storage.shards import reading, writing
 from storage.shards.reading import TokenStream
 from storage.shards.schema import token_dtype
-from storage.shards.writing import write_shards
+from tests.shards import write_shards
 
 DOCUMENTS = st.lists(st.tuples(st.text(max_size=5), st.lists(st.integers(0, 65_535), max_size=40)))
 

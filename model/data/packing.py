@@ -174,10 +174,6 @@ class Packed:
         learned: np.ndarray = self._learned[numbers]
         return learned
 
-    def targets(self, numbers: np.ndarray) -> int:
-        """How many tokens these rows predict together."""
-        return int(self.learned(numbers).sum())
-
     def read(self, numbers: np.ndarray) -> Batch:
         """The rows with these numbers, in this order."""
         tokens = np.zeros((len(numbers), self._length + 1), self._stream.dtype)

@@ -49,10 +49,6 @@ class Windows:
         """How many tokens each of these windows predicts, without reading them; int64, (...)."""
         return self._places(numbers)[1]
 
-    def targets(self, numbers: np.ndarray) -> int:
-        """How many tokens these windows predict together."""
-        return int(self.learned(numbers).sum())
-
     def read(self, numbers: np.ndarray) -> Batch:
         """The windows with these numbers, in this order."""
         starts, learned = self._places(numbers)

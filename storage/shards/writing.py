@@ -1,6 +1,5 @@
 """Writes a split as a stream: two files grow, and one record batch of each is held in memory."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,30 +47,6 @@ class ShardWriter:
     def append_documents(self, documents: pa.Table) -> None:
         """Adds rows of DOCUMENTS; `end` counts from the first token of the split."""
         self._documents.append(documents)
-
-
-def write_shards(
-    directory: Path,
-    split: Split,
-    vocab_size: int,
-    documents: Iterable[tuple[str, np.ndarray]],
-) -> dict[str, int]:
-    """Writes documents of one unnamed source, each (document id, token ids), as a stream.
-
-    Returns:
-        {"documents": …, "tokens": …}
-    """
-    names: list[str] = []
-    ends: list[int] = []
-    with ShardWriter(directory, split, vocab_size) as writer:
-        for name, ids in documents:
-            writer.append_ids(ids)
-            names.append(name)
-            ends.append(writer.tokens)
-        unnamed, undetermined = [""] * len(names), ["und"] * len(names)
-        columns = {"id": names, "source": unnamed, "language": undetermined, "end": ends}
-        writer.append_documents(pa.table(columns, DOCUMENTS))
-    return {"documents": len(names), "tokens": writer.tokens}
 
 
 class _TokenWriter:
