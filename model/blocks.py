@@ -80,32 +80,24 @@ class RMSNorm(nn.Module):
 Rotation = tuple[Tensor, Tensor]
 
 
-def rotation(
-    start: int, config: CausalLMConfig, like_BTD: Tensor, positions_BT: Tensor | None = None
-) -> Rotation:
-    """Cosines and sines of the angles p · θ^(-2i/K) of positions start, start + 1, …
+def rotation(positions: Tensor, config: CausalLMConfig, dtype: torch.dtype) -> Rotation:
+    """Cosines and sines of the angles p · θ^(-2i/K) of positions p.
 
     Su et al. 2021 (RoFormer), equation 15, in the half-split layout of the Hugging Face format:
     channel i pairs with channel i + K/2, and the first half of the sines carries the minus.
 
     Args:
-        positions_BT: the positions, where each row has its own; `start` is then not looked at.
+        positions: (T,) of every row, or (B, T) where each row has its own.
 
     Returns:
-        Two tensors (T, 1, K), or (B, T, 1, K) for rows with positions of their own, in the dtype
-        and on the device of `like_BTD`.
+        Two tensors (T, 1, K) or (B, T, 1, K).
     """
-    half = torch.arange(0, config.head_dim, 2, device=like_BTD.device, dtype=torch.float32)
+    half = torch.arange(0, config.head_dim, 2, device=positions.device, dtype=torch.float32)
     frequency = 1.0 / config.rope_theta ** (half / config.head_dim)
-    if positions_BT is None:
-        end = start + like_BTD.shape[1]
-        position = torch.arange(start, end, device=like_BTD.device, dtype=torch.float32)
-    else:
-        position = positions_BT.float()
-    angle = (position.unsqueeze(-1) * frequency).unsqueeze(-2)
+    angle = (positions.float().unsqueeze(-1) * frequency).unsqueeze(-2)
     cos = torch.cat((angle.cos(), angle.cos()), dim=-1)
     sin = torch.cat((-angle.sin(), angle.sin()), dim=-1)
-    return cos.to(like_BTD.dtype), sin.to(like_BTD.dtype)
+    return cos.to(dtype), sin.to(dtype)
 
 
 def rotate(x_BTHK: Tensor, rotation: Rotation) -> Tensor:
@@ -218,8 +210,8 @@ class Attention(nn.Module):
         self,
         x_BTD: Tensor,
         rotation: Rotation,
-        cache: LayerCache | None = None,
-        mask_BTS: Tensor | None = None,
+        cache: LayerCache | None,
+        mask_BTS: Tensor | None,
     ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
         by_head = (*x_BTD.shape[:2], -1, self.head_dim)
@@ -264,8 +256,8 @@ class Block(nn.Module):
         self,
         x_BTD: Tensor,
         rotation: Rotation,
-        cache: LayerCache | None = None,
-        mask_BTS: Tensor | None = None,
+        cache: LayerCache | None,
+        mask_BTS: Tensor | None,
     ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
         normed_BTD = self.input_layernorm(x_BTD)

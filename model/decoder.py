@@ -93,9 +93,13 @@ class Decoder(nn.Module):
         positions_BT: Tensor | None = None,
     ) -> Tensor:
         x_BTD: Tensor = self.embed_tokens(ids_BT).to(self.compute_dtype)
-        start = caches[0].length if caches[0] is not None else 0
-        angles = rotation(start, self.config, x_BTD, positions_BT)
-        mask = None if positions_BT is None else document_mask(positions_BT, x_BTD.dtype)
+        if positions_BT is None:
+            start = caches[0].length if caches[0] is not None else 0
+            positions = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
+            mask = None
+        else:
+            positions, mask = positions_BT, document_mask(positions_BT, x_BTD.dtype)
+        angles = rotation(positions, self.config, x_BTD.dtype)
         for layer, cache in zip(self.layers, caches, strict=True):
             x_BTD = layer(x_BTD, angles, cache, mask)
         out: Tensor = self.norm(x_BTD)

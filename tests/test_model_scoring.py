@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.config import CausalLMConfig, EvaluationConfig, EvaluationJob, EvaluationResult
-from model.decoder import Decoder
+from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.hf import export_model
 from model.scoring import evaluate, load_writer
 from model.tokenizer.config import TokenizerConfig
@@ -25,6 +24,7 @@ from storage.errors import CorpusError, ModelError
 from storage.layout import Layout
 from tasks.launch import evaluation_command
 from tests.corpora import build_of
+from tests.networks import random_decoder
 
 SEQUENCE_LENGTH = 16
 NO_SAMPLES = EvaluationConfig(samples=0)
@@ -62,27 +62,9 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
         TokenizerConfig(vocab_size=270),
         root / "tokenizer",
     )
-    _export(root / "model", root / "tokenizer")
+    network = random_decoder(270)
+    export_model(network, network.config, root / "tokenizer", SEQUENCE_LENGTH, root / "model")
     return Exam(root / "model", corpus.path, texts)
-
-
-def _export(destination: Path, tokenizer: Path) -> None:
-    """A model none of whose weights is zero."""
-    shape = CausalLMConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        head_dim=16,
-        intermediate_size=16,
-    )
-    network = Decoder(shape, 270)
-    network.init_weights(seed=0)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.2)
-    export_model(network, shape, tokenizer, SEQUENCE_LENGTH, destination)
 
 
 def _tokens(exam: Exam) -> list[list[int]]:

@@ -236,6 +236,23 @@ def test_a_folder_without_tokenizer_json_is_refused(tmp_path: Path) -> None:
         _bring(tmp_path, "causal_lm", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.Unigram([("</s>", 0.0), ("a", -1.0)]),
+        models.WordPiece({"</s>": 0, "a": 1}),
+        models.BPE({"</s>": 0, "a": 1}, []),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_a_vocabulary_that_cannot_write_every_text_is_refused(
+    tmp_path: Path, model: models.Model
+) -> None:
+    Tokenizer(model).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ModelError, match="expected bytes to fall back on, or an unknown token"):
+        _bring(tmp_path, "causal_lm", tmp_path)
+
+
 def test_roles_that_are_no_json_are_refused(sources: dict[str, Path], tmp_path: Path) -> None:
     for name in ("source", "made"):
         (tmp_path / name).mkdir()

@@ -194,6 +194,12 @@ def test_no_text_at_all_is_refused(tmp_path: Path) -> None:
         train_tokenizer([], TokenizerConfig(), tmp_path)
 
 
+def test_text_of_one_character_over_and_over_is_refused_by_unigram_too(tmp_path: Path) -> None:
+    config = TokenizerConfig(algorithm="unigram", vocab_size=262)
+    with pytest.raises(ConfigError, match="hold only 258 distinct tokens; set it to 258"):
+        train_tokenizer(["中" * 40], config, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

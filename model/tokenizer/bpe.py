@@ -28,10 +28,6 @@ SYMBOLS = {byte: chr(byte) for byte in _PRINTED} | {
 Merge = tuple[str, str]
 
 
-class _UnfitError(Exception):
-    """What rustbpe learned cannot be written as merges."""
-
-
 def train_bpe(
     texts: Sequence[str], vocab_size: int, control: Sequence[str]
 ) -> tuple[Tokenizer, str]:
@@ -87,7 +83,7 @@ def _learn_by_rustbpe(texts: Sequence[str], size: int) -> tuple[list[str], list[
     ranked = sorted(learner.get_mergeable_ranks(), key=lambda item: item[1])
     tokens = ["".join(map(SYMBOLS.__getitem__, token)) for token, _ in ranked]
     if len(set(tokens)) < len(tokens):
-        raise _UnfitError("two of its merges spell one token")
+        raise ValueError("two of its merges spell one token")
     merges = merges_of(tokens[BYTES:])
     return sorted(tokens[:BYTES]) + tokens[BYTES:], merges
 
@@ -96,7 +92,7 @@ def merges_of(tokens: Iterable[str]) -> list[Merge]:
     """The pair that each token was merged from: what the earlier merges leave of its symbols.
 
     Raises:
-        _UnfitError: they leave more than two.
+        ValueError: they leave more than two.
     """
     ranks: dict[Merge, int] = {}
     for token in tokens:
@@ -106,7 +102,7 @@ def merges_of(tokens: Iterable[str]) -> list[Merge]:
                 (ranks.get(pair, len(ranks)), at) for at, pair in enumerate(pairwise(parts))
             )
             if rank == len(ranks):
-                raise _UnfitError(f"the token {token!r} is no pair of earlier ones")
+                raise ValueError(f"the token {token!r} is no pair of earlier ones")
             parts[at : at + 2] = [parts[at] + parts[at + 1]]
         ranks[parts[0], parts[1]] = len(ranks)
     return list(ranks)

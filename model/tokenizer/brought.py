@@ -11,7 +11,7 @@ from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import ROLE_FILES, ROLES, SENTINELS, control_ids, read_roles
 from model.tokenizer.extension import extend_tokenizer
 from model.tokenizer.folder import TOKENIZER, load_tokenizer
-from storage.errors import ConfigError
+from storage.errors import ConfigError, ModelError
 
 # Looked for where the folder does not say; the first that is there.
 _USUAL = {
@@ -27,6 +27,7 @@ _NEEDED = {
     "masked_lm": ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"),
     "encoder_decoder": ("pad_token", "eos_token"),
 }
+_IN_NO_VOCABULARY = "\U00010600"  # a letter of Linear A
 
 
 def bring_tokenizer(
@@ -38,10 +39,12 @@ def bring_tokenizer(
         The tokenizer, its roles and their tokens, and where it is from, in words.
 
     Raises:
-        ModelError: there is no readable tokenizer in the folder.
+        ModelError: there is no readable tokenizer in the folder, or one that some text stops or
+            gets lost in.
         ConfigError: it lacks what the family needs, or cannot be extended as asked.
     """
     tokenizer = load_tokenizer(source)
+    _check_any_text(tokenizer, source)
     roles = _find_roles(tokenizer, source, config.family)
     tokenizer.add_special_tokens(list(dict.fromkeys(roles.values())))
     if config.family == "encoder_decoder" and tokenizer.token_to_id(SENTINELS[0]) is None:
@@ -65,6 +68,20 @@ def source_files(config: TokenizerConfig) -> list[Path]:
         return []
     paths = [Path(config.source) / name for name in (TOKENIZER, *ROLE_FILES)]
     return [path for path in paths if path.is_file()]
+
+
+def _check_any_text(tokenizer: Tokenizer, source: Path) -> None:
+    """A character that the vocabulary lacks may neither stop the encoder nor vanish."""
+    try:
+        ids = tokenizer.encode(_IN_NO_VOCABULARY, add_special_tokens=False).ids
+        fault = "" if ids else "it is dropped"
+    except Exception as error:  # tokenizers raises bare Exception
+        fault = str(error)
+    if fault:
+        raise ModelError(
+            f"The tokenizer in {source} has nothing to write {_IN_NO_VOCABULARY!r} with ({fault}); "
+            "expected bytes to fall back on, or an unknown token in its vocabulary."
+        )
 
 
 def _find_roles(tokenizer: Tokenizer, source: Path, family: str) -> dict[str, str]:

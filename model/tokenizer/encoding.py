@@ -29,7 +29,6 @@ class Encoder:
 
     Attributes:
         engine_note: why `engine` is not the fastest one; empty where it is.
-        vocab_size: V.
         dtype: of the ids, uint16 where they fit.
         closing: id of the token that ends each document.
     """
@@ -46,8 +45,7 @@ class Encoder:
         """
         tokenizer = load_tokenizer(directory)
         self._before, self.closing = framing_of(tokenizer)
-        self.vocab_size: int = tokenizer.get_vocab_size()
-        self.dtype = token_dtype(self.vocab_size)
+        self.dtype = token_dtype(tokenizer.get_vocab_size())
         self._reference: Engine = Reference(tokenizer)
         self._seen_text = False
         probes = hostile_texts(sorted({END_OF_TEXT, *control_ids(tokenizer).values()}))
@@ -105,11 +103,10 @@ class Encoder:
 def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[np.ndarray]:
     """Ids of each text, framed as by `Encoder`, by `tokenizers` alone; uint32 (tokens,)."""
     before, closing = framing_of(tokenizer)
-    texts, reference = iter(texts), Reference(tokenizer)
+    texts = iter(texts)
     while batch := list(islice(texts, _BATCH)):
-        ids, ends = reference.encode(batch)
-        for document in np.split(ids, ends[:-1]):
-            yield np.array([*before, *document, closing], np.uint32)
+        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            yield np.array([*before, *encoding.ids, closing], np.uint32)
 
 
 def _beginning(texts: Sequence[str]) -> list[str]:

@@ -49,9 +49,10 @@ def predict_memory(sample: Sequence[Piece], learner: str) -> Callable[[float], f
     """
     held = sum(sys.getsizeof(piece.text) + _PER_PIECE for piece in sample)
     words = _BERT_WORDS if learner == "wordpiece" else _WORDS
-    read, half, distinct = _pilot(sample, words)
+    size = _utf8(sample)
+    read, half, distinct = _pilot(sample, min(_PILOT_BYTES, size), words)
     power = min(1.0, max(0.3, math.log2(distinct / half))) if half else 1.0
-    growth = _utf8(sample) / max(1, read)
+    growth = size / max(1, read)
 
     def need(share: float) -> float:
         at_share: float = distinct * (share * growth) ** power
@@ -68,9 +69,8 @@ def _learner(config: TokenizerConfig) -> str:
     return config.algorithm
 
 
-def _pilot(sample: Sequence[Piece], words: re.Pattern[str]) -> tuple[int, int, int]:
+def _pilot(sample: Sequence[Piece], goal: int, words: re.Pattern[str]) -> tuple[int, int, int]:
     """Bytes of the first pieces, of the distinct words of half of them, and of them all."""
-    goal = min(_PILOT_BYTES, _utf8(sample))
     read, half = 0, 0
     met: set[str] = set()
     for piece in sample:

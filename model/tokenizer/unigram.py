@@ -25,18 +25,13 @@ def train_unigram(texts: Sequence[str], vocab_size: int, control: Sequence[str])
     room = vocab_size - len(control) - BYTES
     # No word of this pattern spells a control or byte token: none goes on behind its letters.
     split = pre_tokenizers.Split(Regex(PATTERN), "isolated")
-    model = {
-        "type": "Unigram",
-        "vocab": [
-            *([token, 0.0] for token in control),
-            *([f"<0x{byte:02X}>", 0.0] for byte in range(BYTES)),
-            *_learn_pieces(_with_alphabet(texts, room // 3), room, split),
-        ],
-        "unk_id": next(number for number, token in enumerate(control) if token in _UNKNOWN),
-        "byte_fallback": True,
-    }
-    value = json.loads(Tokenizer(models.Unigram()).to_str()) | {"model": model}
-    tokenizer = Tokenizer.from_str(json.dumps(value))
+    vocabulary = [
+        *((token, 0.0) for token in control),
+        *((f"<0x{byte:02X}>", 0.0) for byte in range(BYTES)),
+        *_learn_pieces(_with_alphabet(texts, room // 3), room, split),
+    ]
+    unknown = next(number for number, token in enumerate(control) if token in _UNKNOWN)
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unknown, byte_fallback=True))
     tokenizer.pre_tokenizer = split
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
     tokenizer.add_special_tokens(list(control))
@@ -55,7 +50,9 @@ def _learn_pieces(
         vocab_size=number + 1, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
     )
     learner.train_from_iterator(texts, trainer)
-    return [(piece, score) for piece, score in json.loads(learner.to_str())["model"]["vocab"][1:]]
+    learned = json.loads(learner.to_str())["model"]["vocab"][1:]
+    # Of text with next to no variety some have no probability: NaN, which JSON writes as null.
+    return [(piece, score) for piece, score in learned if score is not None]
 
 
 def _with_alphabet(texts: Sequence[str], size: int) -> list[str]:
