@@ -28,7 +28,7 @@ class CausalLMConfig(Config):
     intermediate_size: PositiveInt = 688
     rope_theta: float = Field(10_000.0, gt=1)
     rms_norm_eps: float = Field(1e-6, gt=0)
-    tie_word_embeddings: bool = True
+    tie_word_embeddings: bool = False
 
     @model_validator(mode="after")
     def _check_heads(self) -> "CausalLMConfig":
@@ -81,8 +81,16 @@ class TrainConfig(Config):
         global_batch_size: sequences an optimizer step, over all processes.
         micro_batch_size: sequences a device holds at once.
         max_steps: optimizer steps in the whole run.
+        optimizer: muon moves matrices by Muon and the rest by AdamW; adamw moves everything.
+        learning_rate: of matrices; the optimizer's usual multiples of it serve the rest.
+        embedding_learning_rate, head_learning_rate: where they are not such a multiple.
+        schedule: what follows the warm-up: wsd is constant, then linear to zero; cosine falls to
+            zero over the whole run; inverse_sqrt falls for ever.
         warmup_steps: steps of linear rise to `learning_rate`.
-        decay_fraction: share of the run, at its end, in which the rate falls linearly to zero.
+        decay_fraction: share of a wsd run, at its end, in which the rate falls.
+        momentum, newton_schulz_steps: of Muon; five steps where a batch is large beside the width.
+        adam_beta1, adam_beta2, adam_epsilon: of AdamW.
+        max_grad_norm: the gradient is cut down to this length; None leaves it as it is.
         num_processes: None for every GPU, or 2 processes on a CPU with 2 cores or more.
         precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
         log_every, validate_every, checkpoint_every: in optimizer steps.
@@ -96,13 +104,20 @@ class TrainConfig(Config):
     global_batch_size: PositiveInt = 8
     micro_batch_size: PositiveInt = 4
     max_steps: PositiveInt = 800
-    warmup_steps: int = Field(20, ge=0)
+    optimizer: Literal["muon", "adamw"] = "muon"
+    learning_rate: float = Field(0.03, gt=0)
+    embedding_learning_rate: float | None = Field(None, gt=0)
+    head_learning_rate: float | None = Field(None, gt=0)
+    schedule: Literal["wsd", "cosine", "inverse_sqrt"] = "wsd"
+    warmup_steps: int = Field(0, ge=0)
     decay_fraction: float = Field(0.6, ge=0, le=1)
-    learning_rate: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.1, ge=0)
-    adam_beta1: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    newton_schulz_steps: int = Field(3, ge=1, le=5)
+    adam_beta1: float = Field(0.8, ge=0, lt=1)
     adam_beta2: float = Field(0.95, ge=0, lt=1)
-    max_grad_norm: float = Field(1.0, gt=0)
+    adam_epsilon: float = Field(1e-10, gt=0)
+    max_grad_norm: float | None = Field(None, gt=0)
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     num_processes: PositiveInt | None = None
     seed: int = 0

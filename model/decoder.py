@@ -118,8 +118,10 @@ class Decoder(nn.Module):
 
         Matrices that read the residual stream are normal with variance 1/fan_in. Those that write
         to it start at zero, and an untied head too, so that every block begins as the identity
-        and the first prediction is (nearly) uniform.
+        and the first prediction is (nearly) uniform. Embeddings are normal with variance 1, as
+        the norm after them would make them, or small where they are the head too.
         """
+        embeddings = 0.02 if self.lm_head is None else 1.0
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
             if parameter.ndim == 1:
@@ -127,18 +129,8 @@ class Decoder(nn.Module):
             elif "o_proj" in name or "down_proj" in name or "lm_head" in name:
                 parameter.zero_()
             else:
-                std = 0.02 if "embed_tokens" in name else parameter.shape[1] ** -0.5
+                std = embeddings if "embed_tokens" in name else parameter.shape[1] ** -0.5
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
-
-
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups for an optimizer: matrices and embeddings decay, the norms' gains do not."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    gains = [p for p in model.parameters() if p.ndim == 1]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": gains, "weight_decay": 0.0},
-    ]
 
 
 class _SummedCrossEntropy(torch.autograd.Function):

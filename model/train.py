@@ -25,7 +25,9 @@ def main() -> int:
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return 1
-    from model.loop import train  # after the tie to the parent: importing torch takes seconds
+    from model.training.loop import (
+        train,  # after the tie to the parent: importing torch takes seconds
+    )
 
     result = train(job)
     if result.error:

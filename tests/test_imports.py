@@ -25,7 +25,7 @@ def test_the_flows_load_no_torch() -> None:
 
 
 def test_the_training_process_loads_nothing_of_the_flows() -> None:
-    loaded = _loaded("model.loop, model.train")
+    loaded = _loaded("model.training.loop, model.train")
     assert "torch" in loaded
     assert not loaded & {"prefect", "mlflow", "transformers", "datasets", "pandas"}
 

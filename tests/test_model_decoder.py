@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.blocks import RMSNorm, causal_attention, explicit_attention
-from model.config import CausalLMConfig
-from model.decoder import Decoder, padded_vocab_size, parameter_groups
+from model.config import CausalLMConfig, TrainConfig
+from model.decoder import Decoder, padded_vocab_size
+from model.training.optimizer import build_optimizers
 
 VOCAB = 101
 SMALL = CausalLMConfig(
@@ -37,15 +38,14 @@ def _batch(sequences: int = 3, length: int = 20) -> tuple[Tensor, Tensor]:
     return tokens[:, :-1], tokens[:, 1:].clone()
 
 
-def _train(model: Decoder, steps: int, learning_rate: float) -> list[float]:
+def _train(model: Decoder, steps: int, config: TrainConfig) -> list[float]:
     ids, targets = _batch()
-    optimizer = torch.optim.AdamW(parameter_groups(model, 0.1), lr=learning_rate)
+    optimizers = build_optimizers(model, config)
     losses = []
     for _ in range(steps):
         loss = model(ids, targets) / targets.numel()
         loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizers.step(1.0)
         losses.append(loss.item())
     return losses
 
@@ -165,16 +165,6 @@ def test_the_seed_decides_every_weight_and_the_first_prediction_is_uniform() -> 
     assert first(ids, targets).item() / targets.numel() == pytest.approx(expected, rel=0.05)
 
 
-def test_matrices_decay_and_gains_do_not() -> None:
-    model = _decoder()
-    matrices, gains = parameter_groups(model, 0.3)
-    assert (matrices["weight_decay"], gains["weight_decay"]) == (0.3, 0.0)
-    assert all(parameter.ndim == 2 for parameter in matrices["params"])
-    everything = matrices["params"] + gains["params"]
-    assert {id(p) for p in everything} == {id(p) for p in model.parameters()}
-    assert len(everything) == len(list(model.parameters()))
-
-
 def test_a_wrapper_reaches_the_loss_through_forward() -> None:
     class Wrapper(nn.Module):
         def __init__(self, module: nn.Module) -> None:
@@ -189,15 +179,26 @@ def test_a_wrapper_reaches_the_loss_through_forward() -> None:
     assert torch.equal(Wrapper(model)(ids, targets), model(ids, targets))
 
 
-def test_one_batch_is_learned_by_heart() -> None:
-    model = Decoder(SMALL, VOCAB)
-    model.init_weights(seed=0)
-    assert _train(model, steps=150, learning_rate=1e-2)[-1] < 0.1
+ADAMW = TrainConfig(optimizer="adamw", learning_rate=1e-2, adam_beta1=0.9, adam_epsilon=1e-8)
 
 
-def test_the_first_twenty_losses_do_not_move() -> None:
+@pytest.mark.parametrize("config", [TrainConfig(), ADAMW], ids=["muon", "adamw"])
+def test_one_batch_is_learned_by_heart(config: TrainConfig) -> None:
     model = Decoder(SMALL, VOCAB)
     model.init_weights(seed=0)
-    losses = _train(model, steps=20, learning_rate=3e-3)
-    golden = [4.6361, 3.8829, 3.3940, 2.9075]
-    assert losses[::6] == pytest.approx(golden, abs=1e-3)
+    assert _train(model, 150, config)[-1] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("config", "golden"),
+    [
+        (TrainConfig(), [4.6151, 2.6572, 1.1146, 0.4853]),
+        (ADAMW.model_copy(update={"learning_rate": 3e-3}), [4.6151, 4.0824, 3.4718, 2.8388]),
+    ],
+    ids=["muon", "adamw"],
+)
+def test_the_first_twenty_losses_do_not_move(config: TrainConfig, golden: list[float]) -> None:
+    model = Decoder(SMALL, VOCAB)
+    model.init_weights(seed=0)
+    config = config.model_copy(update={"precision": "fp32"})
+    assert _train(model, 20, config)[::6] == pytest.approx(golden, abs=1e-3)

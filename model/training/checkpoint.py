@@ -2,19 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
+from model.training.muon import Muon
+from model.training.optimizer import Optimizers
 from storage.artifacts import MANIFEST, Spec, publish, sweep, verify
 from storage.errors import ArtifactError
 
 _KEPT = 2
+# What each optimizer remembers of a parameter.
+_REMEMBERED: dict[type[optim.Optimizer], tuple[str, ...]] = {
+    Muon: ("momentum",),
+    optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, run: str, progress: Progress, model: nn.Module, optimizer: optim.AdamW
+    folder: Path, run: str, progress: Progress, model: nn.Module, optimizers: Optimizers
 ) -> Path:
     """Publishes `folder`/step-<n> and, once it verifies, deletes all but the one before it.
 
@@ -40,7 +45,7 @@ def save_checkpoint(
 
     def write(directory: Path) -> None:
         save_file(_contiguous(model.state_dict()), directory / "model.safetensors")
-        save_file(_optimizer_tensors(model, optimizer), directory / "optimizer.safetensors")
+        save_file(_optimizer_tensors(model, optimizers), directory / "optimizer.safetensors")
         (directory / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
     publish(final, spec, write)
@@ -51,7 +56,7 @@ def save_checkpoint(
 
 
 def load_newest(
-    folder: Path, model: nn.Module, optimizer: optim.AdamW
+    folder: Path, model: nn.Module, optimizers: Optimizers
 ) -> tuple[Progress | None, list[tuple[Path, str]]]:
     """Loads the newest checkpoint that verifies.
 
@@ -66,13 +71,14 @@ def load_newest(
             weights = load_file(path / "model.safetensors")
             moments = load_file(path / "optimizer.safetensors")
             _check_shapes(model, weights)
-            states = _read_states(model, moments)
+            states = _read_states(model, optimizers, moments)
         except (ArtifactError, SafetensorError, OSError, ValueError, TypeError, KeyError) as bad:
             refused.append((path, str(bad)))
         else:
             # Only now, so that a checkpoint which is refused leaves the model as it was.
             model.load_state_dict(weights)
-            optimizer.state.update(states)
+            for owner, parameter, state in states:
+                owner.state[parameter] = state
             return progress, refused
     return None, refused
 
@@ -92,15 +98,11 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _states(model: nn.Module, optimizer: optim.AdamW) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    for name, parameter in model.named_parameters():
-        yield name, optimizer.state[parameter]
-
-
-def _optimizer_tensors(model: nn.Module, optimizer: optim.AdamW) -> dict[str, Tensor]:
+def _optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
+    names: dict[Tensor, str] = {tensor: name for name, tensor in model.named_parameters()}
     return {
-        f"{key}:{name}": value.reshape(value.shape).contiguous()
-        for name, state in _states(model, optimizer)
+        f"{key}:{names[parameter]}": value.reshape(value.shape).contiguous()
+        for parameter, state in optimizers.states()
         for key, value in state.items()
     }
 
@@ -111,15 +113,17 @@ def _check_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
         raise ValueError("its tensors are not those of this model")
 
 
-def _read_states(model: nn.Module, tensors: dict[str, Tensor]) -> dict[Tensor, dict[str, Tensor]]:
-    states: dict[Tensor, dict[str, Tensor]] = {}
+def _read_states(
+    model: nn.Module, optimizers: Optimizers, tensors: dict[str, Tensor]
+) -> list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]]:
+    states: list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]] = []
     for name, parameter in model.named_parameters():
+        owner = optimizers.owner(parameter)
         state = {
-            key: tensors[f"{key}:{name}"].to(parameter.device)
-            for key in ("step", "exp_avg", "exp_avg_sq")
+            key: tensors[f"{key}:{name}"].to(parameter.device) for key in _REMEMBERED[type(owner)]
         }
-        if state["exp_avg"].shape != parameter.shape:
-            raise ValueError(f"moments of {name} do not have its shape")
-        state["step"] = state["step"].to(torch.float32)
-        states[parameter] = state
+        for key, value in state.items():
+            if value.shape != (() if key == "step" else parameter.shape):
+                raise ValueError(f"{key} of {name} does not have its shape")
+        states.append((owner, parameter, state))
     return states

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import optim
 
-from model.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
 from model.config import CausalLMConfig, TrainConfig
 from model.decoder import Decoder
-from model.optimizer import build_optimizer
+from model.training.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
+from model.training.optimizer import Optimizers, build_optimizers
 
 SMALL = CausalLMConfig(
     hidden_size=8,
@@ -27,31 +26,31 @@ SMALL = CausalLMConfig(
 ENDLESS_WRITER = """
 import sys
 from pathlib import Path
-from model.checkpoint import Progress, save_checkpoint
+from model.training.checkpoint import Progress, save_checkpoint
 from model.config import CausalLMConfig, TrainConfig
 from model.decoder import Decoder
-from model.optimizer import build_optimizer
+from model.training.optimizer import build_optimizers
 network = Decoder(CausalLMConfig(num_hidden_layers=1), 300)
-optimizer = build_optimizer(network, TrainConfig())
+optimizer = build_optimizers(network, TrainConfig())
 for parameter in network.parameters():
     parameter.grad = parameter.detach().clone()
-optimizer.step()
+optimizer.step(1.0)
 for step in range(1, 10_000):
     save_checkpoint(Path(sys.argv[1]), "run", Progress(step), network, optimizer)
     print(step, flush=True)
 """
 
 
-def _trained(steps: int, config: CausalLMConfig = SMALL) -> tuple[Decoder, optim.AdamW]:
+def _trained(steps: int, config: CausalLMConfig = SMALL) -> tuple[Decoder, Optimizers]:
     """A network and its optimizer after a few steps on made-up gradients."""
     network = Decoder(config, 300)
     network.init_weights(seed=0)
-    optimizer = build_optimizer(network, TrainConfig())
+    optimizer = build_optimizers(network, TrainConfig())
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
         for parameter in network.parameters():
             parameter.grad = torch.randn(parameter.shape, generator=generator)
-        optimizer.step()
+        optimizer.step(1.0)
     return network, optimizer
 
 
@@ -67,27 +66,29 @@ def _flip_a_byte(path: Path) -> None:
 
 
 def test_weights_moments_and_progress_come_back_bit_for_bit(tmp_path: Path) -> None:
-    saved, saved_optimizer = _trained(3)
+    saved, saved_optimizers = _trained(3)
     progress = Progress(step=3, tokens_seen=1234, seconds=5.678)
-    save_checkpoint(tmp_path, "run", progress, saved, saved_optimizer)
+    save_checkpoint(tmp_path, "run", progress, saved, saved_optimizers)
     loaded, optimizer = _trained(0)
     assert load_newest(tmp_path, loaded, optimizer) == (progress, [])
     for before, after in zip(saved.parameters(), loaded.parameters(), strict=True):
         assert torch.equal(before, after)
-        old, new = saved_optimizer.state[before], optimizer.state[after]
-        assert old.keys() == new.keys() == {"step", "exp_avg", "exp_avg_sq"}
+    states = dict(saved_optimizers.states()), dict(optimizer.states())
+    for before, after in zip(saved.parameters(), loaded.parameters(), strict=True):
+        old, new = states[0][before], states[1][after]
+        assert old.keys() == new.keys()
         assert all(torch.equal(old[key], new[key]) for key in old)
 
 
 def test_a_step_after_loading_is_the_step_that_would_have_followed(tmp_path: Path) -> None:
     _save(tmp_path, 3)
-    whole, whole_optimizer = _trained(3)
+    whole, whole_optimizers = _trained(3)
     loaded, optimizer = _trained(0)
     load_newest(tmp_path, loaded, optimizer)
-    for network, each in ((whole, whole_optimizer), (loaded, optimizer)):
+    for network, each in ((whole, whole_optimizers), (loaded, optimizer)):
         for parameter in network.parameters():
             parameter.grad = torch.ones_like(parameter)
-        each.step()
+        each.step(0.5)
     pairs = zip(whole.parameters(), loaded.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
 
@@ -131,7 +132,7 @@ def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: 
     assert progress is None
     assert len(refused) == 1
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
-    assert not optimizer.state
+    assert not list(optimizer.states())
 
 
 def test_a_folder_without_manifest_is_no_checkpoint(tmp_path: Path) -> None:

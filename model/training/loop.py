@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
-from model.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
 from model.config import (
     TrainConfig,
     TrainingJob,
@@ -31,9 +30,16 @@ from model.data.windows import Windows
 from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
 from model.hf import export_model, load_model
-from model.optimizer import build_optimizer, learning_rate
 from model.process import StopRequest
 from model.tokenizer.folder import load_tokenizer
+from model.training.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
+from model.training.optimizer import (
+    Optimizers,
+    build_optimizers,
+    gradient_norm,
+    learning_rate,
+)
+from model.training.schedule import rate_factor
 from storage.artifacts import MANIFEST, Spec, publish, read_manifest, set_aside, verify
 from storage.config import write_json_value
 from storage.errors import ConfigError, CorpusmillError, InputError
@@ -52,7 +58,7 @@ class Run:
     accelerator: Accelerator
     network: Decoder
     model: nn.Module
-    optimizer: optim.AdamW
+    optimizers: Optimizers
     feed: Feed
     validation: Windows
     tokens_per_byte: float
@@ -133,11 +139,9 @@ def _update(run: Run) -> None:
             # DistributedDataParallel averages over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
-    run.gradient_norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.max_grad_norm)
-    for group in run.optimizer.param_groups:
-        group["lr"] = learning_rate(step, config)
-    run.optimizer.step()
-    run.optimizer.zero_grad(set_to_none=True)
+    if config.max_grad_norm or (step + 1) % config.log_every == 0:
+        run.gradient_norm = gradient_norm(run.model, config)
+    run.optimizers.step(rate_factor(step, config))
     run.progress = Progress(
         step + 1,
         run.progress.tokens_seen + tokens,
@@ -203,7 +207,7 @@ def _checkpoint(run: Run) -> None:
     if run.journal:
         begun = time.perf_counter()
         path = save_checkpoint(
-            run.layout.checkpoints, run.job.digest, run.progress, run.network, run.optimizer
+            run.layout.checkpoints, run.job.digest, run.progress, run.network, run.optimizers
         )
         run.write("checkpoint", path=path.name, seconds=round(time.perf_counter() - begun, 3))
         run.journal.sync()
@@ -240,7 +244,7 @@ def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run
         accelerator=accelerator,
         network=network,
         model=accelerator.prepare(network),
-        optimizer=build_optimizer(network, job.train),
+        optimizers=build_optimizers(network, job.train),
         feed=open_feed(job.shards, job.train, counts["train"]),
         validation=Windows(TokenStream(job.shards, "validation"), job.train.sequence_length),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
@@ -268,7 +272,7 @@ def _resume(run: Run) -> None:
         clear_leftovers(folder)
         run.layout.result.unlink(missing_ok=True)
     run.accelerator.wait_for_everyone()
-    found, refused = load_newest(folder, run.network, run.optimizer)
+    found, refused = load_newest(folder, run.network, run.optimizers)
     run.accelerator.wait_for_everyone()
     run.progress = run.logged = found or Progress()
     if run.accelerator.is_main_process:

@@ -1,0 +1,113 @@
+"""The optimizers of a run: Muon for matrices with AdamW for the rest, or AdamW for everything."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn, optim
+
+from model.config import TrainConfig
+from model.decoder import Decoder
+from model.device import pick_compute_dtype
+from model.training.muon import Muon
+from model.training.schedule import rate_factor
+
+# Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of
+# a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.
+_MULTIPLES = {
+    "muon": {"matrices": 1.0, "embeddings": 5.0, "head": 1 / 3, "gains": 2 / 15},
+    "adamw": {"matrices": 1.0, "embeddings": 1.0, "head": 1.0, "gains": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Optimizers:
+    """What moves the parameters, each by one of them."""
+
+    each: tuple[optim.Optimizer, ...]
+
+    def step(self, rate_factor: float) -> None:
+        """One step of all of them at this share of their rates; gradients are gone after it."""
+        for optimizer in self.each:
+            for group in optimizer.param_groups:
+                group["lr"] = group["full_lr"] * rate_factor
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Every parameter that has moved, with what its optimizer remembers of it."""
+        for optimizer in self.each:
+            yield from optimizer.state.items()
+
+    def owner(self, parameter: Tensor) -> optim.Optimizer:
+        """The one that moves this parameter."""
+        for optimizer in self.each:
+            for group in optimizer.param_groups:
+                if any(parameter is member for member in group["params"]):
+                    return optimizer
+        raise AssertionError("a parameter that nothing moves")
+
+
+def kinds(model: Decoder) -> dict[str, list[Tensor]]:
+    """Parameters by what they are: matrices, embeddings, head, gains.
+
+    A head that is tied to the embeddings counts as the head.
+    """
+    found: dict[str, list[Tensor]] = {"matrices": [], "embeddings": [], "head": [], "gains": []}
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1:
+            found["gains"].append(parameter)
+        elif name.startswith("lm_head") or (name.startswith("embed") and model.lm_head is None):
+            found["head"].append(parameter)
+        elif name.startswith("embed"):
+            found["embeddings"].append(parameter)
+        else:
+            found["matrices"].append(parameter)
+    return {kind: parameters for kind, parameters in found.items() if parameters}
+
+
+def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
+    """The optimizers that the config asks for.
+
+    Gains never decay; with Muon only matrices do.
+    """
+    groups = []
+    by_kind = kinds(model)
+    multiples = _MULTIPLES[config.optimizer]
+    set_by_hand = {
+        "embeddings": config.embedding_learning_rate,
+        "head": config.head_learning_rate,
+    }
+    each: list[optim.Optimizer] = []
+    if config.optimizer == "muon" and "matrices" in by_kind:
+        matrices = by_kind.pop("matrices")
+        muon = Muon(
+            matrices,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            steps=config.newton_schulz_steps,
+            dtype=pick_compute_dtype(config.precision, matrices[0].device),
+        )
+        each.append(muon)
+    for kind, parameters in by_kind.items():
+        rate = set_by_hand.get(kind) or config.learning_rate * multiples[kind]
+        decays = config.optimizer == "adamw" and kind != "gains"
+        decay = config.weight_decay if decays else 0.0
+        groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
+    betas = config.adam_beta1, config.adam_beta2
+    each.append(optim.AdamW(groups, betas=betas, eps=config.adam_epsilon, fused=True))
+    for optimizer in each:
+        for group in optimizer.param_groups:
+            group["full_lr"] = group["lr"]
+    return Optimizers(tuple(each))
+
+
+def learning_rate(step: int, config: TrainConfig) -> float:
+    """The rate of matrices in this step."""
+    return config.learning_rate * rate_factor(step, config)
+
+
+def gradient_norm(model: nn.Module, config: TrainConfig) -> Tensor:
+    """Length of the whole gradient, which is cut down to `max_grad_norm` where that is set."""
+    limit = config.max_grad_norm or float("inf")
+    return nn.utils.clip_grad_norm_(model.parameters(), limit)

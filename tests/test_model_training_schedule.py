@@ -1,0 +1,54 @@
+"""The learning rate of each step."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.config import TrainConfig
+from model.training.schedule import rate_factor
+
+
+def _factors(config: TrainConfig) -> list[float]:
+    return [rate_factor(step, config) for step in range(config.max_steps)]
+
+
+@st.composite
+def _schedules(draw: st.DrawFn) -> TrainConfig:
+    max_steps = draw(st.integers(1, 200))
+    values: dict[str, Any] = {
+        "schedule": draw(st.sampled_from(["wsd", "cosine", "inverse_sqrt"])),
+        "max_steps": max_steps,
+        "warmup_steps": draw(st.integers(0, max_steps - 1)),
+        "decay_fraction": draw(st.floats(0, 1)),
+    }
+    return TrainConfig.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("wsd", [1 / 4, 2 / 4, 3 / 4, 1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4]),
+        ("cosine", [1 / 4, 2 / 4, 3 / 4, 1, 0.9505, 0.8117, 0.6113, 0.3887, 0.1883, 0.0495]),
+        ("inverse_sqrt", [1 / 4, 2 / 4, 3 / 4] + [(4 / step) ** 0.5 for step in range(4, 11)]),
+    ],
+)
+def test_the_rate_rises_and_then_follows_its_formula(schedule: str, expected: list[float]) -> None:
+    config = TrainConfig.model_validate(
+        {"schedule": schedule, "max_steps": 10, "warmup_steps": 3, "decay_fraction": 0.4}
+    )
+    assert _factors(config) == pytest.approx(expected, abs=1e-4)
+
+
+@given(_schedules())
+def test_the_rate_never_rises_again_once_it_fell(config: TrainConfig) -> None:
+    factors = _factors(config)
+    top = factors.index(max(factors))
+    assert factors[: top + 1] == sorted(factors[: top + 1])
+    assert factors[top:] == sorted(factors[top:], reverse=True)
+
+
+@given(_schedules())
+def test_no_step_is_without_a_rate_and_none_is_above_the_one_set(config: TrainConfig) -> None:
+    assert all(0 < factor <= 1 for factor in _factors(config))
