@@ -103,7 +103,7 @@ class TrainConfig(Config):
     mixing: tuple[MixingPhase, ...] = ()
     global_batch_size: PositiveInt = 8
     micro_batch_size: PositiveInt = 4
-    max_steps: PositiveInt = 800
+    max_steps: PositiveInt = 1400
     optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: float = Field(0.03, gt=0)
     embedding_learning_rate: float | None = Field(None, gt=0)
