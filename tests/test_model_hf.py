@@ -31,6 +31,7 @@ SMALL = CausalLMConfig(
     intermediate_size=48,
     rope_theta=1234.0,
     rms_norm_eps=1e-5,
+    tie_word_embeddings=True,
 )
 UNTIED = SMALL.model_copy(update={"tie_word_embeddings": False})
 
