@@ -116,9 +116,10 @@ def _check_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
 def _read_states(
     model: nn.Module, optimizers: Optimizers, tensors: dict[str, Tensor]
 ) -> list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]]:
+    owners = optimizers.owners()
     states: list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]] = []
     for name, parameter in model.named_parameters():
-        owner = optimizers.owner(parameter)
+        owner = owners[parameter]
         state = {
             key: tensors[f"{key}:{name}"].to(parameter.device) for key in _REMEMBERED[type(owner)]
         }

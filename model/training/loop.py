@@ -33,12 +33,7 @@ from model.hf import export_model, load_model
 from model.process import StopRequest
 from model.tokenizer.folder import load_tokenizer
 from model.training.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
-from model.training.optimizer import (
-    Optimizers,
-    build_optimizers,
-    gradient_norm,
-    learning_rate,
-)
+from model.training.optimizer import Optimizers, build_optimizers, gradient_norm
 from model.training.schedule import rate_factor
 from storage.artifacts import MANIFEST, Spec, publish, read_manifest, set_aside, verify
 from storage.config import write_json_value
@@ -65,7 +60,7 @@ class Run:
     journal: JournalWriter | None
     progress: Progress = field(default_factory=Progress)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
-    gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
+    gradient_norm: Tensor | None = None
     logged: Progress = field(default_factory=Progress)
 
     @property
@@ -139,8 +134,8 @@ def _update(run: Run) -> None:
             # DistributedDataParallel averages over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
-    if config.max_grad_norm or (step + 1) % config.log_every == 0:
-        run.gradient_norm = gradient_norm(run.model, config)
+    wanted = config.max_grad_norm or (step + 1) % config.log_every == 0
+    run.gradient_norm = gradient_norm(run.model, config) if wanted else None
     run.optimizers.step(rate_factor(step, config))
     run.progress = Progress(
         step + 1,
@@ -164,11 +159,12 @@ def _log(run: Run) -> None:
     loss = run.accelerator.reduce(run.loss_sum, "sum").item() / tokens
     metrics = {
         "train/loss": loss,
-        "train/learning_rate": learning_rate(now.step - 1, run.config),
-        "train/gradient_norm": float(run.gradient_norm),
+        "train/learning_rate": run.config.learning_rate * rate_factor(now.step - 1, run.config),
         "train/tokens_seen": now.tokens_seen,
         "performance/tokens_per_second": tokens / max(now.seconds - before.seconds, 1e-9),
     }
+    if run.gradient_norm is not None:
+        metrics["train/gradient_norm"] = float(run.gradient_norm)
     run.loss_sum.zero_()
     run.logged = now
     if not math.isfinite(loss):

@@ -9,7 +9,6 @@ from model.config import TrainConfig
 from model.decoder import Decoder
 from model.device import pick_compute_dtype
 from model.training.muon import Muon
-from model.training.schedule import rate_factor
 
 # Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of
 # a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.
@@ -38,13 +37,14 @@ class Optimizers:
         for optimizer in self.each:
             yield from optimizer.state.items()
 
-    def owner(self, parameter: Tensor) -> optim.Optimizer:
-        """The one that moves this parameter."""
-        for optimizer in self.each:
-            for group in optimizer.param_groups:
-                if any(parameter is member for member in group["params"]):
-                    return optimizer
-        raise AssertionError("a parameter that nothing moves")
+    def owners(self) -> dict[Tensor, optim.Optimizer]:
+        """Every parameter, and the one that moves it."""
+        return {
+            parameter: optimizer
+            for optimizer in self.each
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
 
 
 def kinds(model: Decoder) -> dict[str, list[Tensor]]:
@@ -100,11 +100,6 @@ def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
     return Optimizers(tuple(each))
-
-
-def learning_rate(step: int, config: TrainConfig) -> float:
-    """The rate of matrices in this step."""
-    return config.learning_rate * rate_factor(step, config)
 
 
 def gradient_norm(model: nn.Module, config: TrainConfig) -> Tensor:
