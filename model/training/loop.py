@@ -7,7 +7,6 @@ whatever the number of processes and micro-batches; the data is a pure function 
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -15,62 +14,20 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from model.config import (
-    TrainConfig,
-    TrainingJob,
-    TrainingResult,
-    check_batch,
-    check_sequence_length,
-)
+from model.config import TrainingJob, TrainingResult
 from model.data.batches import Samples
-from model.data.feed import Feed, open_feed
 from model.data.order import Order
 from model.data.tensors import as_tensors
-from model.data.windows import Windows
-from model.decoder import Decoder
-from model.device import pick_compute_dtype, use_threads
-from model.hf import export_model, load_model
+from model.hf import export_model
 from model.process import StopRequest
-from model.tokenizer.folder import load_tokenizer
-from model.training.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
-from model.training.optimizer import Optimizers, build_optimizers, gradient_norm
+from model.training.checkpoint import Progress, save_checkpoint
+from model.training.optimizer import gradient_norm
+from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor
-from storage.artifacts import MANIFEST, Spec, publish, read_manifest, set_aside, verify
+from storage.artifacts import MANIFEST, Spec, publish, set_aside
 from storage.config import write_json_value
 from storage.errors import ConfigError, CorpusmillError, InputError
-from storage.journal import JournalWriter
 from storage.layout import RunLayout
-from storage.shards.reading import TokenStream
-from storage.shards.schema import SPLITS
-
-
-@dataclass
-class Run:
-    """Everything that the loop works on."""
-
-    job: TrainingJob
-    layout: RunLayout
-    accelerator: Accelerator
-    network: Decoder
-    model: nn.Module
-    optimizers: Optimizers
-    feed: Feed
-    validation: Windows
-    tokens_per_byte: float
-    journal: JournalWriter | None
-    progress: Progress = field(default_factory=Progress)
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
-    gradient_norm: Tensor | None = None
-    logged: Progress = field(default_factory=Progress)
-
-    @property
-    def config(self) -> TrainConfig:
-        return self.job.train
-
-    def write(self, event: str, **fields: object) -> None:
-        """Writes to the journal, from the main process only."""
-        if self.journal:
-            self.journal.write(event, step=self.progress.step, **fields)
 
 
 def train(job: TrainingJob) -> TrainingResult:
@@ -86,8 +43,8 @@ def train(job: TrainingJob) -> TrainingResult:
     layout = RunLayout(job.directory)
     layout.path.mkdir(parents=True, exist_ok=True)
     try:
-        run = _build(job, layout, accelerator)
-        _resume(run)
+        run = build_run(job, layout, accelerator)
+        resume(run)
         status = _loop(run, stop)
         result = _finish(run, status)
     except CorpusmillError as error:
@@ -219,73 +176,6 @@ def _agreed(run: Run, stop: StopRequest) -> bool:
     return bool(accelerator.reduce(flag, "sum").item() > 0)
 
 
-def _build(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run:
-    """Checks the job against what is there and makes the network, optimizer and data."""
-    if accelerator.num_processes != job.num_processes:
-        raise ConfigError(
-            f"{accelerator.num_processes} processes are running, the job expects "
-            f"{job.num_processes}; start it with --num_processes {job.num_processes} "
-            "(and --multi_gpu for more than one, on a CPU too)."
-        )
-    check_batch(job.train, job.num_processes)
-    use_threads()
-    verify(job.shards)
-    counts = read_manifest(job.shards)["counts"]
-    check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
-    journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
-    network = _network(job, accelerator).to(accelerator.device)
-    return Run(
-        job=job,
-        layout=layout,
-        accelerator=accelerator,
-        network=network,
-        model=accelerator.prepare(network),
-        optimizers=build_optimizers(network, job.train),
-        feed=open_feed(job.shards, job.train, counts["train"]),
-        validation=Windows(TokenStream(job.shards, "validation"), job.train.sequence_length),
-        tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
-        journal=journal,
-        loss_sum=torch.zeros((), device=accelerator.device),
-    )
-
-
-def _network(job: TrainingJob, accelerator: Accelerator) -> Decoder:
-    dtype = pick_compute_dtype(job.train.precision, accelerator.device)
-    if job.initialize_from:
-        network, _, _ = load_model(job.initialize_from, dtype)
-        return network
-    assert job.model
-    vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
-    network = Decoder(job.model, vocab_size, dtype)
-    network.init_weights(job.train.seed)
-    return network
-
-
-def _resume(run: Run) -> None:
-    """Continues from the newest good checkpoint, if there is one, and says so."""
-    folder = run.layout.checkpoints
-    if run.accelerator.is_main_process:
-        clear_leftovers(folder)
-        run.layout.result.unlink(missing_ok=True)
-    run.accelerator.wait_for_everyone()
-    found, refused = load_newest(folder, run.network, run.optimizers)
-    run.accelerator.wait_for_everyone()
-    run.progress = run.logged = found or Progress()
-    if run.accelerator.is_main_process:
-        for path, reason in refused:
-            set_aside(path)
-            run.write("checkpoint_refused", path=path.name, reason=reason)
-    run.write(
-        "resumed" if found else "started",
-        max_steps=run.config.max_steps,
-        parameters=_parameters(run.network),
-        num_processes=run.accelerator.num_processes,
-        device=run.accelerator.device.type,
-        precision=str(run.network.compute_dtype).removeprefix("torch."),
-        tokens_seen=run.progress.tokens_seen,
-    )
-
-
 def _finish(run: Run, status: str) -> TrainingResult:
     """Exports the model if the run is over, and describes how it ended."""
     if run.journal and status == "finished":
@@ -300,7 +190,7 @@ def _finish(run: Run, status: str) -> TrainingResult:
             "step": run.progress.step,
             "tokens_seen": run.progress.tokens_seen,
             "model": run.layout.model if status == "finished" else None,
-            "parameters": _parameters(run.network),
+            "parameters": run.parameters,
             "seconds": run.progress.seconds,
         }
     )
@@ -320,7 +210,3 @@ def _export(run: Run) -> None:
             directory,
         ),
     )
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
