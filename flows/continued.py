@@ -9,7 +9,7 @@ from prefect.states import Completed
 
 from flows.recipes import CONTINUED_RECIPES, ContinueConfig, resolve
 from flows.tail import judge_and_register
-from model.config import TrainConfig
+from model.training.config import TrainConfig
 from storage.artifacts import find, read_manifest
 from storage.registry import champion_or_refuse, fetch
 from tasks.corpus import ingest, select_new

@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from model.config import CausalLMConfig, EvaluationConfig, ModelConfig, TrainConfig
+from model.config import CausalLMConfig, EvaluationConfig, ModelConfig
 from model.tokenizer.config import TokenizerConfig
+from model.training.config import TrainConfig
 from storage.config import Config, parse
 from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.errors import ConfigError

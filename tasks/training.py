@@ -13,14 +13,8 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 
-from model.config import (
-    ModelConfig,
-    TrainConfig,
-    TrainingJob,
-    check_batch,
-    check_mixing,
-    check_sequence_length,
-)
+from model.config import ModelConfig, TrainingJob
+from model.training.config import TrainConfig, check_batch, check_mixing, check_sequence_length
 from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
 from storage.config import write_json_value
 from storage.journal import JournalReader, Record

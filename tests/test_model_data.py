@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import IGNORED, TrainConfig
+from model.config import IGNORED
 from model.data.batches import share
 from model.data.feed import Feed
 from model.data.order import Order
 from model.data.windows import Windows
+from model.training.config import TrainConfig
 from storage.shards.reading import TokenStream
 from tests.shards import write_shards
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.config import IGNORED, MIXING_BLOCK, MixingPhase, TrainConfig
+from model.config import IGNORED
 from model.data.feed import open_feed
 from model.data.mixing import Mixture, apportion
+from model.training.config import MIXING_BLOCK, MixingPhase, TrainConfig
 from storage.config import parse
 from storage.errors import ConfigError
 from storage.shards.parts import assemble, write_part

@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
-from model.config import MixingPhase, TrainConfig
 from model.data.feed import open_feed
+from model.training.config import MixingPhase, TrainConfig
 from storage.artifacts import write_json
 from storage.config import write_json_value
 from storage.shards.parts import assemble, write_part
@@ -39,7 +39,7 @@ import json, sys, time
 from pathlib import Path
 import torch
 import torch.distributed as dist
-from model.config import TrainConfig
+from model.training.config import (TrainConfig)
 from model.data.feed import open_feed
 from model.data.tensors import as_tensors
 from storage.config import read_json

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.blocks import RMSNorm, causal_attention, explicit_attention
-from model.config import CausalLMConfig, TrainConfig
+from model.config import CausalLMConfig
 from model.decoder import Decoder, padded_vocab_size
+from model.training.config import TrainConfig
 from model.training.optimizer import build_optimizers
 
 VOCAB = 101

@@ -16,11 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from model.config import CausalLMConfig, TrainConfig, TrainingJob, TrainingResult
+from model.config import CausalLMConfig, TrainingJob, TrainingResult
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
+from model.training.config import TrainConfig
 from storage.artifacts import Spec, publish, verify
 from storage.config import read_json, write_json_value
 from storage.errors import InputError
@@ -59,7 +60,7 @@ GOLDEN = [5.7038, 4.1722, 2.5753, 2.2453]
 CALLER = """
 import sys, time
 from pathlib import Path
-from model.config import TrainingJob
+from model.config import (TrainingJob)
 from storage.config import read_json
 from storage.layout import RunLayout
 from tasks.launch import supervised, training_command

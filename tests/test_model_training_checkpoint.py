@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.config import CausalLMConfig, TrainConfig
+from model.config import CausalLMConfig
 from model.decoder import Decoder
 from model.training.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
+from model.training.config import TrainConfig
 from model.training.optimizer import Optimizers, build_optimizers
 
 SMALL = CausalLMConfig(
@@ -27,7 +28,8 @@ ENDLESS_WRITER = """
 import sys
 from pathlib import Path
 from model.training.checkpoint import Progress, save_checkpoint
-from model.config import CausalLMConfig, TrainConfig
+from model.config import (CausalLMConfig)
+from model.training.config import (TrainConfig)
 from model.decoder import Decoder
 from model.training.optimizer import build_optimizers
 network = Decoder(CausalLMConfig(num_hidden_layers=1), 300)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from model.config import CausalLMConfig, TrainConfig
+from model.config import CausalLMConfig
 from model.decoder import Decoder
+from model.training.config import TrainConfig
 from model.training.muon import Muon, orthogonalized
 from model.training.optimizer import build_optimizers, kinds
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import TrainConfig
+from model.training.config import TrainConfig
 from model.training.schedule import rate_factor
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from model.config import TrainConfig, check_mixing
 from model.data.batches import Samples, share
 from model.data.mixing import Mixture
 from model.data.order import Order
 from model.data.packing import Packed
 from model.data.windows import Windows
+from model.training.config import TrainConfig, check_mixing
 from storage.errors import ConfigError
 from storage.shards.reading import TokenStream, read_document_ends
 

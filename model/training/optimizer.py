@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn, optim
 
-from model.config import TrainConfig
 from model.decoder import Decoder
 from model.device import pick_compute_dtype
+from model.training.config import TrainConfig
 from model.training.muon import Muon
 
 # Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of

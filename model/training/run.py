@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from model.config import TrainConfig, TrainingJob, check_batch, check_sequence_length
+from model.config import TrainingJob
 from model.data.feed import Feed, open_feed
 from model.data.windows import Windows
 from model.decoder import Decoder
@@ -14,6 +14,7 @@ from model.device import pick_compute_dtype, use_threads
 from model.hf import load_model
 from model.tokenizer.folder import load_tokenizer
 from model.training.checkpoint import Progress, clear_leftovers, load_newest
+from model.training.config import TrainConfig, check_batch, check_sequence_length
 from model.training.optimizer import Optimizers, build_optimizers
 from storage.artifacts import read_manifest, set_aside, verify
 from storage.errors import ConfigError

@@ -2,7 +2,7 @@
 
 import math
 
-from model.config import TrainConfig
+from model.training.config import TrainConfig
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from model.config import TrainConfig
 from model.data.feed import open_feed
 from model.data.packing import plan_rows
+from model.training.config import TrainConfig
 from storage.shards.parts import assemble, write_part
 from tests.benchmarks.loader_peers import BATCH, LENGTH, PEERS, PREPARE, measure
 

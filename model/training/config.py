@@ -1,0 +1,144 @@
+"""How a network is trained, and what a run refuses before it begins. Imports no torch."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from storage.config import Config
+from storage.errors import ConfigError
+
+MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
+
+
+class MixingPhase(Config):
+    """How sources are mixed in one part of a run.
+
+    Attributes:
+        until: fraction of the run at which this phase ends.
+        weights: by source, in proportion to the samples drawn from it; others are not read.
+    """
+
+    until: float = Field(1.0, gt=0, le=1)
+    weights: dict[str, float] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "MixingPhase":
+        total = sum(self.weights.values())
+        for name, weight in self.weights.items():
+            if weight < 0 or 0 < weight < total / MIXING_BLOCK or not 0 < total < float("inf"):
+                raise ValueError(
+                    f"the weight {weight} of {name!r} is not a share of {total}; expected 0, or at "
+                    f"least 1/{MIXING_BLOCK} of the sum"
+                )
+        return self
+
+
+class TrainConfig(Config):
+    """How long, how fast and in what pieces the network learns.
+
+    Attributes:
+        sequence_length: tokens a sample predicts.
+        packing: windows cut the stream of tokens at equal distances; best_fit fills each sample
+            with whole documents, which attention does not leave.
+        document_mask: attention does not leave a document in windows either.
+        mixing: phases in which sources are drawn from by weight; none for all text once an epoch.
+        global_batch_size: sequences an optimizer step, over all processes.
+        micro_batch_size: sequences a device holds at once.
+        max_steps: optimizer steps in the whole run.
+        optimizer: muon moves matrices by Muon and the rest by AdamW; adamw moves everything.
+        learning_rate: of matrices; the optimizer's usual multiples of it serve the rest.
+        embedding_learning_rate, head_learning_rate: where they are not such a multiple.
+        schedule: what follows the warm-up: wsd is constant, then linear to zero; cosine falls to
+            zero over the whole run; inverse_sqrt falls for ever.
+        warmup_steps: steps of linear rise to `learning_rate`.
+        decay_fraction: share of a wsd run, at its end, in which the rate falls.
+        momentum, newton_schulz_steps: of Muon; five steps where a batch is large beside the width.
+        adam_beta1, adam_beta2, adam_epsilon: of AdamW.
+        max_grad_norm: the gradient is cut down to this length; None leaves it as it is.
+        num_processes: None for every GPU, or 2 processes on a CPU with 2 cores or more.
+        precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
+        log_every, validate_every, checkpoint_every: in optimizer steps.
+        validation_windows: held-out windows scored while training.
+    """
+
+    sequence_length: PositiveInt = 256
+    packing: Literal["windows", "best_fit"] = "windows"
+    document_mask: bool = False
+    mixing: tuple[MixingPhase, ...] = ()
+    global_batch_size: PositiveInt = 8
+    micro_batch_size: PositiveInt = 4
+    max_steps: PositiveInt = 1400
+    optimizer: Literal["muon", "adamw"] = "muon"
+    learning_rate: float = Field(0.03, gt=0)
+    embedding_learning_rate: float | None = Field(None, gt=0)
+    head_learning_rate: float | None = Field(None, gt=0)
+    schedule: Literal["wsd", "cosine", "inverse_sqrt"] = "wsd"
+    warmup_steps: int = Field(0, ge=0)
+    decay_fraction: float = Field(0.6, ge=0, le=1)
+    weight_decay: float = Field(0.1, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    newton_schulz_steps: int = Field(3, ge=1, le=5)
+    adam_beta1: float = Field(0.8, ge=0, lt=1)
+    adam_beta2: float = Field(0.95, ge=0, lt=1)
+    adam_epsilon: float = Field(1e-10, gt=0)
+    max_grad_norm: float | None = Field(None, gt=0)
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    num_processes: PositiveInt | None = None
+    seed: int = 0
+    log_every: PositiveInt = 10
+    validate_every: PositiveInt = 100
+    validation_windows: PositiveInt = 64
+    checkpoint_every: PositiveInt = 100
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> "TrainConfig":
+        if self.warmup_steps >= self.max_steps:
+            raise ValueError(
+                f"warmup_steps {self.warmup_steps} leaves nothing of max_steps {self.max_steps}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_phases(self) -> "TrainConfig":
+        ends = [phase.until for phase in self.mixing]
+        if ends and (ends != sorted(set(ends)) or ends[-1] != 1):
+            raise ValueError(
+                f"the phases of mixing end at {ends}; expected rising fractions, the last one 1"
+            )
+        return self
+
+
+def check_batch(train: TrainConfig, num_processes: int) -> None:
+    """Raises ConfigError unless the global batch divides over processes and micro-batches."""
+    piece = num_processes * train.micro_batch_size
+    if train.global_batch_size % piece:
+        below = train.global_batch_size // piece * piece
+        near = [str(size) for size in (below, below + piece) if size]
+        raise ConfigError(
+            f"train.global_batch_size {train.global_batch_size} does not divide into "
+            f"{num_processes} processes x train.micro_batch_size {train.micro_batch_size}; "
+            f"set it to {' or '.join(near)}, or change train.micro_batch_size."
+        )
+
+
+def check_sequence_length(train: TrainConfig, tokens: Mapping[str, int]) -> None:
+    """Raises ConfigError if a split has too few tokens for one sample (`tokens` by split)."""
+    for split, count in tokens.items():
+        if count <= train.sequence_length:
+            raise ConfigError(
+                f"train.sequence_length is {train.sequence_length}, but the {split} shard holds "
+                f"{count} tokens; set it below {count}, or add text."
+            )
+
+
+def check_mixing(train: TrainConfig, sources: Iterable[str]) -> None:
+    """Raises ConfigError if a phase names a source that is not among those of the shards."""
+    there = sorted(sources)
+    for number, phase in enumerate(train.mixing):
+        for name in phase.weights:
+            if name not in there:
+                raise ConfigError(
+                    f"train.mixing.{number}.weights names the source {name!r}; expected one of "
+                    f"{', '.join(map(repr, there)) or 'none: these shards name no source'}."
+                )
