@@ -243,10 +243,15 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)): the norm comes first (Xiong et al. 2020)."""
+    """x + attention(norm(x)), then x + mlp(norm(x)): the norm comes first (Xiong et al. 2020).
+
+    Attributes:
+        dropout: share of what either adds that is dropped in training (Srivastava et al. 2014).
+    """
 
     def __init__(self, config: CausalLMConfig) -> None:
         super().__init__()
+        self.dropout = 0.0
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = Attention(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -261,6 +266,9 @@ class Block(nn.Module):
     ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
         normed_BTD = self.input_layernorm(x_BTD)
-        x_BTD = x_BTD + self.self_attn(normed_BTD, rotation, cache, mask_BTS)
-        out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+        x_BTD = x_BTD + self._dropped(self.self_attn(normed_BTD, rotation, cache, mask_BTS))
+        out: Tensor = x_BTD + self._dropped(self.mlp(self.post_attention_layernorm(x_BTD)))
         return out
+
+    def _dropped(self, x_BTD: Tensor) -> Tensor:
+        return F.dropout(x_BTD, self.dropout, self.training) if self.dropout else x_BTD

@@ -31,6 +31,7 @@ class Decoder(nn.Module):
         config: its shape.
         vocab_size: V, ids of the tokenizer.
         compute_dtype: of everything between the embeddings and the logits.
+        dropout: share of the embeddings that is dropped in training; see `set_dropout`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Decoder(nn.Module):
         self.config = config
         self.vocab_size = vocab_size
         self.compute_dtype = compute_dtype
+        self.dropout = 0.0
         rows = padded_vocab_size(vocab_size)
         self.embed_tokens = nn.Embedding(rows, config.hidden_size)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
@@ -93,6 +95,8 @@ class Decoder(nn.Module):
         positions_BT: Tensor | None = None,
     ) -> Tensor:
         x_BTD: Tensor = self.embed_tokens(ids_BT).to(self.compute_dtype)
+        if self.dropout:
+            x_BTD = F.dropout(x_BTD, self.dropout, self.training)
         if positions_BT is None:
             start = caches[0].length if caches[0] is not None else 0
             positions = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
@@ -111,6 +115,13 @@ class Decoder(nn.Module):
     @property
     def _head_weight(self) -> Tensor:
         return self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+
+    def set_dropout(self, share: float) -> None:
+        """Drops this share of the embeddings, and of what every layer adds, in training."""
+        self.dropout = share
+        for layer in self.layers:
+            assert isinstance(layer, Block)
+            layer.dropout = share
 
     @torch.no_grad()
     def init_weights(self, seed: int) -> None:

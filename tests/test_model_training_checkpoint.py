@@ -11,7 +11,13 @@ import torch
 
 from model.config import CausalLMConfig
 from model.decoder import Decoder
-from model.training.checkpoint import Progress, clear_leftovers, load_newest, save_checkpoint
+from model.training.checkpoint import (
+    Progress,
+    clear_leftovers,
+    load_newest,
+    tensors_of,
+    write_checkpoint,
+)
 from model.training.config import TrainConfig
 from model.training.optimizer import Optimizers, build_optimizers
 
@@ -27,9 +33,9 @@ SMALL = CausalLMConfig(
 ENDLESS_WRITER = """
 import sys
 from pathlib import Path
-from model.training.checkpoint import Progress, save_checkpoint
-from model.config import (CausalLMConfig)
-from model.training.config import (TrainConfig)
+from model.training.checkpoint import Progress, tensors_of, write_checkpoint
+from model.config import CausalLMConfig
+from model.training.config import TrainConfig
 from model.decoder import Decoder
 from model.training.optimizer import build_optimizers
 network = Decoder(CausalLMConfig(num_hidden_layers=1), 300)
@@ -38,7 +44,8 @@ for parameter in network.parameters():
     parameter.grad = parameter.detach().clone()
 optimizer.step(1.0)
 for step in range(1, 10_000):
-    save_checkpoint(Path(sys.argv[1]), "run", Progress(step), network, optimizer)
+    tensors = tensors_of(network, optimizer, None)
+    write_checkpoint(Path(sys.argv[1]), "run", Progress(step), tensors)
     print(step, flush=True)
 """
 
@@ -58,7 +65,8 @@ def _trained(steps: int, config: CausalLMConfig = SMALL) -> tuple[Decoder, Optim
 
 def _save(folder: Path, *steps: int) -> None:
     for step in steps:
-        save_checkpoint(folder, "run", Progress(step, step * 100, step / 2), *_trained(step))
+        progress = Progress(step, step * 100, step / 2)
+        write_checkpoint(folder, "run", progress, tensors_of(*_trained(step), None))
 
 
 def _flip_a_byte(path: Path) -> None:
@@ -70,9 +78,9 @@ def _flip_a_byte(path: Path) -> None:
 def test_weights_moments_and_progress_come_back_bit_for_bit(tmp_path: Path) -> None:
     saved, saved_optimizers = _trained(3)
     progress = Progress(step=3, tokens_seen=1234, seconds=5.678)
-    save_checkpoint(tmp_path, "run", progress, saved, saved_optimizers)
+    write_checkpoint(tmp_path, "run", progress, tensors_of(saved, saved_optimizers, None))
     loaded, optimizer = _trained(0)
-    assert load_newest(tmp_path, loaded, optimizer) == (progress, [])
+    assert load_newest(tmp_path, loaded, optimizer, None) == (progress, [])
     for before, after in zip(saved.parameters(), loaded.parameters(), strict=True):
         assert torch.equal(before, after)
     states = dict(saved_optimizers.states()), dict(optimizer.states())
@@ -86,7 +94,7 @@ def test_a_step_after_loading_is_the_step_that_would_have_followed(tmp_path: Pat
     _save(tmp_path, 3)
     whole, whole_optimizers = _trained(3)
     loaded, optimizer = _trained(0)
-    load_newest(tmp_path, loaded, optimizer)
+    load_newest(tmp_path, loaded, optimizer, None)
     for network, each in ((whole, whole_optimizers), (loaded, optimizer)):
         for parameter in network.parameters():
             parameter.grad = torch.ones_like(parameter)
@@ -96,7 +104,7 @@ def test_a_step_after_loading_is_the_step_that_would_have_followed(tmp_path: Pat
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
-    assert load_newest(tmp_path / "none", *_trained(0)) == (None, [])
+    assert load_newest(tmp_path / "none", *_trained(0), None) == (None, [])
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
@@ -117,7 +125,7 @@ def test_a_damaged_newest_is_refused_and_the_one_before_it_loaded(
     else:
         _flip_a_byte(newest / file)
     network, optimizer = _trained(0)
-    progress, ((path, reason),) = load_newest(tmp_path, network, optimizer)
+    progress, ((path, reason),) = load_newest(tmp_path, network, optimizer, None)
     assert progress == Progress(1, 100, 0.5)
     assert path == newest
     assert file in reason
@@ -130,7 +138,7 @@ def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: 
     _save(tmp_path, 1)
     network, optimizer = _trained(0, SMALL.model_copy(update={"intermediate_size": 16}))
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    progress, refused = load_newest(tmp_path, network, optimizer)
+    progress, refused = load_newest(tmp_path, network, optimizer, None)
     assert progress is None
     assert len(refused) == 1
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
@@ -140,7 +148,7 @@ def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: 
 def test_a_folder_without_manifest_is_no_checkpoint(tmp_path: Path) -> None:
     _save(tmp_path, 1, 2)
     (tmp_path / "step-00000002" / "manifest.json").unlink()
-    progress, refused = load_newest(tmp_path, *_trained(0))
+    progress, refused = load_newest(tmp_path, *_trained(0), None)
     assert progress == Progress(1, 100, 0.5)
     assert refused == []
 
@@ -150,7 +158,7 @@ def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared(tmp_path: Pat
     leftover = tmp_path / ".tmp-step"
     (tmp_path / "step-00000001").rename(leftover)
     os.utime(leftover, (0, 0))
-    assert load_newest(tmp_path, *_trained(0)) == (None, [])
+    assert load_newest(tmp_path, *_trained(0), None) == (None, [])
     clear_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -168,7 +176,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_good_newest(tmp_path: Path) -> N
     said, _ = process.communicate()
     last = int(["3", *said.split()][-1])
     network, optimizer = _trained(0, CausalLMConfig(num_hidden_layers=1))
-    progress, refused = load_newest(tmp_path, network, optimizer)
+    progress, refused = load_newest(tmp_path, network, optimizer, None)
     assert refused == []
     assert progress is not None
     assert progress.step in (last, last + 1)

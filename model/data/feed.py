@@ -12,6 +12,7 @@ from model.data.order import Order
 from model.data.packing import Packed
 from model.data.windows import Windows
 from model.training.config import TrainConfig, check_mixing
+from model.training.schedule import first_sample
 from storage.errors import ConfigError
 from storage.shards.reading import TokenStream, read_document_ends
 
@@ -32,7 +33,7 @@ class Feed:
         self._config = config
         self._steps = max(1, _ORDERED_SAMPLES // config.global_batch_size)
         self._block = -1
-        self._numbers = np.empty((0, 0), np.int64)
+        self._numbers: list[np.ndarray] = []
         self._tokens: list[int] = []
 
     def step(
@@ -46,13 +47,19 @@ class Feed:
         """
         block, within = divmod(step, self._steps)
         if block != self._block:
-            size = self._steps * self._config.global_batch_size
-            self._numbers = self._order.windows(block * size, size).reshape(self._steps, -1)
-            self._tokens = self.samples.learned(self._numbers).sum(axis=1).tolist()
-            self._block = block
+            self._read_order(block)
         size = self._config.micro_batch_size
         mine = share(self._numbers[within], num_processes, process_index, size)
         return self._tokens[within], mine
+
+    def _read_order(self, block: int) -> None:
+        steps = range(block * self._steps, (block + 1) * self._steps + 1)
+        edges = np.array([first_sample(step, self._config) for step in steps])
+        numbers = self._order.windows(int(edges[0]), int(edges[-1] - edges[0]))
+        starts = edges[:-1] - edges[0]
+        self._numbers = np.split(numbers, starts[1:])
+        self._tokens = np.add.reduceat(self.samples.learned(numbers), starts).tolist()
+        self._block = block
 
 
 def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -> Feed:
@@ -80,7 +87,7 @@ def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -
             f"train.mixing draws from the source {empty[0]!r}, which holds no text to predict; "
             "leave it out, or add text."
         )
-    total = config.max_steps * config.global_batch_size
+    total = first_sample(config.max_steps, config)
     return Feed(samples, Mixture(sizes, config.mixing, total, config.seed), config)
 
 

@@ -24,3 +24,19 @@ def as_tensors(batch: Batch, on: torch.device) -> tuple[Tensor, Tensor, Tensor |
 
 def _widened(numbers: np.ndarray, on: torch.device) -> Tensor:
     return torch.from_numpy(numbers).to(on, non_blocking=True).long()
+
+
+def cut(
+    batch: tuple[Tensor, Tensor, Tensor | None], length: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The same tokens in rows of `length`, (B · T / length, length): none sees another row.
+
+    Args:
+        batch: of `as_tensors`.
+        length: that divides T.
+    """
+    ids_BT, targets_BT, positions_BT = batch
+    if length == ids_BT.shape[1]:
+        return batch
+    positions = None if positions_BT is None else positions_BT.reshape(-1, length)
+    return ids_BT.reshape(-1, length), targets_BT.reshape(-1, length), positions

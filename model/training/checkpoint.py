@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
+from model.training.averaging import WeightAverage
 from model.training.muon import Muon
 from model.training.optimizer import Optimizers
 from storage.artifacts import MANIFEST, Spec, publish, sweep, verify
@@ -20,21 +22,45 @@ _REMEMBERED: dict[type[optim.Optimizer], tuple[str, ...]] = {
     Muon: ("momentum",),
     optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
 }
+# The files of a checkpoint, and in each of them tensors by name.
+Tensors = Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; with the seed in its config this is all the state of its data."""
+    """How far a run is; with the seed in its config this is all the state of its data.
+
+    Attributes:
+        best_loss: with early stopping, the lowest validation loss so far, in nats a token.
+        best_step: the step that it was measured after.
+        validations_since: how many have followed it.
+    """
 
     step: int = 0
     tokens_seen: int = 0
     seconds: float = 0.0
+    best_loss: float | None = None
+    best_step: int = 0
+    validations_since: int = 0
 
 
-def save_checkpoint(
-    folder: Path, run: str, progress: Progress, model: nn.Module, optimizers: Optimizers
-) -> Path:
-    """Publishes `folder`/step-<n> and, once it verifies, deletes all but the one before it.
+def tensors_of(
+    network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
+) -> dict[str, dict[str, Tensor]]:
+    """All tensors that a run goes on from, by file and name; not copied."""
+    found = {
+        "model.safetensors": {name: p.detach() for name, p in network.named_parameters()},
+        "optimizer.safetensors": _optimizer_tensors(network, optimizers),
+    }
+    if average:
+        found["average.safetensors"] = average.tensors(network)
+    return found
+
+
+def write_checkpoint(folder: Path, run: str, progress: Progress, tensors: Tensors) -> Path:
+    """Publishes `folder`/step-<n> and, once it verifies, deletes the older ones.
+
+    The one before it stays, and that of the best validation.
 
     Args:
         folder: the run's checkpoints.
@@ -44,19 +70,21 @@ def save_checkpoint(
     spec = Spec("checkpoint", 1, {"training": run}, {"step": progress.step})
 
     def write(directory: Path) -> None:
-        save_file(_contiguous(model.state_dict()), directory / "model.safetensors")
-        save_file(_optimizer_tensors(model, optimizers), directory / "optimizer.safetensors")
+        for file, named in tensors.items():
+            save_file(dict(named), directory / file)
         (directory / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
 
     publish(final, spec, write)
     verify(final)
+    best = f"step-{progress.best_step:08d}"
     for old in _newest_first(folder)[_KEPT:]:
-        shutil.rmtree(old)
+        if old.name != best:
+            shutil.rmtree(old)
     return final
 
 
 def load_newest(
-    folder: Path, model: nn.Module, optimizers: Optimizers
+    folder: Path, network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
 ) -> tuple[Progress | None, list[tuple[Path, str]]]:
     """Loads the newest checkpoint that verifies.
 
@@ -66,21 +94,43 @@ def load_newest(
     refused: list[tuple[Path, str]] = []
     for path in _newest_first(folder):
         try:
-            verify(path)
-            progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
-            weights = load_file(path / "model.safetensors")
-            moments = load_file(path / "optimizer.safetensors")
-            _check_shapes(model, weights)
-            states = _read_states(model, optimizers, moments)
+            progress = _load(path, network, optimizers, average)
         except (ArtifactError, SafetensorError, OSError, ValueError, TypeError, KeyError) as bad:
             refused.append((path, str(bad)))
         else:
-            # Only now, so that a checkpoint which is refused leaves the model as it was.
-            model.load_state_dict(weights)
-            for owner, parameter, state in states:
-                owner.state[parameter] = state
             return progress, refused
     return None, refused
+
+
+def _load(
+    path: Path, network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
+) -> Progress:
+    verify(path)
+    progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
+    weights = load_file(path / "model.safetensors")
+    moments = load_file(path / "optimizer.safetensors")
+    _check_shapes(network, weights)
+    states = _read_states(network, optimizers, moments)
+    averaged = load_file(path / "average.safetensors") if average else {}
+    # Only now, so that a checkpoint which is refused leaves the run as it was.
+    network.load_state_dict(weights)
+    for owner, parameter, state in states:
+        owner.state[parameter] = state
+    if average:
+        average.load(network, averaged)
+    return progress
+
+
+def load_weights(folder: Path, step: int, network: nn.Module, *, averaged: bool) -> None:
+    """The weights of the checkpoint of this step, without what it takes to go on from them.
+
+    Raises:
+        ArtifactError: it is not there, or damaged.
+    """
+    path = folder / f"step-{step:08d}"
+    verify(path)
+    name = "average.safetensors" if averaged else "model.safetensors"
+    network.load_state_dict(load_file(path / name))
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -94,14 +144,10 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted((p for p in complete if p.name[5:].isdigit()), reverse=True)
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
-
-
 def _optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
     names: dict[Tensor, str] = {tensor: name for name, tensor in model.named_parameters()}
     return {
-        f"{key}:{names[parameter]}": value.reshape(value.shape).contiguous()
+        f"{key}:{names[parameter]}": value
         for parameter, state in optimizers.states()
         for key, value in state.items()
     }

@@ -43,7 +43,11 @@ class TrainConfig(Config):
             with whole documents, which attention does not leave.
         document_mask: attention does not leave a document in windows either.
         mixing: phases in which sources are drawn from by weight; none for all text once an epoch.
+        initial_sequence_length, sequence_length_warmup_steps: samples are cut into pieces of this
+            length at first, which doubles at equal distances over these steps.
         global_batch_size: sequences an optimizer step, over all processes.
+        initial_batch_size, batch_warmup_steps: the global batch at first, which doubles at equal
+            distances over these steps.
         micro_batch_size: sequences a device holds at once.
         max_steps: optimizer steps in the whole run.
         optimizer: muon moves matrices by Muon and the rest by AdamW; adamw moves everything.
@@ -56,7 +60,15 @@ class TrainConfig(Config):
         momentum, newton_schulz_steps: of Muon; five steps where a batch is large beside the width.
         adam_beta1, adam_beta2, adam_epsilon: of AdamW.
         max_grad_norm: the gradient is cut down to this length; None leaves it as it is.
+        dropout: share of the embeddings' and of every layer's outputs that is dropped.
+        weight_average: the mean of the weights that is validated and exported: ema decays
+            exponentially, checkpoints is that of the last ones; None takes the last weights.
+        ema_decay: of ema, a step.
+        averaged_checkpoints, averaged_every: how many, and steps between them.
+        early_stopping: end after this many validations in a row without a lower loss, and export
+            the best weights; None trains to the end.
         num_processes: None for every GPU, or 2 processes on a CPU with 2 cores or more.
+        compile: auto compiles where the run is long enough to win the time back.
         precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
         log_every, validate_every, checkpoint_every: in optimizer steps.
         validation_windows: held-out windows scored while training.
@@ -66,7 +78,11 @@ class TrainConfig(Config):
     packing: Literal["windows", "best_fit"] = "windows"
     document_mask: bool = False
     mixing: tuple[MixingPhase, ...] = ()
+    initial_sequence_length: PositiveInt | None = None
+    sequence_length_warmup_steps: int = Field(0, ge=0)
     global_batch_size: PositiveInt = 8
+    initial_batch_size: PositiveInt | None = None
+    batch_warmup_steps: int = Field(0, ge=0)
     micro_batch_size: PositiveInt = 4
     max_steps: PositiveInt = 1400
     optimizer: Literal["muon", "adamw"] = "muon"
@@ -83,6 +99,13 @@ class TrainConfig(Config):
     adam_beta2: float = Field(0.95, ge=0, lt=1)
     adam_epsilon: float = Field(1e-10, gt=0)
     max_grad_norm: float | None = Field(None, gt=0)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    weight_average: Literal["ema", "checkpoints"] | None = None
+    ema_decay: float = Field(0.99, gt=0, lt=1)
+    averaged_checkpoints: PositiveInt = 5
+    averaged_every: PositiveInt = 10
+    early_stopping: PositiveInt | None = None
+    compile: Literal["auto", "always", "never"] = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     num_processes: PositiveInt | None = None
     seed: int = 0
@@ -100,6 +123,31 @@ class TrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _check_warm_ups(self) -> "TrainConfig":
+        for name, first, last, steps in (
+            ("batch", self.initial_batch_size, self.global_batch_size, self.batch_warmup_steps),
+            (
+                "sequence_length",
+                self.initial_sequence_length,
+                self.sequence_length,
+                self.sequence_length_warmup_steps,
+            ),
+        ):
+            if (first is None) != (steps == 0):
+                raise ValueError(
+                    f"{name}_warmup_steps is {steps} and its initial size {first}; give both or "
+                    "neither"
+                )
+            if first and (last % first or (last // first).bit_count() != 1 or last == first):
+                raise ValueError(
+                    f"the initial {name} {first} does not grow to {last} by doubling; expected "
+                    f"{last} divided by 2, 4, 8 or so on"
+                )
+            if steps > self.max_steps:
+                raise ValueError(f"{name}_warmup_steps {steps} is above max_steps {self.max_steps}")
+        return self
+
+    @model_validator(mode="after")
     def _check_phases(self) -> "TrainConfig":
         ends = [phase.until for phase in self.mixing]
         if ends and (ends != sorted(set(ends)) or ends[-1] != 1):
@@ -112,14 +160,16 @@ class TrainConfig(Config):
 def check_batch(train: TrainConfig, num_processes: int) -> None:
     """Raises ConfigError unless the global batch divides over processes and micro-batches."""
     piece = num_processes * train.micro_batch_size
-    if train.global_batch_size % piece:
-        below = train.global_batch_size // piece * piece
-        near = [str(size) for size in (below, below + piece) if size]
-        raise ConfigError(
-            f"train.global_batch_size {train.global_batch_size} does not divide into "
-            f"{num_processes} processes x train.micro_batch_size {train.micro_batch_size}; "
-            f"set it to {' or '.join(near)}, or change train.micro_batch_size."
-        )
+    for name in ("global_batch_size", "initial_batch_size"):
+        size = getattr(train, name)
+        if size and size % piece:
+            below = size // piece * piece
+            near = [str(each) for each in (below, below + piece) if each]
+            raise ConfigError(
+                f"train.{name} {size} does not divide into {num_processes} processes x "
+                f"train.micro_batch_size {train.micro_batch_size}; set it to "
+                f"{' or '.join(near)}, or change train.micro_batch_size."
+            )
 
 
 def check_sequence_length(train: TrainConfig, tokens: Mapping[str, int]) -> None:

@@ -7,23 +7,23 @@ whatever the number of processes and micro-batches; the data is a pure function 
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.config import TrainingJob, TrainingResult
-from model.data.batches import Samples
 from model.data.order import Order
-from model.data.tensors import as_tensors
+from model.data.tensors import as_tensors, cut
 from model.hf import export_model
 from model.process import StopRequest
-from model.training.checkpoint import Progress, save_checkpoint
+from model.training.checkpoint import load_weights, tensors_of
 from model.training.optimizer import gradient_norm
 from model.training.run import Run, build_run, resume
-from model.training.schedule import rate_factor
+from model.training.schedule import rate_factor, sequence_length
 from storage.artifacts import MANIFEST, Spec, publish, set_aside
 from storage.config import write_json_value
 from storage.errors import ConfigError, CorpusmillError, InputError
@@ -64,47 +64,65 @@ def _loop(run: Run, stop: StopRequest) -> str:
     config = run.config
     run.model.train()
     while run.progress.step < config.max_steps:
+        _compile(run)
         _update(run)
         step = run.progress.step
         last = step == config.max_steps
         stopping = _agreed(run, stop)
         if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
             _log(run)
-        if last or step % config.validate_every == 0:
-            _validate(run)
-        if last or stopping or step % config.checkpoint_every == 0:
+        improved = (last or step % config.validate_every == 0) and _validate(run)
+        last = last or _given_up(run)
+        if last or stopping or improved or step % config.checkpoint_every == 0:
             _checkpoint(run)
-        if stopping and not last:
+        _journal_checkpoints(run)
+        if last:
+            return "finished"
+        if stopping:
             return "interrupted"
     return "finished"
+
+
+def _compile(run: Run) -> None:
+    """Compiles in place after the first step, which is so seen at once."""
+    # A run that is resumed after it compiles at once, and so computes every step as it would have.
+    if run.compilation.compiled and run.progress.step and not run.compiling:
+        run.compiling = True
+        run.network.compile(dynamic=False)
 
 
 def _update(run: Run) -> None:
     """One optimizer step over the global batch."""
     config, accelerator, begun = run.config, run.accelerator, time.perf_counter()
     step = run.progress.step
+    if config.dropout:
+        _seed_dropout(run)
     tokens, pieces = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
         with nullcontext() if last else accelerator.no_sync(run.model):
-            loss = _summed_loss(run.model, run.feed.samples, piece, accelerator.device)
+            batch = as_tensors(run.feed.samples.read(piece), accelerator.device)
+            loss: Tensor = run.model(*cut(batch, sequence_length(step, config)))
             # DistributedDataParallel averages over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
     wanted = config.max_grad_norm or (step + 1) % config.log_every == 0
     run.gradient_norm = gradient_norm(run.model, config) if wanted else None
     run.optimizers.step(rate_factor(step, config))
-    run.progress = Progress(
-        step + 1,
-        run.progress.tokens_seen + tokens,
-        run.progress.seconds + time.perf_counter() - begun,
+    if run.average:
+        run.average.update(step + 1)
+    run.progress = replace(
+        run.progress,
+        step=step + 1,
+        tokens_seen=run.progress.tokens_seen + tokens,
+        seconds=run.progress.seconds + time.perf_counter() - begun,
     )
 
 
-def _summed_loss(model: nn.Module, data: Samples, numbers: np.ndarray, on: torch.device) -> Tensor:
-    """Nats summed over the targets of these samples."""
-    loss: Tensor = model(*as_tensors(data.read(numbers), on))
-    return loss
+def _seed_dropout(run: Run) -> None:
+    """Makes what is dropped a function of seed, step and process, whatever ran before."""
+    numbers = run.config.seed, run.progress.step, run.accelerator.process_index
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))
 
 
 def _log(run: Run) -> None:
@@ -133,9 +151,33 @@ def _log(run: Run) -> None:
     run.write("metrics", metrics=metrics)
 
 
+def _validate(run: Run) -> bool:
+    """Scores a fixed choice of held-out windows.
+
+    Returns:
+        Whether early stopping is looking for the best weights, and these are.
+    """
+    with run.average.applied() if run.average else nullcontext():
+        loss = _validation_loss(run)
+    metrics = {
+        "validation/loss": loss,
+        "validation/perplexity": math.exp(min(loss, 700)),
+        "validation/bits_per_byte": loss / math.log(2) * run.tokens_per_byte,
+    }
+    run.write("metrics", metrics=metrics)
+    before = run.progress
+    if run.config.early_stopping is None:
+        return False
+    if before.best_loss is None or loss < before.best_loss:
+        run.progress = replace(before, best_loss=loss, best_step=before.step, validations_since=0)
+        return True
+    run.progress = replace(before, validations_since=before.validations_since + 1)
+    return False
+
+
 @torch.no_grad()
-def _validate(run: Run) -> None:
-    """Scores a fixed choice of held-out windows, spread over the processes."""
+def _validation_loss(run: Run) -> float:
+    """Nats a token, worked out by all processes together."""
     accelerator, config = run.accelerator, run.config
     chosen = Order(len(run.validation), seed=0).windows(
         0, min(config.validation_windows, len(run.validation))
@@ -145,24 +187,39 @@ def _validate(run: Run) -> None:
     run.network.eval()
     for start in range(0, len(mine), config.micro_batch_size):
         piece = mine[start : start + config.micro_batch_size]
-        total += _summed_loss(run.network, run.validation, piece, accelerator.device)
+        # Not the compiled network: it would be compiled once more for this.
+        total += run.network.forward(*as_tensors(run.validation.read(piece), accelerator.device))
     run.network.train()
-    loss = accelerator.reduce(total, "sum").item() / int(run.validation.learned(chosen).sum())
-    metrics = {
-        "validation/loss": loss,
-        "validation/perplexity": math.exp(min(loss, 700)),
-        "validation/bits_per_byte": loss / math.log(2) * run.tokens_per_byte,
-    }
-    run.write("metrics", metrics=metrics)
+    nats = float(accelerator.reduce(total, "sum"))
+    return nats / int(run.validation.learned(chosen).sum())
+
+
+def _given_up(run: Run) -> bool:
+    """Whether the validation loss has not fallen for as long as the config waits."""
+    patience, progress = run.config.early_stopping, run.progress
+    if patience is None or progress.validations_since < patience:
+        return False
+    run.write("stopped_early", best_step=progress.best_step, best_loss=progress.best_loss)
+    return True
 
 
 def _checkpoint(run: Run) -> None:
     if run.journal:
-        begun = time.perf_counter()
-        path = save_checkpoint(
-            run.layout.checkpoints, run.job.digest, run.progress, run.network, run.optimizers
+        run.checkpoints.save(run.progress, tensors_of(run.network, run.optimizers, run.average))
+
+
+def _journal_checkpoints(run: Run) -> None:
+    """Says which checkpoints have been completed behind the loop."""
+    for written in run.checkpoints.finished():
+        run.write(
+            "checkpoint",
+            step=written.step,
+            path=written.path.name,
+            seconds=round(written.seconds, 3),
+            blocked_seconds=round(written.blocked_seconds, 4),
+            gigabytes=round(written.gigabytes, 6),
         )
-        run.write("checkpoint", path=path.name, seconds=round(time.perf_counter() - begun, 3))
+        assert run.journal
         run.journal.sync()
 
 
@@ -178,6 +235,8 @@ def _agreed(run: Run, stop: StopRequest) -> bool:
 
 def _finish(run: Run, status: str) -> TrainingResult:
     """Exports the model if the run is over, and describes how it ended."""
+    run.checkpoints.wait()
+    _journal_checkpoints(run)
     if run.journal and status == "finished":
         _export(run)
     run.write(status, tokens_seen=run.progress.tokens_seen, seconds=run.progress.seconds)
@@ -197,6 +256,15 @@ def _finish(run: Run, status: str) -> TrainingResult:
 
 
 def _export(run: Run) -> None:
+    """Publishes the model: of the best validation where the run looks for it, else the last."""
+    if run.config.early_stopping:
+        best, averaged = run.progress.best_step, run.average is not None
+        load_weights(run.layout.checkpoints, best, run.network, averaged=averaged)
+    with run.average.applied() if run.average and not run.config.early_stopping else nullcontext():
+        _publish(run)
+
+
+def _publish(run: Run) -> None:
     if (run.layout.model / MANIFEST).exists():
         set_aside(run.layout.model)
     publish(

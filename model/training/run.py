@@ -13,7 +13,10 @@ from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
 from model.hf import load_model
 from model.tokenizer.folder import load_tokenizer
+from model.training.averaging import WeightAverage
+from model.training.behind import Behind
 from model.training.checkpoint import Progress, clear_leftovers, load_newest
+from model.training.compilation import Compilation, decide_compilation
 from model.training.config import TrainConfig, check_batch, check_sequence_length
 from model.training.optimizer import Optimizers, build_optimizers
 from storage.artifacts import read_manifest, set_aside, verify
@@ -38,6 +41,10 @@ class Run:
     validation: Windows
     tokens_per_byte: float
     journal: JournalWriter | None
+    checkpoints: Behind
+    compilation: Compilation
+    average: WeightAverage | None = None
+    compiling: bool = False
     progress: Progress = field(default_factory=Progress)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
     gradient_norm: Tensor | None = None
@@ -53,9 +60,9 @@ class Run:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def write(self, event: str, **fields: object) -> None:
-        """Writes to the journal, from the main process only."""
+        """Writes to the journal, from the main process only; of this step unless told."""
         if self.journal:
-            self.journal.write(event, step=self.progress.step, **fields)
+            self.journal.write(event, **{"step": self.progress.step, **fields})
 
 
 def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run:
@@ -84,6 +91,9 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         validation=Windows(TokenStream(job.shards, "validation"), job.train.sequence_length),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
         journal=journal,
+        checkpoints=Behind(layout.checkpoints, job.digest),
+        compilation=decide_compilation(network, job.train, accelerator.device, job.num_processes),
+        average=WeightAverage(network, job.train) if job.train.weight_average else None,
         loss_sum=torch.zeros((), device=accelerator.device),
     )
 
@@ -92,11 +102,12 @@ def _network(job: TrainingJob, accelerator: Accelerator) -> Decoder:
     dtype = pick_compute_dtype(job.train.precision, accelerator.device)
     if job.initialize_from:
         network, _, _ = load_model(job.initialize_from, dtype)
-        return network
-    assert job.model
-    vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
-    network = Decoder(job.model, vocab_size, dtype)
-    network.init_weights(job.train.seed)
+    else:
+        assert job.model
+        vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
+        network = Decoder(job.model, vocab_size, dtype)
+        network.init_weights(job.train.seed)
+    network.set_dropout(job.train.dropout)
     return network
 
 
@@ -107,7 +118,7 @@ def resume(run: Run) -> None:
         clear_leftovers(folder)
         run.layout.result.unlink(missing_ok=True)
     run.accelerator.wait_for_everyone()
-    found, refused = load_newest(folder, run.network, run.optimizers)
+    found, refused = load_newest(folder, run.network, run.optimizers, run.average)
     run.accelerator.wait_for_everyone()
     run.progress = run.logged = found or Progress()
     if run.accelerator.is_main_process:
@@ -122,4 +133,6 @@ def resume(run: Run) -> None:
         device=run.accelerator.device.type,
         precision=str(run.network.compute_dtype).removeprefix("torch."),
         tokens_seen=run.progress.tokens_seen,
+        compiled=run.compilation.compiled,
+        compilation=run.compilation.reason,
     )

@@ -1,6 +1,7 @@
-"""The learning rate of each step, as a share of the rate that is set. Imports no torch."""
+"""What changes from step to step: learning rate, batch and sequence length. Imports no torch."""
 
 import math
+from itertools import pairwise
 
 from model.training.config import TrainConfig
 
@@ -24,3 +25,36 @@ def rate_factor(step: int, config: TrainConfig) -> float:
             return min(rise, 0.5 * (1 + math.cos(math.pi * done)))
         case "inverse_sqrt":
             return min(rise, math.sqrt((warmup + 1) / (step + 1)))
+
+
+def batch_size(step: int, config: TrainConfig) -> int:
+    """Sequences of the global batch of this step."""
+    first, last = config.initial_batch_size, config.global_batch_size
+    return _grown(step, first or last, last, config.batch_warmup_steps)
+
+
+def first_sample(step: int, config: TrainConfig) -> int:
+    """Samples that all steps before this one have read."""
+    initial, last = config.initial_batch_size, config.global_batch_size
+    if initial is None:
+        return step * last
+    warmup, doublings = config.batch_warmup_steps, (last // initial).bit_length() - 1
+    edges = [warmup * stage // doublings for stage in range(doublings + 1)]
+    samples = sum(
+        (min(step, end) - min(step, begin)) * (initial << stage)
+        for stage, (begin, end) in enumerate(pairwise(edges))
+    )
+    return samples + max(0, step - warmup) * last
+
+
+def sequence_length(step: int, config: TrainConfig) -> int:
+    """Tokens that attention sees at most in this step (Li et al. 2022, sequence length warm-up)."""
+    first, last = config.initial_sequence_length, config.sequence_length
+    return _grown(step, first or last, last, config.sequence_length_warmup_steps)
+
+
+def _grown(step: int, first: int, last: int, warmup: int) -> int:
+    """`first`, doubled at equal distances, until it is `last` at step `warmup`."""
+    doublings = (last // first).bit_length() - 1
+    reached = sum(step >= warmup * stage // doublings for stage in range(1, doublings + 1))
+    return first << reached

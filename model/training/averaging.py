@@ -1,0 +1,69 @@
+"""Means of the weights that a run has been through, next to those that it moves."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from model.training.config import TrainConfig
+
+
+class WeightAverage:
+    """The mean that the config asks for; validation and the exported model use it."""
+
+    def __init__(self, network: nn.Module, config: TrainConfig) -> None:
+        self._weights: list[Tensor] = list(network.parameters())
+        self._mean = [weight.detach().clone() for weight in self._weights]
+        self._config = config
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Takes in the weights after optimizer step number `step`, counted from 1."""
+        share = new_share(step, self._config)
+        if share:
+            torch._foreach_lerp_(self._mean, self._weights, share)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within the block the network has the mean as its weights."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for weight, mean in zip(self._weights, self._mean, strict=True):
+            kept = weight.detach().clone()
+            weight.copy_(mean)
+            mean.copy_(kept)
+
+    def tensors(self, network: nn.Module) -> dict[str, Tensor]:
+        """The mean of each parameter, by name."""
+        names = [name for name, _ in network.named_parameters()]
+        return dict(zip(names, self._mean, strict=True))
+
+    @torch.no_grad()
+    def load(self, network: nn.Module, named: Mapping[str, Tensor]) -> None:
+        """Takes over what `tensors` gave."""
+        for name, mean in self.tensors(network).items():
+            mean.copy_(named[name])
+
+
+def new_share(step: int, config: TrainConfig) -> float:
+    """Share of the weights after optimizer step number `step` in the mean after it; 0 for none.
+
+    ema: 1 - decay, where decay rises as (1 + n)/(10 + n) to its value, so that the start of a run
+    is forgotten. checkpoints: the plain mean of the last ones (Vaswani et al. 2017, section 6.1);
+    before the first of them the mean is the weights themselves.
+    """
+    if config.weight_average == "ema":
+        return 1 - min(config.ema_decay, (1 + step) / (10 + step))
+    every = config.averaged_every
+    first = max(1, config.max_steps - (config.averaged_checkpoints - 1) * every)
+    after = step - first
+    if after <= 0:
+        return 1.0
+    return 1 / (after // every + 1) if after % every == 0 else 0.0
