@@ -1,14 +1,12 @@
 """Training in real processes: the same run whatever its shape, and whatever ends it on the way."""
 
 import os
-import random
 import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,45 +14,29 @@ from typing import Any
 import psutil
 import pytest
 
-from model.config import CausalLMConfig, TrainingJob, TrainingResult
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.encoding import encode_documents
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
+from model.config import TrainingResult
 from model.training.config import TrainConfig
-from storage.artifacts import Spec, publish, verify
-from storage.config import read_json, write_json_value
+from storage.config import read_json
 from storage.errors import InputError
-from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
-from storage.shards.schema import Split
-from tasks.launch import supervised, training_command, training_outcome, wait
-from tests.shards import write_shards
+from tasks.launch import training_outcome
+from tests.training_runs import (
+    ON_A_CPU,
+    PATIENCE,
+    SHORT,
+    Running,
+    Workshop,
+    finish_all,
+    losses,
+    records,
+    run_all,
+    started,
+    weights,
+)
 
-SMALL = CausalLMConfig(
-    hidden_size=32,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    num_key_value_heads=1,
-    head_dim=16,
-    intermediate_size=48,
-)
-SHORT = TrainConfig(
-    sequence_length=32,
-    global_batch_size=8,
-    micro_batch_size=4,
-    max_steps=20,
-    warmup_steps=2,
-    precision="fp32",
-    log_every=1,
-)
 # Long enough to be met in mid-run.
 LONG = SHORT.model_copy(update={"max_steps": 300, "checkpoint_every": 20, "num_processes": 2})
 ENDLESS = LONG.model_copy(update={"max_steps": 1_000_000})
-PATIENCE = 60.0
-
-# Whatever devices there are, the figures below are of a CPU; and runs share it side by side.
-ON_A_CPU = {"CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": str(os.cpu_count())}
 GOLDEN = [5.7038, 4.1722, 2.5753, 2.2453]
 
 CALLER = """
@@ -116,78 +98,6 @@ MISTAKES = {
 }
 
 
-@dataclass(frozen=True)
-class Running:
-    """A training run under way."""
-
-    layout: RunLayout
-    process: psutil.Process
-
-    def ranks(self) -> list[psutil.Process]:
-        """Its training processes, without their launcher."""
-        return [
-            process
-            for process in self.process.children(recursive=True)
-            if "accelerate.commands.launch" not in process.cmdline()
-            and "model.train" in process.cmdline()
-        ]
-
-    def wait_for(self, event: str, step: int) -> None:
-        """Waits for the first event of this name at or after `step`."""
-        reader, deadline = JournalReader(self.layout.journal), time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            for record in reader.read():
-                if record["event"] == event and record["step"] >= step:
-                    return
-            assert self.process.is_running(), _output(self.layout)
-            time.sleep(0.01)
-        raise AssertionError(f"no {event} of step {step}: {_output(self.layout)}")
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """A tokenizer and shards, and room for runs on them."""
-
-    root: Path
-
-    def prepare(self, name: str, train: TrainConfig, **changes: Any) -> RunLayout:
-        """Writes the job of a new run."""
-        layout = RunLayout(self.root / name)
-        layout.path.mkdir()
-        job = TrainingJob(
-            digest=name,
-            directory=layout.path,
-            shards=self.root / "shards",
-            tokenizer=self.root / "tokenizer",
-            num_processes=train.num_processes or 1,
-            model=SMALL,
-            train=train,
-        )
-        write_json_value(layout.job, job.model_copy(update=changes))
-        return layout
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    root = tmp_path_factory.mktemp("workshop")
-    texts = _texts()
-    (root / "tokenizer").mkdir()
-    train_tokenizer(texts, TokenizerConfig(vocab_size=300), root / "tokenizer")
-    encoder = load_tokenizer(root / "tokenizer")
-
-    def write(directory: Path) -> dict[str, Any]:
-        sides: dict[Split, list[str]] = {"train": texts[4:], "validation": texts[:4]}
-        counts: dict[str, Any] = {}
-        for split, side in sides.items():
-            documents = zip(map(str, range(60)), encode_documents(encoder, side), strict=False)
-            written = write_shards(directory, split, 300, documents)
-            counts[split] = {**written, "bytes": sum(len(text.encode()) for text in side)}
-        return counts
-
-    publish(root / "shards", Spec("shards", 1), write)
-    return Workshop(root)
-
-
 @pytest.fixture(scope="module")
 def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
     """A run by one process, by two and in the smallest micro-batches; and the long run, unhurt."""
@@ -198,7 +108,7 @@ def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
         "long": LONG,
     }
     layouts = {name: workshop.prepare(name, train) for name, train in configs.items()}
-    _finish_all(list(layouts.values()))
+    finish_all(list(layouts.values()))
     return layouts
 
 
@@ -212,10 +122,10 @@ def battered(workshop: Workshop) -> RunLayout:
 def wounds(battered: RunLayout) -> dict[str, Wound]:
     wounds = {}
     for number, (name, blow) in enumerate(BLOWS.items()):
-        with _started(battered) as running:
+        with started(battered) as running:
             wounds[name] = _strike(running, 60 * (number + 1), blow)
     _flip_a_byte(battered.checkpoints / wounds["launcher killed"].checkpoints[-1])
-    _finish_all([battered])
+    finish_all([battered])
     return wounds
 
 
@@ -225,74 +135,8 @@ def endless(workshop: Workshop) -> Iterator[dict[str, Running]]:
     alone = ENDLESS.model_copy(update={"num_processes": 1})
     layouts = [workshop.prepare("endless-alone", alone), workshop.prepare("endless-pair", ENDLESS)]
     with ExitStack() as stack:
-        runs = [stack.enter_context(_started(layout)) for layout in layouts]
+        runs = [stack.enter_context(started(layout)) for layout in layouts]
         yield dict(zip(("alone", "pair"), runs, strict=True))
-
-
-def _texts() -> list[str]:
-    generator = random.Random(0)
-    words = [
-        "the",
-        "river",
-        "house",
-        "stood",
-        "by",
-        "old",
-        "rain",
-        "fell",
-        "for",
-        "days",
-        "nights",
-        "and",
-        "河边",
-        "老房子",
-        "下雨",
-    ]
-    return ["".join(generator.choices(words, k=120)) for _ in range(40)]
-
-
-def _command(layout: RunLayout) -> list[str]:
-    job = read_json(TrainingJob, layout.job)
-    launched = job.train.num_processes or 1
-    return training_command(job.model_copy(update={"num_processes": launched}), layout)
-
-
-@contextmanager
-def _started(layout: RunLayout) -> Iterator[Running]:
-    with supervised(_command(layout), layout.log, ON_A_CPU) as process:
-        yield Running(layout, psutil.Process(process.pid))
-
-
-def _run_all(layouts: list[RunLayout]) -> list["subprocess.Popen[bytes]"]:
-    """Runs all of them at once, to their ends."""
-    with ExitStack() as stack:
-        processes = []
-        for layout in layouts:
-            run = supervised(_command(layout), layout.log, ON_A_CPU)
-            processes.append(stack.enter_context(run))
-        for process, layout in zip(processes, layouts, strict=True):
-            assert wait(process, PATIENCE), _output(layout)
-    return processes
-
-
-def _finish_all(layouts: list[RunLayout]) -> None:
-    for process, layout in zip(_run_all(layouts), layouts, strict=True):
-        assert process.returncode == 0, _output(layout)
-        assert training_outcome(process, layout).model == layout.model
-        verify(layout.model)
-
-
-def _records(layout: RunLayout, event: str) -> list[Record]:
-    return [record for record in JournalReader(layout.journal).read() if record["event"] == event]
-
-
-def _losses(layout: RunLayout, key: str = "train/loss") -> list[float]:
-    metrics = (record["metrics"] for record in _records(layout, "metrics"))
-    return [each[key] for each in metrics if key in each]
-
-
-def _weights(layout: RunLayout) -> bytes:
-    return (layout.model / "model.safetensors").read_bytes()
 
 
 def _checkpoints(layout: RunLayout) -> list[Path]:
@@ -339,16 +183,12 @@ def _flip_a_byte(checkpoint: Path) -> None:
     path.write_bytes(data)
 
 
-def _output(layout: RunLayout) -> str:
-    return layout.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-
-
 def _all_gone(processes: list[psutil.Process], seconds: float) -> bool:
     return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
 def test_a_seed_decides_the_losses(unhurt: dict[str, RunLayout]) -> None:
-    assert _losses(unhurt["alone"])[::6] == pytest.approx(GOLDEN, abs=2e-3)
+    assert losses(unhurt["alone"])[::6] == pytest.approx(GOLDEN, abs=2e-3)
 
 
 @pytest.mark.parametrize("shape", ["pair", "accumulated"])
@@ -356,17 +196,17 @@ def test_a_seed_decides_the_losses(unhurt: dict[str, RunLayout]) -> None:
 def test_the_shape_of_a_run_changes_nothing_it_learns(
     unhurt: dict[str, RunLayout], shape: str, key: str
 ) -> None:
-    expected = _losses(unhurt["alone"], key)
-    assert _losses(unhurt[shape], key) == pytest.approx(expected, abs=1e-4)
+    expected = losses(unhurt["alone"], key)
+    assert losses(unhurt[shape], key) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_run_starts_finishes_and_says_how_it_learned(unhurt: dict[str, RunLayout]) -> None:
     layout = unhurt["pair"]
-    (started,), (finished,) = _records(layout, "started"), _records(layout, "finished")
+    (started,), (finished,) = records(layout, "started"), records(layout, "finished")
     assert (started["num_processes"], started["precision"]) == (2, "float32")
     assert finished["step"] == 20
-    assert finished["tokens_seen"] == _losses(layout, "train/tokens_seen")[-1]
-    assert _losses(layout)[-1] < _losses(layout)[0] - 1
+    assert finished["tokens_seen"] == losses(layout, "train/tokens_seen")[-1]
+    assert losses(layout)[-1] < losses(layout)[0] - 1
 
 
 def test_asked_to_stop_a_run_keeps_its_last_step(wounds: dict[str, Wound]) -> None:
@@ -390,7 +230,7 @@ def test_a_killed_process_takes_the_others_along_without_a_word_of_success(
 def test_each_launch_goes_on_from_the_newest_good_checkpoint(
     battered: RunLayout, wounds: dict[str, Wound]
 ) -> None:
-    resumed = [record["step"] for record in _records(battered, "resumed")]
+    resumed = [record["step"] for record in records(battered, "resumed")]
     kept = [wound.checkpoints for wound in wounds.values()]
     assert resumed == [_step(kept[0][-1]), _step(kept[1][-1]), _step(kept[2][-2])]
 
@@ -399,7 +239,7 @@ def test_a_damaged_checkpoint_is_refused_with_a_reason_and_kept_aside(
     battered: RunLayout, wounds: dict[str, Wound]
 ) -> None:
     newest = wounds["launcher killed"].checkpoints[-1]
-    (refused,) = _records(battered, "checkpoint_refused")
+    (refused,) = records(battered, "checkpoint_refused")
     assert refused["path"] == newest
     assert "model.safetensors" in refused["reason"]
     assert (battered.checkpoints / f"{newest}.damaged-1").is_dir()
@@ -409,7 +249,7 @@ def test_a_damaged_checkpoint_is_refused_with_a_reason_and_kept_aside(
 def test_a_run_hit_three_times_ends_with_the_bytes_of_one_never_hit(
     battered: RunLayout, unhurt: dict[str, RunLayout]
 ) -> None:
-    assert _weights(battered) == _weights(unhurt["long"])
+    assert weights(battered) == weights(unhurt["long"])
 
 
 def test_a_run_of_one_process_keeps_its_step_when_its_launcher_is_asked_to_stop(
@@ -458,7 +298,7 @@ def mistaken(workshop: Workshop) -> dict[str, tuple["subprocess.Popen[bytes]", R
         name: workshop.prepare(f"mistaken-{name}", mistake.train, **mistake.changes)
         for name, mistake in MISTAKES.items()
     }
-    processes = _run_all(list(layouts.values()))
+    processes = run_all(list(layouts.values()))
     return dict(zip(layouts, zip(processes, layouts.values(), strict=True), strict=True))
 
 
@@ -492,4 +332,4 @@ def test_accelerate_alone_trains_from_a_folder_with_a_model_of_its_own(
         timeout=PATIENCE,
     )
     assert read_json(TrainingResult, layout.result).status == "finished"
-    assert _weights(layout) == _weights(unhurt["alone"])
+    assert weights(layout) == weights(unhurt["alone"])

@@ -1,0 +1,120 @@
+"""What may be asked of a training run beside the usual, in real processes."""
+
+import pytest
+
+from model.training.config import TrainConfig
+from storage.layout import RunLayout
+from tests.training_runs import (
+    SHORT,
+    Workshop,
+    finish_all,
+    losses,
+    records,
+    started,
+    weights,
+)
+
+OPTIONS = SHORT.model_copy(
+    update={
+        "initial_batch_size": 4,
+        "batch_warmup_steps": 6,
+        "initial_sequence_length": 8,
+        "sequence_length_warmup_steps": 10,
+        "dropout": 0.1,
+        "weight_average": "ema",
+        "max_steps": 24,
+    }
+)
+RUNS = {
+    "plain": SHORT,
+    "options": OPTIONS,
+    "stopped": OPTIONS.model_copy(update={"checkpoint_every": 7}),
+    "pair": OPTIONS.model_copy(update={"num_processes": 2, "micro_batch_size": 2, "dropout": 0.0}),
+    "undropped": OPTIONS.model_copy(update={"dropout": 0.0}),
+    "averaged": SHORT.model_copy(update={"weight_average": "checkpoints", "averaged_every": 2}),
+    "overfitted": SHORT.model_copy(
+        update={
+            "learning_rate": 1.0,
+            "schedule": "inverse_sqrt",
+            "max_steps": 400,
+            "validate_every": 5,
+            "early_stopping": 4,
+            "checkpoint_every": 1000,
+        }
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(workshop: Workshop) -> dict[str, RunLayout]:
+    layouts = {name: workshop.prepare(f"option-{name}", train) for name, train in RUNS.items()}
+    with started(layouts["stopped"]) as running:
+        running.wait_for("checkpoint", 7)
+        running.process.terminate()
+        running.process.wait()
+    finish_all(list(layouts.values()))
+    return layouts
+
+
+def test_a_batch_warm_up_reads_the_tokens_of_its_batches(runs: dict[str, RunLayout]) -> None:
+    (finished,) = records(runs["options"], "finished")
+    assert finished["tokens_seen"] == (6 * 4 + 18 * 8) * OPTIONS.sequence_length
+
+
+def test_warm_ups_and_averages_do_not_depend_on_the_number_of_processes(
+    runs: dict[str, RunLayout],
+) -> None:
+    for key in ("train/loss", "validation/loss"):
+        expected = losses(runs["undropped"], key)
+        assert losses(runs["pair"], key) == pytest.approx(expected, abs=1e-4)
+
+
+def test_with_every_option_a_run_stopped_and_resumed_ends_with_the_same_bytes(
+    runs: dict[str, RunLayout],
+) -> None:
+    assert records(runs["stopped"], "resumed")
+    assert weights(runs["stopped"]) == weights(runs["options"])
+
+
+def test_dropout_changes_what_is_learned(runs: dict[str, RunLayout]) -> None:
+    assert losses(runs["options"])[3:] != losses(runs["undropped"])[3:]
+
+
+def test_an_average_is_validated_and_exported_and_does_not_touch_training(
+    runs: dict[str, RunLayout],
+) -> None:
+    assert losses(runs["averaged"]) == losses(runs["plain"])
+    assert losses(runs["averaged"], "validation/loss") != losses(runs["plain"], "validation/loss")
+    assert weights(runs["averaged"]) != weights(runs["plain"])
+
+
+def test_a_run_that_stops_early_says_so_and_exports_its_best_weights(
+    runs: dict[str, RunLayout],
+) -> None:
+    (stopped,) = records(runs["overfitted"], "stopped_early")
+    validated = losses(runs["overfitted"], "validation/loss")
+    assert stopped["best_loss"] == min(validated)
+    assert stopped["step"] == stopped["best_step"] + 4 * 5 < 400
+    best = runs["overfitted"].checkpoints / f"step-{stopped['best_step']:08d}"
+    assert (best / "manifest.json").exists()
+
+
+def test_the_loop_is_hardly_blocked_by_a_checkpoint(runs: dict[str, RunLayout]) -> None:
+    written = records(runs["plain"], "checkpoint")
+    assert [record["step"] for record in written] == [20]
+    assert all(record["blocked_seconds"] < record["seconds"] for record in written)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"initial_batch_size": 3, "batch_warmup_steps": 2}, "batch 3 does not grow to 8"),
+        ({"initial_batch_size": 4}, "batch_warmup_steps is 0 and its initial size 4"),
+        ({"sequence_length_warmup_steps": 4}, "sequence_length_warmup_steps is 4"),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused_with_its_numbers(
+    changes: dict[str, int], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig(**{"global_batch_size": 8, **changes})
