@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils.checkpoint import checkpoint
 
 from model.config import CausalLMConfig
 
@@ -247,11 +248,13 @@ class Block(nn.Module):
 
     Attributes:
         dropout: share of what either adds that is dropped in training (Srivastava et al. 2014).
+        recomputed: only the input is kept for the backward pass (Chen et al. 2016).
     """
 
     def __init__(self, config: CausalLMConfig) -> None:
         super().__init__()
         self.dropout = 0.0
+        self.recomputed = False
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.self_attn = Attention(config)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
@@ -265,6 +268,19 @@ class Block(nn.Module):
         mask_BTS: Tensor | None,
     ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
+        if self.recomputed and torch.is_grad_enabled():
+            arguments = x_BTD, rotation, cache, mask_BTS
+            again: Tensor = checkpoint(self._forward, *arguments, use_reentrant=False)
+            return again
+        return self._forward(x_BTD, rotation, cache, mask_BTS)
+
+    def _forward(
+        self,
+        x_BTD: Tensor,
+        rotation: Rotation,
+        cache: LayerCache | None,
+        mask_BTS: Tensor | None,
+    ) -> Tensor:
         normed_BTD = self.input_layernorm(x_BTD)
         x_BTD = x_BTD + self._dropped(self.self_attn(normed_BTD, rotation, cache, mask_BTS))
         out: Tensor = x_BTD + self._dropped(self.mlp(self.post_attention_layernorm(x_BTD)))

@@ -123,6 +123,12 @@ class Decoder(nn.Module):
             assert isinstance(layer, Block)
             layer.dropout = share
 
+    def recompute_layers(self) -> None:
+        """Keeps only the inputs of layers for the backward pass, which computes the rest again."""
+        for layer in self.layers:
+            assert isinstance(layer, Block)
+            layer.recomputed = True
+
     @torch.no_grad()
     def init_weights(self, seed: int) -> None:
         """Fills every parameter; the same seed gives the same bits on every device.

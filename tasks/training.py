@@ -34,7 +34,10 @@ from tasks.tracking import FlowContext
 # What may change without making another model: where it runs and what is written about it.
 _NOT_IDENTITY = {
     "num_processes",
+    "parallelism",
+    "activation_checkpointing",
     "micro_batch_size",
+    "compile",
     "log_every",
     "validate_every",
     "validation_windows",
@@ -164,6 +167,18 @@ class _Follower:
         match record["event"]:
             case "resumed":
                 logger.info("resumed from the checkpoint of step %d", self._step)
+            case "started" if record["compiled"]:
+                logger.info("compiling: %s", record["compilation"])
+            case "micro_batch_halved":
+                logger.warning(
+                    "out of memory: train.micro_batch_size is %d now", record["micro_batch_size"]
+                )
+            case "stopped_early":
+                logger.info(
+                    "no better since step %d, validation loss %.3f: stopped early",
+                    record["best_step"],
+                    record["best_loss"],
+                )
             case "checkpoint_refused":
                 logger.warning("checkpoint %s refused: %s", record["path"], record["reason"])
             case "metrics" if "validation/loss" in record["metrics"]:

@@ -84,9 +84,9 @@ class Workshop:
     root: Path
 
     def prepare(self, name: str, train: TrainConfig, **changes: Any) -> RunLayout:
-        """Writes the job of a new run."""
+        """Writes the job of a run, new or to go on."""
         layout = RunLayout(self.root / name)
-        layout.path.mkdir()
+        layout.path.mkdir(exist_ok=True)
         job = TrainingJob(
             digest=name,
             directory=layout.path,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model.training.config import TrainConfig
+from model.training.parallel import placed
 
 
 class WeightAverage:
@@ -49,7 +50,7 @@ class WeightAverage:
     def load(self, network: nn.Module, named: Mapping[str, Tensor]) -> None:
         """Takes over what `tensors` gave."""
         for name, mean in self.tensors(network).items():
-            mean.copy_(named[name])
+            mean.copy_(placed(named[name], mean))
 
 
 def new_share(step: int, config: TrainConfig) -> float:

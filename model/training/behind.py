@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.training.checkpoint import Progress, Tensors, write_checkpoint
+from model.training.parallel import whole
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,11 @@ class Written:
 class Behind:
     """Writes one checkpoint at a time, from buffers that are kept for the next."""
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(self, folder: Path, run: str, *, writes: bool) -> None:
+        """Args:
+        writes: False in processes that only give their shards.
+        """
+        self._writes = writes
         self._folder = folder
         self._run = run
         self._buffers: dict[str, dict[str, Tensor]] = {}
@@ -48,6 +53,8 @@ class Behind:
         begun = time.perf_counter()
         self.wait()
         copied = self._copy(tensors)
+        if not self._writes:
+            return
         blocked = time.perf_counter() - begun
         self._thread = Thread(target=self._write, args=(progress, copied, begun, blocked))
         self._thread.start()
@@ -74,13 +81,16 @@ class Behind:
         for file, named in tensors.items():
             buffers = self._buffers.setdefault(file, {})
             for name, tensor in named.items():
+                full = whole(tensor)
+                if not self._writes:
+                    continue
                 if name not in buffers:
                     buffers[name] = torch.empty(
-                        tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda
+                        full.shape, dtype=full.dtype, pin_memory=full.is_cuda
                     )
                 # In the order of the stream, so before the next step changes the tensor.
-                buffers[name].copy_(tensor, non_blocking=True)
-                on_gpu = on_gpu or tensor.is_cuda
+                buffers[name].copy_(full, non_blocking=True)
+                on_gpu = on_gpu or full.is_cuda
         if not on_gpu:
             return None
         copied: torch.cuda.Event = torch.cuda.Event()  # type: ignore[no-untyped-call]

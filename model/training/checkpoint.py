@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
@@ -13,6 +14,7 @@ from torch import Tensor, nn, optim
 from model.training.averaging import WeightAverage
 from model.training.muon import Muon
 from model.training.optimizer import Optimizers
+from model.training.parallel import placed
 from storage.artifacts import MANIFEST, Spec, publish, sweep, verify
 from storage.errors import ArtifactError
 
@@ -113,7 +115,7 @@ def _load(
     states = _read_states(network, optimizers, moments)
     averaged = load_file(path / "average.safetensors") if average else {}
     # Only now, so that a checkpoint which is refused leaves the run as it was.
-    network.load_state_dict(weights)
+    _fill(network, weights)
     for owner, parameter, state in states:
         owner.state[parameter] = state
     if average:
@@ -130,7 +132,7 @@ def load_weights(folder: Path, step: int, network: nn.Module, *, averaged: bool)
     path = folder / f"step-{step:08d}"
     verify(path)
     name = "average.safetensors" if averaged else "model.safetensors"
-    network.load_state_dict(load_file(path / name))
+    _fill(network, load_file(path / name))
 
 
 def clear_leftovers(folder: Path) -> None:
@@ -153,8 +155,14 @@ def _optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Te
     }
 
 
+@torch.no_grad()
+def _fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    for name, parameter in network.named_parameters():
+        parameter.copy_(placed(weights[name], parameter))
+
+
 def _check_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    expected = {name: parameter.shape for name, parameter in model.named_parameters()}
     if {name: tensor.shape for name, tensor in weights.items()} != expected:
         raise ValueError("its tensors are not those of this model")
 
@@ -166,11 +174,10 @@ def _read_states(
     states: list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]] = []
     for name, parameter in model.named_parameters():
         owner = owners[parameter]
-        state = {
-            key: tensors[f"{key}:{name}"].to(parameter.device) for key in _REMEMBERED[type(owner)]
-        }
+        state = {key: tensors[f"{key}:{name}"] for key in _REMEMBERED[type(owner)]}
         for key, value in state.items():
             if value.shape != (() if key == "step" else parameter.shape):
                 raise ValueError(f"{key} of {name} does not have its shape")
+            state[key] = value.to(parameter.device) if key == "step" else placed(value, parameter)
         states.append((owner, parameter, state))
     return states

@@ -68,6 +68,9 @@ class TrainConfig(Config):
         early_stopping: end after this many validations in a row without a lower loss, and export
             the best weights; None trains to the end.
         num_processes: None for every GPU, or 2 processes on a CPU with 2 cores or more.
+        parallelism: ddp holds the whole network in every process, fsdp a shard of it.
+        activation_checkpointing: compute what is between the layers' inputs again in the backward
+            pass, a third more work for a fraction of the memory.
         compile: auto compiles where the run is long enough to win the time back.
         precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
         log_every, validate_every, checkpoint_every: in optimizer steps.
@@ -108,6 +111,8 @@ class TrainConfig(Config):
     compile: Literal["auto", "always", "never"] = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     num_processes: PositiveInt | None = None
+    parallelism: Literal["ddp", "fsdp"] = "ddp"
+    activation_checkpointing: bool = False
     seed: int = 0
     log_every: PositiveInt = 10
     validate_every: PositiveInt = 100

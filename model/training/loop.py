@@ -18,10 +18,13 @@ from torch import Tensor
 from model.config import TrainingJob, TrainingResult
 from model.data.order import Order
 from model.data.tensors import as_tensors, cut
+from model.decoder import Decoder
 from model.hf import export_model
 from model.process import StopRequest
 from model.training.checkpoint import load_weights, tensors_of
+from model.training.micro_batch import is_out_of_memory
 from model.training.optimizer import gradient_norm
+from model.training.parallel import reshard, synchronized, whole, whole_network
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
 from storage.artifacts import MANIFEST, Spec, publish, set_aside
@@ -51,6 +54,10 @@ def train(job: TrainingJob) -> TrainingResult:
         result = TrainingResult(
             status="failed", error=str(error), input_error=isinstance(error, InputError)
         )
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        result = _ran_out(job, error)
     if accelerator.is_main_process:
         write_json_value(layout.result, result)
     # An error may be this process's alone: the others would never come, the launcher ends them.
@@ -58,6 +65,17 @@ def train(job: TrainingJob) -> TrainingResult:
         accelerator.wait_for_everyone()
         accelerator.end_training()
     return result
+
+
+def _ran_out(job: TrainingJob, error: BaseException) -> TrainingResult:
+    """Memory that was there when the run began is not there any more."""
+    sentence = (
+        f"Out of memory at train.micro_batch_size {job.train.micro_batch_size} and "
+        f"train.sequence_length {job.train.sequence_length} ({str(error).splitlines()[0]}); "
+        "lower one of them, set train.activation_checkpointing to true, or leave the device to "
+        "this run alone, then run again: it goes on from its newest checkpoint."
+    )
+    return TrainingResult(status="failed", error=sentence, input_error=True)
 
 
 def _loop(run: Run, stop: StopRequest) -> str:
@@ -100,10 +118,10 @@ def _update(run: Run) -> None:
     tokens, pieces = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
-        with nullcontext() if last else accelerator.no_sync(run.model):
+        with synchronized(run.model, accelerator, now=last):
             batch = as_tensors(run.feed.samples.read(piece), accelerator.device)
             loss: Tensor = run.model(*cut(batch, sequence_length(step, config)))
-            # DistributedDataParallel averages over processes what must be a sum over them.
+            # Both layouts average over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
     wanted = config.max_grad_norm or (step + 1) % config.log_every == 0
@@ -139,7 +157,7 @@ def _log(run: Run) -> None:
         "performance/tokens_per_second": tokens / max(now.seconds - before.seconds, 1e-9),
     }
     if run.gradient_norm is not None:
-        metrics["train/gradient_norm"] = float(run.gradient_norm)
+        metrics["train/gradient_norm"] = float(whole(run.gradient_norm))
     run.loss_sum.zero_()
     run.logged = now
     if not math.isfinite(loss):
@@ -185,10 +203,15 @@ def _validation_loss(run: Run) -> float:
     mine = chosen[accelerator.process_index :: accelerator.num_processes]
     total = torch.zeros((), device=accelerator.device)
     run.network.eval()
-    for start in range(0, len(mine), config.micro_batch_size):
-        piece = mine[start : start + config.micro_batch_size]
-        # Not the compiled network: it would be compiled once more for this.
-        total += run.network.forward(*as_tensors(run.validation.read(piece), accelerator.device))
+    # Every process in as many rounds: shards are gathered by all of them together.
+    rounds = -(-len(chosen) // (accelerator.num_processes * config.micro_batch_size))
+    # It would be compiled once more for this.
+    with torch.compiler.set_stance("force_eager"):
+        for piece in np.array_split(mine, rounds):
+            batch = run.validation.read(piece if len(piece) else chosen[:1])
+            loss = run.network(*as_tensors(batch, accelerator.device))
+            total += loss if len(piece) else 0.0
+    reshard(run.network)
     run.network.train()
     nats = float(accelerator.reduce(total, "sum"))
     return nats / int(run.validation.learned(chosen).sum())
@@ -204,8 +227,7 @@ def _given_up(run: Run) -> bool:
 
 
 def _checkpoint(run: Run) -> None:
-    if run.journal:
-        run.checkpoints.save(run.progress, tensors_of(run.network, run.optimizers, run.average))
+    run.checkpoints.save(run.progress, tensors_of(run.network, run.optimizers, run.average))
 
 
 def _journal_checkpoints(run: Run) -> None:
@@ -237,7 +259,7 @@ def _finish(run: Run, status: str) -> TrainingResult:
     """Exports the model if the run is over, and describes how it ended."""
     run.checkpoints.wait()
     _journal_checkpoints(run)
-    if run.journal and status == "finished":
+    if status == "finished":
         _export(run)
     run.write(status, tokens_seen=run.progress.tokens_seen, seconds=run.progress.seconds)
     if run.journal:
@@ -261,18 +283,20 @@ def _export(run: Run) -> None:
         best, averaged = run.progress.best_step, run.average is not None
         load_weights(run.layout.checkpoints, best, run.network, averaged=averaged)
     with run.average.applied() if run.average and not run.config.early_stopping else nullcontext():
-        _publish(run)
+        network = whole_network(run.network)
+        if run.journal:
+            _publish(run, network)
 
 
-def _publish(run: Run) -> None:
+def _publish(run: Run, network: Decoder) -> None:
     if (run.layout.model / MANIFEST).exists():
         set_aside(run.layout.model)
     publish(
         run.layout.model,
         Spec("model", 1, {"training": run.job.digest}),
         lambda directory: export_model(
-            run.network,
-            run.network.config,
+            network,
+            network.config,
             run.job.tokenizer,
             run.config.sequence_length,
             directory,

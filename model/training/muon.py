@@ -7,7 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
+import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, optim
+
+from model.training.parallel import placed, whole
 
 # Polar Express (Amsel et al. 2025, algorithm 1): the polynomials a·x + b·x³ + c·x⁵ that drive
 # singular values between 10⁻³ and 1 to 1 fastest, one after another, with a margin of 2 % for bf16.
@@ -40,6 +44,19 @@ def orthogonalized(bank_NRC: Tensor, steps: int) -> Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
+
+
+def orthogonalized_together(bank_NRC: Tensor, steps: int) -> Tensor:
+    """`orthogonalized`, each process doing a part of the bank that all of them hold."""
+    processes = dist.get_world_size() if dist.is_initialized() else 1
+    if processes == 1:
+        return orthogonalized(bank_NRC, steps)
+    each = -(-len(bank_NRC) // processes)
+    padded_NRC = F.pad(bank_NRC, (0, 0, 0, 0, 0, each * processes - len(bank_NRC)))
+    mine_NRC = padded_NRC[dist.get_rank() * each :][:each]
+    done_NRC = orthogonalized(mine_NRC, steps).contiguous()
+    dist.all_gather(list(padded_NRC.split(each)), done_NRC)
+    return padded_NRC[: len(bank_NRC)]
 
 
 class Muon(optim.Optimizer):
@@ -85,8 +102,10 @@ class Muon(optim.Optimizer):
         averages = [self.state[matrix]["momentum"] for matrix in bank]
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)
-        updates = orthogonalized(torch.stack(ahead).to(self._dtype), self._steps)
+        directions = torch.stack([whole(each).to(self._dtype) for each in ahead])
+        moved = orthogonalized_together(directions, self._steps).to(bank[0].dtype)
+        updates = [placed(each, like) for each, like in zip(moved, bank, strict=True)]
         rows, columns = bank[0].shape
         scale = max(1.0, rows / columns) ** 0.5
         torch._foreach_mul_(bank, 1 - lr * weight_decay)
-        torch._foreach_add_(bank, list(updates.to(bank[0].dtype).unbind()), alpha=-lr * scale)
+        torch._foreach_add_(bank, updates, alpha=-lr * scale)

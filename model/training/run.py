@@ -18,7 +18,9 @@ from model.training.behind import Behind
 from model.training.checkpoint import Progress, clear_leftovers, load_newest
 from model.training.compilation import Compilation, decide_compilation
 from model.training.config import TrainConfig, check_batch, check_sequence_length
+from model.training.micro_batch import fitting_micro_batches
 from model.training.optimizer import Optimizers, build_optimizers
+from model.training.parallel import distribute
 from storage.artifacts import read_manifest, set_aside, verify
 from storage.errors import ConfigError
 from storage.journal import JournalWriter
@@ -80,22 +82,35 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
     network = _network(job, accelerator).to(accelerator.device)
+    job = _fitted(job, network, accelerator, journal)
     return Run(
         job=job,
         layout=layout,
         accelerator=accelerator,
         network=network,
-        model=accelerator.prepare(network),
+        model=distribute(network, accelerator, job.train),
         optimizers=build_optimizers(network, job.train),
         feed=open_feed(job.shards, job.train, counts["train"]),
         validation=Windows(TokenStream(job.shards, "validation"), job.train.sequence_length),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
         journal=journal,
-        checkpoints=Behind(layout.checkpoints, job.digest),
+        checkpoints=Behind(layout.checkpoints, job.digest, writes=accelerator.is_main_process),
         compilation=decide_compilation(network, job.train, accelerator.device, job.num_processes),
         average=WeightAverage(network, job.train) if job.train.weight_average else None,
         loss_sum=torch.zeros((), device=accelerator.device),
     )
+
+
+def _fitted(
+    job: TrainingJob, network: Decoder, accelerator: Accelerator, journal: JournalWriter | None
+) -> TrainingJob:
+    """The job with a micro-batch that fits into memory."""
+    for size in fitting_micro_batches(network, accelerator, job.train):
+        if size < job.train.micro_batch_size and journal:
+            journal.write("micro_batch_halved", step=0, micro_batch_size=size)
+        train = job.train.model_copy(update={"micro_batch_size": size})
+        job = job.model_copy(update={"train": train})
+    return job
 
 
 def _network(job: TrainingJob, accelerator: Accelerator) -> Decoder:
@@ -108,6 +123,8 @@ def _network(job: TrainingJob, accelerator: Accelerator) -> Decoder:
         network = Decoder(job.model, vocab_size, dtype)
         network.init_weights(job.train.seed)
     network.set_dropout(job.train.dropout)
+    if job.train.activation_checkpointing:
+        network.recompute_layers()
     return network
 
 
@@ -133,6 +150,7 @@ def resume(run: Run) -> None:
         device=run.accelerator.device.type,
         precision=str(run.network.compute_dtype).removeprefix("torch."),
         tokens_seen=run.progress.tokens_seen,
+        micro_batch_size=run.config.micro_batch_size,
         compiled=run.compilation.compiled,
         compilation=run.compilation.reason,
     )

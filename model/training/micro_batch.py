@@ -1,0 +1,85 @@
+"""The largest micro-batch that fits: halved until it does, the global batch kept."""
+
+from collections.abc import Iterator
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from model.decoder import Decoder
+from model.training.config import TrainConfig
+from storage.errors import ConfigError
+
+# What a CPU's allocator says, where a GPU raises a type of its own.
+_ON_A_CPU = ("can't allocate memory", "not enough memory")
+
+
+def fitting_micro_batches(
+    network: Decoder, accelerator: Accelerator, config: TrainConfig
+) -> Iterator[int]:
+    """Tries `train.micro_batch_size`, then half of it, and so on; the last one given fits.
+
+    A pass forward and backward is tried beside as much memory as the optimizer will take, on the
+    network before it is distributed, so that no process waits for one that failed. A sharded
+    network never exists as a whole: its micro-batch is taken as it is.
+
+    Raises:
+        ConfigError: not even one sequence fits, or what is left does not divide.
+    """
+    size = config.micro_batch_size
+    yield size
+    sharded = config.parallelism == "fsdp" and accelerator.num_processes > 1
+    while not sharded and not _fits(network, accelerator, config, size):
+        if size == 1 or size % 2:
+            raise out_of_memory(network, config, size)
+        size //= 2
+        yield size
+
+
+def out_of_memory(network: Decoder, config: TrainConfig, size: int) -> ConfigError:
+    """The sentence about a network that does not fit."""
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    smaller = "" if size == 1 else "train.micro_batch_size to a power of two, "
+    return ConfigError(
+        f"{size} sequence{'s' * (size > 1)} of {config.sequence_length} tokens through "
+        f"{parameters:,} parameters, with their gradients and optimizer, do not fit into memory; "
+        f"set {smaller}train.activation_checkpointing to true, train.parallelism to fsdp, or "
+        "lower train.sequence_length, model.hidden_size or model.num_hidden_layers."
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the host had no memory left."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _ON_A_CPU)
+    )
+
+
+def _fits(network: Decoder, accelerator: Accelerator, config: TrainConfig, size: int) -> bool:
+    """Whether it does in every process."""
+    try:
+        _try(network, config, size, accelerator.device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failed = 1.0
+    else:
+        failed = 0.0
+    network.zero_grad(set_to_none=True)
+    if accelerator.device.type == "cuda":
+        torch.cuda.empty_cache()
+    flag = torch.tensor(failed, device=accelerator.device)
+    return bool(accelerator.reduce(flag, "sum").item() == 0)
+
+
+def _try(network: Decoder, config: TrainConfig, size: int, on: torch.device) -> None:
+    moments = 1 if config.optimizer == "muon" else 2
+    reserved: list[Tensor] = [
+        torch.empty_like(parameter) for parameter in network.parameters() for _ in range(moments)
+    ]
+    ids_BT = torch.zeros((size, config.sequence_length), dtype=torch.int64, device=on)
+    positions_BT = None
+    if config.document_mask or config.packing == "best_fit":
+        positions_BT = torch.arange(config.sequence_length, device=on).expand_as(ids_BT)
+    network(ids_BT, ids_BT, positions_BT).backward()
+    del reserved

@@ -1,0 +1,74 @@
+"""One network on several devices: replicated (DistributedDataParallel) or sharded (FSDP2).
+
+Sharded parameters are DTensors; what is written is always whole, so that either layout, of any
+number of processes, reads what the other wrote.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from model.decoder import Decoder
+from model.training.config import TrainConfig
+
+
+def distribute(network: Decoder, accelerator: Accelerator, config: TrainConfig) -> nn.Module:
+    """The module to train: `network` itself, sharded in place, or what holds a replica of it."""
+    if config.parallelism == "ddp" or accelerator.num_processes == 1:
+        replica: nn.Module = accelerator.prepare(network)
+        return replica
+    # Accelerate's own FSDP plugin is ignored on a CPU, where this is to be tested too.
+    mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
+    # Weights travel in the dtype they are used in; embeddings and head in full precision, in which
+    # the loss adds up their gradients.
+    policy = MixedPrecisionPolicy(param_dtype=network.compute_dtype, reduce_dtype=torch.float32)
+    for block in network.layers:
+        fully_shard(block, mesh=mesh, mp_policy=policy)
+    fully_shard(network, mesh=mesh)
+    return network
+
+
+@contextmanager
+def synchronized(model: nn.Module, accelerator: Accelerator, *, now: bool) -> Iterator[None]:
+    """Within the block gradients are summed up over processes, or kept back until they are."""
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(now)
+    with nullcontext() if now else accelerator.no_sync(model):
+        yield
+
+
+def reshard(model: nn.Module) -> None:
+    """Gives back what a forward pass without a backward pass has gathered of a sharded model."""
+    if isinstance(model, FSDPModule):
+        model.reshard()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """The full tensor of all shards; every process must ask for it, in the same order."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def placed(full: Tensor, like: Tensor) -> Tensor:
+    """A full tensor, or this process's shard of it, where and as `like` is."""
+    full = full.to(like.device)
+    if not isinstance(like, DTensor):
+        return full
+    # Every process has read the whole: nothing needs to be sent.
+    return distribute_tensor(full, like.device_mesh, like.placements, src_data_rank=None)
+
+
+@torch.no_grad()
+def whole_network(network: Decoder) -> Decoder:
+    """The network with full parameters, itself if it has them; every process must ask for it."""
+    if not any(isinstance(parameter, DTensor) for parameter in network.parameters()):
+        return network
+    copy = Decoder(network.config, network.vocab_size, network.compute_dtype)
+    for target, parameter in zip(copy.parameters(), network.parameters(), strict=True):
+        target.copy_(whole(parameter))
+    return copy
