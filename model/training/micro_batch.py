@@ -73,9 +73,10 @@ def _fits(network: Decoder, accelerator: Accelerator, config: TrainConfig, size:
 
 
 def _try(network: Decoder, config: TrainConfig, size: int, on: torch.device) -> None:
-    moments = 1 if config.optimizer == "muon" else 2
+    # The gradients of micro-batches before this one, and what the optimizer remembers.
+    copies = 2 if config.optimizer == "muon" else 3
     reserved: list[Tensor] = [
-        torch.empty_like(parameter) for parameter in network.parameters() for _ in range(moments)
+        torch.empty_like(parameter) for parameter in network.parameters() for _ in range(copies)
     ]
     ids_BT = torch.zeros((size, config.sequence_length), dtype=torch.int64, device=on)
     positions_BT = None

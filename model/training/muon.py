@@ -55,7 +55,7 @@ def orthogonalized_together(bank_NRC: Tensor, steps: int) -> Tensor:
     padded_NRC = F.pad(bank_NRC, (0, 0, 0, 0, 0, each * processes - len(bank_NRC)))
     mine_NRC = padded_NRC[dist.get_rank() * each :][:each]
     done_NRC = orthogonalized(mine_NRC, steps).contiguous()
-    dist.all_gather(list(padded_NRC.split(each)), done_NRC)
+    dist.all_gather(list(torch.split(padded_NRC, each)), done_NRC)
     return padded_NRC[: len(bank_NRC)]
 
 
