@@ -4,6 +4,7 @@ In: job.json. Out: journal.jsonl, checkpoints, the model and result.json in the 
 Exit code 0: finished. 1: failed for a reason that result.json names. 3: asked to stop, resumable.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -36,4 +37,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The process group is not taken apart: with gloo that can wait for a thread of the group which
+    # itself waits for the interpreter (torch 2.13), and then a finished run never ends.
+    os._exit(code)

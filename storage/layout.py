@@ -6,7 +6,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>`, `downloads`, `stack`."""
+    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>`, `downloads`,
+    `compiled`, `stack`."""
 
     root: Path
 
@@ -26,6 +27,11 @@ class Layout:
     def downloads(self) -> Path:
         """Copies of what lies on other machines, each complete once it has its final name."""
         return self.root / "downloads"
+
+    @property
+    def compiled(self) -> Path:
+        """Machine code of networks, kept from run to run."""
+        return self.root / "compiled"
 
     @property
     def stack(self) -> Path:
@@ -58,6 +64,11 @@ class RunLayout:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def profile(self) -> Path:
+        """Trace and table of the steps that were profiled, where that was asked for."""
+        return self.path / "profile"
 
     @property
     def model(self) -> Path:

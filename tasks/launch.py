@@ -79,11 +79,12 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
         {
             "compute_environment": "LOCAL_MACHINE",
             "distributed_type": "MULTI_GPU" if several else "NO",
-            "num_machines": 1,
+            "num_machines": job.train.num_machines,
             "num_processes": job.num_processes,
             "machine_rank": 0,
             "mixed_precision": "no",
-            "main_process_port": 0 if several else None,
+            "main_process_ip": job.train.main_process_ip,
+            "main_process_port": job.train.main_process_port or (0 if several else None),
             "rdzv_backend": "static",
             "same_network": True,
             "use_cpu": False,
@@ -94,6 +95,17 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
         *("--config_file", str(config)),
         *("--module", "model.train", str(layout.job)),
     ]
+
+
+def compiler_cache(folder: Path) -> dict[str, str]:
+    """The environment in which a training process keeps its compiled network there."""
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder)}
+
+
+def other_machine(command: Sequence[str], rank: int) -> list[str]:
+    """What to start on machine number `rank`, from 1, for the `training_command` of the first."""
+    module = command.index("--module")
+    return [*command[:module], "--machine_rank", str(rank), *command[module:]]
 
 
 def evaluation_command(job: Path) -> list[str]:

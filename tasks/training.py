@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Iterator
@@ -10,7 +11,11 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 
 from model.config import ModelConfig, TrainingJob
@@ -22,7 +27,9 @@ from storage.layout import RunLayout
 from storage.shards.schema import SPLITS
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
+    compiler_cache,
     default_processes,
+    other_machine,
     supervised,
     training_command,
     training_outcome,
@@ -34,6 +41,9 @@ from tasks.tracking import FlowContext
 # What may change without making another model: where it runs and what is written about it.
 _NOT_IDENTITY = {
     "num_processes",
+    "num_machines",
+    "main_process_ip",
+    "main_process_port",
     "parallelism",
     "activation_checkpointing",
     "micro_batch_size",
@@ -42,6 +52,7 @@ _NOT_IDENTITY = {
     "validate_every",
     "validation_windows",
     "checkpoint_every",
+    "profile_steps",
 }
 _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 2.0
@@ -64,7 +75,8 @@ def train(
     initialize_from: Ref | None = None,
 ) -> Ref:
     """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
-    num_processes = config.num_processes or default_processes(context.settings)
+    each = default_processes(context.settings)
+    num_processes = config.num_processes or each * config.num_machines
     check_batch(config, num_processes)
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
@@ -87,14 +99,29 @@ def train(
     def write(directory: Path) -> None:
         with _only_one(run):
             if not run.model.exists():
-                _run_process(job, run, follower)
+                _run_process(job, run, context.layout.compiled, follower)
             verify(run.model)
             _link_files(run.model, directory)
 
     trained, reused = obtain(context.layout, spec, write)
     follower.finish()
+    if config.profile_steps and not reused:
+        _show_profile(context.tracker, run.profile)
     get_run_logger().info("model %s%s", trained.digest[:12], " - reused" if reused else "")
     return trained
+
+
+def _show_profile(tracker: Tracker, folder: Path) -> None:
+    """The profile in MLflow, and its table in Prefect."""
+    for path in sorted(folder.glob("*")):
+        tracker.log_file(path, "profile")
+    table = (folder / "table.txt").read_text(encoding="utf-8")
+    create_markdown_artifact(
+        "Where the time of the profiled steps went, the operators that took the most of it "
+        f"themselves first.\n\n```\n{table}\n```",
+        key="profile",
+        description="Profile of training; the trace is an artifact of the run in MLflow.",
+    )
 
 
 def _spec(
@@ -118,13 +145,16 @@ def _spec(
     )
 
 
-def _run_process(job: TrainingJob, run: RunLayout, follower: "_Follower") -> None:
+def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: "_Follower") -> None:
     write_json_value(run.job, job)
     run.result.unlink(missing_ok=True)
+    command = training_command(job, run)
     get_run_logger().info(
         "training in %d processes; journal and output in %s", job.num_processes, run.path
     )
-    with supervised(training_command(job, run), run.log) as process:
+    for rank in range(1, job.train.num_machines):
+        get_run_logger().info("on machine %d: %s", rank, shlex.join(other_machine(command, rank)))
+    with supervised(command, run.log, compiler_cache(compiled)) as process:
         while not wait(process, _POLL_SECONDS):
             follower.follow()
     follower.follow()

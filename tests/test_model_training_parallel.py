@@ -2,9 +2,15 @@
 
 import pytest
 
+from model.config import TrainingJob
 from model.training.config import TrainConfig
+from storage.config import read_json
 from storage.layout import RunLayout
+from tasks.launch import other_machine, supervised, training_command, wait
+from tests.conftest import free_port
 from tests.training_runs import (
+    ON_A_CPU,
+    PATIENCE,
     SHORT,
     Workshop,
     finish_all,
@@ -52,6 +58,46 @@ def test_a_layout_changes_nothing_that_is_learned(
 ) -> None:
     expected = losses(runs[name.split(maxsplit=1)[0]], key)
     assert losses(runs[name], key) == pytest.approx(expected, abs=2e-4)
+
+
+def test_two_machines_that_meet_where_the_config_says_learn_what_one_does(
+    workshop: Workshop, runs: dict[str, RunLayout]
+) -> None:
+    where = {"main_process_ip": "127.0.0.1", "main_process_port": free_port()}
+    train = _layout(BASE, "ddp", 2, num_machines=2, **where)
+    layout = workshop.prepare("two machines", train)
+    first = training_command(read_json(TrainingJob, layout.job), layout)
+    with (
+        supervised(other_machine(first, 1), layout.path / "other.log", ON_A_CPU) as other,
+        supervised(first, layout.log, ON_A_CPU) as main,
+    ):
+        assert wait(main, PATIENCE)
+        assert wait(other, PATIENCE)
+    assert (main.returncode, other.returncode) == (0, 0)
+    assert [record["num_processes"] for record in records(layout, "started")] == [2]
+    assert losses(layout) == pytest.approx(losses(runs["muon"]), abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"num_machines": 2}, "num_machines is 2, but main_process_ip is None"),
+        (
+            {
+                "num_machines": 2,
+                "num_processes": 3,
+                "main_process_ip": "10.0.0.1",
+                "main_process_port": 29500,
+            },
+            "num_processes 3 does not divide over num_machines 2",
+        ),
+    ],
+)
+def test_machines_that_could_not_meet_are_refused(
+    changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        TrainConfig.model_validate(changes)
 
 
 @pytest.fixture(scope="module")

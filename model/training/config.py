@@ -67,13 +67,18 @@ class TrainConfig(Config):
         averaged_checkpoints, averaged_every: how many, and steps between them.
         early_stopping: end after this many validations in a row without a lower loss, and export
             the best weights; None trains to the end.
-        num_processes: None for every GPU, or 2 processes on a CPU with 2 cores or more.
+        num_processes: on all machines together; None for every GPU of each, or 2 processes on a
+            CPU with 2 cores or more.
+        num_machines: that share the store's folder; this one is the first, and the log says what
+            to start on the others.
+        main_process_ip, main_process_port: where the others find this one.
         parallelism: ddp holds the whole network in every process, fsdp a shard of it.
         activation_checkpointing: compute what is between the layers' inputs again in the backward
             pass, a third more work for a fraction of the memory.
         compile: auto compiles where the run is long enough to win the time back.
         precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
         log_every, validate_every, checkpoint_every: in optimizer steps.
+        profile_steps: optimizer steps that are traced, after the first ten.
         validation_windows: held-out windows scored while training.
     """
 
@@ -111,6 +116,9 @@ class TrainConfig(Config):
     compile: Literal["auto", "always", "never"] = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     num_processes: PositiveInt | None = None
+    num_machines: PositiveInt = 1
+    main_process_ip: str | None = None
+    main_process_port: int | None = Field(None, ge=1, le=65535)
     parallelism: Literal["ddp", "fsdp"] = "ddp"
     activation_checkpointing: bool = False
     seed: int = 0
@@ -118,6 +126,7 @@ class TrainConfig(Config):
     validate_every: PositiveInt = 100
     validation_windows: PositiveInt = 64
     checkpoint_every: PositiveInt = 100
+    profile_steps: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _check_schedule(self) -> "TrainConfig":
@@ -150,6 +159,21 @@ class TrainConfig(Config):
                 )
             if steps > self.max_steps:
                 raise ValueError(f"{name}_warmup_steps {steps} is above max_steps {self.max_steps}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_machines(self) -> "TrainConfig":
+        if self.num_machines > 1 and not (self.main_process_ip and self.main_process_port):
+            raise ValueError(
+                f"num_machines is {self.num_machines}, but main_process_ip is "
+                f"{self.main_process_ip} and main_process_port {self.main_process_port}; give the "
+                "address of this machine and a free port, at which the others find it"
+            )
+        if self.num_processes and self.num_processes % self.num_machines:
+            raise ValueError(
+                f"num_processes {self.num_processes} does not divide over num_machines "
+                f"{self.num_machines}"
+            )
         return self
 
     @model_validator(mode="after")

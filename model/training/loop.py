@@ -48,7 +48,10 @@ def train(job: TrainingJob) -> TrainingResult:
     try:
         run = build_run(job, layout, accelerator)
         resume(run)
-        status = _loop(run, stop)
+        try:
+            status = _loop(run, stop)
+        finally:
+            run.checkpoints.wait()
         result = _finish(run, status)
     except CorpusmillError as error:
         result = TrainingResult(
@@ -63,7 +66,6 @@ def train(job: TrainingJob) -> TrainingResult:
     # An error may be this process's alone: the others would never come, the launcher ends them.
     if not result.error:
         accelerator.wait_for_everyone()
-        accelerator.end_training()
     return result
 
 
@@ -83,6 +85,7 @@ def _loop(run: Run, stop: StopRequest) -> str:
     run.model.train()
     while run.progress.step < config.max_steps:
         _compile(run)
+        _profile(run)
         _update(run)
         step = run.progress.step
         last = step == config.max_steps
@@ -109,6 +112,12 @@ def _compile(run: Run) -> None:
         run.network.compile(dynamic=False)
 
 
+def _profile(run: Run) -> None:
+    """Records some steps where that is asked for, and says where they can be looked at."""
+    if run.profile and run.profile.reach(run.progress.step):
+        run.write("profile", path=str(run.profile.folder))
+
+
 def _update(run: Run) -> None:
     """One optimizer step over the global batch."""
     config, accelerator, begun = run.config, run.accelerator, time.perf_counter()
@@ -119,14 +128,16 @@ def _update(run: Run) -> None:
     for number, piece in enumerate(pieces, start=1):
         last = number == len(pieces)
         with synchronized(run.model, accelerator, now=last):
-            batch = as_tensors(run.feed.samples.read(piece), accelerator.device)
+            with run.gauges.time("data"):
+                batch = as_tensors(run.feed.samples.read(piece), accelerator.device)
             loss: Tensor = run.model(*cut(batch, sequence_length(step, config)))
             # Both layouts average over processes what must be a sum over them.
             accelerator.backward(loss * (accelerator.num_processes / tokens))
         run.loss_sum += loss.detach()
     wanted = config.max_grad_norm or (step + 1) % config.log_every == 0
     run.gradient_norm = gradient_norm(run.model, config) if wanted else None
-    run.optimizers.step(rate_factor(step, config))
+    with run.gauges.time("optimizer"):
+        run.optimizers.step(rate_factor(step, config))
     if run.average:
         run.average.update(step + 1)
     run.progress = replace(
@@ -145,16 +156,19 @@ def _seed_dropout(run: Run) -> None:
 
 def _log(run: Run) -> None:
     """Writes the means since the last log; refuses to go on from a loss that is not finite."""
-    now, before = run.progress, run.logged
-    if now.step == before.step:
+    before, begun = run.logged, time.perf_counter()
+    if run.progress.step == before.step:
         return
-    tokens = now.tokens_seen - before.tokens_seen
+    tokens = run.progress.tokens_seen - before.tokens_seen
     loss = run.accelerator.reduce(run.loss_sum, "sum").item() / tokens
+    # On a GPU the steps have only been queued up to here.
+    waited = time.perf_counter() - begun
+    now = run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
     metrics = {
         "train/loss": loss,
         "train/learning_rate": run.config.learning_rate * rate_factor(now.step - 1, run.config),
         "train/tokens_seen": now.tokens_seen,
-        "performance/tokens_per_second": tokens / max(now.seconds - before.seconds, 1e-9),
+        **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
     }
     if run.gradient_norm is not None:
         metrics["train/gradient_norm"] = float(whole(run.gradient_norm))
@@ -167,6 +181,18 @@ def _log(run: Run) -> None:
             "train.warmup_steps, then run again."
         )
     run.write("metrics", metrics=metrics)
+
+
+def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:
+    """What the gauges say of the steps since the last log."""
+    spent = run.gauges.read()
+    return {
+        "performance/tokens_per_second": tokens / seconds,
+        "performance/mfu": tokens / seconds * run.flops_per_token / run.peak_flops,
+        "performance/data_wait": spent["data"] / seconds,
+        "performance/optimizer_share": spent["optimizer"] / seconds,
+        "performance/memory_gb": float(run.accelerator.reduce(run.gauges.peak_memory(), "sum")),
+    }
 
 
 def _validate(run: Run) -> bool:
@@ -257,8 +283,8 @@ def _agreed(run: Run, stop: StopRequest) -> bool:
 
 def _finish(run: Run, status: str) -> TrainingResult:
     """Exports the model if the run is over, and describes how it ended."""
-    run.checkpoints.wait()
     _journal_checkpoints(run)
+    _profile(run)
     if status == "finished":
         _export(run)
     run.write(status, tokens_seen=run.progress.tokens_seen, seconds=run.progress.seconds)

@@ -18,9 +18,12 @@ from model.training.behind import Behind
 from model.training.checkpoint import Progress, clear_leftovers, load_newest
 from model.training.compilation import Compilation, decide_compilation
 from model.training.config import TrainConfig, check_batch, check_sequence_length
+from model.training.flops import flops_per_token
+from model.training.gauges import Gauges, measured_peak
 from model.training.micro_batch import fitting_micro_batches
 from model.training.optimizer import Optimizers, build_optimizers
 from model.training.parallel import distribute
+from model.training.profile import Profile
 from storage.artifacts import read_manifest, set_aside, verify
 from storage.errors import ConfigError
 from storage.journal import JournalWriter
@@ -45,6 +48,10 @@ class Run:
     journal: JournalWriter | None
     checkpoints: Behind
     compilation: Compilation
+    gauges: Gauges
+    flops_per_token: int
+    peak_flops: float
+    profile: Profile | None = None
     average: WeightAverage | None = None
     compiling: bool = False
     progress: Progress = field(default_factory=Progress)
@@ -96,9 +103,22 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         journal=journal,
         checkpoints=Behind(layout.checkpoints, job.digest, writes=accelerator.is_main_process),
         compilation=decide_compilation(network, job.train, accelerator.device, job.num_processes),
+        gauges=Gauges(accelerator.device),
+        flops_per_token=flops_per_token(
+            network.config, network.vocab_size, job.train.sequence_length
+        ),
+        peak_flops=_peak_flops(network, accelerator),
+        profile=Profile(layout.profile, job.train) if journal and job.train.profile_steps else None,
         average=WeightAverage(network, job.train) if job.train.weight_average else None,
         loss_sum=torch.zeros((), device=accelerator.device),
     )
+
+
+def _peak_flops(network: Decoder, accelerator: Accelerator) -> float:
+    """What the devices of all processes together do when they all multiply at once."""
+    peak = measured_peak(accelerator.device, network.compute_dtype)
+    each = torch.tensor(peak, dtype=torch.float64, device=accelerator.device)
+    return float(accelerator.reduce(each, "sum"))
 
 
 def _fitted(
@@ -151,6 +171,7 @@ def resume(run: Run) -> None:
         precision=str(run.network.compute_dtype).removeprefix("torch."),
         tokens_seen=run.progress.tokens_seen,
         micro_batch_size=run.config.micro_batch_size,
+        peak_tflops=round(run.peak_flops / 1e12, 3),
         compiled=run.compilation.compiled,
         compilation=run.compilation.reason,
     )
