@@ -19,7 +19,13 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from model.config import ModelConfig, TrainingJob
-from model.training.config import TrainConfig, check_batch, check_mixing, check_sequence_length
+from model.training.config import (
+    TrainConfig,
+    check_batch,
+    check_device,
+    check_mixing,
+    check_sequence_length,
+)
 from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
 from storage.config import write_json_value
 from storage.journal import JournalReader, Record
@@ -40,6 +46,7 @@ from tasks.tracking import FlowContext
 
 # What may change without making another model: where it runs and what is written about it.
 _NOT_IDENTITY = {
+    "device",
     "num_processes",
     "num_machines",
     "main_process_ip",
@@ -75,6 +82,7 @@ def train(
     initialize_from: Ref | None = None,
 ) -> Ref:
     """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
+    check_device(config, context.settings.gpus, context.settings.processors)
     each = default_processes(context.settings)
     num_processes = config.num_processes or each * config.num_machines
     check_batch(config, num_processes)

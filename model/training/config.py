@@ -53,6 +53,8 @@ class TrainConfig(Config):
         optimizer: muon moves matrices by Muon and the rest by AdamW; adamw moves everything.
         learning_rate: of matrices; the optimizer's usual multiples of it serve the rest.
         embedding_learning_rate, head_learning_rate: where they are not such a multiple.
+        base_hidden_size: width at which the rates were found, from which they are carried over to
+            this network's (Yang et al. 2022); None takes them as they are.
         schedule: what follows the warm-up: wsd is constant, then linear to zero; cosine falls to
             zero over the whole run; inverse_sqrt falls for ever.
         warmup_steps: steps of linear rise to `learning_rate`.
@@ -67,6 +69,7 @@ class TrainConfig(Config):
         averaged_checkpoints, averaged_every: how many, and steps between them.
         early_stopping: end after this many validations in a row without a lower loss, and export
             the best weights; None trains to the end.
+        device: cuda refuses to run without a GPU.
         num_processes: on all machines together; None for every GPU of each, or 2 processes on a
             CPU with 2 cores or more.
         num_machines: that share the store's folder; this one is the first, and the log says what
@@ -97,6 +100,7 @@ class TrainConfig(Config):
     learning_rate: float = Field(0.03, gt=0)
     embedding_learning_rate: float | None = Field(None, gt=0)
     head_learning_rate: float | None = Field(None, gt=0)
+    base_hidden_size: PositiveInt | None = None
     schedule: Literal["wsd", "cosine", "inverse_sqrt"] = "wsd"
     warmup_steps: int = Field(0, ge=0)
     decay_fraction: float = Field(0.6, ge=0, le=1)
@@ -115,6 +119,7 @@ class TrainConfig(Config):
     early_stopping: PositiveInt | None = None
     compile: Literal["auto", "always", "never"] = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    device: Literal["auto", "cuda"] = "auto"
     num_processes: PositiveInt | None = None
     num_machines: PositiveInt = 1
     main_process_ip: str | None = None
@@ -184,6 +189,17 @@ class TrainConfig(Config):
                 f"the phases of mixing end at {ends}; expected rising fractions, the last one 1"
             )
         return self
+
+
+def check_device(train: TrainConfig, gpus: int, processors: int) -> None:
+    """Raises ConfigError if the run is meant for a GPU and there is none."""
+    if train.device == "cuda" and not gpus:
+        tokens = train.max_steps * train.global_batch_size * train.sequence_length
+        raise ConfigError(
+            f"train.device is cuda, but this machine has no NVIDIA GPU, only {processors} "
+            f"processors for {tokens:,} tokens; run it where there is a GPU, take the recipe "
+            "gpt-tiny, or set train.device to auto to try it all the same."
+        )
 
 
 def check_batch(train: TrainConfig, num_processes: int) -> None:

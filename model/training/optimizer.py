@@ -69,6 +69,10 @@ def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
     """The optimizers that the config asks for.
 
     Gains never decay; with Muon only matrices do.
+
+    With `base_hidden_size` AdamW's rates of matrices and head shrink as base/width, which with
+    this initialisation (variance 1/fan_in inside, zero outputs and head) is the maximal-update
+    parametrisation (Yang et al. 2022, table 8). Muon's rate of matrices needs no such factor.
     """
     groups = []
     by_kind = kinds(model)
@@ -91,6 +95,7 @@ def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
         each.append(muon)
     for kind, parameters in by_kind.items():
         rate = set_by_hand.get(kind) or config.learning_rate * multiples[kind]
+        rate *= _carried_over(kind, model, config)
         decays = config.optimizer == "adamw" and kind != "gains"
         decay = config.weight_decay if decays else 0.0
         groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
@@ -100,6 +105,13 @@ def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
     return Optimizers(tuple(each))
+
+
+def _carried_over(kind: str, model: Decoder, config: TrainConfig) -> float:
+    """Factor of AdamW's rate at this width."""
+    if config.base_hidden_size is None or kind in ("embeddings", "gains"):
+        return 1.0
+    return config.base_hidden_size / model.config.hidden_size
 
 
 def gradient_norm(model: nn.Module, config: TrainConfig) -> Tensor:

@@ -17,7 +17,7 @@ from model.training.averaging import WeightAverage
 from model.training.behind import Behind
 from model.training.checkpoint import Progress, clear_leftovers, load_newest
 from model.training.compilation import Compilation, decide_compilation
-from model.training.config import TrainConfig, check_batch, check_sequence_length
+from model.training.config import TrainConfig, check_batch, check_device, check_sequence_length
 from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
 from model.training.micro_batch import fitting_micro_batches
@@ -28,6 +28,7 @@ from storage.artifacts import read_manifest, set_aside, verify
 from storage.errors import ConfigError
 from storage.journal import JournalWriter
 from storage.layout import RunLayout
+from storage.settings import load_settings
 from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS
 
@@ -82,6 +83,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             f"{job.num_processes}; start it with --num_processes {job.num_processes} "
             "(and --multi_gpu for more than one, on a CPU too)."
         )
+    check_device(job.train, torch.cuda.device_count(), load_settings().processors)
     check_batch(job.train, job.num_processes)
     use_threads()
     verify(job.shards)

