@@ -9,9 +9,10 @@ from prefect.states import Completed
 
 from flows.recipes import CONTINUED_RECIPES, ContinueConfig, resolve
 from flows.tail import judge_and_register
-from model.training.config import TrainConfig
+from model.training.config import TrainConfig, check_device
 from storage.artifacts import find, read_manifest
 from storage.registry import champion_or_refuse, fetch
+from storage.settings import load_settings
 from tasks.corpus import ingest, select_new
 from tasks.corpus_report.report import report_corpus
 from tasks.shards import make_shards
@@ -30,6 +31,7 @@ def continue_pretraining(
         overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
     """
     config = resolve(CONTINUED_RECIPES, recipe, overrides or {})
+    check_device(config.train, load_settings())
     with tracked_run(recipe, config) as context:
         layout = context.layout
         champion = champion_or_refuse(context.settings, config.registration.name)

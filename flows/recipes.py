@@ -102,6 +102,84 @@ def gpt_web() -> PretrainConfig:
     )
 
 
+def _for_a_gpu(name: str, model: CausalLMConfig, **train: Any) -> PretrainConfig:
+    """Half a million tokens a step, and the rates that gpt-tiny's width was tuned to."""
+    base = gpt_tiny()
+    changes = {
+        "device": "cuda",
+        "sequence_length": 1024,
+        "document_mask": True,
+        "global_batch_size": 512,
+        "micro_batch_size": 32,
+        "warmup_steps": 100,
+        "momentum": 0.95,
+        "newton_schulz_steps": 5,
+        "base_hidden_size": base.model.hidden_size,
+        "max_grad_norm": 1.0,
+        "validate_every": 250,
+        "validation_windows": 512,
+        "checkpoint_every": 250,
+    }
+    return base.model_copy(
+        update={
+            "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 50_304}),
+            "model": model,
+            "train": TrainConfig.model_validate({**changes, **train}),
+            "registration": RegistrationConfig(name=name),
+        }
+    )
+
+
+def gpt_small() -> PretrainConfig:
+    """124 million parameters (GPT-2's smallest) on 2.5 billion tokens; a GPU of 80 GB, or several.
+
+    Give it text of that size in corpus.sources. Its rates are carried over, not tuned.
+    """
+    model = CausalLMConfig(
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        num_key_value_heads=12,
+        intermediate_size=2048,
+        tie_word_embeddings=True,
+    )
+    return _for_a_gpu("gpt-small", model, max_steps=4_800)
+
+
+def gpt_medium() -> PretrainConfig:
+    """355 million parameters on 7 billion tokens; as gpt-small otherwise."""
+    model = CausalLMConfig(
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        num_key_value_heads=16,
+        intermediate_size=2752,
+        tie_word_embeddings=True,
+    )
+    return _for_a_gpu("gpt-medium", model, max_steps=13_500, micro_batch_size=16)
+
+
+def gpt_1b() -> PretrainConfig:
+    """1.2 billion parameters on 25 billion tokens, sharded over several GPUs."""
+    model = CausalLMConfig(
+        hidden_size=2048,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        head_dim=128,
+        intermediate_size=5632,
+        tie_word_embeddings=True,
+    )
+    return _for_a_gpu(
+        "gpt-1b",
+        model,
+        max_steps=48_000,
+        micro_batch_size=8,
+        parallelism="fsdp",
+        activation_checkpointing=True,
+    )
+
+
 def nightly() -> ContinueConfig:
     """The newest documents into the registered gpt-tiny, at a tenth of its rate."""
     base = gpt_tiny()
@@ -114,6 +192,9 @@ def nightly() -> ContinueConfig:
 
 RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "gpt-tiny": gpt_tiny,
+    "gpt-small": gpt_small,
+    "gpt-medium": gpt_medium,
+    "gpt-1b": gpt_1b,
     "gpt-smoke": gpt_smoke,
     "gpt-web": gpt_web,
 }

@@ -35,6 +35,12 @@ class CausalLMConfig(Config):
                 f"num_attention_heads {self.num_attention_heads} is not a multiple of "
                 f"num_key_value_heads {self.num_key_value_heads}"
             )
+        if self.num_attention_heads > self.hidden_size:
+            raise ValueError(
+                f"num_attention_heads {self.num_attention_heads} is above hidden_size "
+                f"{self.hidden_size}; expected one head for each head_dim of the width, which is "
+                f"{max(1, self.hidden_size // self.head_dim)} of {self.head_dim}"
+            )
         if self.head_dim % 2:
             raise ValueError(f"head_dim {self.head_dim} is odd; rotary positions need pairs")
         return self

@@ -22,7 +22,6 @@ from model.config import ModelConfig, TrainingJob
 from model.training.config import (
     TrainConfig,
     check_batch,
-    check_device,
     check_mixing,
     check_sequence_length,
 )
@@ -82,7 +81,6 @@ def train(
     initialize_from: Ref | None = None,
 ) -> Ref:
     """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
-    check_device(config, context.settings.gpus, context.settings.processors)
     each = default_processes(context.settings)
     num_processes = config.num_processes or each * config.num_machines
     check_batch(config, num_processes)

@@ -1,9 +1,13 @@
 """Recipes and overrides: what is merged, and what is refused with the nearest right name."""
 
 import pytest
+import torch
 
 from flows.recipes import CONTINUED_RECIPES, RECIPES, PretrainConfig, resolve
+from model.decoder import Decoder
+from model.training.config import check_device
 from storage.errors import ConfigError
+from storage.settings import load_settings
 
 
 def test_every_recipe_resolves_without_overrides() -> None:
@@ -64,3 +68,34 @@ def test_a_value_that_cannot_work_is_refused_in_one_sentence(
     with pytest.raises(ConfigError, match=sentence) as refusal:
         resolve(RECIPES, "gpt-tiny", override)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "millions"), [("gpt-small", 124), ("gpt-medium", 355), ("gpt-1b", 1235)]
+)
+def test_a_recipe_has_the_parameters_it_says(recipe: str, millions: int) -> None:
+    config = RECIPES[recipe]()
+    with torch.device("meta"):
+        network = Decoder(config.model, config.tokenizer.vocab_size)
+    count = sum(parameter.numel() for parameter in network.parameters())
+    assert count / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+@pytest.mark.parametrize("recipe", ["gpt-small", "gpt-medium", "gpt-1b"])
+def test_a_recipe_for_a_gpu_is_refused_without_one_before_anything_runs(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    train = RECIPES[recipe]().train
+    with pytest.raises(ConfigError, match=r"no NVIDIA GPU, only \d+ processors for [\d,]+ tokens"):
+        check_device(train, load_settings())
+    check_device(train.model_copy(update={"device": "auto"}), load_settings())
+
+
+def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None:
+    with pytest.raises(ConfigError, match=r"num_attention_heads 300 is above hidden_size 256"):
+        resolve(
+            RECIPES,
+            "gpt-tiny",
+            {"model.num_attention_heads": 300, "model.num_key_value_heads": 300},
+        )

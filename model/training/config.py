@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from storage.config import Config
 from storage.errors import ConfigError
+from storage.settings import Settings
 
 MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
 
@@ -191,14 +192,14 @@ class TrainConfig(Config):
         return self
 
 
-def check_device(train: TrainConfig, gpus: int, processors: int) -> None:
+def check_device(train: TrainConfig, settings: Settings) -> None:
     """Raises ConfigError if the run is meant for a GPU and there is none."""
-    if train.device == "cuda" and not gpus:
+    if train.device == "cuda" and not settings.gpus:
         tokens = train.max_steps * train.global_batch_size * train.sequence_length
         raise ConfigError(
-            f"train.device is cuda, but this machine has no NVIDIA GPU, only {processors} "
-            f"processors for {tokens:,} tokens; run it where there is a GPU, take the recipe "
-            "gpt-tiny, or set train.device to auto to try it all the same."
+            "train.device is cuda, but this machine has no NVIDIA GPU, only "
+            f"{settings.processors} processors for {tokens:,} tokens; run it where there is a GPU, "
+            "take the recipe gpt-tiny, or set train.device to auto to try it all the same."
         )
 
 

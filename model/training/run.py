@@ -83,7 +83,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             f"{job.num_processes}; start it with --num_processes {job.num_processes} "
             "(and --multi_gpu for more than one, on a CPU too)."
         )
-    check_device(job.train, torch.cuda.device_count(), load_settings().processors)
+    check_device(job.train, load_settings())
     check_batch(job.train, job.num_processes)
     use_threads()
     verify(job.shards)
