@@ -32,11 +32,11 @@ from storage.layout import RunLayout
 from storage.shards.schema import SPLITS
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
-    compiler_cache,
     default_processes,
     other_machine,
     supervised,
     training_command,
+    training_environment,
     training_outcome,
     wait,
 )
@@ -160,7 +160,7 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: "_F
     )
     for rank in range(1, job.train.num_machines):
         get_run_logger().info("on machine %d: %s", rank, shlex.join(other_machine(command, rank)))
-    with supervised(command, run.log, compiler_cache(compiled)) as process:
+    with supervised(command, run.log, training_environment(compiled)) as process:
         while not wait(process, _POLL_SECONDS):
             follower.follow()
     follower.follow()

@@ -60,7 +60,7 @@ class Running:
         """Its training processes, without their launcher."""
         return [
             process
-            for process in self.process.children(recursive=True)
+            for process in [self.process, *self.process.children(recursive=True)]
             if "accelerate.commands.launch" not in process.cmdline()
             and "model.train" in process.cmdline()
         ]
