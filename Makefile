@@ -3,13 +3,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test check bench-data lock clean
+.PHONY: help run up down ui sample test check bench-data bench-train lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 PEERS := .venv-peers/.installed
+TRAINERS := .venv-peers-train/.installed
 # In a variable, for a comma would part the arguments of `call`.
 EXTRAS := .[fast,web]
 TORCH := 2.13.0
@@ -50,9 +51,15 @@ DATA ?= ../shared/data
 bench-data: $(TEST) $(PEERS) ## Measure the data path beside its peers (half an hour): docs/benchmarks.md
 	@$(BIN)/python -m tests.benchmarks $(DATA) .venv-peers/bin/python $(ONLY)
 
+# NANOGPT is a checkout of karpathy/nanoGPT, TEXT the tiny Shakespeare of its documented setting.
+NANOGPT ?=
+TEXT ?= $(DATA)/tinyshakespeare/input.txt
+bench-train: $(TEST) $(TRAINERS) ## Measure training beside its peers (half an hour): make bench-train NANOGPT=../nanoGPT
+	@$(BIN)/python -m tests.benchmarks.training "$(NANOGPT)" "$(TEXT)" .venv-peers-train/bin/python $(ONLY)
+
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi
-	@rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf $(VENV) .venv-peers .venv-peers-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # With the oldest Python: what is released for it is released for the newer ones, but not the reverse.
@@ -84,6 +91,12 @@ $(PEERS): tests/benchmarks/peers.txt | $(BIN)/python
 	@echo "Installing the peers into .venv-peers (once, some minutes)…"
 	@$(BIN)/python -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+$(TRAINERS): tests/benchmarks/training_peers.txt | $(BIN)/python
+	@echo "Installing the trainers into .venv-peers-train (once, some minutes)…"
+	@$(BIN)/python -m venv .venv-peers-train
+	@.venv-peers-train/bin/python -m pip install --quiet -r $<
 	@touch $@
 
 # New shells find the running stack; see environment.sh in its home.

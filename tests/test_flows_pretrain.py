@@ -25,6 +25,7 @@ SMALL = {
     "train.max_steps": 12,
     "train.validate_every": 6,
     "train.checkpoint_every": 6,
+    "train.profile_steps": 2,
     "evaluation.sample_tokens": 4,
 }
 
@@ -144,6 +145,8 @@ def test_the_run_holds_the_metrics_of_every_step_logged(mill: Mill) -> None:
         "train/learning_rate",
         "train/gradient_norm",
         "performance/tokens_per_second",
+        "performance/mfu",
+        "performance/memory_gb",
         "validation/loss",
         "validation/perplexity",
         "validation/bits_per_byte",
@@ -151,6 +154,15 @@ def test_the_run_holds_the_metrics_of_every_step_logged(mill: Mill) -> None:
         "xz/bits_per_byte",
     } <= set(run.data.metrics)
     assert any(name.startswith("system/") for name in run.data.metrics)
+
+
+def test_a_profile_that_was_asked_for_is_in_mlflow_and_in_prefect(mill: Mill) -> None:
+    run = mill.newest_run()
+    files = {file.path for file in mill.client.list_artifacts(run.info.run_id, "profile")}
+    assert files == {"profile/trace.json.gz", "profile/table.txt"}
+    with get_client(sync_client=True) as client:
+        artifacts = {a.key: a for a in client.read_artifacts()}
+    assert "aten::mm" in str(artifacts["profile"].data)
 
 
 def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Path) -> None:

@@ -23,7 +23,11 @@ def as_tensors(batch: Batch, on: torch.device) -> tuple[Tensor, Tensor, Tensor |
 
 
 def _widened(numbers: np.ndarray, on: torch.device) -> Tensor:
-    return torch.from_numpy(numbers).to(on, non_blocking=True).long()
+    read = torch.from_numpy(numbers)
+    if on.type == "cuda":
+        # A copy from pinned memory waits for nothing: the next batch is read while the GPU works.
+        read = read.pin_memory()
+    return read.to(on, non_blocking=True).long()
 
 
 def cut(

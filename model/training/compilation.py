@@ -11,13 +11,13 @@ import torch
 from model.decoder import Decoder
 from model.training.config import TrainConfig
 
-# Measured with torch 2.13. On 2 CPU cores compiling took 20 s and 2.5 s a layer, and won 1.6 ms a
-# layer and micro-batch at width 128 (768 tokens), 1.9 ms at 256 (3,072) and 3 ms at 384 (2,048):
-# launches of small operations, and passes over memory, in proportion to tokens times width.
+# Measured with torch 2.13. On 2 CPU cores compiling took 20 s and 2.5 s a layer, and won 3.2 ms a
+# layer and micro-batch at width 128 (768 tokens) and 11 ms at 384 (2,048 tokens): launches of small
+# operations, and passes over memory, in proportion to tokens times width.
 _COLD_SECONDS = {"cpu": (20.0, 2.5), "cuda": (30.0, 3.0)}
-_LAUNCHES_SECONDS = {"cpu": 1.5e-3, "cuda": 0.3e-3}
+_LAUNCHES_SECONDS = {"cpu": 2.1e-3, "cuda": 0.3e-3}
 # On a GPU from the literature: about 20 passes of 4 bytes at 3 TB/s.
-_PASSES_SECONDS = {"cpu": 1.0e-9, "cuda": 3.0e-11}
+_PASSES_SECONDS = {"cpu": 1.1e-8, "cuda": 3.0e-11}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from model.process import StopRequest
 from model.training.checkpoint import load_weights, tensors_of
 from model.training.micro_batch import is_out_of_memory
 from model.training.optimizer import gradient_norm
-from model.training.parallel import reshard, synchronized, whole, whole_network
+from model.training.parallel import compile_in_place, reshard, synchronized, whole, whole_network
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
 from storage.artifacts import MANIFEST, Spec, publish, set_aside
@@ -109,7 +109,7 @@ def _compile(run: Run) -> None:
     # A run that is resumed after it compiles at once, and so computes every step as it would have.
     if run.compilation.compiled and run.progress.step and not run.compiling:
         run.compiling = True
-        run.network.compile(dynamic=False)
+        compile_in_place(run.network, by_block=run.config.activation_checkpointing)
 
 
 def _profile(run: Run) -> None:

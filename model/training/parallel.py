@@ -34,6 +34,18 @@ def distribute(network: Decoder, accelerator: Accelerator, config: TrainConfig) 
     return network
 
 
+def compile_in_place(network: Decoder, *, by_block: bool) -> None:
+    """Compiles the whole network, or its blocks one by one: always those of a sharded one.
+
+    What gathers the weights of a block stands between blocks, where no graph may reach over it.
+    """
+    if by_block or isinstance(network, FSDPModule):
+        for block in network.layers:
+            block.compile(dynamic=False)
+    else:
+        network.compile(dynamic=False)
+
+
 @contextmanager
 def synchronized(model: nn.Module, accelerator: Accelerator, *, now: bool) -> Iterator[None]:
     """Within the block gradients are summed up over processes, or kept back until they are."""

@@ -1,4 +1,5 @@
-"""Measures every stage of the data path beside its peers, and writes docs/benchmarks.md.
+"""Measures every stage of the data path beside its peers, and writes its part of
+docs/benchmarks.md.
 
 `python -m tests.benchmarks FOLDER PEER_PYTHON [NAME…]`: FOLDER holds the real text, PEER_PYTHON is
 the interpreter of the peers' environment; of names other than those given, the figures of the last
@@ -15,11 +16,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.benchmarks.page import PAGE, write_part
 from tests.benchmarks.text import documents, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "var" / "benchmarks"
-PAGE = ROOT / "docs" / "benchmarks.md"
 Row = tuple[str, str, str, str, str]
 
 
@@ -196,7 +197,7 @@ def measure(name: str, command: list[str]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(json.loads(output), indent=1))
 
 
-def page() -> str:
+def page() -> list[str]:
     """The page, from the figures that are there."""
     lines = [
         "# Benchmarks of the data path",
@@ -212,7 +213,7 @@ def page() -> str:
         path = RESULTS / f"{name}.json"
         if path.exists():
             lines += [f"| {' | '.join(row)} |" for row in rows(json.loads(path.read_text()))]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main(folder: str, peer: str, *names: str) -> None:
@@ -223,7 +224,7 @@ def main(folder: str, peer: str, *names: str) -> None:
         if name == "pipeline" and not (RESULTS / "text").exists():
             write_files(documents(Path(folder), 10**9), RESULTS / "text")
         measure(name, wanted[name])
-    PAGE.write_text(page(), encoding="utf-8")
+    write_part(page())
     print(PAGE)
 
 

@@ -69,6 +69,7 @@ class Shape:
 SHAPES = {
     "c4": Shape(4, 4, 128, context=64, batch=12),
     "c6": Shape(6, 6, 384, context=256, batch=8),
+    "sotu": Shape(4, 4, 256, context=256, batch=12, rate=2e-3),
     "gpt-124m": Shape(12, 12, 768, context=1024, batch=16, rate=6e-4, beta2=0.95),
     "gpt-350m": Shape(24, 16, 1024, context=1024, batch=8, rate=3e-4, beta2=0.95),
 }

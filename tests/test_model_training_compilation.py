@@ -1,0 +1,70 @@
+"""When a run is compiled, and that compiling changes only its speed."""
+
+import shutil
+
+import pytest
+import torch
+
+from model.config import CausalLMConfig
+from model.decoder import Decoder
+from model.training.compilation import decide_compilation
+from model.training.config import TrainConfig
+from storage.layout import RunLayout
+from tests.training_runs import SHORT, Workshop, finish_all, losses, records, started, weights
+
+CPU = torch.device("cpu")
+SMALL = CausalLMConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
+COMPILED = SHORT.model_copy(update={"compile": "always", "checkpoint_every": 5})
+
+
+@pytest.mark.parametrize(("steps", "compiled"), [(300, False), (20_000, True)])
+def test_a_run_is_compiled_if_it_is_long_enough_to_win_the_time_back(
+    steps: int, compiled: bool
+) -> None:
+    config = TrainConfig(max_steps=steps, sequence_length=64, micro_batch_size=8)
+    decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
+    assert decided.compiled is compiled
+    assert "compiling costs 30 s and would win" in decided.reason
+
+
+def test_without_a_compiler_a_run_stays_eager_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("g++",))
+    config = TrainConfig(compile="always")
+    decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
+    assert not decided.compiled
+    assert "no C++ compiler" in decided.reason
+
+
+@pytest.fixture(scope="module")
+def compiled(workshop: Workshop) -> dict[str, RunLayout]:
+    """An eager run, a compiled one, and one that is stopped and resumed."""
+    if not (shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("there is no C++ compiler here")
+    layouts = {
+        "eager": workshop.prepare("eager", SHORT),
+        "compiled": workshop.prepare("compiled", COMPILED),
+        "stopped": workshop.prepare("compiled and stopped", COMPILED),
+    }
+    finish_all([layouts["eager"], layouts["compiled"]])
+    with started(layouts["stopped"]) as running:
+        running.wait_for("checkpoint", 5)
+        running.process.terminate()
+        running.process.wait()
+    finish_all([layouts["stopped"]])
+    return layouts
+
+
+def test_a_compiled_run_learns_what_an_eager_one_learns(compiled: dict[str, RunLayout]) -> None:
+    (record,) = records(compiled["compiled"], "started")
+    assert record["compiled"] is True
+    expected = losses(compiled["eager"])
+    assert losses(compiled["compiled"]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_compiled_run_that_was_stopped_ends_with_the_same_bytes(
+    compiled: dict[str, RunLayout],
+) -> None:
+    assert weights(compiled["stopped"]) == weights(compiled["compiled"])
