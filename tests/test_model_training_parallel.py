@@ -33,7 +33,7 @@ RUNS = {
     "adamw": ADAMW,
     "muon ddp 3": _layout(BASE, "ddp", 3),
     "muon fsdp 2": _layout(BASE, "fsdp", 2, weight_average="ema"),
-    "muon fsdp 3": _layout(BASE, "fsdp", 3, activation_checkpointing=True),
+    "muon fsdp 3": _layout(BASE, "fsdp", 3, activation_checkpointing=True, compile="always"),
     "adamw ddp 2": _layout(ADAMW, "ddp", 2),
     "adamw fsdp 3": _layout(ADAMW, "fsdp", 3, micro_batch_size=4),
 }

@@ -11,13 +11,14 @@ import torch
 from model.decoder import Decoder
 from model.training.config import TrainConfig
 
-# Measured with torch 2.13. On 2 CPU cores compiling took 20 s and 2.5 s a layer, and won 3.2 ms a
-# layer and micro-batch at width 128 (768 tokens) and 11 ms at 384 (2,048 tokens): launches of small
-# operations, and passes over memory, in proportion to tokens times width.
+# Measured with torch 2.13. On a CPU compiling took 20 s and 2.5 s a layer, and won of each layer
+# and micro-batch 3.2 ms at width 128 (768 tokens, 2 threads), 7.5 ms at 256 (1,024 tokens, 1
+# thread) and 11 ms at 384 (2,048 tokens, 2 threads): launches of small operations, and passes over
+# memory in proportion to tokens times width.
 _COLD_SECONDS = {"cpu": (20.0, 2.5), "cuda": (30.0, 3.0)}
 _LAUNCHES_SECONDS = {"cpu": 2.1e-3, "cuda": 0.3e-3}
 # On a GPU from the literature: about 20 passes of 4 bytes at 3 TB/s.
-_PASSES_SECONDS = {"cpu": 1.1e-8, "cuda": 3.0e-11}
+_PASSES_SECONDS = {"cpu": 2.3e-8, "cuda": 3.0e-11}
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ def _seconds(
 ) -> tuple[float, float]:
     layers, kind = network.config.num_hidden_layers, device.type
     once, each = _COLD_SECONDS[kind]
-    numbers = config.micro_batch_size * config.sequence_length * network.config.hidden_size
+    threads = torch.get_num_threads() if kind == "cpu" else 1
+    tokens = config.micro_batch_size * config.sequence_length
+    numbers = tokens * network.config.hidden_size / threads
     won = layers * (_LAUNCHES_SECONDS[kind] + _PASSES_SECONDS[kind] * numbers)
     micro_batches = config.global_batch_size // (config.micro_batch_size * num_processes)
     return once + each * layers, won * micro_batches * config.max_steps

@@ -142,10 +142,9 @@ def rows(name: str, runs: Runs) -> list[Row]:
     for peer, figures in runs.items():
         if peer != "ours":
             theirs = [run["tokens_per_second"] for run in figures]
-            memory = max(run["peak_bytes"] for run in figures) / 1e9
             ratio = _ratio([mine / other for mine, other in zip(ours, theirs, strict=True)])
-            what = f"{peer} {median(theirs):,.0f} tokens/s, {memory:.2f} GB"
-            own = f"{median(ours):,.0f} tokens/s"
+            what = f"{peer} {median(theirs):,.0f} tokens/s, {_memory(figures)}"
+            own = f"{median(ours):,.0f} tokens/s, {_memory(runs['ours'])}"
             lines.append((f"{name}, AdamW", own, what, ratio, marks.get((name, peer), "")))
     return lines
 
@@ -155,8 +154,7 @@ def _start_rows(runs: Runs) -> list[Row]:
         return f"{median(run['first_step_s'] for run in runs[peer]):.1f} s"
 
     theirs = ", ".join(f"{peer} {first(peer)}" for peer in runs if not peer.startswith("ours"))
-    memory = max(run["peak_bytes"] for run in runs["ours"]) / 1e9
-    own = f"{first('ours')}, compiled at once {first('ours, compiled')}; {memory:.2f} GB"
+    own = f"{first('ours')}, compiled at once {first('ours, compiled')}; {_memory(runs['ours'])}"
     return [("process start to first step at c4, warm", own, theirs, "", "2 s")]
 
 
@@ -199,6 +197,10 @@ def _sotu_rows(runs: Runs) -> list[Row]:
             "22 %",
         )
     ]
+
+
+def _memory(figures: Sequence[Mapping[str, Any]]) -> str:
+    return f"{max(run['peak_bytes'] for run in figures) / 1e9:.2f} GB"
 
 
 def _ratio(values: Sequence[float]) -> str:
