@@ -4,13 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.config import IGNORED
-from model.data.batches import share
+from model.data.batches import Batch, share
 from model.data.feed import Feed
 from model.data.order import Order
+from model.data.tensors import as_tensors
 from model.data.windows import Windows
 from model.training.config import TrainConfig
 from storage.shards.reading import TokenStream
@@ -130,3 +132,14 @@ def test_the_processes_share_a_global_batch_without_gap_or_overlap(
         (12 // num_processes // micro_batch_size, micro_batch_size)
     }
     assert sorted(np.concatenate(shares, axis=None).tolist()) == sorted(windows.tolist())
+
+
+def test_padding_changes_neither_shape_nor_layout_of_what_the_network_gets() -> None:
+    tokens = np.arange(10, dtype=np.uint16).reshape(2, 5)
+    whole, padded = (
+        as_tensors(Batch(tokens, np.array(learned)), torch.device("cpu"))
+        for learned in ([4, 4], [4, 2])
+    )
+    for one, other in zip(whole[:2], padded[:2], strict=True):
+        assert (one.shape, one.stride()) == (other.shape, other.stride())
+    assert padded[1].tolist() == [[1, 2, 3, 4], [6, 7, IGNORED, IGNORED]]

@@ -11,8 +11,9 @@ from model.data.batches import Batch
 def as_tensors(batch: Batch, on: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
     """Inputs, targets and positions, int64 (B, T), widened only where the network is."""
     tokens_BT1 = _widened(batch.tokens, on)
-    targets_BT = tokens_BT1[:, 1:]
-    ids_BT = tokens_BT1[:, :-1] if batch.inputs is None else _widened(batch.inputs, on)
+    # In one layout whatever is masked below, for a compiled network is compiled again for another.
+    targets_BT = tokens_BT1[:, 1:].contiguous()
+    ids_BT = tokens_BT1[:, :-1].contiguous() if batch.inputs is None else _widened(batch.inputs, on)
     length = targets_BT.shape[1]
     if batch.learned.min() < length:
         learned_B1 = torch.from_numpy(batch.learned).to(on).unsqueeze(1)

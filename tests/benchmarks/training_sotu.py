@@ -8,28 +8,32 @@ from typing import Any
 import numpy as np
 import torch
 
+from flows.recipes import gpt_tiny
+from model.config import TrainingJob
 from model.device import use_threads
 from model.hf import load_model
 from storage.artifacts import read_manifest
+from storage.config import read_json
 from storage.settings import load_settings
 from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS
 from tests.benchmarks.training_peers import held_out_loss
 
-GPT_TINY_SECONDS = 240.0
-
 
 def make_sotu_data(folder: Path) -> Path:
-    """Writes the tokens of the newest training run of the store, as the peers read them.
+    """Writes the tokens of the store's newest run of gpt-tiny, as the peers read them.
 
     Returns:
         The working folder of that run.
     """
     runs = load_settings().home / "runs"
-    finished = sorted(runs.glob("*/model/manifest.json"), key=lambda path: path.stat().st_mtime)
-    if not finished:
-        raise SystemExit(f"{runs} holds no finished run; train gpt-tiny there first, by make run.")
-    run = finished[-1].parent.parent
+    ended = sorted(runs.glob("*/model/manifest.json"), key=lambda path: path.stat().st_mtime)
+    folders = [path.parent.parent for path in ended]
+    shape = gpt_tiny().model
+    tiny = [each for each in folders if read_json(TrainingJob, each / "job.json").model == shape]
+    if not tiny:
+        raise SystemExit(f"{runs} holds no run of gpt-tiny; train it there first, by make run.")
+    run = tiny[-1]
     shards = Path(json.loads((run / "job.json").read_text())["shards"])
     folder.mkdir(parents=True, exist_ok=True)
     for split, name in zip(SPLITS, ("train.bin", "val.bin"), strict=True):
