@@ -10,7 +10,8 @@ from prefect.states import Completed
 from flows.recipes import CONTINUED_RECIPES, ContinueConfig, resolve
 from flows.tail import judge_and_register
 from model.training.config import TrainConfig, check_device
-from storage.artifacts import find, read_manifest
+from storage.artifacts import find
+from storage.manifest import read_manifest
 from storage.registry import champion_or_refuse, fetch
 from storage.settings import load_settings
 from tasks.corpus import ingest, select_new

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from prefect import runtime
 
 from model.config import EvaluationConfig
-from storage.artifacts import Ref, read_manifest
+from storage.artifacts import Ref
+from storage.manifest import read_manifest
 from tasks.evaluation import evaluate, measure_compressor
 from tasks.model_card import licences_of, render_card
 from tasks.registration import promote_if_better, register

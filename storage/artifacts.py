@@ -7,8 +7,6 @@ that a stage whose work is there returns at once, and two writers of one artifac
 
 import errno
 import fcntl
-import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -17,14 +15,23 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from storage.errors import ArtifactError, StackError
 from storage.layout import Layout
+from storage.manifest import (
+    MANIFEST,
+    check_counts,
+    code_version,
+    describe_files,
+    digest_json,
+    read_manifest,
+    sync,
+    verify,
+    write_json,
+)
 
-MANIFEST = "manifest.json"
 _TEMPORARY = ".tmp-"
 
 
@@ -63,70 +70,6 @@ class Spec:
         return digest_json(identity)
 
 
-def digest_json(value: Any) -> str:
-    """First 32 hex digits of the SHA-256 of `value` as canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON so that a reader sees the old file or the new one, never a part."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
-    _sync(path.parent)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of the artifact at `path`.
-
-    Raises:
-        ArtifactError: there is none, or it is not the JSON of a manifest.
-    """
-    try:
-        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        for entry in manifest["files"]:
-            _ = entry["path"], entry["size"], entry["sha256"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ArtifactError(
-            f"{path} is not a complete artifact: expected a readable {MANIFEST} in it ({error}); "
-            "run the stage that makes it again."
-        ) from error
-    return manifest
-
-
-def verify(path: Path) -> dict[str, Any]:
-    """Checks size and SHA-256 of every file against the manifest, and returns the manifest.
-
-    Raises:
-        ArtifactError: naming the first file that is missing or differs.
-    """
-    manifest = read_manifest(path)
-    for entry in manifest["files"]:
-        file = path / entry["path"]
-        size = file.stat().st_size if file.is_file() else None
-        if size != entry["size"]:
-            raise ArtifactError(
-                f"{file} has {size if size is not None else 'no'} bytes, "
-                f"its manifest says {entry['size']}; run the stage that makes it again."
-            )
-        if digest_file(file) != entry["sha256"]:
-            raise ArtifactError(
-                f"{file} does not have the SHA-256 in its manifest; "
-                "run the stage that makes it again."
-            )
-    return manifest
-
-
 def publish(
     final: Path, spec: Spec, write: Callable[[Path], Mapping[str, Any] | None]
 ) -> dict[str, Any]:
@@ -148,7 +91,7 @@ def publish(
     sweep(final.parent)
     with _full_disk_said(final.parent), _temporary(final.parent) as directory:
         counts = dict(write(directory) or {})
-        _check_counts(counts)
+        check_counts(counts)
         manifest = {
             "kind": spec.kind,
             "format_version": spec.format_version,
@@ -156,7 +99,7 @@ def publish(
             "inputs": dict(spec.inputs),
             "config": dict(spec.config),
             "counts": counts,
-            "files": _describe(directory),
+            "files": describe_files(directory),
             "code_version": code_version(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -166,7 +109,7 @@ def publish(
         except OSError:
             if not (final / MANIFEST).exists():
                 raise
-        _sync(final.parent)
+        sync(final.parent)
     return read_manifest(final)
 
 
@@ -256,14 +199,6 @@ def sweep(parent: Path) -> None:
             os.close(descriptor)
 
 
-def code_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("corpusmill")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 def _keep_if_sound(path: Path) -> bool:
     """Whether the artifact verifies; sets it aside if not."""
     with suppress(ArtifactError):
@@ -313,39 +248,3 @@ def _temporary(parent: Path) -> Iterator[Path]:
             yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _describe(directory: Path) -> list[dict[str, Any]]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    for path in files:
-        _sync(path)
-    for folder in {path.parent for path in files}:
-        _sync(folder)
-    return [
-        {
-            "path": path.relative_to(directory).as_posix(),
-            "size": path.stat().st_size,
-            "sha256": digest_file(path),
-        }
-        for path in files
-    ]
-
-
-def _check_counts(counts: Mapping[str, Any]) -> None:
-    documents = counts.get("documents")
-    if documents is None:
-        return
-    dropped = sum(documents["dropped"].values())
-    if documents["in"] != documents["kept"] + dropped:
-        raise ArtifactError(
-            f"{documents['in']} documents came in, but {documents['kept']} kept and {dropped} "
-            "dropped do not add up to that; this is a defect of corpusmill, please report it."
-        )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

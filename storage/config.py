@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.artifacts import write_json
 from storage.errors import ConfigError
+from storage.manifest import write_json
 
 
 class Config(BaseModel):

@@ -14,9 +14,10 @@ from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
-from storage.artifacts import MANIFEST, Ref, Spec, obtain, verify
+from storage.artifacts import Ref, Spec, obtain
 from storage.errors import ConfigError, StackError
 from storage.layout import Layout
+from storage.manifest import MANIFEST, verify
 from storage.settings import CHECKOUT, Settings
 from storage.tracking import connect
 

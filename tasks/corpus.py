@@ -6,7 +6,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from storage.artifacts import MANIFEST, Ref, discard, read_manifest
+from storage.artifacts import Ref, discard
 from storage.corpus.building import CorpusPlan, build_corpus, plan_corpus
 from storage.corpus.config import CorpusConfig
 from storage.corpus.groups import Group
@@ -14,6 +14,7 @@ from storage.corpus.parts import make_part
 from storage.corpus.unseen import select_unseen
 from storage.errors import ArtifactError
 from storage.layout import Layout
+from storage.manifest import MANIFEST, read_manifest
 from storage.settings import Settings
 from tasks.corpus_report.findings import read_samples
 from tasks.corpus_report.words import counted

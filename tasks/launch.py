@@ -17,10 +17,10 @@ from pathlib import Path
 import psutil
 
 from model.config import TrainingJob, TrainingResult
-from storage.artifacts import write_json
 from storage.config import read_json
 from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
+from storage.manifest import write_json
 from storage.settings import Settings
 
 # Prefect kills a flow 30 s after it asks it to end: a checkpoint must fit into less.
@@ -70,8 +70,8 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     """The `accelerate launch` command for a job, with a config file of the run's own.
 
     One process needs no launcher, whose start takes a second. Without a config accelerate would
-    read whatever default the user's home holds. `MULTI_GPU` is also
-    what makes it start several processes on a CPU: `MULTI_CPU` silently starts one without MPI.
+    read whatever default the user's home holds. `MULTI_GPU` is also what makes it start several
+    processes on a CPU: `MULTI_CPU` silently starts one without MPI.
     """
     module = ["--module", "model.train", str(layout.job)]
     if job.num_processes == 1:

@@ -13,10 +13,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from model.config import EvaluationResult
-from storage.artifacts import Ref, read_manifest
+from storage.artifacts import Ref
 from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
 from storage.layout import RunLayout
+from storage.manifest import read_manifest
 from storage.registry import RegisteredModel, describe
 from tasks.tracking import FlowContext
 

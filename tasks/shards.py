@@ -12,9 +12,10 @@ from prefect.cache_policies import NO_CACHE
 
 from model.tokenizer.encoding import Encoder
 from model.tokenizer.folder import load_tokenizer
-from storage.artifacts import Ref, Spec, discard, find_sound, obtain, read_manifest
+from storage.artifacts import Ref, Spec, discard, find_sound, obtain
 from storage.corpus.ranges import Range, plan_ranges, range_batches
 from storage.layout import Layout
+from storage.manifest import read_manifest
 from storage.settings import Settings
 from storage.shards.parts import assemble, write_part
 from storage.shards.schema import Split

@@ -16,9 +16,10 @@ from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.memory import cut_to_memory
 from model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
 from model.tokenizer.training import train_tokenizer
-from storage.artifacts import Ref, Spec, digest_file, obtain, read_manifest
+from storage.artifacts import Ref, Spec, obtain
 from storage.corpus.documents import record_batches
 from storage.layout import Layout
+from storage.manifest import digest_file, read_manifest
 
 FORMAT_VERSION = 2
 

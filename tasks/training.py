@@ -25,10 +25,11 @@ from model.training.config import (
     check_mixing,
     check_sequence_length,
 )
-from storage.artifacts import Ref, Spec, obtain, read_manifest, verify
+from storage.artifacts import Ref, Spec, obtain
 from storage.config import write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
+from storage.manifest import read_manifest, verify
 from storage.shards.schema import SPLITS
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
@@ -43,23 +44,6 @@ from tasks.launch import (
 from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
-# What may change without making another model: where it runs and what is written about it.
-_NOT_IDENTITY = {
-    "device",
-    "num_processes",
-    "num_machines",
-    "main_process_ip",
-    "main_process_port",
-    "parallelism",
-    "activation_checkpointing",
-    "micro_batch_size",
-    "compile",
-    "log_every",
-    "validate_every",
-    "validation_windows",
-    "checkpoint_every",
-    "profile_steps",
-}
 _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 2.0
 
@@ -112,16 +96,22 @@ def train(
     trained, reused = obtain(context.layout, spec, write)
     follower.finish()
     if config.profile_steps and not reused:
-        _show_profile(context.tracker, run.profile)
+        _show_profile(context.tracker, run)
     get_run_logger().info("model %s%s", trained.digest[:12], " - reused" if reused else "")
     return trained
 
 
-def _show_profile(tracker: Tracker, folder: Path) -> None:
+def _show_profile(tracker: Tracker, run: RunLayout) -> None:
     """The profile in MLflow, and its table in Prefect."""
-    for path in sorted(folder.glob("*")):
-        tracker.log_file(path, "profile")
-    table = (folder / "table.txt").read_text(encoding="utf-8")
+    path = run.profile / "table.txt"
+    if not path.exists():
+        get_run_logger().warning(
+            "no profile: training went on from a checkpoint after the steps to be profiled"
+        )
+        return
+    for each in sorted(run.profile.glob("*")):
+        tracker.log_file(each, "profile")
+    table = path.read_text(encoding="utf-8")
     create_markdown_artifact(
         "Where the time of the profiled steps went, the operators that took the most of it "
         f"themselves first.\n\n```\n{table}\n```",
@@ -146,7 +136,7 @@ def _spec(
         inputs,
         {
             "model": model.model_dump(mode="json") if model else None,
-            "train": config.model_dump(mode="json", exclude=_NOT_IDENTITY),
+            "train": config.identity(),
         },
     )
 

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Ref, read_manifest
+from storage.artifacts import Ref
 from storage.corpus.building import build_corpus, plan_corpus
 from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import SPLITS, read_documents
 from storage.corpus.parts import make_part
 from storage.layout import Layout
+from storage.manifest import read_manifest
 
 
 def build(root: Path, *paths: Path, **fields: Any) -> Ref:

@@ -15,8 +15,8 @@ import pytest
 
 from model.data.feed import open_feed
 from model.training.config import MixingPhase, TrainConfig
-from storage.artifacts import write_json
 from storage.config import write_json_value
+from storage.manifest import write_json
 from storage.shards.parts import assemble, write_part
 from tasks.launch import supervised, wait
 

@@ -1,5 +1,6 @@
-"""The learning rate of each step."""
+"""What changes from step to step: the learning rate, the batch and the sequence length."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.training.config import TrainConfig
-from model.training.schedule import rate_factor
+from model.training.schedule import first_sample, rate_factor, sequence_length
 
 
 def _factors(config: TrainConfig) -> list[float]:
@@ -52,3 +53,41 @@ def test_the_rate_never_rises_again_once_it_fell(config: TrainConfig) -> None:
 @given(_schedules())
 def test_no_step_is_without_a_rate_and_none_is_above_the_one_set(config: TrainConfig) -> None:
     assert all(0 < factor <= 1 for factor in _factors(config))
+
+
+@st.composite
+def _warm_ups(draw: st.DrawFn) -> TrainConfig:
+    values: dict[str, Any] = {"max_steps": draw(st.integers(1, 60))}
+    for size, initial, steps in (
+        ("global_batch_size", "initial_batch_size", "batch_warmup_steps"),
+        ("sequence_length", "initial_sequence_length", "sequence_length_warmup_steps"),
+    ):
+        values[initial] = draw(st.integers(1, 5))
+        values[size] = values[initial] << draw(st.integers(1, 4))
+        values[steps] = draw(st.integers(1, 80))
+    return TrainConfig.model_validate(values)
+
+
+@given(_warm_ups())
+def test_batches_and_sequences_grow_by_doubling_and_are_whole_after_the_warm_up(
+    config: TrainConfig,
+) -> None:
+    last = config.batch_warmup_steps + config.sequence_length_warmup_steps
+    firsts = [first_sample(step, config) for step in range(last + 2)]
+    batches = [after - before for before, after in pairwise(firsts)]
+    lengths = [sequence_length(step, config) for step in range(last + 1)]
+    for sizes, initial, full, warmup in (
+        (batches, config.initial_batch_size, config.global_batch_size, config.batch_warmup_steps),
+        (
+            lengths,
+            config.initial_sequence_length,
+            config.sequence_length,
+            config.sequence_length_warmup_steps,
+        ),
+    ):
+        assert initial
+        assert sizes == sorted(sizes)
+        assert {size / initial for size in sizes} <= {1, 2, 4, 8, 16}
+        assert sizes[-1] == full == sizes[warmup]
+        assert sizes[warmup - 1] < full
+    assert firsts[0] == 0

@@ -11,29 +11,17 @@ from typing import Any
 
 import pytest
 
-from storage.artifacts import (
-    MANIFEST,
-    Ref,
-    Spec,
-    digest_json,
-    find,
-    obtain,
-    publish,
-    read_manifest,
-    set_aside,
-    sweep,
-    verify,
-    write_json,
-)
+from storage.artifacts import Ref, Spec, find, obtain, publish, set_aside, sweep
 from storage.errors import ArtifactError, StackError
 from storage.layout import Layout
+from storage.manifest import MANIFEST, digest_json, read_manifest, verify, write_json
 
 SPEC = Spec("thing", 1, inputs={"corpus": "c0ffee"}, config={"size": 3})
 
 KILLED_WRITER = """
 import sys, time
 from pathlib import Path
-from storage.artifacts import Spec, obtain
+from storage.artifacts import (Spec, obtain)
 from storage.layout import Layout
 
 def write(directory):
@@ -47,7 +35,7 @@ obtain(Layout(Path(sys.argv[1])), Spec("thing", 1, {"corpus": "c0ffee"}, {"size"
 RACING_WRITER = """
 import os, sys, time
 from pathlib import Path
-from storage.artifacts import Spec, obtain
+from storage.artifacts import (Spec, obtain)
 from storage.layout import Layout
 
 def write(directory):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.artifacts import verify
 from storage.corpus.unseen import select_unseen
 from storage.errors import ArtifactError
 from storage.layout import Layout
+from storage.manifest import verify
 from tests.corpora import build, counts_of, sides_of, write_jsonl
 
 

@@ -8,10 +8,11 @@ import pytest
 from prefect import flow
 
 import tasks.corpus
-from storage.artifacts import Ref, content_digest, read_manifest
+from storage.artifacts import Ref, content_digest
 from storage.corpus.building import plan_corpus
 from storage.corpus.config import CorpusConfig
 from storage.layout import Layout
+from storage.manifest import read_manifest
 from storage.settings import load_settings
 from tasks.corpus import ingest, merge
 

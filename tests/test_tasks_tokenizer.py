@@ -8,10 +8,11 @@ from prefect.logging import disable_run_logger
 
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
-from storage.artifacts import Ref, read_manifest
+from storage.artifacts import Ref
 from storage.corpus.documents import SCHEMA
 from storage.errors import ConfigError, ModelError
 from storage.layout import Layout
+from storage.manifest import read_manifest
 from tasks.tokenizer import make_tokenizer
 
 CONFIG = TokenizerConfig(vocab_size=300)

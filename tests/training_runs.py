@@ -18,10 +18,11 @@ from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from model.training.config import TrainConfig
-from storage.artifacts import Spec, publish, verify
+from storage.artifacts import Spec, publish
 from storage.config import read_json, write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
+from storage.manifest import verify
 from storage.shards.schema import Split
 from tasks.launch import supervised, training_command, training_outcome, wait
 from tests.shards import write_shards

@@ -15,8 +15,9 @@ from model.training.averaging import WeightAverage
 from model.training.muon import Muon
 from model.training.optimizer import Optimizers
 from model.training.parallel import placed
-from storage.artifacts import MANIFEST, Spec, publish, sweep, verify
+from storage.artifacts import Spec, publish, sweep
 from storage.errors import ArtifactError
+from storage.manifest import MANIFEST, verify
 
 _KEPT = 2
 # What each optimizer remembers of a parameter.

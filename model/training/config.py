@@ -1,7 +1,7 @@
 """How a network is trained, and what a run refuses before it begins. Imports no torch."""
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -9,6 +9,22 @@ from storage.config import Config
 from storage.errors import ConfigError
 from storage.settings import Settings
 
+# Where a run runs and what is written about it.
+_CIRCUMSTANCES = {
+    "device",
+    "num_processes",
+    "num_machines",
+    "main_process_ip",
+    "main_process_port",
+    "parallelism",
+    "activation_checkpointing",
+    "micro_batch_size",
+    "compile",
+    "log_every",
+    "checkpoint_every",
+    "profile_steps",
+}
+_VALIDATION = {"validate_every", "validation_windows"}
 MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
 
 
@@ -134,6 +150,12 @@ class TrainConfig(Config):
     checkpoint_every: PositiveInt = 100
     profile_steps: int = Field(0, ge=0)
 
+    def identity(self) -> dict[str, Any]:
+        """What decides which model comes out: two runs that agree in it make the same one."""
+        # Early stopping chooses among the validations.
+        excluded = _CIRCUMSTANCES if self.early_stopping else _CIRCUMSTANCES | _VALIDATION
+        return self.model_dump(mode="json", exclude=excluded)
+
     @model_validator(mode="after")
     def _check_schedule(self) -> "TrainConfig":
         if self.warmup_steps >= self.max_steps:
@@ -163,8 +185,6 @@ class TrainConfig(Config):
                     f"the initial {name} {first} does not grow to {last} by doubling; expected "
                     f"{last} divided by 2, 4, 8 or so on"
                 )
-            if steps > self.max_steps:
-                raise ValueError(f"{name}_warmup_steps {steps} is above max_steps {self.max_steps}")
         return self
 
     @model_validator(mode="after")

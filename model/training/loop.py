@@ -22,15 +22,17 @@ from model.decoder import Decoder
 from model.hf import export_model
 from model.process import StopRequest
 from model.training.checkpoint import load_weights, tensors_of
+from model.training.config import TrainConfig
 from model.training.micro_batch import is_out_of_memory
 from model.training.optimizer import gradient_norm
 from model.training.parallel import compile_in_place, reshard, synchronized, whole, whole_network
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
-from storage.artifacts import MANIFEST, Spec, publish, set_aside
+from storage.artifacts import Spec, publish, set_aside
 from storage.config import write_json_value
 from storage.errors import ConfigError, CorpusmillError, InputError
 from storage.layout import RunLayout
+from storage.manifest import MANIFEST
 
 
 def train(job: TrainingJob) -> TrainingResult:
@@ -45,8 +47,10 @@ def train(job: TrainingJob) -> TrainingResult:
     )
     layout = RunLayout(job.directory)
     layout.path.mkdir(parents=True, exist_ok=True)
+    config = job.train
     try:
         run = build_run(job, layout, accelerator)
+        config = run.config
         resume(run)
         try:
             status = _loop(run, stop)
@@ -60,7 +64,7 @@ def train(job: TrainingJob) -> TrainingResult:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        result = _ran_out(job, error)
+        result = _ran_out(config, error)
     if accelerator.is_main_process:
         write_json_value(layout.result, result)
     # An error may be this process's alone: the others would never come, the launcher ends them.
@@ -69,11 +73,11 @@ def train(job: TrainingJob) -> TrainingResult:
     return result
 
 
-def _ran_out(job: TrainingJob, error: BaseException) -> TrainingResult:
+def _ran_out(config: TrainConfig, error: BaseException) -> TrainingResult:
     """Memory that was there when the run began is not there any more."""
     sentence = (
-        f"Out of memory at train.micro_batch_size {job.train.micro_batch_size} and "
-        f"train.sequence_length {job.train.sequence_length} ({str(error).splitlines()[0]}); "
+        f"Out of memory at train.micro_batch_size {config.micro_batch_size} and "
+        f"train.sequence_length {config.sequence_length} ({str(error).splitlines()[0]}); "
         "lower one of them, set train.activation_checkpointing to true, or leave the device to "
         "this run alone, then run again: it goes on from its newest checkpoint."
     )

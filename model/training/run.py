@@ -24,10 +24,11 @@ from model.training.micro_batch import fitting_micro_batches
 from model.training.optimizer import Optimizers, build_optimizers
 from model.training.parallel import distribute
 from model.training.profile import Profile
-from storage.artifacts import read_manifest, set_aside, verify
+from storage.artifacts import set_aside
 from storage.errors import ConfigError
 from storage.journal import JournalWriter
 from storage.layout import RunLayout
+from storage.manifest import read_manifest, verify
 from storage.settings import load_settings
 from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS

@@ -27,12 +27,6 @@ def rate_factor(step: int, config: TrainConfig) -> float:
             return min(rise, math.sqrt((warmup + 1) / (step + 1)))
 
 
-def batch_size(step: int, config: TrainConfig) -> int:
-    """Sequences of the global batch of this step."""
-    first, last = config.initial_batch_size, config.global_batch_size
-    return _grown(step, first or last, last, config.batch_warmup_steps)
-
-
 def first_sample(step: int, config: TrainConfig) -> int:
     """Samples that all steps before this one have read."""
     initial, last = config.initial_batch_size, config.global_batch_size
@@ -49,12 +43,8 @@ def first_sample(step: int, config: TrainConfig) -> int:
 
 def sequence_length(step: int, config: TrainConfig) -> int:
     """Tokens that attention sees at most in this step (Li et al. 2022, sequence length warm-up)."""
-    first, last = config.initial_sequence_length, config.sequence_length
-    return _grown(step, first or last, last, config.sequence_length_warmup_steps)
-
-
-def _grown(step: int, first: int, last: int, warmup: int) -> int:
-    """`first`, doubled at equal distances, until it is `last` at step `warmup`."""
-    doublings = (last // first).bit_length() - 1
-    reached = sum(step >= warmup * stage // doublings for stage in range(1, doublings + 1))
-    return first << reached
+    initial, last = config.initial_sequence_length, config.sequence_length
+    if initial is None:
+        return last
+    warmup, doublings = config.sequence_length_warmup_steps, (last // initial).bit_length() - 1
+    return initial << sum(step >= warmup * stage // doublings for stage in range(1, doublings + 1))

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from storage.artifacts import digest_json
 from storage.corpus.pieces import Piece
+from storage.manifest import digest_json
 
 GROUP_BYTES = 64 << 20
 

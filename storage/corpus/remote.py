@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from storage.artifacts import digest_json
 from storage.errors import CorpusError, CorpusmillError
+from storage.manifest import digest_json
 
 _CHUNK = 8 << 20
 _TRIES = 4

@@ -14,13 +14,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from storage.artifacts import digest_file, digest_json
 from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
 from storage.corpus.pieces import SourceFile, unreadable
 from storage.corpus.readers.reading import format_of
 from storage.corpus.remote import download, find_remote, is_remote
 from storage.corpus.spools import spool, spool_name
 from storage.errors import CorpusError
+from storage.manifest import digest_file, digest_json
 
 _CONNECTIONS = 8
 _SUPPORTED = (

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.artifacts import digest_json
 from storage.corpus.config import DatasetSource
 from storage.errors import CorpusError, CorpusmillError
+from storage.manifest import digest_json
 
 _ROWS = 1000
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.artifacts import Ref, Spec, find, obtain, read_manifest
+from storage.artifacts import Ref, Spec, find, obtain
 from storage.corpus.building import write_samples
 from storage.corpus.documents import (
     FORMAT_VERSION,
@@ -23,6 +23,7 @@ from storage.corpus.duplicates.exact import exact_duplicates
 from storage.corpus.tally import Tally
 from storage.corpus.writing import SplitWriter
 from storage.layout import Layout
+from storage.manifest import read_manifest
 
 
 def select_unseen(layout: Layout, corpus: Ref, seen: Ref) -> tuple[Ref, bool]:

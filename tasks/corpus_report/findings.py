@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import read_manifest
 from storage.corpus.figures import FIGURES, read_figures
+from storage.manifest import read_manifest
 
 READABLE, CLEANED = "Readable", "Cleaned"
 EXACT, SIMILAR = "Without exact duplicates", "Without near-duplicates"

@@ -12,8 +12,8 @@ from flows.recipes import gpt_tiny
 from model.config import TrainingJob
 from model.device import use_threads
 from model.hf import load_model
-from storage.artifacts import read_manifest
 from storage.config import read_json
+from storage.manifest import read_manifest
 from storage.settings import load_settings
 from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS

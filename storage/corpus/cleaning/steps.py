@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from storage.artifacts import digest_file, digest_json
 from storage.corpus.blocks import Block
 from storage.corpus.cleaning.blocklist import read_blocklist
 from storage.corpus.cleaning.c4 import C4
@@ -18,6 +17,7 @@ from storage.corpus.cleaning.rules import Rules
 from storage.corpus.config import CleaningConfig
 from storage.corpus.tally import Tally
 from storage.errors import CorpusError
+from storage.manifest import digest_file, digest_json
 
 
 class Step(Protocol):
