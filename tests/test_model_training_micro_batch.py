@@ -50,6 +50,7 @@ resource.setrlimit(resource.RLIMIT_AS, (used + {extra_bytes}, resource.RLIM_INFI
     program = f"""
 import sys
 import model.training.loop, torch
+import torch._dynamo  # which the optimizer imports late: half imported it is no lack of memory
 torch.ones(64, 64) @ torch.ones(64, 64)
 {limit}
 from model.train import main
