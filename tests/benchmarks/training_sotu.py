@@ -1,7 +1,9 @@
-"""gpt-tiny as a store holds it, for a peer to be trained on the same tokens for the same time."""
+"""gpt-tiny as a store holds it, and a peer on the same tokens, trained for the same time."""
 
 import json
 import math
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,16 @@ import numpy as np
 import torch
 
 from flows.recipes import gpt_tiny
-from model.config import TrainingJob
+from model.config import TrainingJob, TrainingResult
 from model.device import use_threads
 from model.hf import load_model
-from storage.config import read_json
+from storage.config import read_json, write_json_value
+from storage.layout import RunLayout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
 from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS
+from tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import held_out_loss
 
 
@@ -45,21 +49,40 @@ def make_sotu_data(folder: Path) -> Path:
     return run
 
 
-def score_ours(run: Path, data: Path) -> dict[str, Any]:
-    """The model of that run by the peers' rule."""
-    use_threads()
-    decoder, _, sequence_length = load_model(run / "model", torch.float32)
-    vocab_size = json.loads((data / "meta.json").read_text())["vocab_size"]
-    described = {"data": str(data), "context": sequence_length, "vocab_size": vocab_size}
-    loss = held_out_loss(decoder.eval(), described)
-    result = json.loads((run / "result.json").read_text())
-    counts = read_manifest(Path(json.loads((run / "job.json").read_text())["shards"]))["counts"]
-    held_out = counts["validation"]
+def train_ours(run: Path, data: Path) -> dict[str, Any]:
+    """gpt-tiny on the shards of that run, alone on the machine, scored by the peers' rule.
+
+    As the `train` task does it, by a process of its own, which compiles anew.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        layout = RunLayout(Path(scratch, "run"))
+        layout.path.mkdir()
+        changes = {"directory": layout.path, "train": gpt_tiny().train}
+        job = read_json(TrainingJob, run / "job.json").model_copy(update=changes)
+        write_json_value(layout.job, job)
+        command, begun = training_command(job, layout), time.perf_counter()
+        environment = training_environment(Path(scratch, "compiled"))
+        with supervised(command, layout.log, environment) as process:
+            code = process.wait()
+        seconds = time.perf_counter() - begun
+        if code:
+            raise SystemExit(layout.log.read_text(encoding="utf-8"))
+        tokens = read_json(TrainingResult, layout.result).tokens_seen
+        loss = _score(layout.model, data)
+    held_out = read_manifest(job.shards)["counts"]["validation"]
     bits = held_out["tokens"] / held_out["bytes"] / math.log(2)
     return {
         "loss": loss,
         "bits_per_nat": bits,
         "bits_per_byte": loss * bits,
-        "seconds": result["seconds"],
-        "tokens": result["tokens_seen"],
+        "seconds": seconds,
+        "tokens": tokens,
     }
+
+
+def _score(model: Path, data: Path) -> float:
+    use_threads()
+    decoder, _, sequence_length = load_model(model, torch.float32)
+    vocab_size = json.loads((data / "meta.json").read_text())["vocab_size"]
+    described = {"data": str(data), "context": sequence_length, "vocab_size": vocab_size}
+    return held_out_loss(decoder.eval(), described)
