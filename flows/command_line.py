@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from flows.recipes import RegistrationConfig
+from flows.config import RegistrationConfig
 from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.settings import Settings, load_settings

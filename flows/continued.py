@@ -7,7 +7,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.recipes import CONTINUED_RECIPES, ContinueConfig, resolve
+from flows.config import ContinueConfig, resolve
+from flows.recipes import CONTINUED_RECIPES
 from flows.tail import judge_and_register
 from model.training.config import TrainConfig, check_device
 from storage.artifacts import find

@@ -4,10 +4,12 @@ from typing import Any
 
 from prefect import flow
 
-from flows.recipes import RECIPES, resolve
+from flows.config import resolve
+from flows.recipes import RECIPES
 from flows.tail import judge_and_register
 from tasks.corpus import ingest
 from tasks.corpus_report.report import report_corpus
+from tasks.origin import bring_model
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
 from tasks.tracking import tracked_run
@@ -26,10 +28,12 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
     with tracked_run(recipe, config) as context:
         layout = context.layout
         corpus = ingest(context.settings, layout, config.corpus)
+        start = bring_model(layout, config.initialize_from) if config.initialize_from else None
         tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
         shards = make_shards(context.settings, layout, corpus, tokenizer, held_out=corpus)
         report_corpus(context, corpus, tokenizer, shards)
-        model = train(context, shards, tokenizer, config.model, config.train)
+        shape = None if start else config.model
+        model = train(context, shards, tokenizer, shape, config.train, initialize_from=start)
         judge_and_register(
             context,
             model=model,
@@ -37,5 +41,6 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
             held_out=corpus,
             evaluation=config.evaluation,
             name=config.registration.name,
-            inputs={"corpus": corpus, "tokenizer": tokenizer, "shards": shards},
+            inputs={"corpus": corpus, "tokenizer": tokenizer, "shards": shards}
+            | ({"initialize_from": start} if start else {}),
         )

@@ -10,6 +10,7 @@ from storage.errors import StackError
 from storage.layout import RunLayout
 from storage.settings import Settings, load_settings
 from storage.tracking import newest_file, open_run
+from tasks.evaluation import in_words
 from tasks.training import project_journal
 
 
@@ -45,13 +46,11 @@ def print_outcome(flow: str = "pretrain") -> None:
     outcome = json.loads(text)
     role = "champion" if outcome["champion"] else "candidate; the champion is better"
     print(f"\n{outcome['model']} version {outcome['version']} ({role})\n")
-    print(f"Bits per byte of {outcome['held_out_documents']} held-out documents:")
-    for name, key in (
-        ("this model", "bits_per_byte"),
-        ("xz -9e after reading the training text", "xz_primed"),
-        ("xz -9e alone", "xz_alone"),
-    ):
-        print(f"  {outcome[key]:.3f}  {name}")
+    figure = in_words(outcome["decides"]).capitalize()
+    print(f"{figure} of {outcome['held_out_documents']} held-out documents:")
+    score = outcome["figures"][outcome["decides"]]
+    for name, value in {"this model": score, **outcome["baselines"]}.items():
+        print(f"  {value:.3f}  {name}")
     print("\nIt writes:")
     for sample in outcome["samples"]:
         continued = f"[{sample['prompt']}] {sample['continuation']}"

@@ -29,17 +29,20 @@ def judge_and_register(
     for kind, ref in inputs.items():
         context.tracker.log_dataset(kind, ref, "training")
     figures = evaluate(context.layout, model, held_out, evaluation, "candidate")
-    baseline = measure_compressor(context.layout, held_out)
+    # What does not write text has no bits to compare.
+    writes = "bits_per_byte" in figures.figures
+    baseline = measure_compressor(context.layout, held_out) if writes else None
     counts = read_manifest(trained_on.path)["counts"]
     licences = licences_of(counts, inherited_licences)
     tags = {
         "licences": "; ".join(licences),
         "corpus": trained_on.digest,
         "held_out": held_out.digest,
-        "bits_per_byte": f"{figures.bits_per_byte:.4f}",
+        figures.decides: f"{figures.score:.4f}",
         "prefect.flow_run_url": str(runtime.flow_run.ui_url),
     }
-    version = register(context, name, model, tags)
+    example = next((sample.prompt for sample in figures.samples), "")
+    version = register(context, name, model, tags, example)
     champion = promote_if_better(context, version, figures, held_out, evaluation)
     outcome = make_outcome(context, model, version, champion, figures, baseline)
     report(context, model, held_out, outcome, render_card(outcome, counts, licences))

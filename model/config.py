@@ -1,53 +1,13 @@
 """Configuration and the files between processes: jobs in, results out. Imports no torch."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from model.network.config import Family, ModelConfig
 from model.training.config import TrainConfig
 from storage.config import Config
-
-IGNORED = -100  # the target of a position at which nothing is to be learned
-
-
-class CausalLMConfig(Config):
-    """The modern decoder: RMSNorm, rotary positions, SwiGLU, grouped-query attention, QK-norm.
-
-    Names and meaning follow `transformers`' Qwen3Config, whose format the weights export to.
-    """
-
-    family: Literal["causal_lm"] = "causal_lm"
-    hidden_size: PositiveInt = 256
-    num_hidden_layers: PositiveInt = 4
-    num_attention_heads: PositiveInt = 4
-    num_key_value_heads: PositiveInt = 4
-    head_dim: PositiveInt = 64
-    intermediate_size: PositiveInt = 688
-    rope_theta: float = Field(10_000.0, gt=1)
-    rms_norm_eps: float = Field(1e-6, gt=0)
-    tie_word_embeddings: bool = False
-
-    @model_validator(mode="after")
-    def _check_heads(self) -> "CausalLMConfig":
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is not a multiple of "
-                f"num_key_value_heads {self.num_key_value_heads}"
-            )
-        if self.num_attention_heads > self.hidden_size:
-            raise ValueError(
-                f"num_attention_heads {self.num_attention_heads} is above hidden_size "
-                f"{self.hidden_size}; expected one head for each head_dim of the width, which is "
-                f"{max(1, self.hidden_size // self.head_dim)} of {self.head_dim}"
-            )
-        if self.head_dim % 2:
-            raise ValueError(f"head_dim {self.head_dim} is odd; rotary positions need pairs")
-        return self
-
-
-# A tagged union once there is a second family.
-ModelConfig = Annotated[CausalLMConfig, Field()]
 
 
 class EvaluationConfig(Config):
@@ -133,16 +93,28 @@ class EvaluationResult(Config):
     """Figures over all held-out documents.
 
     Attributes:
-        loss: nats a token.
-        perplexity: exp(loss), comparable only between models with one tokenizer.
-        bits_per_byte: comparable between any two models and with compressors.
+        predictions: tokens that were predicted.
+        figures: by name. loss: nats a prediction; perplexity: its exponential, comparable only
+            between models with one tokenizer; bits_per_byte: comparable between any two models and
+            with compressors; the others are explained where they are worked out.
+        decides: the figure by which versions of a model are compared.
     """
 
+    family: Family
     documents: int
     bytes: int
-    tokens: int
-    loss: float
-    perplexity: float
-    bits_per_byte: float
+    predictions: int
+    figures: dict[str, float]
+    decides: str
+    higher_is_better: bool = False
     seconds: float
     samples: tuple[Sample, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """The figure that decides."""
+        return self.figures[self.decides]
+
+    def better_than(self, other: "EvaluationResult") -> bool:
+        """Whether this is the better model; both were judged by the same documents."""
+        return self.score > other.score if self.higher_is_better else self.score < other.score

@@ -21,7 +21,7 @@ def main() -> int:
     die_with_parent(signal.SIGKILL)
     try:
         job = read_json(EvaluationJob, Path(sys.argv[1]))
-        from model.scoring import evaluate  # torch, after the tie to the parent
+        from model.evaluation.held_out import evaluate  # torch, after the tie to the parent
 
         result = evaluate(job)
     except CorpusmillError as error:

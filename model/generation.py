@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.blocks import LayerCache
-from model.decoder import Decoder
+from model.network.attention import LayerCache
+from model.network.decoder import CausalNetwork
 
 
 @torch.inference_mode()
 def generate(
-    model: Decoder,
+    model: CausalNetwork,
     ids: Sequence[int],
     *,
     sequence_length: int,

@@ -10,16 +10,16 @@ def main() -> int:
     if len(sys.argv) != 3:
         print("usage: python -m model.sample MODEL_FOLDER PROMPT", file=sys.stderr)
         return 2
-    from model.scoring import load_writer
+    from model.answering import load_answerer
 
     directory, prompt = sys.argv[1:]
     try:
-        writer = load_writer(Path(directory))
+        model = load_answerer(Path(directory))
+        text = model.answer(prompt, max_new_tokens=200, temperature=0.8, top_k=50, seed=0)
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return 1
-    text = writer.continue_text(prompt, max_new_tokens=200, temperature=0.8, top_k=50, seed=0)
-    print(prompt + text)
+    print(text)
     return 0
 
 

@@ -12,21 +12,22 @@ from mlflow.pyfunc import PythonModel
 
 
 class TextGenerator(PythonModel):
-    """Continues prompts with the registered model."""
+    """Answers prompts with the registered model."""
 
     def load_context(self, context: Any) -> None:
         """Loads the weights and the tokenizer of this version."""
-        from model.scoring import load_writer
+        from model.answering import load_answerer
 
-        self._writer = load_writer(Path(context.artifacts["model"]))
+        self._model = load_answerer(Path(context.artifacts["model"]))
 
     # MLflow reads type hints as the schema of the data, which the signature states already.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
-        """Continuations of the column `prompt`, one each."""
+        """What follows each text of the column `prompt`, or the text with its masks filled in."""
         options: dict[str, Any] = {"max_new_tokens": 80, "temperature": 0.8, "top_k": 50, "seed": 0}
         options |= params or {}
         return [
-            self._writer.continue_text(str(prompt), **options) for prompt in model_input["prompt"]
+            self._model.answer(str(prompt), **options).removeprefix(str(prompt))
+            for prompt in model_input["prompt"]
         ]
 
 

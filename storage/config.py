@@ -1,5 +1,6 @@
 """The base of all configuration, and how values from outside become it."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,10 +29,29 @@ def parse(kind: type[C], value: Any) -> C:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or kind.__name__
+        place = ".".join(_place(value, first["loc"], first["type"] == "missing")) or kind.__name__
+        if first["type"] == "union_tag_invalid":
+            tag = first["ctx"]
+            raise ConfigError(
+                f"{place}.{tag['discriminator'][1:-1]} is {tag['tag']!r}; expected one of "
+                f"{tag['expected_tags']}."
+            ) from error
         message = first["msg"].removeprefix("Value error, ")
         found = "" if first["type"] == "value_error" else f" is {first['input']!r}"
         raise ConfigError(f"{place}{found}: {message}.") from error
+
+
+def _place(value: Any, location: Sequence[str | int], missing: bool) -> Iterator[str]:
+    """The path to a field; between its parts pydantic names the kinds of unions, which drop out."""
+    for number, part in enumerate(location, start=1):
+        inside = isinstance(value, Mapping) and part in value
+        inside |= isinstance(part, int) and isinstance(value, Sequence)
+        # A kind may be called as a field is, but what has no parts is not gone into.
+        if inside and (number == len(location) or isinstance(value[part], (Mapping, list, tuple))):
+            value = value[part]
+            yield str(part)
+    if missing:
+        yield str(location[-1])
 
 
 def read_json(kind: type[C], path: Path) -> C:

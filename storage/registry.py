@@ -41,12 +41,15 @@ class RegisteredModel:
 
 
 def register(
-    settings: Settings, run_id: str, name: str, model: Ref, tags: Mapping[str, str]
+    settings: Settings, run_id: str, name: str, model: Ref, tags: Mapping[str, str], example: str
 ) -> RegisteredModel:
     """Logs a model folder to a run and makes it a version, under the alias `candidate`.
 
     A model that is registered already, by a try before this one or another flow run, is not
     registered again: the alias moves to its version.
+
+    Args:
+        example: a prompt, to show how the model is asked.
     """
     client = connect(settings)
     for version in _versions(client, name):
@@ -60,7 +63,7 @@ def register(
             artifacts={_WEIGHTS: str(model.path)},
             code_paths=_copy_code(Path(scratch)),
             signature=_signature(),
-            input_example=({"prompt": ["Fellow citizens,"]}, {"max_new_tokens": 40}),
+            input_example=({"prompt": [example]}, {"max_new_tokens": 40}),
             pip_requirements=_requirements(),
             registered_model_name=name,
         )

@@ -42,18 +42,24 @@ def evaluate(
             evaluation_outcome(process, log)
 
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    spec = Spec("evaluation", 1, inputs, config.model_dump(mode="json"))
+    spec = Spec("evaluation", 2, inputs, config.model_dump(mode="json"))
     evaluation, reused = obtain(layout, spec, write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
     get_run_logger().info(
-        "%s: %.3f bits per byte over %d held-out documents (%s bytes)%s",
+        "%s: %.3f %s over %d held-out documents (%s bytes)%s",
         name,
-        result.bits_per_byte,
+        result.score,
+        in_words(result.decides),
         result.documents,
         f"{result.bytes:,}",
         " - reused" if reused else "",
     )
     return result
+
+
+def in_words(figure: str) -> str:
+    """The name of a figure as a person reads it."""
+    return figure.replace("_", " ")
 
 
 @task(name="measure-xz", task_run_name="measure-xz", cache_policy=NO_CACHE)

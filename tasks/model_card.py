@@ -10,7 +10,14 @@ from typing import Any
 
 from storage.corpus.building import UNKNOWN_LICENCE
 from tasks.corpus_report.words import cell
+from tasks.evaluation import in_words
 from tasks.report import Outcome
+
+_PIPELINES: Mapping[str, str] = {
+    "causal_lm": "text-generation",
+    "masked_lm": "fill-mask",
+    "encoder_decoder": "translation",
+}
 
 
 def licences_of(counts: Mapping[str, Any], inherited: Iterable[str] = ()) -> list[str]:
@@ -30,20 +37,20 @@ def render_card(outcome: Outcome, counts: Mapping[str, Any], licences: list[str]
     documents = counts["documents"]
     size = sum(counts[split]["bytes"] for split in ("train", "validation"))
     known = len(licences) == 1 and licences != [UNKNOWN_LICENCE]
+    baselines = "".join(f"; {name}: {value:.3f}" for name, value in outcome.baselines.items())
     return f"""---
 license: {json.dumps(licences[0]) if known else "other"}
 license_details: {json.dumps(licences, ensure_ascii=False)}
 library_name: transformers
-pipeline_tag: text-generation
+pipeline_tag: {_PIPELINES[outcome.family]}
 tags: [corpusmill]
 ---
 
 # {outcome.model} version {outcome.version}
 
 {outcome.parameters:,} parameters, {outcome.tokens_seen:,} tokens seen, \
-**{outcome.bits_per_byte:.3f} bits per byte** on {outcome.held_out_documents:,} held-out documents \
-({outcome.held_out_bytes:,} bytes); `xz -9e` needs {outcome.xz_primed:.3f} after reading the \
-training text.
+**{outcome.score:.3f} {in_words(outcome.decides)}** on {outcome.held_out_documents:,} held-out \
+documents ({outcome.held_out_bytes:,} bytes){baselines}.
 
 ## Trained on
 

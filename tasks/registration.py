@@ -9,7 +9,7 @@ from model.config import EvaluationConfig, EvaluationResult
 from storage import registry
 from storage.artifacts import Ref
 from storage.registry import CHAMPION, RegisteredModel
-from tasks.evaluation import evaluate
+from tasks.evaluation import evaluate, in_words
 from tasks.tracking import FlowContext
 
 
@@ -21,10 +21,12 @@ from tasks.tracking import FlowContext
     retry_delay_seconds=5,
 )
 def register(
-    context: FlowContext, name: str, model: Ref, tags: Mapping[str, str]
+    context: FlowContext, name: str, model: Ref, tags: Mapping[str, str], example: str
 ) -> RegisteredModel:
     """Makes the model a version of `name` under the alias `candidate`."""
-    version = registry.register(context.settings, context.tracker.run_id, name, model, tags)
+    version = registry.register(
+        context.settings, context.tracker.run_id, name, model, tags, example
+    )
     context.tracker.set_tags({"registered_model": f"{version.name} v{version.version}"})
     get_run_logger().info("registered as %s version %s", version.name, version.version)
     return version
@@ -38,7 +40,7 @@ def promote_if_better(
     corpus: Ref,
     config: EvaluationConfig,
 ) -> bool:
-    """Makes the candidate the champion if there is none, or if it needs fewer bits per byte.
+    """Makes the candidate the champion if there is none, or if it is better.
 
     The champion is scored on the same held-out documents as the candidate, with the tokenizer of
     its own.
@@ -51,12 +53,13 @@ def promote_if_better(
     if champion:
         model = registry.fetch(settings, layout, champion)
         theirs = evaluate(layout, model, corpus, config, "champion")
-        if figures.bits_per_byte >= theirs.bits_per_byte:
+        if not figures.better_than(theirs):
             logger.info(
-                "version %s stays the champion: %.3f against %.3f bits per byte",
+                "version %s stays the champion: %.3f against %.3f %s",
                 champion.version,
-                theirs.bits_per_byte,
-                figures.bits_per_byte,
+                theirs.score,
+                figures.score,
+                in_words(figures.decides),
             )
             return False
     registry.promote(settings, candidate)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from model.config import EvaluationResult
+from model.network.config import Family
 from storage.artifacts import Ref
 from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
 from storage.layout import RunLayout
 from storage.manifest import read_manifest
 from storage.registry import RegisteredModel, describe
+from tasks.evaluation import in_words
 from tasks.tracking import FlowContext
 
 
@@ -27,16 +30,18 @@ class Outcome:
     """What a flow run came to.
 
     Attributes:
-        xz_alone, xz_primed: bits per byte of `xz -9e` on the same documents.
+        figures: of the evaluation, by name.
+        decides: the figure by which versions are compared.
+        baselines: what that figure is without a model, by how it comes about.
     """
 
     model: str
     version: str
     champion: bool
-    bits_per_byte: float
-    perplexity: float
-    xz_alone: float
-    xz_primed: float
+    family: Family
+    figures: dict[str, float]
+    decides: str
+    baselines: dict[str, float]
     held_out_documents: int
     held_out_bytes: int
     tokens_seen: int
@@ -46,6 +51,11 @@ class Outcome:
     flow_run_url: str
     mlflow_url: str
 
+    @property
+    def score(self) -> float:
+        """The figure that decides."""
+        return self.figures[self.decides]
+
 
 def make_outcome(
     context: FlowContext,
@@ -53,7 +63,7 @@ def make_outcome(
     version: RegisteredModel,
     champion: bool,
     figures: EvaluationResult,
-    baseline: CompressionBaseline,
+    compressor: CompressionBaseline | None,
 ) -> Outcome:
     """Gathers the figures of a run from its parts."""
     finished = [
@@ -66,10 +76,10 @@ def make_outcome(
         model=version.name,
         version=version.version,
         champion=champion,
-        bits_per_byte=figures.bits_per_byte,
-        perplexity=figures.perplexity,
-        xz_alone=baseline.alone,
-        xz_primed=baseline.primed,
+        family=figures.family,
+        figures=figures.figures,
+        decides=figures.decides,
+        baselines=_baselines(figures, compressor),
         held_out_documents=figures.documents,
         held_out_bytes=figures.bytes,
         tokens_seen=int(facts.get("tokens_seen", 0)),
@@ -81,17 +91,26 @@ def make_outcome(
     )
 
 
+def _baselines(
+    figures: EvaluationResult, compressor: CompressionBaseline | None
+) -> dict[str, float]:
+    if compressor:
+        return {
+            "xz -9e after reading the training text": compressor.primed,
+            "xz -9e alone": compressor.alone,
+        }
+    if "unigram_accuracy" in figures.figures:
+        return {"always the commonest token": figures.figures["unigram_accuracy"]}
+    return {}
+
+
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
 def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card: str) -> None:
     """Logs figures, curve, report and model card to MLflow, and the report to Prefect."""
     tracker = context.tracker
     tracker.log_metrics(
-        {
-            "evaluation/bits_per_byte": outcome.bits_per_byte,
-            "evaluation/perplexity": outcome.perplexity,
-            "xz/bits_per_byte": outcome.xz_alone,
-            "xz/bits_per_byte_after_training_text": outcome.xz_primed,
-        }
+        {f"evaluation/{name}": value for name, value in outcome.figures.items()}
+        | {f"baseline/{_key(name)}": value for name, value in outcome.baselines.items()}
     )
     curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal, outcome)
     text = render(outcome, read_manifest(corpus.path)["counts"])
@@ -142,21 +161,29 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
         f"- **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
         for sample in outcome.samples
     )
+    baselines = "\n".join(f"| {name} | {value:.3f} |" for name, value in outcome.baselines.items())
+    others = "\n".join(
+        f"| {in_words(name)} | {value:.3f} |"
+        for name, value in outcome.figures.items()
+        if name != outcome.decides
+    )
     return f"""# {outcome.model} version {outcome.version} ({champion})
 
 ![loss curve](CURVE)
 
-| bits per byte of the held-out documents | |
+| {in_words(outcome.decides)} of the held-out documents | |
 |---|---|
-| **{outcome.model} version {outcome.version}** | **{outcome.bits_per_byte:.3f}** |
-| xz -9e after reading the training text | {outcome.xz_primed:.3f} |
-| xz -9e alone | {outcome.xz_alone:.3f} |
+| **{outcome.model} version {outcome.version}** | **{outcome.score:.3f}** |
+{baselines}
+
+| also | |
+|---|---|
+{others}
 
 | the run | |
 |---|---|
 | parameters | {outcome.parameters:,} |
 | tokens seen | {outcome.tokens_seen:,} in {outcome.training_seconds:,.0f} s |
-| perplexity a token | {outcome.perplexity:.1f} |
 | held out | {outcome.held_out_documents:,} documents, {outcome.held_out_bytes:,} bytes |
 | documents | {documents["in"]:,} in, {documents["kept"]:,} kept, \
 {documents["in"] - documents["kept"]:,} dropped |
@@ -167,6 +194,11 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
 
 [MLflow run]({outcome.mlflow_url}) · [Prefect flow run]({outcome.flow_run_url})
 """
+
+
+def _key(name: str) -> str:
+    """A name as a key of MLflow."""
+    return "_".join(re.findall(r"\w+", name))
 
 
 def _quote(text: str) -> str:

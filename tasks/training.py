@@ -5,7 +5,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -18,11 +18,13 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
-from model.config import ModelConfig, TrainingJob
+from model.config import TrainingJob
+from model.network.config import ModelConfig
 from model.training.config import (
     TrainConfig,
     check_batch,
     check_mixing,
+    check_positions,
     check_sequence_length,
 )
 from storage.artifacts import Ref, Spec, obtain
@@ -71,6 +73,8 @@ def train(
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
     check_mixing(config, counts["train"]["sources"])
+    if model:
+        check_positions(model, config)
     spec = _spec(shards, tokenizer, model, config, initialize_from)
     run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)
@@ -157,6 +161,13 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: "_F
     training_outcome(process, run)
 
 
+def _validation(metrics: Mapping[str, float]) -> str:
+    """Held-out loss, and what it means in bits where the model writes text."""
+    bits = metrics.get("validation/bits_per_byte")
+    said = "" if bits is None else f", {bits:.3f} bits per byte"
+    return f"validation loss {metrics['validation/loss']:.3f}{said}"
+
+
 class _Follower:
     """Follows the journal into MLflow and into Prefect's progress."""
 
@@ -209,11 +220,10 @@ class _Follower:
                 logger.warning("checkpoint %s refused: %s", record["path"], record["reason"])
             case "metrics" if "validation/loss" in record["metrics"]:
                 logger.info(
-                    "step %d/%d: validation loss %.3f, %.3f bits per byte",
+                    "step %d/%d: %s",
                     self._step,
                     self._max_steps,
-                    record["metrics"]["validation/loss"],
-                    record["metrics"]["validation/bits_per_byte"],
+                    _validation(record["metrics"]),
                 )
 
     def _show(self) -> None:

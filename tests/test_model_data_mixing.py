@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.config import IGNORED
+from model.data.batches import Batch
 from model.data.feed import open_feed
 from model.data.mixing import Mixture, apportion
+from model.network.config import IGNORED
+from model.objectives.samples import Reading
 from model.training.config import MIXING_BLOCK, MixingPhase, TrainConfig
 from storage.config import parse
 from storage.errors import ConfigError
@@ -139,13 +141,15 @@ def test_a_feed_draws_whole_samples_of_each_source(tmp_path: Path, packing: str)
     config = parse(
         TrainConfig, {"sequence_length": 16, "packing": packing, "mixing": [phase], "seed": 5}
     )
-    feed = open_feed(tmp_path, config, _shards(tmp_path))
+    counts = _shards(tmp_path)
+    feed = open_feed(Reading(tmp_path), config, counts)
     seconds = 0
     for step in range(50):
-        tokens, numbers = feed.step(step)
-        batch = feed.samples.read(numbers.ravel())
+        mine = feed.step(step)
+        batch = feed.samples.read(mine.numbers.ravel(), mine.draws.ravel())
+        assert isinstance(batch, Batch)
         learned = batch.targets != IGNORED
-        assert tokens == learned.sum()
+        assert mine.tokens == learned.sum()
         source = batch.targets // 1000
         assert all(len(set(row[kept])) == 1 for row, kept in zip(source, learned, strict=True))
         seconds += int((source[:, 0] == 2).sum())
@@ -164,7 +168,7 @@ def test_a_source_that_cannot_be_drawn_from_is_named(
 ) -> None:
     config = TrainConfig(sequence_length=16, mixing=(MixingPhase(weights=weights),))
     with pytest.raises(ConfigError, match=sentence):
-        open_feed(tmp_path, config, _shards(tmp_path))
+        open_feed(Reading(tmp_path), config, _shards(tmp_path))
 
 
 @pytest.mark.parametrize(

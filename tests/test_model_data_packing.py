@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.blocks import causal_attention, document_mask, explicit_attention
-from model.config import IGNORED
 from model.data.packing import Packed, Plan, plan_rows
 from model.data.tensors import as_tensors
 from model.data.windows import Windows
-from model.decoder import Decoder
+from model.network.attention import attention, document_mask, explicit_attention
+from model.network.config import IGNORED
+from model.network.decoder import Decoder
 from storage.shards.reading import TokenStream, read_document_ends
 from tests.networks import random_decoder
 from tests.shards import write_shards
@@ -194,11 +194,12 @@ def test_the_network_is_given_what_the_batch_says(tmp_path: Path, kind: str) -> 
     stream, ends = _stream(tmp_path, [5, 12, 3, 4])
     samples = Packed(stream, 8, ends) if kind == "packed" else Windows(stream, 8)
     batch = samples.read(np.arange(len(samples)))
-    ids, targets, positions = as_tensors(batch, torch.device("cpu"))
+    given = as_tensors(batch, torch.device("cpu"))
+    ids, targets = given["ids_BT"], given["targets_BT"]
     assert ids.dtype == targets.dtype == torch.int64
     assert np.array_equal(ids.numpy(), batch.ids)
     assert np.array_equal(targets.numpy(), batch.targets)
-    assert (positions is None) == (batch.positions is None)
+    assert ("positions_BT" in given) == (batch.positions is not None)
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +213,8 @@ def test_a_document_reads_the_same_alone_and_among_others(
 ) -> None:
     stream, ends = _stream(tmp_path, [40, 7, 1, 12, 3, 25, 30, 2])
     samples = Packed(stream, 32, ends) if kind == "packed" else Windows(stream, 32, None, ends)
-    ids, targets, positions = as_tensors(samples.read(np.arange(len(samples))), torch.device("cpu"))
+    batch = samples.read(np.arange(len(samples)))
+    ids, targets, positions = as_tensors(batch, torch.device("cpu")).values()
     assert positions is not None
     with torch.no_grad():
         together = decoder(ids, None, positions)
@@ -232,6 +234,6 @@ def test_masked_attention_is_the_same_on_both_paths(groups: int) -> None:
     k, v = (torch.randn(3, groups, 16, 8, generator=generator) for _ in range(2))
     positions = torch.tensor([[*range(16)], [*range(5), *range(11)], [0, 0, 0, *range(13)]])
     mask = document_mask(positions, q.dtype)
-    fused, explicit = causal_attention(q, k, v, mask), explicit_attention(q, k, v, mask)
+    fused, explicit = attention(q, k, v, mask), explicit_attention(q, k, v, mask)
     assert torch.allclose(fused, explicit, atol=1e-6)
-    assert torch.allclose(fused[0], causal_attention(q, k, v)[0], atol=1e-6)
+    assert torch.allclose(fused[0], attention(q, k, v)[0], atol=1e-6)

@@ -13,7 +13,9 @@ import numpy as np
 import psutil
 import pytest
 
+from model.data.batches import Batch
 from model.data.feed import open_feed
+from model.objectives.samples import Reading
 from model.training.config import MixingPhase, TrainConfig
 from storage.config import write_json_value
 from storage.manifest import write_json
@@ -42,23 +44,25 @@ import torch.distributed as dist
 from model.training.config import (TrainConfig)
 from model.data.feed import open_feed
 from model.data.tensors import as_tensors
+from model.objectives.samples import Reading
 from storage.config import read_json
 room, out, first, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 dist.init_process_group("gloo")
 rank, size = dist.get_rank(), dist.get_world_size()
 counts = json.loads((room / "counts.json").read_text())
 configs = [read_json(TrainConfig, room / f"{name}.json") for name in ("plain", "mixed")]
-feeds = [open_feed(room, config, counts) for config in configs]
+feeds = [open_feed(Reading(room), config, counts) for config in configs]
 with (out / f"{rank}.jsonl").open("w", buffering=1) as file:
     for step in range(first, configs[0].max_steps):
         read = []
         for feed in feeds:
-            tokens, pieces = feed.step(step, size, rank)
-            fed = [as_tensors(feed.samples.read(piece), torch.device("cpu")) for piece in pieces]
-            learned = torch.tensor(float(sum((targets >= 0).sum() for _, targets, _ in fed)))
+            mine = feed.step(step, size, rank)
+            pieces = [feed.samples.read(*piece) for piece in zip(mine.numbers, mine.draws)]
+            fed = [as_tensors(piece, torch.device("cpu")) for piece in pieces]
+            learned = torch.tensor(float(sum((each["targets_BT"] >= 0).sum() for each in fed)))
             dist.all_reduce(learned)
-            assert learned == tokens, (learned, tokens)
-            read.append([[each.tolist() for each in batch if each is not None] for batch in fed])
+            assert learned == mine.learned[0] == mine.tokens, (learned, mine)
+            read.append([[each.tolist() for each in batch.values()] for batch in fed])
         print(json.dumps([step, read]), file=file)
         time.sleep(float(pause))
 """
@@ -148,9 +152,10 @@ def test_one_process_reads_what_the_feed_says(
 ) -> None:
     counts = json.loads((room / "counts.json").read_text())
     for place, config in enumerate((PLAIN, MIXED)):
-        feed = open_feed(room, config, counts)
+        feed = open_feed(Reading(room), config, counts)
         for step, read in streams["1"].items():
-            batch = feed.samples.read(feed.step(step)[1].ravel())
+            batch = feed.samples.read(feed.step(step).numbers.ravel(), np.empty(0))
+            assert isinstance(batch, Batch)
             assert [ids for (ids,), *_ in read[place]] == batch.ids.tolist()
             assert [targets for _, (targets,), *_ in read[place]] == batch.targets.tolist()
 

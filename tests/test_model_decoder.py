@@ -5,14 +5,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.blocks import RMSNorm, causal_attention, explicit_attention
-from model.config import CausalLMConfig
-from model.decoder import Decoder, padded_vocab_size
+from model.network.attention import attention, explicit_attention
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
+from model.network.loss import padded_vocab_size
+from model.network.norms import RMSNorm
 from model.training.config import TrainConfig
 from model.training.optimizer import build_optimizers
 
 VOCAB = 101
-SMALL = CausalLMConfig(
+SMALL = DecoderConfig(
     hidden_size=32,
     num_hidden_layers=2,
     num_attention_heads=4,
@@ -22,7 +24,7 @@ SMALL = CausalLMConfig(
 )
 
 
-def _decoder(config: CausalLMConfig = SMALL, dtype: torch.dtype = torch.float32) -> Decoder:
+def _decoder(config: DecoderConfig = SMALL, dtype: torch.dtype = torch.float32) -> Decoder:
     """A decoder none of whose matrices is zero, so that every path carries something."""
     model = Decoder(config, VOCAB, dtype)
     model.init_weights(seed=1)
@@ -82,8 +84,8 @@ def test_explicit_attention_equals_the_fused_kernel(
     q = torch.randn(2, 6, queries, 16, generator=generator).to(dtype)
     k, v = torch.randn(2, 2, 2, 24, 16, generator=generator).to(dtype)
     fused = F.scaled_dot_product_attention(q, k, v, is_causal=queries > 1, enable_gqa=True)
-    for attention in (explicit_attention, causal_attention):
-        torch.testing.assert_close(attention(q, k, v), fused, atol=tolerance, rtol=tolerance)
+    for tried in (explicit_attention, attention):
+        torch.testing.assert_close(tried(q, k, v), fused, atol=tolerance, rtol=tolerance)
 
 
 def test_rms_norm_and_its_gradient_equal_the_formula() -> None:

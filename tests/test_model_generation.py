@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 
-from model.decoder import Decoder
 from model.generation import generate
+from model.network.decoder import Decoder
 from tests.networks import random_decoder
 
 VOCAB = 50

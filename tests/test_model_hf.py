@@ -12,17 +12,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from model.config import CausalLMConfig
-from model.decoder import Decoder
 from model.generation import generate
-from model.hf import export_model, load_model
+from model.hf.folder import export_model, load_model
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ModelError
 
 VOCAB = 500
-SMALL = CausalLMConfig(
+SMALL = DecoderConfig(
     hidden_size=32,
     num_hidden_layers=2,
     num_attention_heads=4,
@@ -51,7 +51,7 @@ def tokenizer_dir(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def _decoder(config: CausalLMConfig = SMALL) -> Decoder:
+def _decoder(config: DecoderConfig = SMALL) -> Decoder:
     model = Decoder(config, VOCAB)
     model.init_weights(seed=0)
     generator = torch.Generator().manual_seed(1)
@@ -215,8 +215,8 @@ GAIN, QUERY = "model.norm.weight", "model.layers.0.self_attn.q_proj.weight"
         (_write("config.json", b"{"), "config.json is not a readable JSON file"),
         (_write("config.json", b"\xff\xfe"), "config.json is not a readable JSON file"),
         (_write("config.json", b"[1]"), "holds list, expected a JSON object"),
-        (_write("config.json", b"{}"), "has model_type None, expected 'qwen3'"),
-        (_change_config(model_type="llama"), "has model_type 'llama', expected 'qwen3'"),
+        (_write("config.json", b"{}"), "has model_type None, expected one of qwen3, gpt2"),
+        (_change_config(model_type="llama"), "has model_type 'llama', expected one of qwen3, gpt2"),
         (_change_config(hidden_act="gelu"), "has hidden_act 'gelu', expected 'silu'"),
         (_change_config(attention_bias=True), "has attention_bias True, expected False"),
         (_change_config(rope_scaling={"factor": 2}), "has rope_scaling"),

@@ -42,7 +42,7 @@ GOLDEN = [5.7038, 4.1722, 2.5753, 2.2453]
 CALLER = """
 import sys, time
 from pathlib import Path
-from model.config import (TrainingJob)
+from model.config import TrainingJob
 from storage.config import read_json
 from storage.layout import RunLayout
 from tasks.launch import supervised, training_command

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.config import CausalLMConfig
-from model.decoder import Decoder
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
 from model.training.checkpoint import (
     Progress,
     clear_leftovers,
@@ -21,7 +21,7 @@ from model.training.checkpoint import (
 from model.training.config import TrainConfig
 from model.training.optimizer import Optimizers, build_optimizers
 
-SMALL = CausalLMConfig(
+SMALL = DecoderConfig(
     hidden_size=8,
     num_hidden_layers=1,
     num_attention_heads=1,
@@ -34,11 +34,11 @@ ENDLESS_WRITER = """
 import sys
 from pathlib import Path
 from model.training.checkpoint import Progress, tensors_of, write_checkpoint
-from model.config import CausalLMConfig
+from model.network.config import DecoderConfig
 from model.training.config import TrainConfig
-from model.decoder import Decoder
+from model.network.decoder import Decoder
 from model.training.optimizer import build_optimizers
-network = Decoder(CausalLMConfig(num_hidden_layers=1), 300)
+network = Decoder(DecoderConfig(num_hidden_layers=1), 300)
 optimizer = build_optimizers(network, TrainConfig())
 for parameter in network.parameters():
     parameter.grad = parameter.detach().clone()
@@ -50,7 +50,7 @@ for step in range(1, 10_000):
 """
 
 
-def _trained(steps: int, config: CausalLMConfig = SMALL) -> tuple[Decoder, Optimizers]:
+def _trained(steps: int, config: DecoderConfig = SMALL) -> tuple[Decoder, Optimizers]:
     """A network and its optimizer after a few steps on made-up gradients."""
     network = Decoder(config, 300)
     network.init_weights(seed=0)
@@ -175,7 +175,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_good_newest(tmp_path: Path) -> N
     process.send_signal(signal.SIGKILL)
     said, _ = process.communicate()
     last = int(["3", *said.split()][-1])
-    network, optimizer = _trained(0, CausalLMConfig(num_hidden_layers=1))
+    network, optimizer = _trained(0, DecoderConfig(num_hidden_layers=1))
     progress, refused = load_newest(tmp_path, network, optimizer, None)
     assert refused == []
     assert progress is not None

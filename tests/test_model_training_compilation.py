@@ -5,15 +5,15 @@ import shutil
 import pytest
 import torch
 
-from model.config import CausalLMConfig
-from model.decoder import Decoder
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
 from model.training.compilation import decide_compilation
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
 from tests.training_runs import SHORT, Workshop, finish_all, losses, records, started, weights
 
 CPU = torch.device("cpu")
-SMALL = CausalLMConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
+SMALL = DecoderConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
 COMPILED = SHORT.model_copy(update={"compile": "always", "checkpoint_every": 5})
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.config import CausalLMConfig
-from model.decoder import Decoder
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
@@ -27,7 +27,7 @@ def profiled(workshop: Workshop) -> RunLayout:
 
 
 def test_operations_are_those_that_torch_counts_on_the_network() -> None:
-    config = CausalLMConfig(num_hidden_layers=2, num_key_value_heads=2)
+    config = DecoderConfig(num_hidden_layers=2, num_key_value_heads=2)
     network = Decoder(config, 320)
     network.init_weights(seed=0)
     # Logits, since the loss works out its gradient in the forward pass.

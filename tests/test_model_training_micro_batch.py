@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from model.config import CausalLMConfig, TrainingResult
+from model.config import TrainingResult
+from model.network.config import DecoderConfig
 from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.layout import RunLayout
 from tests.training_runs import ON_A_CPU, PATIENCE, SHORT, Workshop, losses, records
 
 # Wide enough that its activations are large beside what a process takes without them.
-WIDE = CausalLMConfig(
+WIDE = DecoderConfig(
     hidden_size=256,
     num_hidden_layers=4,
     num_attention_heads=2,

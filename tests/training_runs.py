@@ -4,7 +4,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,8 @@ from typing import Any
 
 import psutil
 
-from model.config import CausalLMConfig, TrainingJob
+from model.config import TrainingJob
+from model.network.config import DecoderConfig
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer
@@ -27,7 +28,7 @@ from storage.shards.schema import Split
 from tasks.launch import supervised, training_command, training_outcome, wait
 from tests.shards import write_shards
 
-SMALL = CausalLMConfig(
+SMALL = DecoderConfig(
     hidden_size=32,
     num_hidden_layers=1,
     num_attention_heads=2,
@@ -101,11 +102,16 @@ class Workshop:
         return layout
 
 
-def open_workshop(root: Path) -> Workshop:
-    """A tokenizer and shards of a few made-up texts, in `root`."""
+VOCABULARY = TokenizerConfig(vocab_size=300)
+
+
+def open_workshop(
+    root: Path, tokenizer: TokenizerConfig = VOCABULARY, also: Sequence[str] = ()
+) -> Workshop:
+    """A tokenizer, learned also from other texts, and shards of a few made-up ones, in `root`."""
     texts = _texts()
     (root / "tokenizer").mkdir()
-    train_tokenizer(texts, TokenizerConfig(vocab_size=300), root / "tokenizer")
+    train_tokenizer([*texts, *also], tokenizer, root / "tokenizer")
     encoder = load_tokenizer(root / "tokenizer")
 
     def write(directory: Path) -> dict[str, Any]:
@@ -113,7 +119,8 @@ def open_workshop(root: Path) -> Workshop:
         counts: dict[str, Any] = {}
         for split, side in sides.items():
             documents = zip(map(str, range(60)), encode_documents(encoder, side), strict=False)
-            written = write_shards(directory, split, 300, documents)
+            size = encoder.get_vocab_size()
+            written = write_shards(directory, split, size, documents)
             counts[split] = {**written, "bytes": sum(len(text.encode()) for text in side)}
         return counts
 

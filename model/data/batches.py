@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from model.config import IGNORED
+from model.network.config import IGNORED
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,22 @@ class Batch:
         return targets
 
 
+@dataclass(frozen=True)
+class MaskedBatch:
+    """Some samples for an encoder; its arguments by their names, padding at the end of rows."""
+
+    ids_BT: np.ndarray
+    lengths_B: np.ndarray
+    places_BM: np.ndarray
+    targets_BM: np.ndarray
+    segments_BT: np.ndarray | None = None
+    positions_BT: np.ndarray | None = None
+    random_next_B: np.ndarray | None = None
+
+
+AnyBatch = Batch | MaskedBatch
+
+
 class Samples(Protocol):
     """Training samples with numbers: those of the first section, of the second, and so on.
 
@@ -49,11 +65,21 @@ class Samples(Protocol):
 
     sizes: list[int]
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
-        """How many tokens each of these samples predicts, without reading them; int64, (...)."""
+    def tokens(self, numbers: np.ndarray) -> np.ndarray:
+        """How many tokens of text each of these samples has; int64, (...)."""
 
-    def read(self, numbers: np.ndarray) -> Batch:
-        """The samples with these numbers, in this order."""
+    def learned(self, numbers: np.ndarray) -> np.ndarray:
+        """How much each of these samples predicts, without reading them.
+
+        int64, (...), or (..., K) where the network has K losses.
+        """
+
+    def read(self, numbers: np.ndarray, draws: np.ndarray) -> AnyBatch:
+        """The samples with these numbers, in this order.
+
+        Args:
+            draws: numbers of the samples in the run, on which depends what is drawn at random.
+        """
 
 
 def positions_from(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

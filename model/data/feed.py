@@ -1,7 +1,7 @@
 """The data of a training run: which samples each step reads, and how they are read."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,30 @@ import numpy as np
 from model.data.batches import Samples, share
 from model.data.mixing import Mixture
 from model.data.order import Order
-from model.data.packing import Packed
-from model.data.windows import Windows
+from model.objectives.samples import Reading, open_samples
 from model.training.config import TrainConfig, check_mixing
 from model.training.schedule import first_sample
 from storage.errors import ConfigError
-from storage.shards.reading import TokenStream, read_document_ends
 
 # The order of one sample takes as long to work out as that of some thousand.
 _ORDERED_SAMPLES = 16_384
+
+
+@dataclass(frozen=True)
+class Share:
+    """One process's part of a step.
+
+    Attributes:
+        tokens: of text in the whole global batch.
+        learned: predictions in the whole global batch, of each loss; int64 (K,).
+        numbers: of this process's samples, int64 (micro-batches, micro_batch_size).
+        draws: numbers of the same samples in the run, as they are in `numbers`.
+    """
+
+    tokens: int
+    learned: np.ndarray
+    numbers: np.ndarray
+    draws: np.ndarray
 
 
 class Feed:
@@ -34,23 +49,22 @@ class Feed:
         self._steps = max(1, _ORDERED_SAMPLES // config.global_batch_size)
         self._block = -1
         self._numbers: list[np.ndarray] = []
-        self._tokens: list[int] = []
+        self._tokens = np.empty(0, np.int64)
+        self._learned = np.empty((0, 1), np.int64)
 
-    def step(
-        self, step: int, num_processes: int = 1, process_index: int = 0
-    ) -> tuple[int, np.ndarray]:
-        """What one process does in one optimizer step.
-
-        Returns:
-            Tokens predicted by the whole global batch; and the numbers of this process's samples,
-            int64 (micro-batches, micro_batch_size).
-        """
+    def step(self, step: int, num_processes: int = 1, process_index: int = 0) -> Share:
+        """What one process does in one optimizer step."""
         block, within = divmod(step, self._steps)
         if block != self._block:
             self._read_order(block)
-        size = self._config.micro_batch_size
-        mine = share(self._numbers[within], num_processes, process_index, size)
-        return self._tokens[within], mine
+        draws = first_sample(step, self._config) + np.arange(len(self._numbers[within]))
+        where = num_processes, process_index, self._config.micro_batch_size
+        return Share(
+            tokens=int(self._tokens[within]),
+            learned=self._learned[within],
+            numbers=share(self._numbers[within], *where),
+            draws=share(draws, *where),
+        )
 
     def _read_order(self, block: int) -> None:
         steps = range(block * self._steps, (block + 1) * self._steps + 1)
@@ -58,15 +72,16 @@ class Feed:
         numbers = self._order.windows(int(edges[0]), int(edges[-1] - edges[0]))
         starts = edges[:-1] - edges[0]
         self._numbers = np.split(numbers, starts[1:])
-        self._tokens = np.add.reduceat(self.samples.learned(numbers), starts).tolist()
+        self._tokens = np.add.reduceat(self.samples.tokens(numbers), starts)
+        learned = np.add.reduceat(self.samples.learned(numbers), starts)
+        self._learned = learned.reshape(len(starts), -1)
         self._block = block
 
 
-def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -> Feed:
+def open_feed(reading: Reading, config: TrainConfig, counts: Mapping[str, Any]) -> Feed:
     """The training data of shards.
 
     Args:
-        directory: of the shards.
         counts: of the training split, as the shards' manifest has them.
 
     Raises:
@@ -74,13 +89,13 @@ def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -
         ConfigError: the mixing names a source that is not there, or that is too short.
     """
     if not config.mixing:
-        samples = _samples(directory, config, None)
+        samples = open_samples(reading, config, "train")
         return Feed(samples, Order(sum(samples.sizes), config.seed), config)
     sources: Mapping[str, Mapping[str, int]] = counts.get("sources", {})
     check_mixing(config, sources)
     names = list(dict.fromkeys(name for phase in config.mixing for name in phase.weights))
     sections = [(sources[name]["first_token"], sources[name]["tokens"]) for name in names]
-    samples = _samples(directory, config, sections)
+    samples = open_samples(reading, config, "train", sections)
     sizes = dict(zip(names, samples.sizes, strict=True))
     if empty := [name for name, size in sizes.items() if not size]:
         raise ConfigError(
@@ -89,14 +104,3 @@ def open_feed(directory: Path, config: TrainConfig, counts: Mapping[str, Any]) -
         )
     total = first_sample(config.max_steps, config)
     return Feed(samples, Mixture(sizes, config.mixing, total, config.seed), config)
-
-
-def _samples(
-    directory: Path, config: TrainConfig, sections: list[tuple[int, int]] | None
-) -> Samples:
-    stream = TokenStream(directory, "train")
-    if config.packing == "best_fit":
-        ends = read_document_ends(directory, "train")
-        return Packed(stream, config.sequence_length, ends, sections)
-    masked = read_document_ends(directory, "train") if config.document_mask else None
-    return Windows(stream, config.sequence_length, sections, masked)

@@ -51,11 +51,11 @@ def _round_keys(seed: int, epoch: int) -> list[np.uint64]:
     keys = []
     for _ in range(_ROUNDS):
         state = (state + 0x9E3779B97F4A7C15) & _MASK
-        keys.append(_mix(np.array([state], dtype=np.uint64))[0])
+        keys.append(mix(np.array([state], dtype=np.uint64))[0])
     return keys
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
+def mix(values: np.ndarray) -> np.ndarray:
     """The finaliser of SplitMix64 (Steele et al. 2014), modulo 2^64."""
     mixed: np.ndarray = values ^ (values >> np.uint64(30))
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
@@ -69,5 +69,5 @@ def _feistel(values: np.ndarray, half: np.uint64, keys: list[np.uint64]) -> np.n
     mask = (np.uint64(1) << half) - np.uint64(1)
     left, right = values >> half, values & mask
     for key in keys:
-        left, right = right, left ^ (_mix(right + key) & mask)
+        left, right = right, left ^ (mix(right + key) & mask)
     return (left << half) | right

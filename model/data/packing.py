@@ -169,12 +169,16 @@ class Packed:
     def __len__(self) -> int:
         return sum(self.sizes)
 
+    def tokens(self, numbers: np.ndarray) -> np.ndarray:
+        """How many tokens each of these samples predicts; int64, (...)."""
+        return self.learned(numbers)
+
     def learned(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these rows predicts, without reading them; int64, (...)."""
         learned: np.ndarray = self._learned[numbers]
         return learned
 
-    def read(self, numbers: np.ndarray) -> Batch:
+    def read(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> Batch:  # noqa: ARG002
         """The rows with these numbers, in this order."""
         tokens = np.zeros((len(numbers), self._length + 1), self._stream.dtype)
         inputs = np.zeros_like(tokens[:, 1:])

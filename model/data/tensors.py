@@ -1,15 +1,25 @@
-"""Batches as the network takes them."""
+"""Batches as the network takes them: its arguments by name."""
+
+import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.config import IGNORED
-from model.data.batches import Batch
+from model.data.batches import AnyBatch, Batch
+from model.network.config import IGNORED
 
 
-def as_tensors(batch: Batch, on: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs, targets and positions, int64 (B, T), widened only where the network is."""
+def as_tensors(batch: AnyBatch, on: torch.device) -> dict[str, Tensor]:
+    """What `forward` of the network takes, int64, widened only where the network is."""
+    if isinstance(batch, Batch):
+        return _causal(batch, on)
+    fields = ((field.name, getattr(batch, field.name)) for field in dataclasses.fields(batch))
+    return {name: _widened(value, on) for name, value in fields if value is not None}
+
+
+def _causal(batch: Batch, on: torch.device) -> dict[str, Tensor]:
     tokens_BT1 = _widened(batch.tokens, on)
     # In one layout whatever is masked below, for a compiled network is compiled again for another.
     targets_BT = tokens_BT1[:, 1:].contiguous()
@@ -18,9 +28,10 @@ def as_tensors(batch: Batch, on: torch.device) -> tuple[Tensor, Tensor, Tensor |
     if batch.learned.min() < length:
         learned_B1 = torch.from_numpy(batch.learned).to(on).unsqueeze(1)
         targets_BT = targets_BT.masked_fill(torch.arange(length, device=on) >= learned_B1, IGNORED)
-    if batch.positions is None:
-        return ids_BT, targets_BT, None
-    return ids_BT, targets_BT, _widened(batch.positions, on)
+    found = {"ids_BT": ids_BT, "targets_BT": targets_BT}
+    if batch.positions is not None:
+        found["positions_BT"] = _widened(batch.positions, on)
+    return found
 
 
 def _widened(numbers: np.ndarray, on: torch.device) -> Tensor:
@@ -31,17 +42,11 @@ def _widened(numbers: np.ndarray, on: torch.device) -> Tensor:
     return read.to(on, non_blocking=True).long()
 
 
-def cut(
-    batch: tuple[Tensor, Tensor, Tensor | None], length: int
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def cut(batch: Mapping[str, Tensor], length: int) -> dict[str, Tensor]:
     """The same tokens in rows of `length`, (B · T / length, length): none sees another row.
 
     Args:
-        batch: of `as_tensors`.
+        batch: of a causal network, by `as_tensors`.
         length: that divides T.
     """
-    ids_BT, targets_BT, positions_BT = batch
-    if length == ids_BT.shape[1]:
-        return batch
-    positions = None if positions_BT is None else positions_BT.reshape(-1, length)
-    return ids_BT.reshape(-1, length), targets_BT.reshape(-1, length), positions
+    return {name: tensor.reshape(-1, length) for name, tensor in batch.items()}

@@ -45,11 +45,15 @@ class Windows:
     def __len__(self) -> int:
         return sum(self.sizes)
 
+    def tokens(self, numbers: np.ndarray) -> np.ndarray:
+        """How many tokens each of these samples predicts; int64, (...)."""
+        return self.learned(numbers)
+
     def learned(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these windows predicts, without reading them; int64, (...)."""
         return self._places(numbers)[1]
 
-    def read(self, numbers: np.ndarray) -> Batch:
+    def read(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> Batch:  # noqa: ARG002
         """The windows with these numbers, in this order."""
         starts, learned = self._places(numbers)
         tokens = self._stream.rows(starts, self._length + 1)

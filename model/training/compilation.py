@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from model.decoder import Decoder
+from model.network.base import Network
 from model.training.config import TrainConfig
 
 # Measured with torch 2.13. On a CPU compiling took 20 s and 2.5 s a layer, and won of each layer
@@ -33,7 +33,7 @@ class Compilation:
 
 
 def decide_compilation(
-    network: Decoder, config: TrainConfig, device: torch.device, num_processes: int
+    network: Network, config: TrainConfig, device: torch.device, num_processes: int
 ) -> Compilation:
     """Weighs what compiling costs, with nothing in the cache, against what it wins by the end."""
     cost, won = _seconds(network, config, device, num_processes)
@@ -49,7 +49,7 @@ def decide_compilation(
 
 
 def _seconds(
-    network: Decoder, config: TrainConfig, device: torch.device, num_processes: int
+    network: Network, config: TrainConfig, device: torch.device, num_processes: int
 ) -> tuple[float, float]:
     layers, kind = network.config.num_hidden_layers, device.type
     once, each = _COLD_SECONDS[kind]

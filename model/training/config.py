@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from model.network.config import BertConfig, GPT2Config, ModelConfig
+from model.objectives.config import Objective
 from storage.config import Config
 from storage.errors import ConfigError
 from storage.settings import Settings
@@ -56,6 +58,7 @@ class TrainConfig(Config):
 
     Attributes:
         sequence_length: tokens a sample predicts.
+        objectives: what is learned; none for what the model's family is made for.
         packing: windows cut the stream of tokens at equal distances; best_fit fills each sample
             with whole documents, which attention does not leave.
         document_mask: attention does not leave a document in windows either.
@@ -103,6 +106,7 @@ class TrainConfig(Config):
     """
 
     sequence_length: PositiveInt = 256
+    objectives: tuple[Objective, ...] = ()
     packing: Literal["windows", "best_fit"] = "windows"
     document_mask: bool = False
     mixing: tuple[MixingPhase, ...] = ()
@@ -221,6 +225,18 @@ def check_device(train: TrainConfig, settings: Settings) -> None:
             f"{settings.processors} processors for {tokens:,} tokens; run it where there is a GPU, "
             "take the recipe gpt-tiny, or set train.device to auto to try it all the same."
         )
+
+
+def check_positions(model: ModelConfig, train: TrainConfig) -> None:
+    """Raises ConfigError if a sequence is longer than the positions that the network knows."""
+    if isinstance(model, (GPT2Config, BertConfig)):
+        longest = model.max_position_embeddings
+        if train.sequence_length > longest:
+            raise ConfigError(
+                f"train.sequence_length is {train.sequence_length}, but the network knows "
+                f"{longest} positions; lower it to {longest}, or raise "
+                "model.max_position_embeddings of a new network."
+            )
 
 
 def check_batch(train: TrainConfig, num_processes: int) -> None:

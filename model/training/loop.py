@@ -18,8 +18,8 @@ from torch import Tensor
 from model.config import TrainingJob, TrainingResult
 from model.data.order import Order
 from model.data.tensors import as_tensors, cut
-from model.decoder import Decoder
-from model.hf import export_model
+from model.hf.folder import export_model
+from model.network.base import Network
 from model.process import StopRequest
 from model.training.checkpoint import load_weights, tensors_of
 from model.training.config import TrainConfig
@@ -128,16 +128,20 @@ def _update(run: Run) -> None:
     step = run.progress.step
     if config.dropout:
         _seed_dropout(run)
-    tokens, pieces = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
-    for number, piece in enumerate(pieces, start=1):
-        last = number == len(pieces)
+    share = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
+    # Both layouts average over processes what must be a sum over them.
+    scale = torch.from_numpy(accelerator.num_processes / share.learned).to(run.loss_sum)
+    for number, piece in enumerate(zip(share.numbers, share.draws, strict=True), start=1):
+        last = number == len(share.numbers)
         with synchronized(run.model, accelerator, now=last):
             with run.gauges.time("data"):
-                batch = as_tensors(run.feed.samples.read(piece), accelerator.device)
-            loss: Tensor = run.model(*cut(batch, sequence_length(step, config)))
-            # Both layouts average over processes what must be a sum over them.
-            accelerator.backward(loss * (accelerator.num_processes / tokens))
+                batch = as_tensors(run.feed.samples.read(*piece), accelerator.device)
+            if config.initial_sequence_length:
+                batch = cut(batch, sequence_length(step, config))
+            loss: Tensor = run.model(**batch)
+            accelerator.backward((loss * scale).sum())
         run.loss_sum += loss.detach()
+    run.learned = run.learned + share.learned
     wanted = config.max_grad_norm or (step + 1) % config.log_every == 0
     run.gradient_norm = gradient_norm(run.model, config) if wanted else None
     with run.gauges.time("optimizer"):
@@ -147,7 +151,7 @@ def _update(run: Run) -> None:
     run.progress = replace(
         run.progress,
         step=step + 1,
-        tokens_seen=run.progress.tokens_seen + tokens,
+        tokens_seen=run.progress.tokens_seen + share.tokens,
         seconds=run.progress.seconds + time.perf_counter() - begun,
     )
 
@@ -164,12 +168,14 @@ def _log(run: Run) -> None:
     if run.progress.step == before.step:
         return
     tokens = run.progress.tokens_seen - before.tokens_seen
-    loss = run.accelerator.reduce(run.loss_sum, "sum").item() / tokens
+    losses = run.accelerator.reduce(run.loss_sum, "sum").cpu().numpy() / run.learned
+    loss = float(losses.sum())
     # On a GPU the steps have only been queued up to here.
     waited = time.perf_counter() - begun
     now = run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
     metrics = {
         "train/loss": loss,
+        **_named("train", run.network, losses),
         "train/learning_rate": run.config.learning_rate * rate_factor(now.step - 1, run.config),
         "train/tokens_seen": now.tokens_seen,
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
@@ -177,6 +183,7 @@ def _log(run: Run) -> None:
     if run.gradient_norm is not None:
         metrics["train/gradient_norm"] = float(whole(run.gradient_norm))
     run.loss_sum.zero_()
+    run.learned = np.zeros_like(run.learned)
     run.logged = now
     if not math.isfinite(loss):
         raise ConfigError(
@@ -185,6 +192,14 @@ def _log(run: Run) -> None:
             "train.warmup_steps, then run again."
         )
     run.write("metrics", metrics=metrics)
+
+
+def _named(split: str, network: Network, losses: np.ndarray) -> dict[str, float]:
+    """Each loss by its name, where there are several."""
+    if len(network.losses) == 1:
+        return {}
+    named = zip(network.losses, losses.tolist(), strict=True)
+    return {f"{split}/{name}_loss": loss for name, loss in named}
 
 
 def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:
@@ -206,12 +221,15 @@ def _validate(run: Run) -> bool:
         Whether early stopping is looking for the best weights, and these are.
     """
     with run.average.applied() if run.average else nullcontext():
-        loss = _validation_loss(run)
+        losses = _validation_losses(run)
+    loss = float(losses.sum())
     metrics = {
         "validation/loss": loss,
-        "validation/perplexity": math.exp(min(loss, 700)),
-        "validation/bits_per_byte": loss / math.log(2) * run.tokens_per_byte,
+        **_named("validation", run.network, losses),
+        "validation/perplexity": math.exp(min(float(losses[0]), 700)),
     }
+    if run.network.config.family == "causal_lm":
+        metrics["validation/bits_per_byte"] = loss / math.log(2) * run.tokens_per_byte
     run.write("metrics", metrics=metrics)
     before = run.progress
     if run.config.early_stopping is None:
@@ -224,27 +242,28 @@ def _validate(run: Run) -> bool:
 
 
 @torch.no_grad()
-def _validation_loss(run: Run) -> float:
-    """Nats a token, worked out by all processes together."""
+def _validation_losses(run: Run) -> np.ndarray:
+    """Nats a prediction, of each loss, worked out by all processes together; (K,)."""
     accelerator, config = run.accelerator, run.config
-    chosen = Order(len(run.validation), seed=0).windows(
-        0, min(config.validation_windows, len(run.validation))
-    )
+    there = sum(run.validation.sizes)
+    chosen = Order(there, seed=0).windows(0, min(config.validation_windows, there))
     mine = chosen[accelerator.process_index :: accelerator.num_processes]
-    total = torch.zeros((), device=accelerator.device)
+    total = torch.zeros_like(run.loss_sum)
     run.network.eval()
     # Every process in as many rounds: shards are gathered by all of them together.
     rounds = -(-len(chosen) // (accelerator.num_processes * config.micro_batch_size))
     # It would be compiled once more for this.
     with torch.compiler.set_stance("force_eager"):
         for piece in np.array_split(mine, rounds):
-            batch = run.validation.read(piece if len(piece) else chosen[:1])
-            loss = run.network(*as_tensors(batch, accelerator.device))
+            numbers = piece if len(piece) else chosen[:1]
+            batch = run.validation.read(numbers, numbers)
+            loss = run.network(**as_tensors(batch, accelerator.device))
             total += loss if len(piece) else 0.0
     reshard(run.network)
     run.network.train()
-    nats = float(accelerator.reduce(total, "sum"))
-    return nats / int(run.validation.learned(chosen).sum())
+    learned = run.validation.learned(chosen).reshape(len(chosen), -1).sum(0)
+    losses: np.ndarray = accelerator.reduce(total, "sum").cpu().numpy() / learned
+    return losses
 
 
 def _given_up(run: Run) -> bool:
@@ -318,7 +337,7 @@ def _export(run: Run) -> None:
             _publish(run, network)
 
 
-def _publish(run: Run, network: Decoder) -> None:
+def _publish(run: Run, network: Network) -> None:
     if (run.layout.model / MANIFEST).exists():
         set_aside(run.layout.model)
     publish(

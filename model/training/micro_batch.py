@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from model.decoder import Decoder
+from model.data.batches import Samples
+from model.data.tensors import as_tensors
+from model.network.base import Network
 from model.training.config import TrainConfig
 from storage.errors import ConfigError
 
@@ -15,7 +18,7 @@ _ON_A_CPU = ("can't allocate memory", "not enough memory")
 
 
 def fitting_micro_batches(
-    network: Decoder, accelerator: Accelerator, config: TrainConfig
+    network: Network, samples: Samples, accelerator: Accelerator, config: TrainConfig
 ) -> Iterator[int]:
     """Tries `train.micro_batch_size`, then half of it, and so on; the last one given fits.
 
@@ -29,14 +32,14 @@ def fitting_micro_batches(
     size = config.micro_batch_size
     yield size
     sharded = config.parallelism == "fsdp" and accelerator.num_processes > 1
-    while not sharded and not _fits(network, accelerator, config, size):
+    while not sharded and not _fits(network, samples, accelerator, config, size):
         if size == 1 or size % 2:
             raise out_of_memory(network, config, size)
         size //= 2
         yield size
 
 
-def out_of_memory(network: Decoder, config: TrainConfig, size: int) -> ConfigError:
+def out_of_memory(network: Network, config: TrainConfig, size: int) -> ConfigError:
     """The sentence about a network that does not fit."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     smaller = "" if size == 1 else "train.micro_batch_size to a power of two, "
@@ -55,10 +58,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _fits(network: Decoder, accelerator: Accelerator, config: TrainConfig, size: int) -> bool:
+def _fits(
+    network: Network, samples: Samples, accelerator: Accelerator, config: TrainConfig, size: int
+) -> bool:
     """Whether it does in every process."""
     try:
-        _try(network, config, size, accelerator.device)
+        _try(network, samples, config, size, accelerator.device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -72,15 +77,14 @@ def _fits(network: Decoder, accelerator: Accelerator, config: TrainConfig, size:
     return bool(accelerator.reduce(flag, "sum").item() == 0)
 
 
-def _try(network: Decoder, config: TrainConfig, size: int, on: torch.device) -> None:
+def _try(
+    network: Network, samples: Samples, config: TrainConfig, size: int, on: torch.device
+) -> None:
     # The gradients of micro-batches before this one, and what the optimizer remembers.
     copies = 2 if config.optimizer == "muon" else 3
     reserved: list[Tensor] = [
         torch.empty_like(parameter) for parameter in network.parameters() for _ in range(copies)
     ]
-    ids_BT = torch.zeros((size, config.sequence_length), dtype=torch.int64, device=on)
-    positions_BT = None
-    if config.document_mask or config.packing == "best_fit":
-        positions_BT = torch.arange(config.sequence_length, device=on).expand_as(ids_BT)
-    network(ids_BT, ids_BT, positions_BT).backward()
+    first = np.arange(size) % sum(samples.sizes)
+    network(**as_tensors(samples.read(first, first), on)).sum().backward()
     del reserved

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn, optim
 
-from model.decoder import Decoder
 from model.device import pick_compute_dtype
+from model.network.base import Network
 from model.training.config import TrainConfig
 from model.training.muon import Muon
 
@@ -47,16 +47,17 @@ class Optimizers:
         }
 
 
-def kinds(model: Decoder) -> dict[str, list[Tensor]]:
+def kinds(model: Network) -> dict[str, list[Tensor]]:
     """Parameters by what they are: matrices, embeddings, head, gains.
 
     A head that is tied to the embeddings counts as the head.
     """
     found: dict[str, list[Tensor]] = {"matrices": [], "embeddings": [], "head": [], "gains": []}
+    tied = model.lm_head is None
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
             found["gains"].append(parameter)
-        elif name.startswith("lm_head") or (name.startswith("embed") and model.lm_head is None):
+        elif name.startswith("lm_head") or (tied and name == "embed_tokens.weight"):
             found["head"].append(parameter)
         elif name.startswith("embed"):
             found["embeddings"].append(parameter)
@@ -65,7 +66,7 @@ def kinds(model: Decoder) -> dict[str, list[Tensor]]:
     return {kind: parameters for kind, parameters in found.items() if parameters}
 
 
-def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
+def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     """The optimizers that the config asks for.
 
     Gains never decay; with Muon only matrices do.
@@ -107,7 +108,7 @@ def build_optimizers(model: Decoder, config: TrainConfig) -> Optimizers:
     return Optimizers(tuple(each))
 
 
-def _carried_over(kind: str, model: Decoder, config: TrainConfig) -> float:
+def _carried_over(kind: str, model: Network, config: TrainConfig) -> float:
     """Factor of AdamW's rate at this width."""
     if config.base_hidden_size is None or kind in ("embeddings", "gains"):
         return 1.0

@@ -14,11 +14,12 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from model.decoder import Decoder
+from model.network.base import Network
+from model.network.build import build_network
 from model.training.config import TrainConfig
 
 
-def distribute(network: Decoder, accelerator: Accelerator, config: TrainConfig) -> nn.Module:
+def distribute(network: Network, accelerator: Accelerator, config: TrainConfig) -> nn.Module:
     """The module to train: `network` itself, sharded in place, or what holds a replica of it."""
     if config.parallelism == "ddp" or accelerator.num_processes == 1:
         replica: nn.Module = accelerator.prepare(network)
@@ -28,19 +29,19 @@ def distribute(network: Decoder, accelerator: Accelerator, config: TrainConfig) 
     # Weights travel in the dtype they are used in; embeddings and head in full precision, in which
     # the loss adds up their gradients.
     policy = MixedPrecisionPolicy(param_dtype=network.compute_dtype, reduce_dtype=torch.float32)
-    for block in network.layers:
+    for block in network.blocks():
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(network, mesh=mesh)
     return network
 
 
-def compile_in_place(network: Decoder, *, by_block: bool) -> None:
+def compile_in_place(network: Network, *, by_block: bool) -> None:
     """Compiles the whole network, or its blocks one by one: always those of a sharded one.
 
     What gathers the weights of a block stands between blocks, where no graph may reach over it.
     """
     if by_block or isinstance(network, FSDPModule):
-        for block in network.layers:
+        for block in network.blocks():
             block.compile(dynamic=False)
     else:
         network.compile(dynamic=False)
@@ -76,11 +77,11 @@ def placed(full: Tensor, like: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def whole_network(network: Decoder) -> Decoder:
+def whole_network(network: Network) -> Network:
     """The network with full parameters, itself if it has them; every process must ask for it."""
     if not any(isinstance(parameter, DTensor) for parameter in network.parameters()):
         return network
-    copy = Decoder(network.config, network.vocab_size, network.compute_dtype)
+    copy = build_network(network.config, network.vocab_size, network.compute_dtype)
     for target, parameter in zip(copy.parameters(), network.parameters(), strict=True):
         target.copy_(whole(parameter))
     return copy

@@ -2,22 +2,32 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
 from model.config import TrainingJob
+from model.data.batches import Samples
 from model.data.feed import Feed, open_feed
-from model.data.windows import Windows
-from model.decoder import Decoder
 from model.device import pick_compute_dtype, use_threads
-from model.hf import load_model
+from model.hf.folder import load_model
+from model.network.base import Network
+from model.network.build import build_network
+from model.objectives.config import check_objectives
+from model.objectives.samples import Reading, open_samples
 from model.tokenizer.folder import load_tokenizer
 from model.training.averaging import WeightAverage
 from model.training.behind import Behind
 from model.training.checkpoint import Progress, clear_leftovers, load_newest
 from model.training.compilation import Compilation, decide_compilation
-from model.training.config import TrainConfig, check_batch, check_device, check_sequence_length
+from model.training.config import (
+    TrainConfig,
+    check_batch,
+    check_device,
+    check_positions,
+    check_sequence_length,
+)
 from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
 from model.training.micro_batch import fitting_micro_batches
@@ -30,7 +40,6 @@ from storage.journal import JournalWriter
 from storage.layout import RunLayout
 from storage.manifest import read_manifest, verify
 from storage.settings import load_settings
-from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS
 
 
@@ -41,11 +50,11 @@ class Run:
     job: TrainingJob
     layout: RunLayout
     accelerator: Accelerator
-    network: Decoder
+    network: Network
     model: nn.Module
     optimizers: Optimizers
     feed: Feed
-    validation: Windows
+    validation: Samples
     tokens_per_byte: float
     journal: JournalWriter | None
     checkpoints: Behind
@@ -57,7 +66,8 @@ class Run:
     average: WeightAverage | None = None
     compiling: bool = False
     progress: Progress = field(default_factory=Progress)
-    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(()))
+    loss_sum: Tensor = field(default_factory=lambda: torch.zeros(1))
+    learned: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     gradient_norm: Tensor | None = None
     logged: Progress = field(default_factory=Progress)
 
@@ -92,7 +102,10 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
     network = _network(job, accelerator).to(accelerator.device)
-    job = _fitted(job, network, accelerator, journal)
+    _check_fit(job, network)
+    reading = Reading(job.shards, network.config, job.tokenizer)
+    feed = open_feed(reading, job.train, counts["train"])
+    job = _fitted(job, network, feed, accelerator, journal)
     return Run(
         job=job,
         layout=layout,
@@ -100,8 +113,8 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         network=network,
         model=distribute(network, accelerator, job.train),
         optimizers=build_optimizers(network, job.train),
-        feed=open_feed(job.shards, job.train, counts["train"]),
-        validation=Windows(TokenStream(job.shards, "validation"), job.train.sequence_length),
+        feed=open_feed(reading, job.train, counts["train"]),
+        validation=open_samples(reading, job.train, "validation"),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
         journal=journal,
         checkpoints=Behind(layout.checkpoints, job.digest, writes=accelerator.is_main_process),
@@ -113,11 +126,26 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         peak_flops=_peak_flops(network, accelerator),
         profile=Profile(layout.profile, job.train) if journal and job.train.profile_steps else None,
         average=WeightAverage(network, job.train) if job.train.weight_average else None,
-        loss_sum=torch.zeros((), device=accelerator.device),
+        loss_sum=torch.zeros(len(network.losses), device=accelerator.device),
     )
 
 
-def _peak_flops(network: Decoder, accelerator: Accelerator) -> float:
+def _check_fit(job: TrainingJob, network: Network) -> None:
+    """Raises ConfigError if network, tokenizer and objectives do not go together."""
+    check_positions(network.config, job.train)
+    try:
+        check_objectives(job.train.objectives, network.config.family)
+    except ValueError as error:
+        raise ConfigError(f"{error}.") from error
+    tokens = load_tokenizer(job.tokenizer).get_vocab_size()
+    if tokens > network.vocab_size:
+        raise ConfigError(
+            f"The tokenizer has {tokens} tokens, but the model in {job.initialize_from} only "
+            f"{network.vocab_size}; start from it with its own tokenizer."
+        )
+
+
+def _peak_flops(network: Network, accelerator: Accelerator) -> float:
     """What the devices of all processes together do when they all multiply at once."""
     peak = measured_peak(accelerator.device, network.compute_dtype)
     each = torch.tensor(peak, dtype=torch.float64, device=accelerator.device)
@@ -125,10 +153,14 @@ def _peak_flops(network: Decoder, accelerator: Accelerator) -> float:
 
 
 def _fitted(
-    job: TrainingJob, network: Decoder, accelerator: Accelerator, journal: JournalWriter | None
+    job: TrainingJob,
+    network: Network,
+    feed: Feed,
+    accelerator: Accelerator,
+    journal: JournalWriter | None,
 ) -> TrainingJob:
     """The job with a micro-batch that fits into memory."""
-    for size in fitting_micro_batches(network, accelerator, job.train):
+    for size in fitting_micro_batches(network, feed.samples, accelerator, job.train):
         if size < job.train.micro_batch_size and journal:
             journal.write("micro_batch_halved", step=0, micro_batch_size=size)
         train = job.train.model_copy(update={"micro_batch_size": size})
@@ -136,14 +168,14 @@ def _fitted(
     return job
 
 
-def _network(job: TrainingJob, accelerator: Accelerator) -> Decoder:
+def _network(job: TrainingJob, accelerator: Accelerator) -> Network:
     dtype = pick_compute_dtype(job.train.precision, accelerator.device)
     if job.initialize_from:
         network, _, _ = load_model(job.initialize_from, dtype)
     else:
         assert job.model
         vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
-        network = Decoder(job.model, vocab_size, dtype)
+        network = build_network(job.model, vocab_size, dtype)
         network.init_weights(job.train.seed)
     network.set_dropout(job.train.dropout)
     if job.train.activation_checkpointing:

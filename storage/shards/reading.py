@@ -1,7 +1,7 @@
 """Reads a split through a memory map; what was damaged since it was written is never handed out."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,41 @@ from storage.shards.schema import (
     documents_path,
     tokens_path,
 )
+
+
+class TokenSource(Protocol):
+    """Token ids as one flat sequence."""
+
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int: ...
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Token ids at start ≤ position < stop."""
+
+    def rows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """A copy of `length` token ids from each start on, zeros behind the end; (rows, length)."""
+
+
+class ArrayStream:
+    """Token ids that are in memory already."""
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.dtype = ids.dtype
+        self._ids = ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Token ids at start ≤ position < stop; a view."""
+        return self._ids[start:stop]
+
+    def rows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """A copy of `length` token ids from each start on, zeros behind the end; (rows, length)."""
+        padded = np.concatenate([self._ids, np.zeros(length, self.dtype)])
+        rows: np.ndarray = padded[starts[:, None] + np.arange(length)]
+        return rows
 
 
 class TokenStream:

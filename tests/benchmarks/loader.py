@@ -19,8 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from model.data.batches import Batch
 from model.data.feed import open_feed
 from model.data.packing import plan_rows
+from model.objectives.samples import Reading
 from model.training.config import TrainConfig
 from storage.shards.parts import assemble, write_part
 from tests.benchmarks.loader_peers import BATCH, LENGTH, PEERS, PREPARE, measure
@@ -73,11 +75,12 @@ def contestant(kind: str, name: str, folder: Path) -> dict[str, float]:
     )
 
     def batches() -> Iterator[Any]:
-        feed = open_feed(folder, config, {})
+        feed = open_feed(Reading(folder), config, {})
         step = 0
         while True:
-            _, (numbers,) = feed.step(step)
-            batch = feed.samples.read(numbers)
+            mine = feed.step(step)
+            batch = feed.samples.read(mine.numbers[0], mine.draws[0])
+            assert isinstance(batch, Batch)
             if kind == "arrays":
                 yield batch.ids, batch.tokens[:, 1:]
             else:

@@ -22,9 +22,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from flows.recipes import speedrun
-from model.config import CausalLMConfig, TrainingJob
+from model.config import TrainingJob
 from model.device import use_threads
-from model.hf import load_model
+from model.hf.folder import load_model
+from model.network.config import DecoderConfig
 from model.tokenizer.control import END_OF_TEXT, frame, roles_of, write_roles
 from model.training.config import TrainConfig
 from storage.artifacts import Spec, publish
@@ -52,9 +53,9 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def network(shape: Shape) -> CausalLMConfig:
+def network(shape: Shape) -> DecoderConfig:
     """The shape in our architecture: SwiGLU's three matrices are as large as GELU's two."""
-    return CausalLMConfig(
+    return DecoderConfig(
         hidden_size=shape.width,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,

@@ -13,7 +13,7 @@ import torch
 from flows.recipes import gpt_tiny
 from model.config import TrainingJob, TrainingResult
 from model.device import use_threads
-from model.hf import load_model
+from model.hf.folder import load_model
 from storage.config import read_json, write_json_value
 from storage.layout import RunLayout
 from storage.manifest import read_manifest

@@ -11,51 +11,42 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from model.config import IGNORED, EvaluationConfig, EvaluationJob, EvaluationResult, Sample
-from model.decoder import Decoder
-from model.device import pick_compute_dtype, use_threads
+from model.config import EvaluationConfig, EvaluationResult, Sample
+from model.evaluation.loaded import load_for_use
 from model.generation import generate
-from model.hf import load_model
+from model.network.config import IGNORED
+from model.network.decoder import CausalNetwork
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.encoding import encode_documents
-from model.tokenizer.folder import load_tokenizer
-from storage.corpus.documents import read_documents
-from storage.errors import CorpusError
+from storage.errors import ModelError
 
 Window = tuple[np.ndarray, np.ndarray]
 
 
-def evaluate(job: EvaluationJob) -> EvaluationResult:
-    """Figures over every held-out document of the corpus, each scored from its first byte.
-
-    Raises:
-        ModelError: the model directory does not hold a model.
-        CorpusError: no document is held out.
-    """
+def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -> EvaluationResult:
+    """Figures over held-out documents, each scored from its first byte."""
     begun = time.perf_counter()
-    writer = load_writer(job.model)
     sequence_length = writer.sequence_length
-    texts = [document.text for document in read_documents(job.corpus, "validation")]
-    if not texts:
-        raise CorpusError(
-            f"{job.corpus} holds no held-out document; raise corpus.validation_fraction."
-        )
-    stride = min(job.evaluation.stride or max(1, sequence_length // 2), sequence_length)
+    stride = min(config.stride or max(1, sequence_length // 2), sequence_length)
     nats, tokens = 0.0, 0
     windows = _windows(writer.tokenizer, texts, sequence_length, stride)
-    while batch := list(islice(windows, job.evaluation.batch_size)):
+    while batch := list(islice(windows, config.batch_size)):
         loss, count = _score(writer.model, batch, sequence_length)
         nats, tokens = nats + loss, tokens + count
     size = sum(len(text.encode()) for text in texts)
     return EvaluationResult(
+        family="causal_lm",
         documents=len(texts),
         bytes=size,
-        tokens=tokens,
-        loss=nats / tokens,
-        perplexity=math.exp(min(nats / tokens, 700)),
-        bits_per_byte=nats / math.log(2) / size,
+        predictions=tokens,
+        figures={
+            "bits_per_byte": nats / math.log(2) / size,
+            "perplexity": math.exp(min(nats / tokens, 700)),
+            "loss": nats / tokens,
+        },
+        decides="bits_per_byte",
+        samples=tuple(_samples(writer, texts, config)),
         seconds=time.perf_counter() - begun,
-        samples=tuple(_samples(writer, texts, job.evaluation)),
     )
 
 
@@ -67,7 +58,7 @@ class Writer:
         sequence_length: tokens it can look back on.
     """
 
-    model: Decoder
+    model: CausalNetwork
     tokenizer: Tokenizer
     sequence_length: int
 
@@ -93,12 +84,15 @@ def load_writer(directory: Path) -> Writer:
     """The model in a folder of the Hugging Face format, on the GPU if there is one.
 
     Raises:
-        ModelError: the directory does not hold a model.
+        ModelError: the directory does not hold a model that writes on.
     """
-    use_threads()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, _, sequence_length = load_model(directory, pick_compute_dtype("auto", device))
-    return Writer(model.to(device).eval(), load_tokenizer(directory), sequence_length)
+    loaded = load_for_use(directory)
+    if not isinstance(loaded.network, CausalNetwork):
+        raise ModelError(
+            f"{directory} holds a {loaded.network.config.family} model, which does not continue "
+            "text; expected a causal_lm model."
+        )
+    return Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
 
 
 def _windows(
@@ -123,7 +117,7 @@ def _windows(
 
 
 @torch.no_grad()
-def _score(model: Decoder, batch: list[Window], sequence_length: int) -> tuple[float, int]:
+def _score(model: CausalNetwork, batch: list[Window], sequence_length: int) -> tuple[float, int]:
     """Nats and targets of a batch of windows, padded on the right, where nothing looks."""
     ids = np.zeros((len(batch), sequence_length), np.int64)
     targets = np.full((len(batch), sequence_length), IGNORED, np.int64)

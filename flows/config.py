@@ -1,0 +1,135 @@
+"""PretrainConfig and ContinueConfig, and how overrides are merged into a recipe of theirs."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, Field, model_validator
+
+from model.config import EvaluationConfig
+from model.hf.families import family_of
+from model.network.config import DecoderConfig, ModelConfig
+from model.objectives.config import check_objectives
+from model.tokenizer.config import TokenizerConfig
+from model.training.config import TrainConfig
+from storage.config import Config, parse
+from storage.corpus.config import CorpusConfig
+from storage.errors import ConfigError
+
+
+class RegistrationConfig(Config):
+    """Attributes:
+    name: of the registered model in MLflow; its aliases are `candidate` and `champion`.
+    """
+
+    name: str = Field("gpt-tiny", pattern=r"^[^/:@]+$")
+
+
+class PretrainConfig(Config):
+    """All that decides a pretraining run; each part lies beside its owner.
+
+    Attributes:
+        initialize_from: absolute path of a model in the Hugging Face format to start from, with its
+            tokenizer; `model` then does not matter.
+    """
+
+    initialize_from: str | None = None
+    corpus: CorpusConfig = CorpusConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: ModelConfig = DecoderConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    registration: RegistrationConfig = RegistrationConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_tokenizer_along(cls, values: Any) -> Any:
+        """A model that is brought along can read with its own tokenizer alone."""
+        start = values.get("initialize_from") if isinstance(values, dict) else None
+        if start is None:
+            return values
+        if not Path(start).is_absolute():
+            raise ValueError(
+                f"initialize_from is {start!r}; expected the absolute path of a folder with a "
+                "model in the Hugging Face format"
+            )
+        family = family_of(Path(start))
+        tokenizer = TokenizerConfig(source=start, family=family)
+        return {**values, "tokenizer": tokenizer.model_dump()}
+
+    @model_validator(mode="after")
+    def _check_family(self) -> Self:
+        family = self.tokenizer.family if self.initialize_from else self.model.family
+        if self.tokenizer.family != family:
+            raise ValueError(
+                f"model.architecture {self.model.architecture} needs a tokenizer of the family "
+                f"{family}, but tokenizer.family is {self.tokenizer.family}; set it to {family}"
+            )
+        check_objectives(self.train.objectives, family)
+        return self
+
+
+class ContinueConfig(Config):
+    """All that decides a night of continued pretraining.
+
+    Attributes:
+        max_epochs: passes over the new documents; with `train.max_steps` the lower one holds.
+    """
+
+    corpus: CorpusConfig = CorpusConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    registration: RegistrationConfig = RegistrationConfig()
+    max_epochs: float = Field(2.0, gt=0)
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapping[str, Any]) -> C:
+    """The recipe's config with dotted overrides merged in, one field at a time, and validated.
+
+    Args:
+        overrides: {"train.max_steps": 100, "corpus.sources": ["/text/*.txt"]}
+
+    Raises:
+        ConfigError: a recipe, a field or a value that does not exist, with the nearest that does.
+    """
+    if recipe not in recipes:
+        raise ConfigError(
+            f"There is no recipe {recipe!r}; {_nearest(recipe, list(recipes))}"
+            f"the recipes are {', '.join(recipes)}."
+        )
+    config = recipes[recipe]()
+    names = list(_fields(config))
+    values = config.model_dump()
+    for name, value in overrides.items():
+        if name not in names:
+            raise ConfigError(
+                f"There is no field {name!r} to override; {_nearest(name, names)}"
+                "overrides are dotted names such as train.max_steps."
+            )
+        *parents, leaf = name.split(".")
+        place = values
+        for parent in parents:
+            place = place[parent]
+        place[leaf] = value
+    return parse(type(config), values)
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    by_leaf = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    leaf = difflib.get_close_matches(name.rsplit(".", 1)[-1], by_leaf, n=1, cutoff=0.7)
+    best = close or [by_leaf[match] for match in leaf]
+    return f"did you mean {best[0]!r}? " if best else ""
+
+
+def _fields(config: BaseModel, prefix: str = "") -> Iterator[str]:
+    for name in type(config).model_fields:
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            yield from _fields(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

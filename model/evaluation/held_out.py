@@ -1,0 +1,32 @@
+"""A model judged by the documents that it has not seen, as its family is judged."""
+
+from model.config import EvaluationJob, EvaluationResult
+from model.evaluation.causal import Writer, score_causal
+from model.evaluation.loaded import load_for_use
+from model.evaluation.masked import score_masked
+from model.network.bert import Bert
+from model.network.decoder import CausalNetwork
+from storage.corpus.documents import read_documents
+from storage.errors import CorpusError, ModelError
+
+
+def evaluate(job: EvaluationJob) -> EvaluationResult:
+    """Figures over every held-out document of the corpus.
+
+    Raises:
+        ModelError: the model directory does not hold a model.
+        CorpusError: no document is held out.
+    """
+    loaded = load_for_use(job.model)
+    texts = [document.text for document in read_documents(job.corpus, "validation")]
+    if not texts:
+        raise CorpusError(
+            f"{job.corpus} holds no held-out document; raise corpus.validation_fraction."
+        )
+    network = loaded.network
+    if isinstance(network, CausalNetwork):
+        writer = Writer(network, loaded.tokenizer, loaded.sequence_length)
+        return score_causal(writer, texts, job.evaluation)
+    if isinstance(network, Bert):
+        return score_masked(loaded, network, texts, job.evaluation)
+    raise ModelError(f"{job.model} holds a {network.config.family} model, which is not scored yet.")

@@ -1,0 +1,45 @@
+"""A model from a folder, ready for use."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from model.device import pick_compute_dtype, use_threads
+from model.hf.folder import load_model
+from model.network.base import Network
+from model.tokenizer.folder import load_tokenizer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network that is not trained any more, with its tokenizer.
+
+    Attributes:
+        directory: that both were read from.
+        sequence_length: tokens it can read at once.
+    """
+
+    directory: Path
+    network: Network
+    tokenizer: Tokenizer
+    sequence_length: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.embed_tokens.weight.device
+
+
+def load_for_use(directory: Path) -> Loaded:
+    """The model in a folder of the Hugging Face format, on the GPU if there is one.
+
+    Raises:
+        ModelError: the directory does not hold a model.
+    """
+    use_threads()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network, _, sequence_length = load_model(directory, pick_compute_dtype("auto", device))
+    network = network.to(device).eval()
+    return Loaded(directory, network, load_tokenizer(directory), sequence_length)

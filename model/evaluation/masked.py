@@ -1,0 +1,185 @@
+"""How well an encoder fills in what is masked, and judges what follows.
+
+Shape suffixes: B sequences, T positions, M places that are predicted, V vocabulary.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from model.config import EvaluationConfig, EvaluationResult, Sample
+from model.data.batches import MaskedBatch, Samples
+from model.data.tensors import as_tensors
+from model.evaluation.loaded import Loaded
+from model.network.bert import Bert
+from model.network.config import IGNORED
+from model.objectives.config import MaskedTokens
+from model.objectives.masked import MaskedRows, SentencePairs
+from model.objectives.masking import Masking
+from model.objectives.vocabulary import Vocabulary, read_vocabulary
+from model.tokenizer.encoding import encode_documents
+from storage.errors import ConfigError
+from storage.shards.reading import ArrayStream
+
+_PSEUDO_TOKENS = 2048  # scored one by one: as many passes through the network
+
+
+def score_masked(
+    loaded: Loaded, network: Bert, texts: list[str], config: EvaluationConfig
+) -> EvaluationResult:
+    """Figures over held-out documents.
+
+    masked_accuracy: share of the masked tokens that the network thinks likeliest.
+    unigram_accuracy: what the commonest of them always would get right.
+    pseudo_perplexity: exp of the mean of -log p(token | all others) (Salazar et al. 2020), over
+        the first tokens.
+    next_sentence_accuracy: share of pairs judged rightly, half of which follow each other.
+    """
+    begun = time.perf_counter()
+    vocabulary = read_vocabulary(loaded.directory)
+    encoded = list(encode_documents(loaded.tokenizer, texts))
+    stream, ends = ArrayStream(np.concatenate(encoded)), np.cumsum([len(ids) for ids in encoded])
+    masking = Masking(MaskedTokens(), vocabulary, config.seed)
+    everything = [(0, len(stream))]
+    parts = stream, ends, loaded.sequence_length, masking, everything
+    rows = MaskedRows(*parts, document_mask=False)
+    found = _tally(loaded, network, rows, config)
+    figures = found.figures()
+    figures["pseudo_perplexity"] = _pseudo_perplexity(loaded, network, rows, vocabulary, config)
+    if network.config.next_sentence and (pairs := _pairs(parts)):
+        figures["next_sentence_accuracy"] = _judged(loaded, network, pairs, config)
+    return EvaluationResult(
+        family="masked_lm",
+        documents=len(texts),
+        bytes=sum(len(text.encode()) for text in texts),
+        predictions=found.predictions,
+        figures=figures,
+        decides="masked_accuracy",
+        higher_is_better=True,
+        samples=tuple(_filled(loaded, network, rows, vocabulary, config)),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+@dataclass
+class _Tally:
+    nats: float = 0.0
+    right: int = 0
+    predictions: int = 0
+    targets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "masked_accuracy": self.right / self.predictions,
+            "unigram_accuracy": int(self.targets.max()) / self.predictions,
+            "loss": self.nats / self.predictions,
+        }
+
+
+def _batches(samples: Samples, size: int) -> Iterator[MaskedBatch]:
+    for first in range(0, sum(samples.sizes), size):
+        numbers = np.arange(first, min(first + size, sum(samples.sizes)))
+        batch = samples.read(numbers, numbers)
+        assert isinstance(batch, MaskedBatch)
+        yield batch
+
+
+@torch.inference_mode()
+def _tally(loaded: Loaded, network: Bert, rows: Samples, config: EvaluationConfig) -> _Tally:
+    tally = _Tally(targets=np.zeros(network.vocab_size, np.int64))
+    for batch in _batches(rows, config.batch_size):
+        logits_NV, targets_N = _predictions(network, as_tensors(batch, loaded.device))
+        tally.nats += float(cross_entropy(logits_NV, targets_N, reduction="sum"))
+        tally.right += int((logits_NV.argmax(-1) == targets_N).sum())
+        tally.predictions += len(targets_N)
+        tally.targets += np.bincount(targets_N.cpu().numpy(), minlength=network.vocab_size)
+    return tally
+
+
+def _predictions(network: Bert, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Logits (N, V) and targets (N,) of all places that are predicted."""
+    hidden_BTD = network.hidden(batch["ids_BT"], batch["lengths_B"])
+    logits_NV = network.masked_logits(hidden_BTD, batch["places_BM"])
+    targets_N = batch["targets_BM"].flatten()
+    used = targets_N != IGNORED
+    return logits_NV[used].float(), targets_N[used]
+
+
+@torch.inference_mode()
+def _pseudo_perplexity(
+    loaded: Loaded, network: Bert, rows: Samples, vocabulary: Vocabulary, config: EvaluationConfig
+) -> float:
+    nats, scored = 0.0, 0
+    for ids, text in _unmasked(rows, vocabulary):
+        places = text[: _PSEUDO_TOKENS - scored]
+        for first in range(0, len(places), config.batch_size):
+            some = places[first : first + config.batch_size]
+            ids_BT = np.repeat(ids[None], len(some), axis=0)
+            targets = torch.from_numpy(ids[some])
+            ids_BT[np.arange(len(some)), some] = vocabulary.require("mask")
+            lengths = torch.full((len(some),), len(ids), device=loaded.device)
+            hidden = network.hidden(torch.from_numpy(ids_BT).to(loaded.device), lengths)
+            where = torch.from_numpy(some).unsqueeze(1).to(loaded.device)
+            logits = network.masked_logits(hidden, where).float().cpu()
+            nats += float(cross_entropy(logits, targets, reduction="sum"))
+        scored += len(places)
+        if scored >= _PSEUDO_TOKENS:
+            break
+    return math.exp(min(nats / max(1, scored), 700))
+
+
+def _unmasked(rows: Samples, vocabulary: Vocabulary) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The ids of each row, without masks and padding, and where its text stands."""
+    for batch in _batches(rows, 1):
+        ids = batch.ids_BT[0, : batch.lengths_B[0]].copy()
+        used = batch.targets_BM[0] != IGNORED
+        ids[batch.places_BM[0, used]] = batch.targets_BM[0, used]
+        yield ids, np.flatnonzero((ids != vocabulary.opening) & (ids != vocabulary.closing))
+
+
+def _pairs(parts: tuple[Any, ...]) -> SentencePairs | None:
+    try:
+        return SentencePairs(*parts, least=2)
+    except ConfigError:
+        return None  # too little text is held out
+
+
+@torch.inference_mode()
+def _judged(loaded: Loaded, network: Bert, pairs: SentencePairs, config: EvaluationConfig) -> float:
+    right = 0
+    for read in _batches(pairs, config.batch_size):
+        batch = as_tensors(read, loaded.device)
+        # What is masked says nothing here about the network's reading: it reads as it was trained.
+        hidden = network.hidden(batch["ids_BT"], batch["lengths_B"], batch["segments_BT"])
+        right += int((network.next_logits(hidden).argmax(-1) == batch["random_next_B"]).sum())
+    return right / sum(pairs.sizes)
+
+
+@torch.inference_mode()
+def _filled(
+    loaded: Loaded, network: Bert, rows: Samples, vocabulary: Vocabulary, config: EvaluationConfig
+) -> Iterator[Sample]:
+    """Short passages with masks, and with what the network puts in their place."""
+    total = sum(rows.sizes)
+    for number in range(min(config.samples, total)):
+        chosen = np.array([number * total // config.samples])
+        batch = rows.read(chosen, chosen)
+        assert isinstance(batch, MaskedBatch)
+        given = as_tensors(batch, loaded.device)
+        logits_NV, _ = _predictions(network, given)
+        read, filled = batch.ids_BT[0].copy(), batch.ids_BT[0].copy()
+        used = batch.targets_BM[0] != IGNORED
+        read[batch.places_BM[0, used]] = vocabulary.require("mask")
+        filled[batch.places_BM[0, used]] = logits_NV.argmax(-1).cpu().numpy()
+        end = int(min(batch.lengths_B[0] - 1, config.sample_tokens))
+        yield Sample(
+            prompt=loaded.tokenizer.decode(read[1:end].tolist(), skip_special_tokens=False),
+            continuation=loaded.tokenizer.decode(filled[1:end].tolist(), skip_special_tokens=False),
+        )

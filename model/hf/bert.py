@@ -1,0 +1,71 @@
+"""BERT as BertForPreTraining, with both heads, or as BertForMaskedLM."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from model.hf.format import Format, Stored, linear, norm, rows
+from model.network.bert import Bert
+from model.network.config import BertConfig
+
+_TIED = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+
+
+def _stored(model: Bert) -> dict[str, Stored]:
+    assert model.head_bias is not None
+    embeddings = "bert.embeddings"
+    found = {
+        f"{embeddings}.word_embeddings.weight": Stored((rows(model, model.embed_tokens.weight),)),
+        f"{embeddings}.position_embeddings.weight": Stored((model.embed_positions.weight,)),
+        f"{embeddings}.token_type_embeddings.weight": Stored((model.embed_segments.weight,)),
+        **norm(f"{embeddings}.LayerNorm", model.embedding_norm),
+        **linear("cls.predictions.transform.dense", model.transform),
+        **norm("cls.predictions.transform.LayerNorm", model.transform_norm),
+        "cls.predictions.bias": Stored((rows(model, model.head_bias),)),
+    }
+    for number, block in enumerate(model.blocks()):
+        name, attention = f"bert.encoder.layer.{number}", block.self_attn
+        found |= linear(f"{name}.attention.self.query", attention.q_proj)
+        found |= linear(f"{name}.attention.self.key", attention.k_proj)
+        found |= linear(f"{name}.attention.self.value", attention.v_proj)
+        found |= linear(f"{name}.attention.output.dense", attention.o_proj)
+        found |= norm(f"{name}.attention.output.LayerNorm", block.self_attn_norm)
+        found |= linear(f"{name}.intermediate.dense", block.mlp.up_proj)
+        found |= linear(f"{name}.output.dense", block.mlp.down_proj)
+        found |= norm(f"{name}.output.LayerNorm", block.mlp_norm)
+    if model.config.next_sentence:
+        found |= linear("bert.pooler.dense", model.pooler)
+        found |= linear("cls.seq_relationship", model.next_head)
+    return found
+
+
+def _renamed(name: str) -> str | None:
+    if name in _TIED or name.endswith("position_ids"):
+        return None
+    # As the first release called them.
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+        "LayerNorm.beta", "LayerNorm.bias"
+    )
+
+
+def _read(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"next_sentence": described.get("architectures") != ["BertForMaskedLM"]}
+
+
+_NAMES = [name for name in BertConfig.model_fields if name not in ("architecture", "next_sentence")]
+
+FORMAT = Format(
+    config=BertConfig,
+    model_type="bert",
+    architecture=lambda config: "BertForPreTraining" if config.next_sentence else "BertForMaskedLM",
+    fields={name: name for name in _NAMES},
+    fixed={
+        "position_embedding_type": "absolute",
+        "is_decoder": False,
+        "add_cross_attention": False,
+        "tie_word_embeddings": True,
+        "quantization_config": None,
+    },
+    stored=_stored,
+    renamed=_renamed,
+    read=_read,
+)

@@ -1,0 +1,105 @@
+"""config.json: the shape of a network in the words of transformers, out and back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from model.hf.bert import FORMAT as BERT
+from model.hf.families import family_of
+from model.hf.format import Format
+from model.hf.gpt2 import FORMAT as GPT2
+from model.hf.marian import MARIAN, PEGASUS
+from model.hf.qwen3 import FORMAT as QWEN3
+from model.network.config import ModelConfig
+from storage.config import parse
+from storage.errors import ConfigError, ModelError
+
+FORMATS = (QWEN3, GPT2, BERT, MARIAN, PEGASUS)
+# Other names of the same function.
+_ACTIVATIONS = {"gelu_pytorch_tanh": "gelu_new", "swish": "silu", "gelu_python": "gelu"}
+
+
+def format_for(config: ModelConfig) -> Format:
+    """The format in which a network of this shape is written."""
+    [found] = [each for each in FORMATS if each.fits(config)]
+    return found
+
+
+def describe(config: ModelConfig, vocab_size: int, sequence_length: int) -> dict[str, Any]:
+    """What config.json says, but for the ids of control tokens."""
+    fmt = format_for(config)
+    fixed = {name: value for name, value in fmt.fixed.items() if value is not None}
+    shape = {theirs: getattr(config, ours) for ours, theirs in fmt.fields.items()}
+    described = {
+        "architectures": [fmt.architecture(config)],
+        "dtype": "float32",
+        "model_type": fmt.model_type,
+        **fixed,
+        **shape,
+        "vocab_size": vocab_size,
+        "use_cache": True,
+    }
+    described.setdefault(fmt.length, sequence_length)
+    if config.family == "encoder_decoder":
+        described |= {
+            "decoder_vocab_size": vocab_size,
+            "decoder_attention_heads": described["encoder_attention_heads"],
+            "decoder_ffn_dim": described["encoder_ffn_dim"],
+        }
+    return described
+
+
+def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelConfig, int, int]:
+    """What a config.json describes.
+
+    Returns:
+        Its format, the shape, tokens of the vocabulary and longest sequence.
+
+    Raises:
+        ModelError: an architecture that is not among ours, or an impossible shape.
+    """
+    family_of(path.parent)
+    [fmt] = [each for each in FORMATS if each.model_type == described["model_type"]]
+    for name, value in fmt.fixed.items():
+        if described.get(name, value) != value:
+            raise ModelError(
+                f"{path} has {name} {described[name]!r}, expected {value!r}; only plain "
+                f"{fmt.model_type} models load."
+            )
+    _check_rope(described, path)
+    values = {**fmt.assumed(described)}
+    values |= {name: value for name, value in described.items() if value is not None}
+    _check_halves(values, path)
+    sizes = {ours: values[theirs] for ours, theirs in fmt.fields.items() if theirs in values}
+    missing = [theirs for ours, theirs in fmt.fields.items() if sizes.get(ours) is None]
+    counts = {name: values.get(name) for name in ("vocab_size", fmt.length)}
+    missing += [name for name, n in counts.items() if not (type(n) is int and n > 0)]
+    if missing:
+        wanted = " and ".join(dict.fromkeys(missing))
+        raise ModelError(f"{path} lacks a usable {wanted}, which {fmt.model_type} models have.")
+    if "hidden_act" in sizes:
+        sizes["hidden_act"] = _ACTIVATIONS.get(sizes["hidden_act"], sizes["hidden_act"])
+    try:
+        config = parse(fmt.config, {**sizes, **fmt.constants, **fmt.read(described)})
+    except ConfigError as error:
+        raise ModelError(f"{path} does not describe a model: {error}") from error
+    return fmt, config, int(counts["vocab_size"] or 0), int(counts[fmt.length] or 0)
+
+
+def _check_rope(described: Mapping[str, Any], path: Path) -> None:
+    rope = described.get("rope_parameters") or {}
+    if not isinstance(rope, dict) or rope.get("rope_type", "default") != "default":
+        raise ModelError(f"{path} has rope_parameters {rope!r}, expected the default rotation.")
+
+
+def _check_halves(values: Mapping[str, Any], path: Path) -> None:
+    for ours, theirs in (
+        ("encoder_attention_heads", "decoder_attention_heads"),
+        ("encoder_ffn_dim", "decoder_ffn_dim"),
+        ("vocab_size", "decoder_vocab_size"),
+    ):
+        if ours in values and values.get(theirs, values[ours]) != values[ours]:
+            raise ModelError(
+                f"{path} has {ours} {values[ours]} and {theirs} {values[theirs]}, expected the "
+                "same number in both halves."
+            )

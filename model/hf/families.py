@@ -1,0 +1,32 @@
+"""Which model types of transformers are read, and what they learn to do. Imports no torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from model.hf.files import CONFIG, read_json
+from model.network.config import Family
+from storage.errors import ModelError
+
+FAMILIES: Mapping[str, Family] = {
+    "qwen3": "causal_lm",
+    "gpt2": "causal_lm",
+    "bert": "masked_lm",
+    "marian": "encoder_decoder",
+    "pegasus": "encoder_decoder",
+}
+
+
+def family_of(directory: Path) -> Family:
+    """The family of the model in a folder.
+
+    Raises:
+        ModelError: there is no readable config.json, or it describes none of these.
+    """
+    path = directory / CONFIG
+    found = read_json(path).get("model_type")
+    if not isinstance(found, str) or found not in FAMILIES:
+        raise ModelError(
+            f"{path} has model_type {found!r}, expected one of {', '.join(FAMILIES)}; choose such "
+            "a model."
+        )
+    return FAMILIES[found]

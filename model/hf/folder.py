@@ -1,0 +1,151 @@
+"""A network as a folder in the Hugging Face format, out and back, without transformers.
+
+What is written loads with an Auto class of transformers and no remote code.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from model.hf.description import describe, format_for, understand
+from model.hf.files import CONFIG, WEIGHTS, read_json, write_json
+from model.hf.format import Stored
+from model.hf.tensors import read_tensors
+from model.network.base import Network
+from model.network.build import build_network
+from model.network.config import ModelConfig
+from model.tokenizer.control import end_of_text_id, read_roles
+from model.tokenizer.folder import load_tokenizer
+from storage.errors import ModelError
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_LAYER = re.compile(r"^(.*?(?:layers?|h))\.(\d+)\.")
+
+
+def export_model(
+    model: Network,
+    config: ModelConfig,
+    tokenizer_dir: Path,
+    sequence_length: int,
+    destination: Path,
+) -> None:
+    """Writes weights, config, generation config and tokenizer into `destination`.
+
+    The same weights always give the same bytes. Rows that pad the vocabulary are left out.
+
+    Raises:
+        ModelError: the tokenizer folder is incomplete, or has more tokens than the model.
+    """
+    tokenizer = load_tokenizer(tokenizer_dir)
+    if tokenizer.get_vocab_size() > model.vocab_size:
+        raise ModelError(
+            f"The tokenizer in {tokenizer_dir} has {tokenizer.get_vocab_size()} tokens, but the "
+            f"model only {model.vocab_size}; export it with the tokenizer it was trained on."
+        )
+    destination.mkdir(parents=True, exist_ok=True)
+    for name in _TOKENIZER_FILES:
+        if not (tokenizer_dir / name).is_file():
+            raise ModelError(f"{tokenizer_dir / name} is missing; retrain or mend the tokenizer.")
+        shutil.copyfile(tokenizer_dir / name, destination / name)
+    ids = _control_ids(config, tokenizer, tokenizer_dir)
+    write_json(destination / CONFIG, describe(config, model.vocab_size, sequence_length) | ids)
+    if config.family != "masked_lm":
+        generation = {"pad_token_id": ids["eos_token_id"], **ids, "max_length": sequence_length}
+        write_json(destination / "generation_config.json", generation)
+    fmt = format_for(config)
+    tensors = {name: each.gather() for name, each in fmt.stored(model).items()}
+    tensors |= fmt.computed(config)
+    save_file(_apart(tensors), destination / WEIGHTS, metadata={"format": "pt"})
+
+
+def load_model(
+    directory: Path, compute_dtype: torch.dtype = torch.float32
+) -> tuple[Network, ModelConfig, int]:
+    """Reads a folder in the Hugging Face format.
+
+    Returns:
+        The model on the CPU, its shape and the longest sequence that it reads.
+
+    Raises:
+        ModelError: a file is missing or unreadable, the architecture is none of ours, or a tensor
+            is missing, superfluous or of another shape.
+    """
+    path = directory / CONFIG
+    fmt, config, vocab_size, sequence_length = understand(read_json(path), path)
+    read = read_tensors(directory)
+    tensors = {new: read[old] for old in read if (new := fmt.renamed(old)) is not None}
+    _check_layers(config, tensors, directory)
+    try:
+        # On the meta device nothing is allocated before the file has shown the same sizes.
+        with torch.device("meta"):
+            model = build_network(config, vocab_size, compute_dtype)
+    except (RuntimeError, OverflowError, TypeError) as error:
+        raise ModelError(f"{path} has impossible sizes ({error}).") from error
+    expected = fmt.stored(model)
+    if model.lm_head is None:
+        # Some published models store a tied head all the same.
+        tensors = {name: each for name, each in tensors.items() if name != "lm_head.weight"}
+    _check_shapes(expected, tensors, directory / WEIGHTS)
+    model.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        for name, each in fmt.stored(model).items():
+            each.fill(tensors[name])
+    return model, config, sequence_length
+
+
+def _control_ids(config: ModelConfig, tokenizer: Tokenizer, directory: Path) -> dict[str, Any]:
+    """Ids of the control tokens that config.json and generation_config.json name."""
+    if config.family == "causal_lm":
+        return dict.fromkeys(("bos_token_id", "eos_token_id"), end_of_text_id(tokenizer))
+    roles = read_roles(directory)
+    pad = tokenizer.token_to_id(roles.get("pad_token", ""))
+    if pad is None:
+        raise ModelError(
+            f"{directory} names no pad_token, which {config.family} models need; expected a "
+            f"tokenizer with tokenizer.family {config.family}."
+        )
+    if config.family == "masked_lm":
+        return {"pad_token_id": pad}
+    ends = dict.fromkeys(("eos_token_id", "forced_eos_token_id"), end_of_text_id(tokenizer))
+    # The end is forced on nobody.
+    return {"pad_token_id": pad, "decoder_start_token_id": pad, **ends, "forced_eos_token_id": None}
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """No two share memory, which safetensors refuses."""
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _check_layers(config: ModelConfig, tensors: Mapping[str, Tensor], directory: Path) -> None:
+    # Before a model is built: a false number could otherwise ask for millions of layers.
+    found = {match.groups() for name in tensors if (match := _LAYER.match(name))}
+    if len(found) != config.num_hidden_layers:
+        raise ModelError(
+            f"{directory / WEIGHTS} holds {len(found)} layers, but config.json says "
+            f"{config.num_hidden_layers}; the files do not belong together."
+        )
+
+
+def _check_shapes(
+    expected: Mapping[str, Stored], tensors: Mapping[str, Tensor], path: Path
+) -> None:
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in tensors:
+            raise ModelError(f"{path} lacks the tensor {name} that its config.json needs.")
+        if name not in expected:
+            raise ModelError(f"{path} holds a tensor {name} that its config.json has no use for.")
+        tensor, shape = tensors[name], expected[name].shape
+        if tensor.shape != shape or not tensor.is_floating_point():
+            raise ModelError(
+                f"{path} holds {name} as {tensor.dtype} {tuple(tensor.shape)}, expected floating "
+                f"point {tuple(shape)} after its config.json."
+            )

@@ -1,0 +1,111 @@
+"""How a network of ours and an architecture of transformers correspond."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.network.base import Network
+from model.network.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor of a file: parameters of ours one below the other, or that transposed.
+
+    Attributes:
+        parts: parameters or views of them, (rows, ...) each.
+        transposed: the file has inputs as rows.
+        leading: the file has one more dimension, of one, in front.
+    """
+
+    parts: tuple[Tensor, ...]
+    transposed: bool = False
+    leading: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As the file has it."""
+        shape = (sum(len(part) for part in self.parts), *self.parts[0].shape[1:])
+        return (1, *shape) if self.leading else shape[:: -1 if self.transposed else 1]
+
+    def gather(self) -> Tensor:
+        """The tensor of the file, fp32 on the CPU."""
+        joined = torch.cat([part.detach().to("cpu", torch.float32) for part in self.parts])
+        joined = joined.T if self.transposed else joined
+        return (joined.unsqueeze(0) if self.leading else joined).contiguous()
+
+    def fill(self, tensor: Tensor) -> None:
+        """Copies a tensor of the file into the parameters."""
+        rows = tensor.T if self.transposed else tensor
+        rows = rows.squeeze(0) if self.leading else rows
+        pieces = torch.split(rows, [len(part) for part in self.parts])
+        for part, piece in zip(self.parts, pieces, strict=True):
+            part.copy_(piece)
+
+
+def _same(name: str) -> str | None:
+    return name
+
+
+@dataclass(frozen=True)
+class Format:
+    """One architecture of transformers.
+
+    Attributes:
+        config: the class of its shape here.
+        model_type: of config.json.
+        architecture: the class that transformers loads it with.
+        fields: names of ours and theirs of what config.json says about the shape.
+        fixed: what config.json may say besides, and the only value that the network computes; on
+            import a field that is missing has it.
+        constants: fields of ours that follow from the model type.
+        assumed: values of theirs where config.json has none, or null.
+        length: their name of the longest sequence.
+        stored: the tensors of a file by their names.
+        renamed: today's name of a tensor that older files call otherwise; None for what is not
+            needed.
+        computed: tensors that a file has besides, which follow from the shape.
+        read: fields of ours that are worked out from config.json otherwise.
+    """
+
+    config: type[Any]
+    model_type: str
+    architecture: Callable[[Any], str]
+    fields: Mapping[str, str]
+    fixed: Mapping[str, Any]
+    stored: Callable[[Any], dict[str, Stored]]
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    assumed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
+    length: str = "max_position_embeddings"
+    renamed: Callable[[str], str | None] = _same
+    computed: Callable[[Any], Mapping[str, Tensor]] = lambda _: {}
+    read: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
+
+    def fits(self, config: ModelConfig) -> bool:
+        """Whether networks of this shape are written in this format."""
+        constants = self.constants.items()
+        return isinstance(config, self.config) and all(
+            getattr(config, name) == value for name, value in constants
+        )
+
+
+def linear(name: str, module: Any, *, transposed: bool = False) -> dict[str, Stored]:
+    """Weight and bias of one matrix, or of several below one another."""
+    modules = module if isinstance(module, tuple) else (module,)
+    found = {f"{name}.weight": Stored(tuple(each.weight for each in modules), transposed)}
+    if modules[0].bias is not None:
+        found[f"{name}.bias"] = Stored(tuple(each.bias for each in modules))
+    return found
+
+
+def norm(name: str, module: Any) -> dict[str, Stored]:
+    """Gain and bias of a LayerNorm."""
+    return {f"{name}.weight": Stored((module.weight,)), f"{name}.bias": Stored((module.bias,))}
+
+
+def rows(model: Network, parameter: Tensor) -> Tensor:
+    """A parameter by token, without the rows that pad the vocabulary."""
+    return parameter[: model.vocab_size]

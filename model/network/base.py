@@ -1,0 +1,105 @@
+"""What all networks share: precision, dropout, layers, how they begin."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.network.attention import Attention
+from model.network.block import Block
+from model.network.config import ModelConfig
+from model.network.linear import Linear
+from model.network.loss import Head, padded_vocab_size
+
+
+class Network(nn.Module):
+    """A single-device network with fp32 parameters, which knows nothing of ranks.
+
+    The embedding and the head have `padded_vocab_size(vocab_size)` rows; those beyond the
+    vocabulary never reach a logit, a loss or an exported file.
+
+    Attributes:
+        config: its shape.
+        vocab_size: V, ids of the tokenizer.
+        compute_dtype: of everything between the embeddings and the logits.
+        dropout: share of the embeddings that is dropped in training; see `set_dropout`.
+        smoothing: of the targets in training; see `model.network.loss`.
+    """
+
+    # What it learns, of which `forward` gives the sums.
+    losses: tuple[str, ...] = ("",)
+    # Whether attention weights are dropped too, as BERT and GPT-2 do.
+    drops_attention = False
+
+    def __init__(
+        self, config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype, *, tied: bool
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = vocab_size
+        self.compute_dtype = compute_dtype
+        self.dropout = 0.0
+        self.smoothing = 0.0
+        rows = padded_vocab_size(vocab_size)
+        self.embed_tokens = nn.Embedding(rows, config.hidden_size)
+        self.lm_head = None if tied else Linear(config.hidden_size, rows)
+        self.head_bias: nn.Parameter | None
+        self.register_parameter("head_bias", None)
+
+    def blocks(self) -> Iterator[Block]:
+        """All layers, in the order in which they compute."""
+        return (module for module in self.modules() if isinstance(module, Block))
+
+    def set_dropout(self, share: float) -> None:
+        """Drops this share of the embeddings, and of what every layer adds, in training."""
+        self.dropout = share
+        for block in self.blocks():
+            block.dropout = share
+        for module in self.modules():
+            if isinstance(module, Attention) and self.drops_attention:
+                module.dropout = share
+
+    def recompute_layers(self) -> None:
+        """Keeps only the inputs of layers for the backward pass, which computes the rest again."""
+        for block in self.blocks():
+            block.recomputed = True
+
+    @property
+    def head(self) -> Head:
+        """What turns the last hidden states into logits."""
+        weight = self.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
+        smoothing = self.smoothing if self.training else 0.0
+        return Head(weight, self.head_bias, self.vocab_size, smoothing)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., D) → (..., V)."""
+        bias = None if self.head_bias is None else self.head_bias.to(hidden.dtype)
+        all_rows = F.linear(hidden, self.head.weight_PD.to(hidden.dtype), bias)
+        return all_rows[..., : self.vocab_size]
+
+    def dropped(self, x: Tensor) -> Tensor:
+        """Embeddings of which some numbers are dropped in training."""
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    @torch.no_grad()
+    def init_weights(self, seed: int) -> None:
+        """Fills every parameter; the same seed gives the same bits on every device.
+
+        Matrices that read the residual stream are normal with variance 1/fan_in. Those that write
+        to it start at zero, and an untied head too, so that every layer begins as the identity
+        (or a norm) and the first prediction is (nearly) uniform. Embeddings are normal with
+        variance 1, as the norm after them would make them, or small where they are the head too.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            if parameter.ndim == 1:
+                parameter.fill_(float("norm" in name and name.endswith("weight")))
+            elif any(part in name for part in ("o_proj", "down_proj", "lm_head")):
+                parameter.zero_()
+            else:
+                std = self._embedding_std() if "embed_" in name else parameter.shape[1] ** -0.5
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+
+    def _embedding_std(self) -> float:
+        return 0.02 if self.lm_head is None else 1.0

@@ -1,0 +1,137 @@
+"""BERT: an encoder that fills in what is masked, and may judge whether B follows A.
+
+Devlin et al. 2019. Shape suffixes as in `model.network.attention`; M places to predict a sequence.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from model.network.attention import Attention, document_mask, padding_mask
+from model.network.base import Network
+from model.network.block import Block, Surroundings
+from model.network.config import BertConfig
+from model.network.feed_forward import ACTIVATIONS, FeedForward
+from model.network.linear import Linear
+from model.network.loss import summed_cross_entropy
+from model.network.norms import LayerNorm
+
+
+class Bert(Network):
+    """Learned positions and segments, LayerNorm after each addition, GELU.
+
+    Attributes:
+        config: its shape.
+    """
+
+    config: BertConfig
+    drops_attention = True
+
+    def __init__(
+        self,
+        config: BertConfig,
+        vocab_size: int,
+        compute_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        width, eps = config.hidden_size, config.layer_norm_eps
+        super().__init__(config, vocab_size, compute_dtype, tied=True)
+        self.embed_positions = nn.Embedding(config.max_position_embeddings, width)
+        self.embed_segments = nn.Embedding(config.type_vocab_size, width)
+        self.embedding_norm = LayerNorm(width, eps)
+        self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
+        self.transform = Linear(width, width, bias=True)
+        self.transform_norm = LayerNorm(width, eps)
+        self.head_bias = nn.Parameter(torch.zeros(self.embed_tokens.num_embeddings))
+        if config.next_sentence:
+            self.losses = ("masked_lm", "next_sentence")
+        self.pooler = Linear(width, width, bias=True) if config.next_sentence else None
+        self.next_head = Linear(width, 2, bias=True) if config.next_sentence else None
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        *,
+        lengths_B: Tensor,
+        segments_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
+        places_BM: Tensor | None = None,
+        targets_BM: Tensor | None = None,
+        random_next_B: Tensor | None = None,
+    ) -> Tensor:
+        """Logits at every position, or the losses when targets are given.
+
+        Args:
+            ids_BT: token ids, int64, some of them masked.
+            lengths_B: positions of each sequence before its padding.
+            segments_BT: 0 for the first text of a pair, 1 for the second.
+            positions_BT: place of each input in its document, where attention stays within one.
+            places_BM: which positions are predicted.
+            targets_BM: the ids that stood there; -100 where M is more than there are.
+            random_next_B: 1 where the second text does not follow the first, 0 where it does.
+
+        Returns:
+            logits_BTV; with targets the sum over all places of -log p(target), and with
+            random_next_B, in a second number, the sum over all sequences of -log p(random_next).
+            In nats, fp32.
+        """
+        hidden_BTD = self.hidden(ids_BT, lengths_B, segments_BT, positions_BT)
+        if places_BM is None or targets_BM is None:
+            return self.logits(self._transformed(hidden_BTD))
+        chosen_ND = self._at(hidden_BTD, places_BM)
+        masked = summed_cross_entropy(chosen_ND, self.head, targets_BM.flatten())
+        if random_next_B is None:
+            return masked
+        logits_B2 = self.next_logits(hidden_BTD).float()
+        return torch.stack([masked, cross_entropy(logits_B2, random_next_B, reduction="sum")])
+
+    def hidden(
+        self,
+        ids_BT: Tensor,
+        lengths_B: Tensor,
+        segments_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
+        """The last hidden states, (B, T, D); arguments as of `forward`."""
+        dtype, length = self.compute_dtype, ids_BT.shape[1]
+        if positions_BT is None:
+            positions = torch.arange(length, device=ids_BT.device)
+            mask = padding_mask(lengths_B, length, dtype)
+        else:
+            positions, mask = positions_BT, document_mask(positions_BT, dtype, causal=False)
+        segments = torch.zeros_like(ids_BT) if segments_BT is None else segments_BT
+        embedded_BTD = self.embed_tokens(ids_BT) + self.embed_segments(segments)
+        embedded_BTD = embedded_BTD + self.embed_positions(positions)
+        x_BTD = self.dropped(self.embedding_norm(embedded_BTD.to(dtype)))
+        around = Surroundings(mask_BTS=mask)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, around)
+        return x_BTD
+
+    def masked_logits(self, hidden_BTD: Tensor, places_BM: Tensor) -> Tensor:
+        """Logits at these places, (B · M, V)."""
+        return self.logits(self._at(hidden_BTD, places_BM))
+
+    def _at(self, hidden_BTD: Tensor, places_BM: Tensor) -> Tensor:
+        places_BMD = places_BM.unsqueeze(-1).expand(-1, -1, hidden_BTD.shape[-1])
+        return self._transformed(hidden_BTD.gather(1, places_BMD).flatten(0, 1))
+
+    def next_logits(self, hidden_BTD: Tensor) -> Tensor:
+        """Logits (B, 2) of "B follows A" and "B is a random text", from the first position."""
+        assert self.pooler is not None and self.next_head is not None
+        logits: Tensor = self.next_head(torch.tanh(self.pooler(hidden_BTD[:, 0])))
+        return logits
+
+    def _transformed(self, hidden: Tensor) -> Tensor:
+        activation = ACTIVATIONS[self.config.hidden_act]
+        out: Tensor = self.transform_norm(activation(self.transform(hidden)))
+        return out
+
+
+def _block(config: BertConfig) -> Block:
+    heads, width = config.num_attention_heads, config.hidden_size
+    attention = Attention(width, heads, width // heads, causal=False)
+    mlp = FeedForward(width, config.intermediate_size, config.hidden_act)
+    norm = partial(LayerNorm, width, config.layer_norm_eps)
+    return Block(norm, attention, mlp, norm_first=False)

@@ -1,0 +1,31 @@
+"""The network of a shape."""
+
+import torch
+
+from model.network.base import Network
+from model.network.bert import Bert
+from model.network.config import (
+    BertConfig,
+    DecoderConfig,
+    EncoderDecoderConfig,
+    GPT2Config,
+    ModelConfig,
+)
+from model.network.decoder import Decoder
+from model.network.encoder_decoder import EncoderDecoder
+from model.network.gpt2 import GPT2
+
+
+def build_network(
+    config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype = torch.float32
+) -> Network:
+    """A network whose weights are still to be filled, by `init_weights` or from a file."""
+    match config:
+        case DecoderConfig():
+            return Decoder(config, vocab_size, compute_dtype)
+        case GPT2Config():
+            return GPT2(config, vocab_size, compute_dtype)
+        case BertConfig():
+            return Bert(config, vocab_size, compute_dtype)
+        case EncoderDecoderConfig():
+            return EncoderDecoder(config, vocab_size, compute_dtype)

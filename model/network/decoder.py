@@ -1,0 +1,128 @@
+"""The modern decoder: RMSNorm, rotary positions, SwiGLU, grouped queries, normed queries and keys.
+
+Shape suffixes as in `model.network.attention`; V is the vocabulary.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from model.network.attention import Attention, LayerCache, document_mask
+from model.network.base import Network
+from model.network.block import Block, Surroundings
+from model.network.config import DecoderConfig
+from model.network.feed_forward import SwiGLU
+from model.network.loss import summed_cross_entropy
+from model.network.norms import RMSNorm
+from model.network.positions import rotation
+
+
+class CausalNetwork(Network):
+    """A network that predicts every token from those before it.
+
+    A subclass says in `_hidden` how it comes from ids to the last hidden states.
+
+    Attributes:
+        layers: of blocks.
+    """
+
+    layers: nn.ModuleList
+
+    def forward(
+        self,
+        ids_BT: Tensor,
+        targets_BT: Tensor | None = None,
+        positions_BT: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of the next token, or the loss when targets are given.
+
+        Args:
+            ids_BT: token ids, int64.
+            targets_BT: the id that follows each position; -100 where nothing is to be learned.
+            positions_BT: place of each input in its document, int64; a document begins at each 0,
+                and attention does not leave it. Without them a row is one text.
+
+        Returns:
+            logits_BTV in the compute dtype; with targets the sum over all positions of
+            -log p(target), in nats, fp32. Divide it by the tokens of all processes' micro-batches.
+        """
+        mask = None if positions_BT is None else document_mask(positions_BT, self.compute_dtype)
+        if positions_BT is None:
+            positions_BT = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        hidden_BTD = self._hidden(ids_BT, positions_BT, mask, [None] * len(self.layers))
+        if targets_BT is None:
+            return self.logits(hidden_BTD)
+        return summed_cross_entropy(hidden_BTD.flatten(0, 1), self.head, targets_BT.flatten())
+
+    def continue_from(self, ids_BT: Tensor, caches: Sequence[LayerCache]) -> Tensor:
+        """Reads positions after those in `caches`, one a layer, and appends to them.
+
+        The first call may read any number of positions, a later one exactly one.
+
+        Returns:
+            logits_BV of the token after the last position.
+        """
+        start = caches[0].length
+        positions = torch.arange(start, start + ids_BT.shape[1], device=ids_BT.device)
+        return self.logits(self._hidden(ids_BT, positions, None, caches)[:, -1])
+
+    def _hidden(
+        self,
+        ids_BT: Tensor,
+        positions: Tensor,
+        mask_BTS: Tensor | None,
+        caches: Sequence[LayerCache | None],
+    ) -> Tensor:
+        raise NotImplementedError
+
+
+class Decoder(CausalNetwork):
+    """A Qwen3-shaped decoder.
+
+    Attributes:
+        config: its shape.
+    """
+
+    config: DecoderConfig
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        vocab_size: int,
+        compute_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        tied = config.tie_word_embeddings
+        super().__init__(config, vocab_size, compute_dtype, tied=tied)
+        self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
+
+    def _hidden(
+        self,
+        ids_BT: Tensor,
+        positions: Tensor,
+        mask_BTS: Tensor | None,
+        caches: Sequence[LayerCache | None],
+    ) -> Tensor:
+        x_BTD = self.dropped(self.embed_tokens(ids_BT).to(self.compute_dtype))
+        angles = rotation(positions, self.config.head_dim, self.config.rope_theta, x_BTD.dtype)
+        around = Surroundings(rotation=angles, mask_BTS=mask_BTS)
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x_BTD = layer(x_BTD, around, cache)
+        out: Tensor = self.norm(x_BTD)
+        return out
+
+
+def _block(config: DecoderConfig) -> Block:
+    attention = Attention(
+        config.hidden_size,
+        config.num_attention_heads,
+        config.head_dim,
+        key_value_heads=config.num_key_value_heads,
+        bias=False,
+        norm_eps=config.rms_norm_eps,
+        causal=True,
+    )
+    mlp = SwiGLU(config.hidden_size, config.intermediate_size)
+    return Block(partial(RMSNorm, config.hidden_size, config.rms_norm_eps), attention, mlp)

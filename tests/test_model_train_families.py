@@ -1,0 +1,93 @@
+"""Every family trains in real processes: the same losses today, tomorrow, and in two processes."""
+
+import pytest
+
+from model.hf.folder import load_model
+from model.network.config import BertConfig, GPT2Config, ModelConfig
+from model.objectives.config import MaskedTokens
+from model.tokenizer.config import TokenizerConfig
+from model.training.config import TrainConfig
+from storage.layout import RunLayout
+from tests.corpora import speeches
+from tests.training_runs import SHORT, Workshop, finish_all, losses, open_workshop, weights
+
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 32}
+GPT2 = GPT2Config(num_hidden_layers=1, **SIZES)
+BERT = BertConfig(num_hidden_layers=1, **SIZES)
+BOTH_HEADS = BERT.model_copy(update={"next_sentence": True})
+WHOLE_WORDS = SHORT.model_copy(update={"objectives": (MaskedTokens(whole_words=True),)})
+PAIR = SHORT.model_copy(update={"num_processes": 2, "micro_batch_size": 2})
+RUNS: dict[str, tuple[ModelConfig, TrainConfig]] = {
+    "gpt2": (GPT2, SHORT),
+    "bert": (BERT, SHORT),
+    "bert, two processes": (BERT, PAIR),
+    "bert, documents apart": (BERT, SHORT.model_copy(update={"document_mask": True})),
+    "bert, whole words": (BERT, WHOLE_WORDS),
+    "both heads": (BOTH_HEADS, SHORT),
+    "both heads, two processes": (BOTH_HEADS, PAIR),
+    "both heads, sharded": (BOTH_HEADS, PAIR.model_copy(update={"parallelism": "fsdp"})),
+}
+# Every seventh loss of twenty.
+GOLDEN = {
+    "gpt2": [5.7264, 3.7864, 3.2454, 3.1815],
+    "bert": [5.6736, 4.6875, 3.8685, 3.9617],
+    "both heads": [6.4107, 5.6928, 5.0250, 4.3550],
+}
+
+
+@pytest.fixture(scope="module")
+def runs(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunLayout]:
+    config = TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=300)
+    pieces = open_workshop(tmp_path_factory.mktemp("pieces"), config, speeches(1))
+    layouts = {}
+    for name, (model, train) in RUNS.items():
+        place = workshop if model.family == "causal_lm" else pieces
+        layouts[name] = place.prepare(name, train, model=model)
+    for some in (list(layouts.values())[:4], list(layouts.values())[4:]):
+        finish_all(some)
+    return layouts
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert", "both heads"])
+def test_the_first_twenty_losses_do_not_move(runs: dict[str, RunLayout], name: str) -> None:
+    assert losses(runs[name])[::6] == pytest.approx(GOLDEN[name], abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("bert", "bert, two processes"),
+        ("both heads", "both heads, two processes"),
+        ("both heads", "both heads, sharded"),
+    ],
+)
+def test_two_processes_learn_what_one_learns(
+    runs: dict[str, RunLayout], one: str, other: str
+) -> None:
+    assert losses(runs[other]) == pytest.approx(losses(runs[one]), abs=2e-4)
+    for key in ("validation/loss", "train/tokens_seen"):
+        assert losses(runs[other], key) == pytest.approx(losses(runs[one], key), abs=2e-4)
+
+
+def test_each_head_has_a_loss_of_its_own(runs: dict[str, RunLayout]) -> None:
+    for split in ("train", "validation"):
+        found = (losses(runs["both heads"], f"{split}/{key}") for key in ("loss", *NAMES))
+        for total, masked, judged in zip(*found, strict=True):
+            assert total == pytest.approx(masked + judged)
+    assert not losses(runs["bert"], "train/masked_lm_loss")
+
+
+NAMES = ("masked_lm_loss", "next_sentence_loss")
+
+
+def test_what_is_masked_and_where_attention_goes_changes_the_run(
+    runs: dict[str, RunLayout],
+) -> None:
+    names = ("bert", "bert, documents apart", "bert, whole words")
+    assert len({weights(runs[name]) for name in names}) == 3
+
+
+def test_the_exported_bert_has_the_heads_it_was_trained_with(runs: dict[str, RunLayout]) -> None:
+    for name, heads in (("bert", False), ("both heads", True)):
+        _, config, _ = load_model(runs[name].model)
+        assert isinstance(config, BertConfig) and config.next_sentence is heads
