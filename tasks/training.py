@@ -204,8 +204,13 @@ class _Follower:
         match record["event"]:
             case "resumed":
                 logger.info("resumed from the checkpoint of step %d", self._step)
-            case "started" if record["compiled"]:
-                logger.info("compiling: %s", record["compilation"])
+            case "started":
+                if record["dropped_tokens"]:
+                    logger.info(
+                        "%s tokens are in texts too short to be read", record["dropped_tokens"]
+                    )
+                if record["compiled"]:
+                    logger.info("compiling: %s", record["compilation"])
             case "micro_batch_halved":
                 logger.warning(
                     "out of memory: train.micro_batch_size is %d now", record["micro_batch_size"]

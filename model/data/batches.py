@@ -61,9 +61,11 @@ class Samples(Protocol):
 
     Attributes:
         sizes: samples of each section.
+        dropped: tokens of text that are in none of them.
     """
 
     sizes: list[int]
+    dropped: int
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these samples has; int64, (...)."""

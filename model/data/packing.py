@@ -143,6 +143,8 @@ def _best_fit_decreasing(lengths: np.ndarray, capacity: int) -> tuple[np.ndarray
 class Packed:
     """Rows of whole documents, each of which attention does not leave."""
 
+    dropped = 0
+
     def __init__(
         self,
         stream: TokenStream,

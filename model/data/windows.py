@@ -15,6 +15,8 @@ class Windows:
     an epoch; the last window of a section is padded.
     """
 
+    dropped = 0
+
     def __init__(
         self,
         stream: TokenStream,

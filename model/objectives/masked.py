@@ -24,6 +24,8 @@ class MaskedRows:
     is kept from it. Every token is in one row an epoch; what frames a document is never masked.
     """
 
+    dropped = 0
+
     def __init__(
         self,
         stream: TokenSource,

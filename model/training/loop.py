@@ -16,7 +16,6 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from model.config import TrainingJob, TrainingResult
-from model.data.order import Order
 from model.data.tensors import as_tensors, cut
 from model.hf.folder import export_model
 from model.network.base import Network
@@ -25,9 +24,10 @@ from model.training.checkpoint import load_weights, tensors_of
 from model.training.config import TrainConfig
 from model.training.micro_batch import is_out_of_memory
 from model.training.optimizer import gradient_norm
-from model.training.parallel import compile_in_place, reshard, synchronized, whole, whole_network
+from model.training.parallel import compile_in_place, synchronized, whole, whole_network
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
+from model.training.validation import given_up, named_losses, validate
 from storage.artifacts import Spec, publish, set_aside
 from storage.config import write_json_value
 from storage.errors import ConfigError, CorpusmillError, InputError
@@ -96,8 +96,8 @@ def _loop(run: Run, stop: StopRequest) -> str:
         stopping = _agreed(run, stop)
         if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
             _log(run)
-        improved = (last or step % config.validate_every == 0) and _validate(run)
-        last = last or _given_up(run)
+        improved = (last or step % config.validate_every == 0) and validate(run)
+        last = last or given_up(run)
         if last or stopping or improved or step % config.checkpoint_every == 0:
             _checkpoint(run)
         _journal_checkpoints(run)
@@ -175,7 +175,7 @@ def _log(run: Run) -> None:
     now = run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
     metrics = {
         "train/loss": loss,
-        **_named("train", run.network, losses),
+        **named_losses("train", run.network, losses),
         "train/learning_rate": run.config.learning_rate * rate_factor(now.step - 1, run.config),
         "train/tokens_seen": now.tokens_seen,
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
@@ -194,14 +194,6 @@ def _log(run: Run) -> None:
     run.write("metrics", metrics=metrics)
 
 
-def _named(split: str, network: Network, losses: np.ndarray) -> dict[str, float]:
-    """Each loss by its name, where there are several."""
-    if len(network.losses) == 1:
-        return {}
-    named = zip(network.losses, losses.tolist(), strict=True)
-    return {f"{split}/{name}_loss": loss for name, loss in named}
-
-
 def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:
     """What the gauges say of the steps since the last log."""
     spent = run.gauges.read()
@@ -212,67 +204,6 @@ def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:
         "performance/optimizer_share": spent["optimizer"] / seconds,
         "performance/memory_gb": float(run.accelerator.reduce(run.gauges.peak_memory(), "sum")),
     }
-
-
-def _validate(run: Run) -> bool:
-    """Scores a fixed choice of held-out windows.
-
-    Returns:
-        Whether early stopping is looking for the best weights, and these are.
-    """
-    with run.average.applied() if run.average else nullcontext():
-        losses = _validation_losses(run)
-    loss = float(losses.sum())
-    metrics = {
-        "validation/loss": loss,
-        **_named("validation", run.network, losses),
-        "validation/perplexity": math.exp(min(float(losses[0]), 700)),
-    }
-    if run.network.config.family == "causal_lm":
-        metrics["validation/bits_per_byte"] = loss / math.log(2) * run.tokens_per_byte
-    run.write("metrics", metrics=metrics)
-    before = run.progress
-    if run.config.early_stopping is None:
-        return False
-    if before.best_loss is None or loss < before.best_loss:
-        run.progress = replace(before, best_loss=loss, best_step=before.step, validations_since=0)
-        return True
-    run.progress = replace(before, validations_since=before.validations_since + 1)
-    return False
-
-
-@torch.no_grad()
-def _validation_losses(run: Run) -> np.ndarray:
-    """Nats a prediction, of each loss, worked out by all processes together; (K,)."""
-    accelerator, config = run.accelerator, run.config
-    there = sum(run.validation.sizes)
-    chosen = Order(there, seed=0).windows(0, min(config.validation_windows, there))
-    mine = chosen[accelerator.process_index :: accelerator.num_processes]
-    total = torch.zeros_like(run.loss_sum)
-    run.network.eval()
-    # Every process in as many rounds: shards are gathered by all of them together.
-    rounds = -(-len(chosen) // (accelerator.num_processes * config.micro_batch_size))
-    # It would be compiled once more for this.
-    with torch.compiler.set_stance("force_eager"):
-        for piece in np.array_split(mine, rounds):
-            numbers = piece if len(piece) else chosen[:1]
-            batch = run.validation.read(numbers, numbers)
-            loss = run.network(**as_tensors(batch, accelerator.device))
-            total += loss if len(piece) else 0.0
-    reshard(run.network)
-    run.network.train()
-    learned = run.validation.learned(chosen).reshape(len(chosen), -1).sum(0)
-    losses: np.ndarray = accelerator.reduce(total, "sum").cpu().numpy() / learned
-    return losses
-
-
-def _given_up(run: Run) -> bool:
-    """Whether the validation loss has not fallen for as long as the config waits."""
-    patience, progress = run.config.early_stopping, run.progress
-    if patience is None or progress.validations_since < patience:
-        return False
-    run.write("stopped_early", best_step=progress.best_step, best_loss=progress.best_loss)
-    return True
 
 
 def _checkpoint(run: Run) -> None:

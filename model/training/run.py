@@ -206,6 +206,7 @@ def resume(run: Run) -> None:
         precision=str(run.network.compute_dtype).removeprefix("torch."),
         tokens_seen=run.progress.tokens_seen,
         micro_batch_size=run.config.micro_batch_size,
+        dropped_tokens=run.feed.samples.dropped,
         peak_tflops=round(run.peak_flops / 1e12, 3),
         compiled=run.compilation.compiled,
         compilation=run.compilation.reason,
