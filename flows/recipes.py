@@ -5,7 +5,13 @@ from typing import Any
 
 from flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
 from model.config import EvaluationConfig
-from model.network.config import BertConfig, DecoderConfig, GPT2Config, ModelConfig
+from model.network.config import (
+    BertConfig,
+    DecoderConfig,
+    EncoderDecoderConfig,
+    GPT2Config,
+    ModelConfig,
+)
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig
 from storage.corpus.config import CleaningConfig, CorpusConfig
@@ -263,6 +269,61 @@ def speedrun() -> PretrainConfig:
     return base.model_copy(update={"model": model, "train": train, "registration": registration})
 
 
+def denoise_tiny() -> PretrainConfig:
+    """The original Transformer, norms first, writes what was cut out of a text: minutes."""
+    return PretrainConfig(
+        tokenizer=TokenizerConfig(family="encoder_decoder"),
+        model=EncoderDecoderConfig(norm_first=True, max_position_embeddings=128),
+        train=TrainConfig(
+            sequence_length=128,
+            global_batch_size=32,
+            micro_batch_size=16,
+            max_steps=1000,
+            learning_rate=0.02,
+            weight_decay=0.01,
+        ),
+        registration=RegistrationConfig(name="denoise-tiny"),
+    )
+
+
+def denoise_base() -> PretrainConfig:
+    """T5-base's size and schedule (Raffel et al. 2020, §3.1.2), on 34 billion tokens."""
+    base = denoise_tiny()
+    return base.model_copy(
+        update={
+            "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 32_128}),
+            "model": EncoderDecoderConfig(
+                hidden_size=768,
+                num_encoder_layers=12,
+                num_decoder_layers=12,
+                num_attention_heads=12,
+                intermediate_size=3072,
+                norm_first=True,
+                max_position_embeddings=512,
+            ),
+            "train": TrainConfig(
+                device="cuda",
+                sequence_length=512,
+                global_batch_size=128,
+                micro_batch_size=32,
+                max_steps=524_288,
+                schedule="inverse_sqrt",
+                warmup_steps=10_000,
+                optimizer="adamw",
+                learning_rate=1e-3,
+                adam_beta1=0.9,
+                adam_beta2=0.98,
+                adam_epsilon=1e-9,
+                weight_decay=0.0,
+                max_grad_norm=1.0,
+                validate_every=5000,
+                checkpoint_every=5000,
+            ),
+            "registration": RegistrationConfig(name="denoise-base"),
+        }
+    )
+
+
 def adopt() -> PretrainConfig:
     """Somebody else's model goes on learning from one's own text: give initialize_from.
 
@@ -306,6 +367,8 @@ RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "gpt2": gpt2,
     "bert-tiny": bert_tiny,
     "bert-base": bert_base,
+    "denoise-tiny": denoise_tiny,
+    "denoise-base": denoise_base,
     "gpt-smoke": gpt_smoke,
     "gpt-web": gpt_web,
 }

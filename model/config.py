@@ -18,7 +18,7 @@ class EvaluationConfig(Config):
         batch_size: windows scored at once.
         samples: how many held-out documents are continued.
         prompt_characters: length of each prompt, cut at the last word.
-        sample_tokens, temperature, top_k: of the continuations.
+        sample_tokens, temperature, top_k, top_p: of the continuations.
     """
 
     stride: PositiveInt | None = None
@@ -28,6 +28,7 @@ class EvaluationConfig(Config):
     sample_tokens: PositiveInt = 80
     temperature: float = Field(0.8, ge=0)
     top_k: PositiveInt = 50
+    top_p: float = Field(1.0, gt=0, le=1)
     seed: int = 0
 
 

@@ -1,4 +1,6 @@
-"""Filling in: what an encoder puts in the place of the mask token of a text."""
+"""Filling in: texts with masks or sentinels, and what an encoder puts in the place of a mask."""
+
+import re
 
 import torch
 from tokenizers import Tokenizer
@@ -18,21 +20,15 @@ def fill_in(
         ConfigError: there is no mask in the text, or it is longer than the network reads.
     """
     mask = vocabulary.require("mask")
-    ids = [vocabulary.require("opening")]
-    # A control token that a text spells is text to the tokenizer.
-    for piece in text.split(vocabulary.tokens[mask]):
-        ids += [*tokenizer.encode(piece, add_special_tokens=False).ids, mask]
-    ids[-1] = vocabulary.closing
+    ids = [vocabulary.require("opening"), *_encoded(text, tokenizer, vocabulary, (mask,))]
+    ids.append(vocabulary.closing)
     places = [place for place, token in enumerate(ids) if token == mask]
     if not places:
         raise ConfigError(
             f"There is no {vocabulary.tokens[mask]} in {text[:60]!r}; expected one where a token "
             "is to be filled in."
         )
-    if len(ids) > sequence_length:
-        raise ConfigError(
-            f"The text has {len(ids)} tokens, but the model reads {sequence_length}; shorten it."
-        )
+    _check_length(ids, sequence_length)
     device = network.embed_tokens.weight.device
     lengths = torch.tensor([len(ids)], device=device)
     hidden_BTD = network.hidden(torch.tensor([ids], device=device), lengths)
@@ -40,3 +36,43 @@ def fill_in(
     for place, token in zip(places, logits_NV.argmax(-1).tolist(), strict=True):
         ids[place] = token
     return str(tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def read_source(
+    text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, sequence_length: int
+) -> list[int]:
+    """A text as an encoder-decoder reads it; sentinels that it spells stand for what is missing.
+
+    Raises:
+        ConfigError: it is longer than the network reads.
+    """
+    ids = [*_encoded(text, tokenizer, vocabulary, vocabulary.sentinels), vocabulary.closing]
+    _check_length(ids, sequence_length)
+    return ids
+
+
+def _encoded(
+    text: str, tokenizer: Tokenizer, vocabulary: Vocabulary, marks: tuple[int, ...]
+) -> list[int]:
+    """Ids of a text in which some control tokens are what they are.
+
+    A control token that a text spells is text to the tokenizer.
+    """
+    by_token = {vocabulary.tokens[mark]: mark for mark in marks}
+    if not by_token:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+    pattern = "|".join(re.escape(token) for token in sorted(by_token, key=len, reverse=True))
+    ids: list[int] = []
+    for piece in re.split(f"({pattern})", text):
+        if piece in by_token:
+            ids.append(by_token[piece])
+        else:
+            ids += tokenizer.encode(piece, add_special_tokens=False).ids
+    return ids
+
+
+def _check_length(ids: list[int], sequence_length: int) -> None:
+    if len(ids) > sequence_length:
+        raise ConfigError(
+            f"The text has {len(ids)} tokens, but the model reads {sequence_length}; shorten it."
+        )

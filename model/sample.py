@@ -11,11 +11,12 @@ def main() -> int:
         print("usage: python -m model.sample MODEL_FOLDER PROMPT", file=sys.stderr)
         return 2
     from model.answering import load_answerer
+    from model.generation import Sampling
 
     directory, prompt = sys.argv[1:]
     try:
         model = load_answerer(Path(directory))
-        text = model.answer(prompt, max_new_tokens=200, temperature=0.8, top_k=50, seed=0)
+        text = model.answer(prompt, max_new_tokens=200, sampling=Sampling(temperature=0.8))
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return 1

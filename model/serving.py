@@ -23,11 +23,17 @@ class TextGenerator(PythonModel):
     # MLflow reads type hints as the schema of the data, which the signature states already.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
         """What follows each text of the column `prompt`, or the text with its masks filled in."""
-        options: dict[str, Any] = {"max_new_tokens": 80, "temperature": 0.8, "top_k": 50, "seed": 0}
-        options |= params or {}
+        from model.generation import Sampling
+
+        options: dict[str, Any] = {"temperature": 0.8, **(params or {})}
+        length = options.pop("max_new_tokens", 80)
+        sampling = Sampling(**options)
+        prompts = [str(prompt) for prompt in model_input["prompt"]]
         return [
-            self._model.answer(str(prompt), **options).removeprefix(str(prompt))
-            for prompt in model_input["prompt"]
+            self._model.answer(prompt, max_new_tokens=length, sampling=sampling).removeprefix(
+                prompt
+            )
+            for prompt in prompts
         ]
 
 

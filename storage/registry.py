@@ -168,6 +168,7 @@ def _signature() -> ModelSignature:
         ParamSpec("max_new_tokens", "long", 80),
         ParamSpec("temperature", "double", 0.8),
         ParamSpec("top_k", "long", 50),
+        ParamSpec("top_p", "double", 1.0),
         ParamSpec("seed", "long", 0),
     ]
     return ModelSignature(

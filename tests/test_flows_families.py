@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BertForPreTraining,
     GPT2Config,
@@ -86,6 +87,18 @@ def test_a_bert_is_registered_and_loads_with_transformers(mill: Mill) -> None:
         answer = model(**given)
     assert answer.prediction_logits.shape[-1] == model.config.vocab_size
     assert answer.seq_relationship_logits.shape == (1, 2)
+
+
+def test_an_encoder_decoder_is_registered_and_loads_with_transformers(mill: Mill) -> None:
+    layers = {"model.num_encoder_layers": 1, "model.num_decoder_layers": 1}
+    shape = {name: value for name, value in TINY.items() if name != "model.num_hidden_layers"}
+    folder = mill.run("denoise-tiny", **shape, **layers)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    given = tokenizer("Fellow <extra_id_0> of the Senate", return_tensors="pt")
+    assert given["input_ids"][0, -1] == model.config.eos_token_id
+    written = model.generate(input_ids=given["input_ids"], max_new_tokens=5, do_sample=False)
+    assert written[0, 0] == model.config.decoder_start_token_id
 
 
 def test_a_model_made_by_transformers_goes_on_learning_with_its_own_tokenizer(

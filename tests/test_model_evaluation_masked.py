@@ -11,6 +11,7 @@ import torch
 from model.answering import load_answerer
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.held_out import evaluate
+from model.generation import Sampling
 from model.hf.folder import export_model
 from model.network.base import Network
 from model.network.bert import Bert
@@ -31,7 +32,7 @@ SHAPE = BertConfig(
     max_position_embeddings=16,
     next_sentence=True,
 )
-OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "temperature": 1.0, "top_k": 5, "seed": 0}
+OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "sampling": Sampling()}
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Continuations: greedy, drawn, stopped, and longer than the model's sequence length."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 
-from model.generation import generate
+from model.generation import Sampling, beam_search, generate, write
 from model.network.decoder import Decoder
-from tests.networks import random_decoder
+from model.network.encoder_decoder import EncoderDecoder
+from tests.networks import NORM_FIRST, TRANSFORMER, random_decoder, random_network
 
 VOCAB = 50
 NEVER = VOCAB
@@ -18,9 +20,24 @@ def model() -> Decoder:
     return random_decoder(VOCAB)
 
 
-continue_greedily = partial(
-    generate, sequence_length=64, max_new_tokens=20, temperature=0.0, top_k=1, seed=0, stop_id=NEVER
-)
+def continue_greedily(
+    model: Decoder,
+    ids: list[int],
+    *,
+    sequence_length: int = 64,
+    max_new_tokens: int = 20,
+    stop_id: int = NEVER,
+    **sampling: Any,
+) -> list[int]:
+    """Greedily, unless told otherwise."""
+    return generate(
+        model,
+        ids,
+        sequence_length=sequence_length,
+        max_new_tokens=max_new_tokens,
+        sampling=Sampling(**sampling),
+        stop_id=stop_id,
+    )
 
 
 def test_the_cache_changes_no_token(model: Decoder) -> None:
@@ -75,3 +92,69 @@ def test_the_stop_token_ends_the_text_and_is_left_out(model: Decoder) -> None:
 def test_bf16_generates(model: Decoder) -> None:
     model.compute_dtype = torch.bfloat16
     assert len(continue_greedily(model, [3, 1, 4])) == 20
+
+
+def test_top_p_bounds_the_draws(model: Decoder) -> None:
+    shares = model(torch.tensor([[7]]))[0, -1].softmax(-1).sort(descending=True)
+    # So many of the likeliest that one less would not have the share.
+    enough = int((shares.values.cumsum(0) < 0.5).sum()) + 1
+    drawn = {
+        continue_greedily(
+            model, [7], temperature=1.0, top_k=VOCAB, top_p=0.5, seed=seed, max_new_tokens=1
+        )[0]
+        for seed in range(200)
+    }
+    assert drawn <= set(shares.indices[:enough].tolist())
+    assert len(drawn) > enough // 2
+
+
+START, STOP = 0, 1
+SOURCE = [5, 9, 2, 7, STOP]
+
+
+@pytest.fixture(params=[TRANSFORMER, NORM_FIRST], ids=["after", "first"])
+def writer(request: pytest.FixtureRequest) -> EncoderDecoder:
+    network = random_network(request.param, VOCAB).eval()
+    assert isinstance(network, EncoderDecoder)
+    return network
+
+
+@torch.no_grad()
+def _next(writer: EncoderDecoder, written: list[int]) -> torch.Tensor:
+    """log p of what follows, without a cache."""
+    ids, source = torch.tensor([[START, *written]]), torch.tensor([SOURCE])
+    logits: torch.Tensor = writer(source, ids, lengths_B=torch.tensor([len(SOURCE)]))
+    return logits[0, -1].log_softmax(-1)
+
+
+def test_what_is_written_greedily_is_the_likeliest_token_each_time(writer: EncoderDecoder) -> None:
+    limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 12}
+    text = write(writer, SOURCE, sampling=Sampling(), **limits)
+    for place, token in enumerate(text):
+        assert token == int(_next(writer, text[:place]).argmax())
+    if len(text) < 12:
+        assert int(_next(writer, text).argmax()) == STOP
+    narrow = beam_search(writer, SOURCE, beams=1, **limits)
+    assert narrow == text[: len(narrow)]
+
+
+def _score(writer: EncoderDecoder, text: list[int]) -> float:
+    """What the beam compares, token by token."""
+    total = sum(_next(writer, text[:n])[t].item() for n, t in enumerate([*text, STOP]))
+    return float(total / ((6 + len(text)) / 6) ** 0.6)
+
+
+def test_a_beam_as_wide_as_the_vocabulary_finds_the_likeliest_text(
+    writer: EncoderDecoder,
+) -> None:
+    others = [token for token in range(VOCAB) if token != STOP]
+    texts = [[], *([token] for token in others)]
+    best = max(texts, key=lambda text: _score(writer, text))
+    limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 2}
+    assert beam_search(writer, SOURCE, beams=VOCAB - 1, **limits) == best
+
+
+def test_a_wider_beam_finds_no_worse_text(writer: EncoderDecoder) -> None:
+    limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 8}
+    narrow, wide = (beam_search(writer, SOURCE, beams=n, **limits) for n in (1, 12))
+    assert _score(writer, wide) >= _score(writer, narrow) - 1e-5

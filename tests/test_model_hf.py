@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from model.generation import generate
+from model.generation import Sampling, generate
 from model.hf.folder import export_model, load_model
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
@@ -103,9 +103,7 @@ def test_transformers_generates_the_same_greedy_tokens(exported: tuple[Decoder, 
         prompt.tolist(),
         sequence_length=64,
         max_new_tokens=20,
-        temperature=0.0,
-        top_k=1,
-        seed=0,
+        sampling=Sampling(),
         stop_id=stop,
     )
     assert ours == [token for token in expected if token != stop]

@@ -3,7 +3,7 @@
 import pytest
 
 from model.hf.folder import load_model
-from model.network.config import BertConfig, GPT2Config, ModelConfig
+from model.network.config import BertConfig, EncoderDecoderConfig, GPT2Config, ModelConfig
 from model.objectives.config import MaskedTokens
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig
@@ -14,8 +14,10 @@ from tests.training_runs import SHORT, Workshop, finish_all, losses, open_worksh
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 32}
 GPT2 = GPT2Config(num_hidden_layers=1, **SIZES)
 BERT = BertConfig(num_hidden_layers=1, **SIZES)
+TRANSFORMER = EncoderDecoderConfig(num_encoder_layers=1, num_decoder_layers=1, **SIZES)
 BOTH_HEADS = BERT.model_copy(update={"next_sentence": True})
 WHOLE_WORDS = SHORT.model_copy(update={"objectives": (MaskedTokens(whole_words=True),)})
+SMOOTHED = SHORT.model_copy(update={"label_smoothing": 0.1, "schedule": "inverse_sqrt"})
 PAIR = SHORT.model_copy(update={"num_processes": 2, "micro_batch_size": 2})
 RUNS: dict[str, tuple[ModelConfig, TrainConfig]] = {
     "gpt2": (GPT2, SHORT),
@@ -25,6 +27,11 @@ RUNS: dict[str, tuple[ModelConfig, TrainConfig]] = {
     "bert, whole words": (BERT, WHOLE_WORDS),
     "both heads": (BOTH_HEADS, SHORT),
     "both heads, two processes": (BOTH_HEADS, PAIR),
+    "transformer": (TRANSFORMER, SMOOTHED),
+    "transformer, two processes": (
+        TRANSFORMER,
+        SMOOTHED.model_copy(update={"num_processes": 2, "micro_batch_size": 2}),
+    ),
     "both heads, sharded": (BOTH_HEADS, PAIR.model_copy(update={"parallelism": "fsdp"})),
 }
 # Every seventh loss of twenty.
@@ -32,6 +39,7 @@ GOLDEN = {
     "gpt2": [5.7264, 3.7864, 3.2454, 3.1815],
     "bert": [5.6736, 4.6875, 3.8685, 3.9617],
     "both heads": [6.4107, 5.6928, 5.0250, 4.3550],
+    "transformer": [6.4481, 4.4807, 3.9190, 3.3708],
 }
 
 
@@ -39,16 +47,19 @@ GOLDEN = {
 def runs(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunLayout]:
     config = TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=300)
     pieces = open_workshop(tmp_path_factory.mktemp("pieces"), config, speeches(1))
+    sentinels = TokenizerConfig(family="encoder_decoder", vocab_size=400)
+    gaps = open_workshop(tmp_path_factory.mktemp("gaps"), sentinels)
+    places = {"causal_lm": workshop, "masked_lm": pieces, "encoder_decoder": gaps}
     layouts = {}
     for name, (model, train) in RUNS.items():
-        place = workshop if model.family == "causal_lm" else pieces
+        place = places[model.family]
         layouts[name] = place.prepare(name, train, model=model)
-    for some in (list(layouts.values())[:4], list(layouts.values())[4:]):
+    for some in (list(layouts.values())[:5], list(layouts.values())[5:]):
         finish_all(some)
     return layouts
 
 
-@pytest.mark.parametrize("name", ["gpt2", "bert", "both heads"])
+@pytest.mark.parametrize("name", GOLDEN)
 def test_the_first_twenty_losses_do_not_move(runs: dict[str, RunLayout], name: str) -> None:
     assert losses(runs[name])[::6] == pytest.approx(GOLDEN[name], abs=2e-3)
 
@@ -58,6 +69,7 @@ def test_the_first_twenty_losses_do_not_move(runs: dict[str, RunLayout], name: s
     [
         ("bert", "bert, two processes"),
         ("both heads", "both heads, two processes"),
+        ("transformer", "transformer, two processes"),
         ("both heads", "both heads, sharded"),
     ],
 )

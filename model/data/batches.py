@@ -53,7 +53,17 @@ class MaskedBatch:
     random_next_B: np.ndarray | None = None
 
 
-AnyBatch = Batch | MaskedBatch
+@dataclass(frozen=True)
+class PairBatch:
+    """Some samples for an encoder-decoder; its arguments by their names, padding at the ends."""
+
+    source_BS: np.ndarray
+    lengths_B: np.ndarray
+    ids_BT: np.ndarray
+    targets_BT: np.ndarray
+
+
+AnyBatch = Batch | MaskedBatch | PairBatch
 
 
 class Samples(Protocol):

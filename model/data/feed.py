@@ -9,8 +9,9 @@ import numpy as np
 from model.data.batches import Samples, share
 from model.data.mixing import Mixture
 from model.data.order import Order
-from model.objectives.samples import Reading, open_samples
-from model.training.config import TrainConfig, check_mixing
+from model.objectives.joined import Joined
+from model.objectives.samples import Reading, open_joined, open_samples
+from model.training.config import MixingPhase, TrainConfig, check_mixing
 from model.training.schedule import first_sample
 from storage.errors import ConfigError
 
@@ -88,6 +89,8 @@ def open_feed(reading: Reading, config: TrainConfig, counts: Mapping[str, Any]) 
         ArtifactError: the files are not token shards.
         ConfigError: the mixing names a source that is not there, or that is too short.
     """
+    if len(config.objectives) > 1:
+        return _joined(reading, config)
     if not config.mixing:
         samples = open_samples(reading, config, "train")
         return Feed(samples, Order(sum(samples.sizes), config.seed), config)
@@ -104,3 +107,13 @@ def open_feed(reading: Reading, config: TrainConfig, counts: Mapping[str, Any]) 
         )
     total = first_sample(config.max_steps, config)
     return Feed(samples, Mixture(sizes, config.mixing, total, config.seed), config)
+
+
+def _joined(reading: Reading, config: TrainConfig) -> Feed:
+    """Samples of several objectives, drawn by their weights; each has epochs of its own."""
+    parts = open_joined(reading, config)
+    sizes = {name: sum(part.sizes) for name, part in parts.items()}
+    phase = MixingPhase(weights={each.objective: each.weight for each in config.objectives})
+    total = first_sample(config.max_steps, config)
+    order = Mixture(sizes, [phase], total, config.seed)
+    return Feed(Joined(list(parts.values())), order, config)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.data.batches import Batch, positions_from
-from storage.shards.reading import TokenStream
+from storage.shards.reading import TokenSource
 
 
 class Windows:
@@ -19,7 +19,7 @@ class Windows:
 
     def __init__(
         self,
-        stream: TokenStream,
+        stream: TokenSource,
         sequence_length: int,
         sections: Sequence[tuple[int, int]] | None = None,
         document_ends: np.ndarray | None = None,

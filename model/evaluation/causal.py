@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.evaluation.loaded import load_for_use
-from model.generation import generate
+from model.generation import Sampling, generate
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
 from model.tokenizer.control import end_of_text_id
@@ -62,9 +62,7 @@ class Writer:
     tokenizer: Tokenizer
     sequence_length: int
 
-    def continue_text(
-        self, prompt: str, *, max_new_tokens: int, temperature: float, top_k: int, seed: int
-    ) -> str:
+    def continue_text(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> str:
         """What the model writes after `prompt`; an empty prompt starts a new document."""
         end = end_of_text_id(self.tokenizer)
         new = generate(
@@ -72,9 +70,7 @@ class Writer:
             [end, *self.tokenizer.encode(prompt, add_special_tokens=False).ids],
             sequence_length=self.sequence_length,
             max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            seed=seed,
+            sampling=sampling,
             stop_id=end,
         )
         return str(self.tokenizer.decode(new, skip_special_tokens=True))
@@ -139,11 +135,14 @@ def _samples(writer: Writer, texts: list[str], config: EvaluationConfig) -> Iter
             continuation=writer.continue_text(
                 prompt,
                 max_new_tokens=config.sample_tokens,
-                temperature=config.temperature,
-                top_k=config.top_k,
-                seed=config.seed + number,
+                sampling=sampling_of(config, number),
             ),
         )
+
+
+def sampling_of(config: EvaluationConfig, number: int) -> Sampling:
+    """How sample `number` is drawn."""
+    return Sampling(config.temperature, config.top_k, config.top_p, config.seed + number)
 
 
 def _passage(text: str, length: int) -> str:

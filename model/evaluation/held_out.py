@@ -4,10 +4,12 @@ from model.config import EvaluationJob, EvaluationResult
 from model.evaluation.causal import Writer, score_causal
 from model.evaluation.loaded import load_for_use
 from model.evaluation.masked import score_masked
+from model.evaluation.spans import score_spans
 from model.network.bert import Bert
 from model.network.decoder import CausalNetwork
+from model.network.encoder_decoder import EncoderDecoder
 from storage.corpus.documents import read_documents
-from storage.errors import CorpusError, ModelError
+from storage.errors import CorpusError
 
 
 def evaluate(job: EvaluationJob) -> EvaluationResult:
@@ -29,4 +31,5 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
         return score_causal(writer, texts, job.evaluation)
     if isinstance(network, Bert):
         return score_masked(loaded, network, texts, job.evaluation)
-    raise ModelError(f"{job.model} holds a {network.config.family} model, which is not scored yet.")
+    assert isinstance(network, EncoderDecoder)
+    return score_spans(loaded, network, texts, job.evaluation)

@@ -5,16 +5,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from model.network.config import Family
 from storage.config import Config
 
 
-class NextToken(Config):
+class _Weighted(Config):
+    """Attributes:
+    weight: of several objectives, in proportion to the samples that are drawn for this one.
+    """
+
+    weight: float = Field(1.0, gt=0)
+
+
+class NextToken(_Weighted):
     """Every token from those before it."""
 
     objective: Literal["next_token"] = "next_token"
 
 
-class MaskedTokens(Config):
+class FillInTheMiddle(_Weighted):
+    """A text between two others (Bavarian et al. 2022); the tokenizer needs `infilling`."""
+
+    objective: Literal["fill_in_the_middle"] = "fill_in_the_middle"
+
+
+class MaskedTokens(_Weighted):
     """Some tokens from all others (Devlin et al. 2019, §3.1), redrawn each time a text is read.
 
     Attributes:
@@ -28,13 +43,36 @@ class MaskedTokens(Config):
     whole_words: bool = False
 
 
-Objective = Annotated[NextToken | MaskedTokens, Field(discriminator="objective")]
+class SpanCorruption(_Weighted):
+    """What was cut out of a text (Raffel et al. 2020, §3.1.4), redrawn each time it is read.
+
+    Attributes:
+        share: of the tokens that is cut out.
+        mean_span: tokens of a span, on average.
+    """
+
+    objective: Literal["span_corruption"] = "span_corruption"
+    share: float = Field(0.15, gt=0, le=0.5)
+    mean_span: float = Field(3.0, ge=1)
+
+
+Objective = Annotated[
+    NextToken | FillInTheMiddle | MaskedTokens | SpanCorruption, Field(discriminator="objective")
+]
 
 # The first is what a family learns where nothing else is asked for.
 OBJECTIVES: Mapping[str, tuple[type[Config], ...]] = {
-    "causal_lm": (NextToken,),
+    "causal_lm": (NextToken, FillInTheMiddle),
     "masked_lm": (MaskedTokens,),
+    "encoder_decoder": (SpanCorruption,),
 }
+
+
+def default_objective(family: Family) -> Objective:
+    """What a family learns where nothing else is asked for."""
+    kind = OBJECTIVES[family][0]
+    objective: Objective = kind()  # type: ignore[assignment]
+    return objective
 
 
 def check_objectives(objectives: Iterable[Objective], family: str) -> None:

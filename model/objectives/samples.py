@@ -8,10 +8,19 @@ from model.data.batches import Samples
 from model.data.packing import Packed
 from model.data.windows import Windows
 from model.network.config import BertConfig, DecoderConfig, ModelConfig
-from model.objectives.config import MaskedTokens
+from model.objectives.config import (
+    FillInTheMiddle,
+    MaskedTokens,
+    NextToken,
+    Objective,
+    SpanCorruption,
+    default_objective,
+)
+from model.objectives.infilling import Infilled
 from model.objectives.masked import MaskedRows, SentencePairs
 from model.objectives.masking import Masking
-from model.objectives.vocabulary import read_vocabulary
+from model.objectives.spans import CorruptedRows
+from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.training.config import TrainConfig
 from storage.shards.reading import TokenStream, read_document_ends
 from storage.shards.schema import Split
@@ -36,7 +45,7 @@ class Reading:
 def open_samples(
     reading: Reading, config: TrainConfig, split: Split, sections: Sections | None = None
 ) -> Samples:
-    """The samples of one split.
+    """The samples of one split, of the first objective alone where there are several.
 
     Args:
         sections: (first token, tokens) of each; one of everything where it is not given.
@@ -47,8 +56,54 @@ def open_samples(
     """
     stream = TokenStream(reading.shards, split)
     sections = sections or [(0, len(stream))]
-    if isinstance(reading.model, BertConfig):
-        return _masked(reading, reading.model, config, stream, split, sections)
+    objective = (config.objectives or (default_objective(reading.model.family),))[0]
+    return _open(reading, config, split, stream, sections, objective)
+
+
+def open_joined(reading: Reading, config: TrainConfig) -> dict[str, Samples]:
+    """The training samples of each objective, by its name.
+
+    Raises:
+        ArtifactError, ConfigError: as `open_samples`.
+    """
+    stream = TokenStream(reading.shards, "train")
+    sections = [(0, len(stream))]
+    return {
+        each.objective: _open(reading, config, "train", stream, sections, each)
+        for each in config.objectives
+    }
+
+
+def _open(
+    reading: Reading,
+    config: TrainConfig,
+    split: Split,
+    stream: TokenStream,
+    sections: Sections,
+    objective: Objective,
+) -> Samples:
+    match objective:
+        case NextToken():
+            return _causal(reading, config, split, stream, sections)
+        case MaskedTokens():
+            masking = Masking(objective, _vocabulary(reading), config.seed)
+            return _masked(reading, config, split, stream, masking, sections)
+        case FillInTheMiddle():
+            length, vocabulary = config.sequence_length, _vocabulary(reading)
+            return Infilled(stream, length, vocabulary, config.seed, sections)
+        case SpanCorruption():
+            parts = config.sequence_length, objective, _vocabulary(reading), config.seed
+            return CorruptedRows(stream, *parts, sections)
+
+
+def _vocabulary(reading: Reading) -> Vocabulary:
+    assert reading.tokenizer, "this objective looks at the vocabulary"
+    return read_vocabulary(reading.tokenizer)
+
+
+def _causal(
+    reading: Reading, config: TrainConfig, split: Split, stream: TokenStream, sections: Sections
+) -> Samples:
     # Held-out text is read in windows always: whatever the packing, losses compare.
     if config.packing == "best_fit" and split == "train":
         ends = read_document_ends(reading.shards, split)
@@ -60,19 +115,15 @@ def open_samples(
 
 def _masked(
     reading: Reading,
-    model: BertConfig,
     config: TrainConfig,
-    stream: TokenStream,
     split: Split,
+    stream: TokenStream,
+    masking: Masking,
     sections: Sections,
 ) -> Samples:
-    assert reading.tokenizer
-    [objective] = [each for each in config.objectives if isinstance(each, MaskedTokens)] or [
-        MaskedTokens()
-    ]
-    masking = Masking(objective, read_vocabulary(reading.tokenizer), config.seed)
+    assert isinstance(reading.model, BertConfig)
     ends = read_document_ends(reading.shards, split)
     parts = stream, ends, config.sequence_length, masking, sections
-    if model.next_sentence:
+    if reading.model.next_sentence:
         return SentencePairs(*parts, least=2 if split == "train" else 1)
     return MaskedRows(*parts, document_mask=config.document_mask)

@@ -1,11 +1,13 @@
 """What objectives need to know of a vocabulary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from model.tokenizer.control import control_ids, framing_of, read_roles
+from model.tokenizer.control import INFILLING, SENTINELS, control_ids, framing_of, read_roles
 from model.tokenizer.folder import load_tokenizer
 from storage.errors import ConfigError
 
@@ -21,6 +23,8 @@ class Vocabulary:
     ordinary: ids of all that is no control token; int64, rising.
     continues: bool (V,): whether a token goes on with the word of the token before it.
     ends_sentence: bool (V,).
+    sentinels: ids of the tokens that stand for what was cut out of a text, in their order.
+    infilling: ids of what stands before prefix, middle and suffix; none where there are none.
     """
 
     tokens: tuple[str, ...]
@@ -31,6 +35,8 @@ class Vocabulary:
     ordinary: np.ndarray
     continues: np.ndarray
     ends_sentence: np.ndarray
+    sentinels: tuple[int, ...] = ()
+    infilling: tuple[int, ...] = ()
 
     def require(self, role: str) -> int:
         """The id of a role.
@@ -42,7 +48,7 @@ class Vocabulary:
         if found is None:
             raise ConfigError(
                 f"The tokenizer names no {role}_token, which this objective needs; train one with "
-                "tokenizer.family masked_lm, or choose another model.architecture."
+                "tokenizer.family of the model's family, or choose another model.architecture."
             )
         return found
 
@@ -67,7 +73,14 @@ def read_vocabulary(directory: Path) -> Vocabulary:
         ordinary=np.array([number for number in range(size) if number not in control], np.int64),
         continues=_continues(tokens),
         ends_sentence=np.array([token.strip("Ġ▁") in _SENTENCE_ENDS for token in tokens]),
+        sentinels=_present(tokenizer, SENTINELS),
+        infilling=_present(tokenizer, INFILLING),
     )
+
+
+def _present(tokenizer: Tokenizer, tokens: Sequence[str]) -> tuple[int, ...]:
+    found = (tokenizer.token_to_id(token) for token in tokens)
+    return tuple(number for number in found if number is not None)
 
 
 def _continues(tokens: tuple[str, ...]) -> np.ndarray:

@@ -8,7 +8,14 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import ROLE_FILES, ROLES, SENTINELS, control_ids, read_roles
+from model.tokenizer.control import (
+    INFILLING,
+    ROLE_FILES,
+    ROLES,
+    SENTINELS,
+    control_ids,
+    read_roles,
+)
 from model.tokenizer.extension import extend_tokenizer
 from model.tokenizer.folder import TOKENIZER, load_tokenizer
 from storage.errors import ConfigError, ModelError
@@ -49,6 +56,8 @@ def bring_tokenizer(
     tokenizer.add_special_tokens(list(dict.fromkeys(roles.values())))
     if config.family == "encoder_decoder" and tokenizer.token_to_id(SENTINELS[0]) is None:
         tokenizer.add_special_tokens(list(SENTINELS))
+    if config.infilling:
+        tokenizer.add_special_tokens(list(INFILLING))
     tokenizer = _made_safe(tokenizer)
     engine, present = f"brought along from {source.name}", tokenizer.get_vocab_size()
     if config.extend_to is None:

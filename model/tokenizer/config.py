@@ -19,6 +19,7 @@ class TokenizerConfig(Config):
         algorithm: byte-level BPE, WordPiece (for masked_lm alone: it does not give text back as
             it was), or Unigram with bytes to fall back on.
         family: of the model; it decides the control tokens and where they stand.
+        infilling: causal_lm has the tokens that fill_in_the_middle marks its parts with.
         vocab_size: tokens, with the 256 bytes and the control tokens among them.
         sample_bytes: UTF-8 bytes of the corpus to learn from, at most.
         sample_exponent: each source and language gets a share of the sample that goes with its
@@ -31,6 +32,7 @@ class TokenizerConfig(Config):
 
     algorithm: Algorithm = "bpe"
     family: Family = "causal_lm"
+    infilling: bool = False
     vocab_size: int = Field(4096, ge=BYTES + 1, le=1 << 20)
     sample_bytes: int = Field(100_000_000, ge=1)
     sample_exponent: float = Field(0.7, ge=0, le=1)
@@ -50,7 +52,12 @@ class TokenizerConfig(Config):
                 f"algorithm is 'wordpiece', which does not give text back as it was, but family "
                 f"{self.family!r} writes text; take 'bpe' or 'unigram'"
             )
-        control = len(control_tokens(self.family, self.algorithm))
+        if self.infilling and self.family != "causal_lm":
+            raise ValueError(
+                f"infilling is for the family causal_lm, but family is {self.family!r}; leave it "
+                "out"
+            )
+        control = len(control_tokens(self.family, self.algorithm, infilling=self.infilling))
         least = control + (0 if self.algorithm == "wordpiece" else BYTES)
         if self.vocab_size < least and not self.source:
             raise ValueError(

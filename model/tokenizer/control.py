@@ -10,6 +10,8 @@ from storage.errors import ModelError
 
 END_OF_TEXT = "<|endoftext|>"
 SENTINELS = tuple(f"<extra_id_{number}>" for number in range(100))
+# Of fill-in-the-middle: what stands before the prefix, the middle and the suffix.
+INFILLING = ("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>")
 ROLE_FILES = ("tokenizer_config.json", "special_tokens_map.json")
 
 # By family: the roles, as transformers calls them, and their tokens (GPT-2, BERT, T5).
@@ -34,10 +36,10 @@ def roles_of(family: str, algorithm: str) -> dict[str, str]:
     return roles
 
 
-def control_tokens(family: str, algorithm: str) -> list[str]:
+def control_tokens(family: str, algorithm: str, *, infilling: bool) -> list[str]:
     """All control tokens of a new vocabulary, in the order of their ids from 0."""
-    sentinels = SENTINELS if family == "encoder_decoder" else ()
-    return list(dict.fromkeys([*roles_of(family, algorithm).values(), *sentinels]))
+    more = SENTINELS if family == "encoder_decoder" else INFILLING if infilling else ()
+    return list(dict.fromkeys([*roles_of(family, algorithm).values(), *more]))
 
 
 def frame(tokenizer: Tokenizer, family: str, roles: Mapping[str, str]) -> None:

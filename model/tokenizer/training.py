@@ -40,7 +40,7 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, directory: Pa
 
 
 def _learn(sample: list[str], config: TokenizerConfig) -> tuple[Tokenizer, str]:
-    control = control_tokens(config.family, config.algorithm)
+    control = control_tokens(config.family, config.algorithm, infilling=config.infilling)
     if config.algorithm == "bpe":
         return train_bpe(sample, config.vocab_size, control)
     train = train_wordpiece if config.algorithm == "wordpiece" else train_unigram

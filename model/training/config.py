@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from model.network.config import BertConfig, GPT2Config, ModelConfig
+from model.network.config import DecoderConfig, ModelConfig
 from model.objectives.config import Objective
 from storage.config import Config
 from storage.errors import ConfigError
@@ -83,6 +83,7 @@ class TrainConfig(Config):
         adam_beta1, adam_beta2, adam_epsilon: of AdamW.
         max_grad_norm: the gradient is cut down to this length; None leaves it as it is.
         dropout: share of the embeddings' and of every layer's outputs that is dropped.
+        label_smoothing: share of the target that is spread evenly over the vocabulary.
         weight_average: the mean of the weights that is validated and exported: ema decays
             exponentially, checkpoints is that of the last ones; None takes the last weights.
         ema_decay: of ema, a step.
@@ -133,6 +134,7 @@ class TrainConfig(Config):
     adam_epsilon: float = Field(1e-10, gt=0)
     max_grad_norm: float | None = Field(None, gt=0)
     dropout: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
     weight_average: Literal["ema", "checkpoints"] | None = None
     ema_decay: float = Field(0.99, gt=0, lt=1)
     averaged_checkpoints: PositiveInt = 5
@@ -207,6 +209,27 @@ class TrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _check_objectives(self) -> "TrainConfig":
+        names = [each.objective for each in self.objectives]
+        if len(set(names)) < len(names):
+            raise ValueError(f"objectives names {', '.join(names)}; expected each of them once")
+        if len(names) > 1 and self.mixing:
+            raise ValueError(
+                "mixing draws samples by source and objectives by weight; give one of the two"
+            )
+        joined = len(names) > 1 or "fill_in_the_middle" in names
+        if joined and (self.packing != "windows" or self.document_mask):
+            raise ValueError(
+                f"objectives {', '.join(names)} are read in windows; set packing to windows and "
+                "document_mask to false"
+            )
+        if self.initial_sequence_length and names and names != ["next_token"]:
+            raise ValueError(
+                f"initial_sequence_length cuts samples of next_token, not of {', '.join(names)}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_phases(self) -> "TrainConfig":
         ends = [phase.until for phase in self.mixing]
         if ends and (ends != sorted(set(ends)) or ends[-1] != 1):
@@ -229,7 +252,7 @@ def check_device(train: TrainConfig, settings: Settings) -> None:
 
 def check_positions(model: ModelConfig, train: TrainConfig) -> None:
     """Raises ConfigError if a sequence is longer than the positions that the network knows."""
-    if isinstance(model, (GPT2Config, BertConfig)):
+    if not isinstance(model, DecoderConfig):
         longest = model.max_position_embeddings
         if train.sequence_length > longest:
             raise ConfigError(

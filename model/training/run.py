@@ -178,6 +178,7 @@ def _network(job: TrainingJob, accelerator: Accelerator) -> Network:
         network = build_network(job.model, vocab_size, dtype)
         network.init_weights(job.train.seed)
     network.set_dropout(job.train.dropout)
+    network.smoothing = job.train.label_smoothing
     if job.train.activation_checkpointing:
         network.recompute_layers()
     return network

@@ -1,0 +1,100 @@
+"""How well an encoder-decoder writes what was cut out of held-out documents."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from model.config import EvaluationConfig, EvaluationResult, Sample
+from model.data.batches import PairBatch
+from model.data.tensors import as_tensors
+from model.evaluation.causal import sampling_of
+from model.evaluation.loaded import Loaded
+from model.generation import write
+from model.network.config import IGNORED
+from model.network.encoder_decoder import EncoderDecoder
+from model.objectives.config import SpanCorruption
+from model.objectives.spans import CorruptedRows
+from model.objectives.vocabulary import Vocabulary, read_vocabulary
+from model.tokenizer.encoding import encode_documents
+from storage.shards.reading import ArrayStream
+
+
+def score_spans(
+    loaded: Loaded, network: EncoderDecoder, texts: list[str], config: EvaluationConfig
+) -> EvaluationResult:
+    """Figures over held-out documents.
+
+    span_perplexity: exponential of the mean loss of a token of what was cut out, its sentinels
+        among them.
+    span_accuracy: share of these tokens that the network thinks likeliest, the ones before them
+        given.
+    """
+    begun = time.perf_counter()
+    vocabulary = read_vocabulary(loaded.directory)
+    stream = ArrayStream(np.concatenate(list(encode_documents(loaded.tokenizer, texts))))
+    parts = loaded.sequence_length, SpanCorruption(), vocabulary, config.seed
+    rows = CorruptedRows(stream, *parts, [(0, len(stream))])
+    nats, right, count = 0.0, 0, 0
+    for first in range(0, sum(rows.sizes), config.batch_size):
+        numbers = np.arange(first, min(first + config.batch_size, sum(rows.sizes)))
+        found = _score(loaded, network, rows.read(numbers, numbers))
+        nats, right, count = nats + found[0], right + found[1], count + found[2]
+    return EvaluationResult(
+        family="encoder_decoder",
+        documents=len(texts),
+        bytes=sum(len(text.encode()) for text in texts),
+        predictions=count,
+        figures={
+            "span_perplexity": math.exp(min(nats / count, 700)),
+            "span_accuracy": right / count,
+            "loss": nats / count,
+        },
+        decides="span_perplexity",
+        samples=tuple(_samples(loaded, network, rows, vocabulary, config)),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+@torch.inference_mode()
+def _score(loaded: Loaded, network: EncoderDecoder, read: PairBatch) -> tuple[float, int, int]:
+    """Nats, tokens that are likeliest, and all tokens of a batch."""
+    batch = as_tensors(read, loaded.device)
+    targets_BT = batch.pop("targets_BT")
+    logits_BTV = network(**batch)
+    used = targets_BT != IGNORED
+    losses = torch.nn.functional.cross_entropy(
+        logits_BTV[used].float(), targets_BT[used], reduction="sum"
+    )
+    right = (logits_BTV.argmax(-1) == targets_BT)[used].sum()
+    return float(losses), int(right), int(used.sum())
+
+
+def _samples(
+    loaded: Loaded,
+    network: EncoderDecoder,
+    rows: CorruptedRows,
+    vocabulary: Vocabulary,
+    config: EvaluationConfig,
+) -> Iterator[Sample]:
+    """What is read, and what the network writes into its gaps."""
+    total = sum(rows.sizes)
+    for number in range(min(config.samples, total)):
+        chosen = np.array([number * total // config.samples])
+        batch = rows.read(chosen, chosen)
+        source = batch.source_BS[0, : batch.lengths_B[0]].tolist()
+        written = write(
+            network,
+            source,
+            start_id=vocabulary.require("pad"),
+            stop_id=vocabulary.closing,
+            max_new_tokens=config.sample_tokens,
+            sampling=sampling_of(config, number),
+        )
+        prompt, answer = (
+            loaded.tokenizer.decode(ids, skip_special_tokens=False)
+            for ids in (source[: config.sample_tokens], written)
+        )
+        yield Sample(prompt=prompt, continuation=answer)
