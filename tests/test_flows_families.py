@@ -79,7 +79,7 @@ def mill(
 
 
 def test_a_bert_is_registered_and_loads_with_transformers(mill: Mill) -> None:
-    folder = mill.run("bert-tiny", **TINY)
+    folder = mill.run("bert-tiny", **TINY, **{"model.next_sentence": True})
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = BertForPreTraining.from_pretrained(folder)
     given = tokenizer("Fellow [MASK]", "and citizens", return_tensors="pt")

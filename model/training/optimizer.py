@@ -50,14 +50,15 @@ class Optimizers:
 def kinds(model: Network) -> dict[str, list[Tensor]]:
     """Parameters by what they are: matrices, embeddings, head, gains.
 
-    A head that is tied to the embeddings counts as the head.
+    A head that is tied to the embeddings counts as the head, and so do positions and segments that
+    are added to them: all of these begin as small.
     """
     found: dict[str, list[Tensor]] = {"matrices": [], "embeddings": [], "head": [], "gains": []}
     tied = model.lm_head is None
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
             found["gains"].append(parameter)
-        elif name.startswith("lm_head") or (tied and name == "embed_tokens.weight"):
+        elif name.startswith("lm_head") or (tied and name.startswith("embed")):
             found["head"].append(parameter)
         elif name.startswith("embed"):
             found["embeddings"].append(parameter)
