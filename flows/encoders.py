@@ -1,0 +1,123 @@
+"""Recipes of encoders and encoder-decoders."""
+
+from flows.config import PretrainConfig, RegistrationConfig
+from model.network.config import BertConfig, EncoderDecoderConfig
+from model.tokenizer.config import TokenizerConfig
+from model.training.config import TrainConfig
+
+
+def bert_tiny() -> PretrainConfig:
+    """An encoder that fills in masked tokens: minutes on two cores.
+
+    Without next-sentence prediction, with which it learned less in as many steps.
+    """
+    return PretrainConfig(
+        tokenizer=TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=4096),
+        model=BertConfig(max_position_embeddings=128),
+        train=TrainConfig(
+            sequence_length=128,
+            global_batch_size=32,
+            micro_batch_size=16,
+            max_steps=1000,
+            learning_rate=0.02,
+            warmup_steps=20,
+            weight_decay=0.01,
+        ),
+        registration=RegistrationConfig(name="bert-tiny"),
+    )
+
+
+def bert_base() -> PretrainConfig:
+    """BERT-base as Devlin et al. 2019 (§A.2) trained it: 110 million parameters, AdamW, dropout.
+
+    Its 10⁶ steps read 40 epochs of 3.3 billion words; give it text of that size in corpus.sources.
+    """
+    base = bert_tiny()
+    return base.model_copy(
+        update={
+            "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 30_522}),
+            "model": BertConfig(
+                hidden_size=768,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+                intermediate_size=3072,
+                max_position_embeddings=512,
+                next_sentence=True,
+            ),
+            "train": TrainConfig(
+                device="cuda",
+                sequence_length=512,
+                global_batch_size=256,
+                micro_batch_size=32,
+                max_steps=1_000_000,
+                warmup_steps=10_000,
+                decay_fraction=0.99,
+                optimizer="adamw",
+                learning_rate=1e-4,
+                weight_decay=0.01,
+                adam_beta1=0.9,
+                adam_beta2=0.999,
+                adam_epsilon=1e-6,
+                dropout=0.1,
+                max_grad_norm=1.0,
+                validate_every=5000,
+                checkpoint_every=5000,
+            ),
+            "registration": RegistrationConfig(name="bert-base"),
+        }
+    )
+
+
+def denoise_tiny() -> PretrainConfig:
+    """The original Transformer, norms first, writes what was cut out of a text: minutes."""
+    return PretrainConfig(
+        tokenizer=TokenizerConfig(family="encoder_decoder"),
+        model=EncoderDecoderConfig(norm_first=True, max_position_embeddings=128),
+        train=TrainConfig(
+            sequence_length=128,
+            global_batch_size=32,
+            micro_batch_size=16,
+            max_steps=1000,
+            learning_rate=0.02,
+            weight_decay=0.01,
+        ),
+        registration=RegistrationConfig(name="denoise-tiny"),
+    )
+
+
+def denoise_base() -> PretrainConfig:
+    """T5-base's size and schedule (Raffel et al. 2020, §3.1.2), on 34 billion tokens."""
+    base = denoise_tiny()
+    return base.model_copy(
+        update={
+            "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 32_128}),
+            "model": EncoderDecoderConfig(
+                hidden_size=768,
+                num_encoder_layers=12,
+                num_decoder_layers=12,
+                num_attention_heads=12,
+                intermediate_size=3072,
+                norm_first=True,
+                max_position_embeddings=512,
+            ),
+            "train": TrainConfig(
+                device="cuda",
+                sequence_length=512,
+                global_batch_size=128,
+                micro_batch_size=32,
+                max_steps=524_288,
+                schedule="inverse_sqrt",
+                warmup_steps=10_000,
+                optimizer="adamw",
+                learning_rate=1e-3,
+                adam_beta1=0.9,
+                adam_beta2=0.98,
+                adam_epsilon=1e-9,
+                weight_decay=0.0,
+                max_grad_norm=1.0,
+                validate_every=5000,
+                checkpoint_every=5000,
+            ),
+            "registration": RegistrationConfig(name="denoise-base"),
+        }
+    )
