@@ -11,6 +11,7 @@ from storage.layout import RunLayout
 from storage.settings import Settings, load_settings
 from storage.tracking import newest_file, open_run
 from tasks.evaluation import in_words
+from tasks.report import SHOWN
 from tasks.training import project_journal
 
 
@@ -51,7 +52,7 @@ def print_outcome(flow: str = "pretrain") -> None:
     score = outcome["figures"][outcome["decides"]]
     for name, value in {"this model": score, **outcome["baselines"]}.items():
         print(f"  {value:.3f}  {name}")
-    print("\nIt writes:")
+    print(f"\n{SHOWN[outcome['family']]}:")
     for sample in outcome["samples"]:
         continued = f"[{sample['prompt']}] {sample['continuation']}"
         text = " ".join(continued.split())

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,13 @@ from storage.manifest import read_manifest
 from storage.registry import RegisteredModel, describe
 from tasks.evaluation import in_words
 from tasks.tracking import FlowContext
+
+# What samples show of a family.
+SHOWN: Mapping[Family, str] = {
+    "causal_lm": "It writes",
+    "masked_lm": "It fills in",
+    "encoder_decoder": "It writes what was cut out",
+}
 
 
 @dataclass(frozen=True)
@@ -188,7 +196,7 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
 | documents | {documents["in"]:,} in, {documents["kept"]:,} kept, \
 {documents["in"] - documents["kept"]:,} dropped |
 
-## It writes
+## {SHOWN[outcome.family]}
 
 {samples}
 
