@@ -3,6 +3,7 @@
 Shape suffixes as in `model.network.attention`; V is the vocabulary.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,19 +17,21 @@ from model.network.config import DecoderConfig
 from model.network.feed_forward import SwiGLU
 from model.network.loss import summed_cross_entropy
 from model.network.norms import RMSNorm
-from model.network.positions import rotation
+from model.network.positions import Rotation, rotation
 
 
-class CausalNetwork(Network):
+class CausalNetwork(Network, ABC):
     """A network that predicts every token from those before it.
 
-    A subclass says in `_hidden` how it comes from ids to the last hidden states.
+    A subclass says in `_embedded` how positions come in.
 
     Attributes:
         layers: of blocks.
+        norm: of what the last of them gives.
     """
 
     layers: nn.ModuleList
+    norm: nn.Module
 
     def forward(
         self,
@@ -75,7 +78,16 @@ class CausalNetwork(Network):
         mask_BTS: Tensor | None,
         caches: Sequence[LayerCache | None],
     ) -> Tensor:
-        raise NotImplementedError
+        embedded_BTD, angles = self._embedded(ids_BT, positions)
+        x_BTD, around = self.dropped(embedded_BTD), Surroundings(angles, mask_BTS)
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x_BTD = layer(x_BTD, around, cache)
+        out: Tensor = self.norm(x_BTD)
+        return out
+
+    @abstractmethod
+    def _embedded(self, ids_BT: Tensor, positions: Tensor) -> tuple[Tensor, Rotation | None]:
+        """Embeddings in the compute dtype, and by what queries and keys are turned."""
 
 
 class Decoder(CausalNetwork):
@@ -86,6 +98,7 @@ class Decoder(CausalNetwork):
     """
 
     config: DecoderConfig
+    norm: RMSNorm
 
     def __init__(
         self,
@@ -98,20 +111,10 @@ class Decoder(CausalNetwork):
         self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def _hidden(
-        self,
-        ids_BT: Tensor,
-        positions: Tensor,
-        mask_BTS: Tensor | None,
-        caches: Sequence[LayerCache | None],
-    ) -> Tensor:
-        x_BTD = self.dropped(self.embed_tokens(ids_BT).to(self.compute_dtype))
+    def _embedded(self, ids_BT: Tensor, positions: Tensor) -> tuple[Tensor, Rotation | None]:
+        x_BTD: Tensor = self.embed_tokens(ids_BT).to(self.compute_dtype)
         angles = rotation(positions, self.config.head_dim, self.config.rope_theta, x_BTD.dtype)
-        around = Surroundings(rotation=angles, mask_BTS=mask_BTS)
-        for layer, cache in zip(self.layers, caches, strict=True):
-            x_BTD = layer(x_BTD, around, cache)
-        out: Tensor = self.norm(x_BTD)
-        return out
+        return x_BTD, angles
 
 
 def _block(config: DecoderConfig) -> Block:

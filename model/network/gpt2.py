@@ -3,18 +3,18 @@
 Shape suffixes as in `model.network.attention`.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from model.network.attention import Attention, LayerCache
-from model.network.block import Block, Surroundings
+from model.network.attention import Attention
+from model.network.block import Block
 from model.network.config import GPT2Config
 from model.network.decoder import CausalNetwork
 from model.network.feed_forward import FeedForward
 from model.network.norms import LayerNorm
+from model.network.positions import Rotation
 
 
 class GPT2(CausalNetwork):
@@ -25,6 +25,7 @@ class GPT2(CausalNetwork):
     """
 
     config: GPT2Config
+    norm: LayerNorm
     drops_attention = True
 
     def __init__(
@@ -39,20 +40,9 @@ class GPT2(CausalNetwork):
         self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
         self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
 
-    def _hidden(
-        self,
-        ids_BT: Tensor,
-        positions: Tensor,
-        mask_BTS: Tensor | None,
-        caches: Sequence[LayerCache | None],
-    ) -> Tensor:
+    def _embedded(self, ids_BT: Tensor, positions: Tensor) -> tuple[Tensor, Rotation | None]:
         embedded_BTD = self.embed_tokens(ids_BT) + self.embed_positions(positions)
-        x_BTD = self.dropped(embedded_BTD.to(self.compute_dtype))
-        around = Surroundings(mask_BTS=mask_BTS)
-        for layer, cache in zip(self.layers, caches, strict=True):
-            x_BTD = layer(x_BTD, around, cache)
-        out: Tensor = self.norm(x_BTD)
-        return out
+        return embedded_BTD.to(self.compute_dtype), None
 
 
 def _block(config: GPT2Config) -> Block:
