@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from model.tokenizer.encoding import Encoder
 from model.tokenizer.folder import load_tokenizer
 from storage.artifacts import Ref, Spec, discard, find_sound, obtain
+from storage.corpus.pairs import pair_sources, part_pairs
 from storage.corpus.ranges import Range, plan_ranges, range_batches
 from storage.layout import Layout
 from storage.manifest import read_manifest
@@ -106,7 +107,9 @@ def _write_part(
     columns: dict[str, list[pa.Array]] = {"id": [], "source": [], "language": []}
     ids, ends, sizes = [], [], []
     total = 0
-    for batch in range_batches(documents):
+    pairs = pair_sources(documents.corpus.path)
+    for kept in range_batches(documents):
+        batch = part_pairs(kept, pairs)
         text = batch.column("text")
         batch_ids, batch_ends = encoder.encode(text)
         ids.append(batch_ids)

@@ -18,6 +18,7 @@ from model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
 from model.tokenizer.training import train_tokenizer
 from storage.artifacts import Ref, Spec, obtain
 from storage.corpus.documents import record_batches
+from storage.corpus.pairs import SEPARATOR
 from storage.layout import Layout
 from storage.manifest import digest_file, read_manifest
 
@@ -70,7 +71,7 @@ def _documents(path: Path) -> Iterator[tuple[Stratum, str, str]]:
     for batch in record_batches(path):
         columns = (batch.column(name).to_pylist() for name in ("source", "language", "id", "text"))
         for source, language, identity, text in zip(*columns, strict=True):
-            yield (source, language), identity, text
+            yield (source, language), identity, text.replace(SEPARATOR, "\n")
 
 
 def _totals(path: Path) -> dict[Stratum, int]:

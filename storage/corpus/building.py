@@ -1,7 +1,7 @@
 """From parts to a corpus: duplicates found across all of them, sides chosen, documents written."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate, islice
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from storage.artifacts import Ref, Spec, find_sound, obtain
 from storage.corpus.blocks import excerpt_of
@@ -131,7 +132,8 @@ def _write(
         _count_duplicates(tally, part, first, fates)
     if np.count_nonzero(fates.reason == 0) < 2:
         raise _too_few(tally, config)
-    held_out = _sides(ids, fates, config.validation_fraction)
+    reserved = {source.name for source in sources if source.held_out}
+    held_out = _sides(ids, fates, config.validation_fraction, _of_sources(parts, reserved))
     figures = Figures(sources)
     sizes = [(part / "documents.arrow").stat().st_size for part in parts]
     pace = Pace("merge", sum(sizes))
@@ -178,8 +180,23 @@ def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fate
     return Fates(reason, found.component, pairs)
 
 
-def _sides(ids: np.ndarray, fates: Fates, validation_fraction: float) -> np.ndarray:
-    held_out = is_held_out(ids[fates.first], validation_fraction)
+def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | None:
+    """Whether each document of the parts is of one of these sources; None where there are none."""
+    if not names:
+        return None
+    wanted = pa.array(list(names), pa.string())
+    batches = (batch for part in parts for batch in part_batches(part))
+    return np.concatenate([np.array(pc.is_in(batch.column("source"), wanted)) for batch in batches])
+
+
+def _sides(
+    ids: np.ndarray, fates: Fates, validation_fraction: float, reserved: np.ndarray | None
+) -> np.ndarray:
+    """Which documents are held out: those that are `reserved` for it, or some of all."""
+    if reserved is None:
+        held_out = is_held_out(ids[fates.first], validation_fraction)
+    else:
+        held_out = reserved[fates.first]
     kept = np.flatnonzero(fates.reason == 0)
     if held_out[kept].all() or not held_out[kept].any():
         smallest = min(kept.tolist(), key=lambda row: ids[row].tobytes())
@@ -253,7 +270,8 @@ def _counts(
     documents = {"in": tally.documents_read, "kept": kept, "dropped": dropped}
     counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
     licences = {source.name: source.licence or UNKNOWN_LICENCE for source in sources}
-    return counts | {"documents": documents, "licences": licences}
+    pairs = [source.name for source in sources if source.pairs]
+    return counts | {"documents": documents, "licences": licences, "pairs": pairs}
 
 
 def write_samples(directory: Path, tally: Tally) -> None:

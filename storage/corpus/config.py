@@ -49,7 +49,19 @@ def known_encoding(encoding: str) -> str:
     return encoding
 
 
+def two_fields(pair: tuple[str, str]) -> tuple[str, str]:
+    """The same names.
+
+    Raises:
+        ValueError: they are one name, or one of them is empty.
+    """
+    if not all(pair) or pair[0] == pair[1]:
+        raise ValueError(f"found the fields {list(pair)}, expected two different names")
+    return pair
+
+
 Encoding = Annotated[str, AfterValidator(known_encoding)]
+PairFields = Annotated[tuple[str, str], AfterValidator(two_fields)]
 
 
 class FileSource(Config):
@@ -61,6 +73,10 @@ class FileSource(Config):
         name: how reports and mixing call it; the last part of `files` where it is not given.
         licence: an SPDX identifier or a name; it travels into manifests and model cards.
         text_field, encoding, text_unit: as in CorpusConfig, for these files alone.
+        pair: the two fields with a text and its translation, as ["en", "zh"] or
+            ["translation.en", "translation.zh"]; each record is then a pair.
+        held_out: all of it is for validation and evaluation, and nothing of the other sources is
+            that says the same or nearly so; where one source is, no other is held out in part.
     """
 
     files: str = Field(min_length=1)
@@ -69,6 +85,8 @@ class FileSource(Config):
     text_field: str | None = None
     encoding: Encoding | None = None
     text_unit: TextUnit | None = None
+    pair: PairFields | None = None
+    held_out: bool = False
 
     @field_validator("files")
     @classmethod
@@ -86,7 +104,7 @@ class DatasetSource(Config):
         split: which part to read.
         streaming: read it as it comes, without building it on disk first.
         max_documents: read no more than so many.
-        name, licence, text_field: as in FileSource.
+        name, licence, text_field, pair, held_out: as in FileSource.
     """
 
     dataset: str = Field(min_length=1)
@@ -97,6 +115,8 @@ class DatasetSource(Config):
     name: str | None = None
     licence: str | None = None
     text_field: str | None = None
+    pair: PairFields | None = None
+    held_out: bool = False
 
 
 def _kind_of(source: Any) -> str:
@@ -195,6 +215,8 @@ class CorpusConfig(Config):
         for source in sources:
             if isinstance(source, str):
                 absolute(source)
+        if all(not isinstance(source, str) and source.held_out for source in sources):
+            raise ValueError("every source is held out; expected at least one to train on")
         names = Counter(source.name for source in sources if not isinstance(source, str))
         twice = [name for name, count in names.items() if name is not None and count > 1]
         if twice:

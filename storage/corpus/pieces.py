@@ -20,6 +20,7 @@ class SourceFile:
         digest: of its bytes.
         modified: time of change in ns when it was digested.
         text_field, encoding, text_unit: how it is read.
+        pair: the fields with source and target, where it holds pairs.
     """
 
     source: str
@@ -31,6 +32,7 @@ class SourceFile:
     text_field: str
     encoding: str
     text_unit: TextUnit
+    pair: tuple[str, str] | None = None
 
     def check_unchanged(self) -> None:
         """Raises CorpusError if the file was written to since it was digested."""

@@ -37,18 +37,23 @@ class ResolvedSource:
         name: unique among the sources.
         licence: an SPDX identifier or a name, where one was given.
         files: sorted by name, without those that an earlier source has already.
+        pairs: whether its documents are pairs.
+        held_out: whether all of it is for validation.
     """
 
     name: str
     licence: str | None
     files: tuple[SourceFile, ...]
+    pairs: bool = False
+    held_out: bool = False
 
 
 def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
     """Finds and digests everything the sources name, in their order.
 
     Files of other machines are copied, and datasets written, into the folder `downloads`, unless
-    they are there. A file that is reached twice counts once, for the source that comes first.
+    they are there. What is held out comes first, so that of equal documents it is the one that is
+    kept. A file that is reached twice counts once, for the source that comes first.
 
     Raises:
         CorpusError: a source that does not exist, matches nothing or has an unsupported suffix.
@@ -57,7 +62,8 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
     sources = [FileSource(files=s) if isinstance(s, str) else s for s in config.sources]
     seen: set[Path] = set()
     resolved = []
-    for source, name in zip(sources, _unique_names(sources), strict=True):
+    named = zip(sources, _unique_names(sources), strict=True)
+    for source, name in sorted(named, key=lambda each: not each[0].held_out):
         found = []
         for path, called in _find(source, config, downloads):
             if path.resolve() not in seen:
@@ -68,25 +74,31 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
             files = list(threads.map(digested, found))
         # The digest parts files of one name, since the path would tie the order to this machine.
         files.sort(key=lambda file: (file.name, file.digest))
-        resolved.append(ResolvedSource(name, source.licence, tuple(files)))
+        traits = {"pairs": source.pair is not None, "held_out": source.held_out}
+        resolved.append(ResolvedSource(name, source.licence, tuple(files), **traits))
     return resolved
 
 
 def digest_sources(sources: Sequence[ResolvedSource]) -> str:
     """One digest of names, licences, contents and how they are read, in order."""
     return digest_json(
-        [[s.name, s.licence, [_identity(file) for file in s.files]] for s in sources]
+        [
+            [s.name, s.licence, [_identity(file) for file in s.files], *["held out"][: s.held_out]]
+            for s in sources
+        ]
     )
 
 
 def _identity(file: SourceFile) -> list[str]:
-    return [file.name, file.digest, file.text_field, file.encoding, file.text_unit]
+    reading = [file.text_field, file.encoding, file.text_unit, *(file.pair or ())]
+    return [file.name, file.digest, *reading]
 
 
 def _reading(source: FileSource | DatasetSource, config: CorpusConfig) -> dict[str, Any]:
     own = source.model_dump()
     keys = ("text_field", "encoding", "text_unit")
-    return {key: own.get(key) or getattr(config, key) for key in keys}
+    reading = {key: own.get(key) or getattr(config, key) for key in keys}
+    return reading | {"pair": source.pair}
 
 
 def _digested(source: str, reading: Mapping[str, Any], found: tuple[Path, str]) -> SourceFile:
@@ -104,7 +116,8 @@ def _find(
 ) -> list[tuple[Path, str]]:
     """The files of one source on this machine with their names, sorted."""
     if isinstance(source, DatasetSource):
-        path = spool(source, source.text_field or config.text_field, downloads)
+        fields = source.pair or (source.text_field or config.text_field,)
+        path = spool(source, fields, downloads)
         return [(path, spool_name(source))]
     if is_remote(source.files):
         return _fetch(source.files, downloads)

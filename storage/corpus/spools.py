@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ from storage.errors import CorpusError, CorpusmillError
 from storage.manifest import digest_json
 
 _ROWS = 1000
+_NOT_READ = {"name", "licence", "streaming", "pair", "held_out"}
 
 
-def spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
+def spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
     """The file with the texts of a dataset, in its order; written now unless it is there.
 
-    It holds the column `text_field` alone, in record batches of 1,000 rows, and memory holds one
-    of them. The same dataset, configuration, split and revision lead to the same file.
+    It holds the columns of `fields` alone (`outer.inner` is in the column `outer`), in record
+    batches of 1,000 rows, and memory holds one of them. The same dataset, configuration, split and
+    revision lead to the same file.
 
     Raises:
         CorpusError: no such dataset, configuration, split or column.
@@ -30,7 +32,7 @@ def spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
 
     # A RuntimeError says that the dataset is a script, or that there is no such user's folder.
     try:
-        return _spool(source, text_field, downloads)
+        return _spool(source, fields, downloads)
     except ConnectionError as error:
         raise CorpusmillError(
             f"the dataset {source.dataset} cannot be reached ({error}); expected it on the "
@@ -49,16 +51,16 @@ def spool_name(source: DatasetSource) -> str:
     return "-".join(part for part in (base, source.config, source.split) if part) + ".arrow"
 
 
-def _spool(source: DatasetSource, text_field: str, downloads: Path) -> Path:
+def _spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
     data = _load_saved(source) if _is_local(source) else None
     revision = _builder(source).hash if data is None else data._fingerprint
-    identity = source.model_dump(mode="json", exclude={"name", "licence", "streaming"})
-    final = downloads / digest_json([identity, text_field, revision]) / spool_name(source)
+    identity = source.model_dump(mode="json", exclude=_NOT_READ)
+    final = downloads / digest_json([identity, *fields, revision]) / spool_name(source)
     if not final.exists():
         final.parent.mkdir(parents=True, exist_ok=True)
         if data is None:
             data = _load(source)
-        _write(final, _texts(data, source, text_field))
+        _write(final, _texts(data, source, fields))
     return final
 
 
@@ -101,15 +103,18 @@ def _path(source: DatasetSource) -> str:
     return str(Path(source.dataset).expanduser()) if _is_local(source) else source.dataset
 
 
-def _texts(data: Any, source: DatasetSource, text_field: str) -> Iterator[pa.RecordBatch]:
+def _texts(data: Any, source: DatasetSource, fields: Sequence[str]) -> Iterator[pa.RecordBatch]:
     left = source.max_documents
     for table in data.with_format("arrow").iter(batch_size=_ROWS):
-        if text_field not in table.column_names:
+        there = table.column_names
+        columns = [each if each in there else each.partition(".")[0] for each in fields]
+        if missing := next((each for each in columns if each not in there), None):
             raise CorpusError(
-                f"the dataset {source.dataset} has no column {text_field!r}, only "
-                f"{', '.join(table.column_names)}; set text_field to the one that holds the text."
+                f"the dataset {source.dataset} has no column {missing!r}, only "
+                f"{', '.join(there)}; set text_field to the one that holds the text, or pair to "
+                "the two that do."
             )
-        texts = table.select([text_field]).slice(0, left)
+        texts = table.select(list(dict.fromkeys(columns))).slice(0, left)
         yield from texts.combine_chunks().to_batches()
         if left is not None:
             left -= texts.num_rows

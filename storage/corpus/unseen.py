@@ -72,6 +72,7 @@ def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[s
     return counts | {
         "documents": documents,
         "licences": said["licences"],
+        "pairs": said.get("pairs", []),
         "similarity": said["similarity"],
     }
 

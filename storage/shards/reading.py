@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.lib.stride_tricks import as_strided
 
 from storage.errors import ArtifactError
@@ -173,19 +174,38 @@ def read_document_ends(directory: Path, split: Split) -> np.ndarray:
         ArtifactError: the file is not there or does not list documents.
     """
     path = documents_path(directory, split)
-    try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        columns = [
-            reader.get_batch(i).column(reader.schema.get_field_index("end"))
-            for i in range(reader.num_record_batches)
-        ]
-    except (OSError, pa.ArrowInvalid, IndexError) as error:
-        raise _not_a_shard(path, error) from error
+    columns = _document_columns(path, "end")
     pieces = [np.frombuffer(c.buffers()[1], np.int64, len(c), 8 * c.offset) for c in columns]
     ends = np.concatenate([np.empty(0, np.int64), *pieces])
     if (np.diff(ends, prepend=0) < 0).any():
         raise _not_a_shard(path, "document ends that go backwards")
     return ends
+
+
+def read_pairs(directory: Path, split: Split) -> np.ndarray:
+    """Documents of one id that follow each other: the two texts of a pair.
+
+    Returns:
+        Where the first one begins, where the second begins, and where that ends; int64 (3, pairs).
+
+    Raises:
+        ArtifactError: the file is not there or does not list documents.
+    """
+    ends = np.concatenate([[0], read_document_ends(directory, split)])
+    ids = pa.chunked_array(_document_columns(documents_path(directory, split), "id"), pa.string())
+    same = pc.equal(ids.slice(0, max(0, len(ids) - 1)), ids.slice(1))
+    first = np.flatnonzero(np.array(same.to_pylist(), bool))
+    return np.stack([ends[first], ends[first + 1], ends[first + 2]])
+
+
+def _document_columns(path: Path, name: str) -> list[pa.Array]:
+    """One column of the documents, batch by batch."""
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        index = reader.schema.get_field_index(name)
+        return [reader.get_batch(i).column(index) for i in range(reader.num_record_batches)]
+    except (OSError, pa.ArrowInvalid, IndexError) as error:
+        raise _not_a_shard(path, error) from error
 
 
 def _ranges(ids: np.ndarray, length: int) -> np.ndarray:

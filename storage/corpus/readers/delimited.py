@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator
 
 from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.readers.fields import fields_of, pair_text
 from storage.corpus.readers.flaws import name_some, too_long, wrong_schema
 from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA, whole_lines
@@ -28,17 +29,24 @@ def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Itera
 def _texts(
     records: Iterator[tuple[int, list[str] | Flaw]], gate: Gate
 ) -> Iterator[tuple[int, bytes | Flaw]]:
+    file = gate.reading.file
     header: list[str] = []
-    column = 0
+    columns: list[int] = []
     for line, record in records:
         if isinstance(record, Flaw):
             yield line, record
         elif not header:
-            header, column = record, _column(gate, record)
+            header = record
+            columns = [_column(field, record) for field in fields_of(file)]
         elif len(record) != len(header):
             yield line, _ragged(record, len(header), line)
         else:
-            yield line, record[column].encode("utf-8", "surrogateescape")
+            sides = [record[column] for column in columns]
+            text = pair_text(sides, file, f"line {line}") if file.pair else sides[0]
+            if isinstance(text, Flaw):
+                yield line, text
+            else:
+                yield line, text.encode("utf-8", "surrogateescape")
 
 
 class _Lines:
@@ -80,8 +88,7 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | F
             yield line, record
 
 
-def _column(gate: Gate, header: list[str]) -> int:
-    field = gate.reading.file.text_field
+def _column(field: str, header: list[str]) -> int:
     if header.count(field) == 1:
         return header.index(field)
     found = f"several columns {field!r}" if field in header else f"no column {field!r}"

@@ -30,6 +30,29 @@ def no_text(place: str, field: str, record: Mapping[str, Any] | None, excerpt: s
     )
 
 
+def empty_side(place: str, field: str, other: str) -> Flaw:
+    """The flaw of a pair of which one side says nothing."""
+    return Flaw(
+        place,
+        "empty_side",
+        f"found nothing in the field {field!r}, expected a text on both sides of a pair",
+        "fill it in, or leave the pair out",
+        other,
+    )
+
+
+def no_pairs(kind: str) -> Flaw:
+    """The flaw of a file of a source with pairs that cannot hold any."""
+    return Flaw(
+        "whole file",
+        "no_pairs",
+        f"found a file of the kind {kind}, expected pairs in the fields of .jsonl, .json, .csv, "
+        ".tsv, .parquet or .arrow",
+        "convert it, or take `pair` out of its source",
+        "",
+    )
+
+
 def name_some(names: Iterable[str]) -> str:
     """A list of names for a sentence, cut short after 20."""
     names = [excerpt_of(name) for name in names]

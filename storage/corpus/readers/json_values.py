@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from storage.corpus.blocks import Flaw, excerpt_of
-from storage.corpus.readers.flaws import no_text, too_long
+from storage.corpus.readers.fields import text_of
+from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA
 
@@ -22,22 +23,20 @@ def read_json(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
 
     Memory holds one object at a time. Where the JSON breaks, the rest is left.
     """
-    field = gate.reading.file.text_field
     values = enumerate(_Values(chunks, gate.limit + LINE_EXTRA))
-    texts = ((number, _text(value, field, f"item {number}", gate)) for number, value in values)
+    texts = ((number, _text(value, f"item {number}", gate)) for number, value in values)
     yield from Batch(gate, "item").fill(texts)
 
 
-def _text(value: Any, field: str, place: str, gate: Gate) -> bytes | Flaw:
+def _text(value: Any, place: str, gate: Gate) -> bytes | Flaw:
     if isinstance(value, Flaw):
         return value
     if not isinstance(value, dict):
         found = f"found a JSON {type(value).__name__}, expected an object"
         return Flaw(place, "bad_json", found, "mend the file", excerpt_of(repr(value)))
-    text = value.get(field)
-    if not isinstance(text, str):
-        return no_text(place, field, value, excerpt_of(json.dumps(value, ensure_ascii=False)))
-    return gate.mend_text(text, place)
+    excerpt = excerpt_of(json.dumps(value, ensure_ascii=False))
+    text = text_of(value, gate.reading.file, place, excerpt)
+    return gate.mend_text(text, place) if isinstance(text, str) else text
 
 
 class _Values:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from storage.corpus.blocks import Flaw, excerpt_of
 from storage.corpus.compiled import import_compiled
-from storage.corpus.readers.flaws import no_text
+from storage.corpus.readers.fields import text_of
 from storage.corpus.readers.gate import BLOCK_ROWS, Batch, Gate, Item, Misfit, is_unicode, is_utf8
 from storage.corpus.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
 
@@ -25,7 +25,8 @@ _GROWTH = 3
 def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[Item]:
     """A document a line; blank lines are no records."""
     unit = unit_of_lines(begin)
-    read = read_fast if load_kernel() else read_exactly
+    fast = load_kernel() and not gate.reading.file.pair
+    read = read_fast if fast else read_exactly
     for item in whole_lines(chunks, unit, gate.limit + LINE_EXTRA):
         if isinstance(item, Flaw):
             yield item
@@ -115,7 +116,6 @@ def _text_of_bad(line: bytes, error: UnicodeDecodeError, gate: Gate, place: str)
 
 
 def _text_of(line: str, gate: Gate, place: str) -> str | Flaw:
-    field = gate.reading.file.text_field
     try:
         # Python refuses integers of more than 4,300 digits.
         record: Any = json.loads(line, parse_int=float)
@@ -129,8 +129,7 @@ def _text_of(line: str, gate: Gate, place: str) -> str | Flaw:
         kind = "array" if isinstance(record, list) else type(record).__name__
         found = f"found a JSON {kind}, expected an object"
         return Flaw(place, "bad_json", found, "mend the line", excerpt_of(line))
-    text = record.get(field)
-    return text if isinstance(text, str) else no_text(place, field, record, excerpt_of(line))
+    return text_of(record, gate.reading.file, place, excerpt_of(line))
 
 
 def _strings(data: np.ndarray, ends: np.ndarray) -> pa.LargeStringArray:

@@ -22,6 +22,7 @@ from storage.corpus.encodings import (
 )
 from storage.corpus.pieces import Piece, Reading, SourceFile
 from storage.corpus.readers.delimited import read_delimited
+from storage.corpus.readers.flaws import no_pairs
 from storage.corpus.readers.gate import Gate, Item
 from storage.corpus.readers.json_values import read_json
 from storage.corpus.readers.jsonl import read_jsonl
@@ -57,6 +58,8 @@ _STREAMS = {
 }
 _FILES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".zip": "zip"}
 _SHORT = {".tgz": "tar"}
+_WITH_FIELDS = {"jsonl", "json", "csv", "tsv", "parquet", "arrow"}
+_ARCHIVES = {"zip", "tar"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
     assert form is not None, piece.file.path
     reading = Reading(piece, config)
     try:
+        _check_pairs(reading, form)
         if form.kind == "parquet":
             yield from read_parquet(piece.file.path, Gate(reading), piece.start, piece.stop)
         elif form.kind == "arrow":
@@ -129,6 +133,11 @@ def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
             yield from _read_stream(cast(BinaryIO, ChunkStream(chunks)), reading, form.kind)
     except DamageError as error:
         yield error.flaw
+
+
+def _check_pairs(reading: Reading, form: Format) -> None:
+    if reading.file.pair and form.kind not in _WITH_FIELDS | _ARCHIVES:
+        raise DamageError(no_pairs(form.kind))
 
 
 def _chunks(piece: Piece, form: Format, begin: int) -> Iterator[bytes]:
@@ -230,7 +239,7 @@ def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item
 def _read_member(archive: Reading, stream: BinaryIO, name: str) -> Iterator[Item]:
     """Reads one member of an archive as a file of its own would be read."""
     form = format_of(name)
-    if form is None or form.kind in {"zip", "tar"}:
+    if form is None or form.kind in _ARCHIVES:
         yield Repaired("members_not_read", 1)
         return
     outer = archive.file
@@ -244,6 +253,7 @@ def _read_member(archive: Reading, stream: BinaryIO, name: str) -> Iterator[Item
 
 
 def _member_items(stream: BinaryIO, reading: Reading, form: Format) -> Iterator[Item]:
+    _check_pairs(reading, form)
     chunks = decompressed(stream, form.compression)
     if form.kind in _TEXTS.values():
         yield from _read_text(chunks, reading, form.kind)

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.corpus.blocks import Flaw
-from storage.corpus.readers.flaws import name_some, wrong_schema
-from storage.corpus.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item
+from storage.corpus.blocks import Flaw, place_of
+from storage.corpus.readers.fields import fields_of, pair_text
+from storage.corpus.readers.flaws import name_some, no_text, wrong_schema
+from storage.corpus.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item, Misfit
 from storage.corpus.streams import DamageError
 
 _BAD = (pa.ArrowException, OSError, ValueError, TypeError)
@@ -25,14 +26,13 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
     row = 0
     try:
         with pq.ParquetFile(file, memory_map=isinstance(file, Path)) as table:
-            field = _column(gate, table.schema_arrow)
+            columns = _columns(gate, table.schema_arrow)
             groups = range(start, table.num_row_groups if stop is None else stop)
             row = sum(table.metadata.row_group(group).num_rows for group in range(start))
             for group in groups:
                 rows = _rows_a_batch(table.metadata.row_group(group))
-                for batch in table.iter_batches(rows, row_groups=[group], columns=[field]):
-                    texts = _checked(batch.column(0))
-                    yield from gate.admit(texts, "row", _numbers(row, batch.num_rows))
+                for batch in table.iter_batches(rows, row_groups=[group], columns=columns):
+                    yield from _admitted(gate, batch, row)
                     row += batch.num_rows
     except _BAD as error:
         _raise_if_io(error)
@@ -50,10 +50,9 @@ def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) 
         source = pa.memory_map(str(file)) if isinstance(file, Path) else pa.PythonFile(file, "r")
         with source:
             for number, batch in enumerate(_record_batches(source, stop)):
-                index = batch.schema.names.index(_column(gate, batch.schema))
+                _columns(gate, batch.schema)
                 if number >= start:
-                    texts = _checked(batch.column(index))
-                    yield from gate.admit(texts, "row", _numbers(row, batch.num_rows))
+                    yield from _admitted(gate, batch, row)
                 row += batch.num_rows
     except _BAD as error:
         _raise_if_io(error)
@@ -110,12 +109,57 @@ def _checked(texts: pa.Array) -> pa.Array:
     return texts
 
 
-def _numbers(first: int, count: int) -> np.ndarray:
-    return np.arange(first, first + count)
+def _admitted(gate: Gate, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
+    """The texts of a batch, of which `first` is the number of the first row."""
+    file, numbers = gate.reading.file, np.arange(first, first + batch.num_rows)
+    if not file.pair:
+        yield from gate.admit(_checked(batch.column(file.text_field)), "row", numbers)
+        return
+    sides = [_side(batch, field) for field in file.pair]
+    texts, kept, flaws = list[bytes](), list[int](), list[Misfit]()
+    for number, *pair in zip(numbers.tolist(), *sides, strict=True):
+        place = place_of("row", number)
+        record = dict(zip(file.pair, pair, strict=True))
+        missing = next((field for field, side in record.items() if side is None), None)
+        text = no_text(place, missing, record) if missing else pair_text(pair, file, place)
+        if isinstance(text, Flaw):
+            flaws.append((number, text))
+        else:
+            kept.append(number)
+            texts.append(text.encode("utf-8", "surrogateescape"))
+    yield from gate.admit(pa.array(texts, pa.large_binary()), "row", np.array(kept, int), flaws)
 
 
-def _column(gate: Gate, schema: pa.Schema) -> str:
-    field = gate.reading.file.text_field
+def _side(batch: pa.RecordBatch, field: str) -> list[str | None]:
+    """One side of pairs; None where there is none."""
+    if field in batch.schema.names:
+        column = batch.column(field)
+    else:
+        outer, _, inner = field.partition(".")
+        # `flatten` hides what lies under a missing struct, `field` does not.
+        structs = batch.column(outer)
+        names = [structs.type.field(i).name for i in range(structs.type.num_fields)]
+        column = structs.flatten()[names.index(inner)]
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    sides: list[bytes | None] = _checked(column).cast(pa.large_binary()).to_pylist()
+    return [None if side is None else side.decode("utf-8", "surrogateescape") for side in sides]
+
+
+def _columns(gate: Gate, schema: pa.Schema) -> list[str]:
+    """The columns with the text, checked."""
+    file = gate.reading.file
+    for field in fields_of(file):
+        outer, dot, inner = field.partition(".")
+        nested = file.pair and dot and field not in schema.names and outer in schema.names
+        if nested and pa.types.is_struct(schema.field(outer).type):
+            _column(inner, pa.schema(list(schema.field(outer).type)))
+        else:
+            _column(field, schema)
+    return list(fields_of(file))
+
+
+def _column(field: str, schema: pa.Schema) -> str:
     if field not in schema.names:
         found = f"found no column {field!r}, only {name_some(schema.names)}; expected one"
         raise DamageError(wrong_schema(found))
