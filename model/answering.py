@@ -1,13 +1,17 @@
-"""What a model answers to a prompt: the text with what follows, filled in, or what it writes."""
+"""What a model answers to a prompt: what follows it, the text filled in, or what it writes."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tokenizers import Tokenizer
+
+from model.beams import beam_search
 from model.evaluation.causal import Writer
 from model.evaluation.loaded import Loaded, load_for_use
 from model.filling import fill_in, read_source
-from model.generation import Sampling, write
+from model.generation import Sampling, Tokens, gather, write
 from model.network.bert import Bert
 from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder
@@ -15,20 +19,36 @@ from model.objectives.vocabulary import Vocabulary, read_vocabulary
 
 
 class Answerer(Protocol):
-    """A model of any family, to be asked."""
+    """A model of any family, to be asked.
 
-    def answer(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> str:
-        """The prompt and what follows; the prompt filled in; or what is written about it."""
+    Attributes:
+        continues: whether an answer goes on where its prompt ends.
+    """
+
+    continues: bool
+
+    def answers(
+        self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[str]:
+        """What follows each prompt, the prompt filled in, or what is written about it."""
+
+    def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
+        """The answer to one prompt in pieces, as it is written."""
 
 
 @dataclass(frozen=True)
 class _Continuing:
     writer: Writer
+    continues = True
 
-    def answer(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> str:
-        return prompt + self.writer.continue_text(
-            prompt, max_new_tokens=max_new_tokens, sampling=sampling
-        )
+    def answers(
+        self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[str]:
+        return self.writer.continue_texts(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
+
+    def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
+        tokens = self.writer.tokens([prompt], max_new_tokens=max_new_tokens, sampling=sampling)
+        return _pieces(tokens, self.writer.tokenizer, skip_special_tokens=True)
 
 
 @dataclass(frozen=True)
@@ -36,8 +56,15 @@ class _Filling:
     loaded: Loaded
     network: Bert
     vocabulary: Vocabulary
+    continues = False
 
-    def answer(self, prompt: str, **_: object) -> str:
+    def answers(self, prompts: Sequence[str], **_: object) -> list[str]:
+        return [self._filled(prompt) for prompt in prompts]
+
+    def stream(self, prompt: str, **_: object) -> Iterator[str]:
+        yield self._filled(prompt)
+
+    def _filled(self, prompt: str) -> str:
         loaded = self.loaded
         return fill_in(
             self.network, loaded.tokenizer, self.vocabulary, prompt, loaded.sequence_length
@@ -46,21 +73,69 @@ class _Filling:
 
 @dataclass(frozen=True)
 class _Writing:
+    """Fills the gaps that sentinels leave in a prompt, or translates one that has none."""
+
     loaded: Loaded
     network: EncoderDecoder
     vocabulary: Vocabulary
+    continues = False
 
-    def answer(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> str:
-        tokenizer, vocabulary = self.loaded.tokenizer, self.vocabulary
-        written = write(
+    def answers(
+        self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[str]:
+        sources = [self._read(prompt) for prompt in prompts]
+        gaps = [self._has_gaps(source) for source in sources]
+        filled = [source for source, has in zip(sources, gaps, strict=True) if has]
+        others = [source for source, has in zip(sources, gaps, strict=True) if not has]
+        written = iter(gather(self._tokens(filled, max_new_tokens, sampling), len(filled)))
+        translated = iter(self._translated(others, max_new_tokens))
+        return [
+            str(
+                self.loaded.tokenizer.decode(
+                    next(written if has else translated), skip_special_tokens=not has
+                )
+            )
+            for has in gaps
+        ]
+
+    def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
+        source = self._read(prompt)
+        if self._has_gaps(source):
+            tokens = self._tokens([source], max_new_tokens, sampling)
+            yield from _pieces(tokens, self.loaded.tokenizer, skip_special_tokens=False)
+        else:
+            # Which hypothesis is the best is known at the end.
+            yield from self.answers([prompt], max_new_tokens=max_new_tokens, sampling=sampling)
+
+    def _read(self, prompt: str) -> list[int]:
+        loaded = self.loaded
+        return read_source(prompt, loaded.tokenizer, self.vocabulary, loaded.sequence_length)
+
+    def _has_gaps(self, source: list[int]) -> bool:
+        return not set(self.vocabulary.sentinels).isdisjoint(source)
+
+    def _translated(self, sources: list[list[int]], max_new_tokens: int) -> list[list[int]]:
+        if not sources:
+            return []
+        return beam_search(
             self.network,
-            read_source(prompt, tokenizer, vocabulary, self.loaded.sequence_length),
-            start_id=vocabulary.require("pad"),
-            stop_id=vocabulary.closing,
+            sources,
+            start_id=self.vocabulary.require("pad"),
+            stop_id=self.vocabulary.closing,
+            max_new_tokens=max_new_tokens,
+        )
+
+    def _tokens(self, sources: list[list[int]], max_new_tokens: int, sampling: Sampling) -> Tokens:
+        if not sources:
+            return iter(())
+        return write(
+            self.network,
+            sources,
+            start_id=self.vocabulary.require("pad"),
+            stop_id=self.vocabulary.closing,
             max_new_tokens=max_new_tokens,
             sampling=sampling,
         )
-        return str(tokenizer.decode(written, skip_special_tokens=False))
 
 
 def load_answerer(directory: Path) -> Answerer:
@@ -77,3 +152,15 @@ def load_answerer(directory: Path) -> Answerer:
         return _Filling(loaded, network, read_vocabulary(directory))
     assert isinstance(network, EncoderDecoder)
     return _Writing(loaded, network, read_vocabulary(directory))
+
+
+def _pieces(tokens: Tokens, tokenizer: Tokenizer, *, skip_special_tokens: bool) -> Iterator[str]:
+    """The text of tokens as it becomes certain: a character may be made of several of them."""
+    ids, said = list[int](), 0
+    for _, token in tokens:
+        ids.append(token)
+        text = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        if not text.endswith("\ufffd"):
+            yield text[said:]
+            said = len(text)
+    yield tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)[said:]

@@ -1,10 +1,12 @@
-"""Writing: what a decoder thinks comes next, and what an encoder-decoder makes of a source.
+"""Writing token by token: what a decoder thinks comes next, what an encoder-decoder makes of a
+source; of several texts side by side.
 
-Shape suffixes as in `model.network.attention`; N hypotheses.
+Shape suffixes as in `model.network.attention`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +26,8 @@ class Sampling:
         top_k: how many of the likeliest tokens can be drawn.
         top_p: of these, as many of the likeliest as it takes to have this share of the probability
             (Holtzman et al. 2020).
-        seed: of the draws; the same seed gives the same tokens.
+        seed: of the draws for the first text, the next number for the next one, and so on; the
+            same seed gives the same tokens, alone or beside other texts.
     """
 
     temperature: float = 0.0
@@ -43,139 +46,163 @@ class Sampling:
         return int(top.indices[torch.multinomial(shares, 1, generator=draws)])
 
 
+# (row, token), as the tokens are chosen.
+Tokens = Iterator[tuple[int, int]]
+
+
 @torch.inference_mode()
 def generate(
     model: CausalNetwork,
-    ids: Sequence[int],
+    prompts: Sequence[Sequence[int]],
     *,
     sequence_length: int,
     max_new_tokens: int,
     sampling: Sampling,
     stop_id: int,
-) -> list[int]:
-    """Continues a text token by token.
+) -> Tokens:
+    """Continues texts token by token.
 
     The model sees at most the last `sequence_length` tokens; when they are full, it goes on from
     their second half, so that keys and values need not be worked out anew for every token.
 
     Args:
-        ids: the text so far, at least one token.
-        stop_id: token that ends the text.
+        prompts: the texts so far, at least one token each.
+        max_new_tokens: of each text.
+        stop_id: token that ends a text.
 
-    Returns:
-        The new tokens, without `stop_id`.
+    Yields:
+        (row, token), without `stop_id`.
     """
-    draws = torch.Generator().manual_seed(sampling.seed)
-    text = list(ids)
-    device = model.embed_tokens.weight.device
-    caches: list[LayerCache] = []
-    unread = text[-sequence_length:]
-    for _ in range(max_new_tokens):
-        if not caches or caches[0].length == sequence_length:
-            unread = unread if not caches else text[-(sequence_length // 2 or 1) :]
-            caches = [LayerCache() for _ in model.layers]
-        logits_BV = model.continue_from(torch.tensor([unread], device=device), caches)
-        token = sampling.choose(logits_BV[0].float().cpu(), draws)
-        if token == stop_id:
-            break
-        text.append(token)
-        unread = [token]
-    return text[len(ids) :]
+    texts = _Continued(model, prompts, sequence_length)
+    return _choose(texts, len(prompts), max_new_tokens, sampling, stop_id)
 
 
 @torch.inference_mode()
 def write(
     model: EncoderDecoder,
-    source: Sequence[int],
+    sources: Sequence[Sequence[int]],
     *,
     start_id: int,
     stop_id: int,
     max_new_tokens: int,
     sampling: Sampling,
-) -> list[int]:
-    """What the decoder writes about a source, token by token.
+) -> Tokens:
+    """What the decoder writes about sources, token by token.
 
     Args:
-        source: its tokens, the closing one among them.
+        sources: their tokens, the closing one among them.
         start_id: what the decoder reads first.
+        max_new_tokens: about each source.
         stop_id: token that ends what it writes.
 
-    Returns:
-        The new tokens, without `stop_id`.
+    Yields:
+        (row, token), without `stop_id`.
     """
-    draws = torch.Generator().manual_seed(sampling.seed)
-    around, caches = _read(model, source), [LayerCache() for _ in model.layers]
-    device, token, written = model.embed_tokens.weight.device, start_id, list[int]()
-    while len(written) < max_new_tokens:
-        logits_BV = model.continue_from(torch.tensor([[token]], device=device), around, caches)
-        token = sampling.choose(logits_BV[0].float().cpu(), draws)
-        if token == stop_id:
-            break
-        written.append(token)
-    return written
+    texts = _Written(model, sources, start_id)
+    return _choose(texts, len(sources), max_new_tokens, sampling, stop_id)
+
+
+def gather(tokens: Iterable[tuple[int, int]], rows: int) -> list[list[int]]:
+    """The tokens of each row."""
+    texts: list[list[int]] = [[] for _ in range(rows)]
+    for row, token in tokens:
+        texts[row].append(token)
+    return texts
+
+
+def read_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]]) -> Surroundings:
+    """What the decoder looks at of sources of several lengths."""
+    device = model.embed_tokens.weight.device
+    lengths = [len(source) for source in sources]
+    padded = [[*source, *[0] * (max(lengths) - len(source))] for source in sources]
+    return model.read(torch.tensor(padded, device=device), torch.tensor(lengths, device=device))
+
+
+class _Texts(Protocol):
+    """Texts that grow by one token each at a time."""
+
+    def next_logits(self) -> Tensor:
+        """logits_BV of the next token of each text."""
+
+    def given(self, row: int) -> int | None:
+        """The next token of a text, where its prompt says it."""
+
+    def add(self, tokens: Sequence[int]) -> None:
+        """The next token of each text."""
+
+
+class _Continued:
+    """Texts of a decoder, read from their beginning to the place that the shortest has reached.
+
+    What longer prompts say beyond it is read as the others grow, so that all are equally long.
+    """
+
+    def __init__(
+        self, model: CausalNetwork, prompts: Sequence[Sequence[int]], sequence_length: int
+    ) -> None:
+        self._model, self._limit = model, sequence_length
+        self._texts = [list(prompt[-sequence_length:]) for prompt in prompts]
+        self._size = min(len(text) for text in self._texts)
+        self._caches: list[LayerCache] = []
+
+    def next_logits(self) -> Tensor:
+        begin = self._size - 1
+        if not self._caches or self._caches[0].length == self._limit:
+            begin = self._size - (self._limit // 2 or 1) if self._caches else 0
+            self._caches = [LayerCache() for _ in self._model.layers]
+        ids = [text[begin : self._size] for text in self._texts]
+        device = self._model.embed_tokens.weight.device
+        return self._model.continue_from(torch.tensor(ids, device=device), self._caches)
+
+    def given(self, row: int) -> int | None:
+        text = self._texts[row]
+        return text[self._size] if self._size < len(text) else None
+
+    def add(self, tokens: Sequence[int]) -> None:
+        for text, token in zip(self._texts, tokens, strict=True):
+            if self._size == len(text):
+                text.append(token)
+        self._size += 1
+
+
+class _Written:
+    """What an encoder-decoder has written about each source."""
+
+    def __init__(
+        self, model: EncoderDecoder, sources: Sequence[Sequence[int]], start_id: int
+    ) -> None:
+        self._model, self._around = model, read_sources(model, sources)
+        self._caches = [LayerCache() for _ in model.layers]
+        self._last = [start_id] * len(sources)
+
+    def next_logits(self) -> Tensor:
+        device = self._model.embed_tokens.weight.device
+        ids_B1 = torch.tensor(self._last, device=device).unsqueeze(1)
+        return self._model.continue_from(ids_B1, self._around, self._caches)
+
+    def given(self, row: int) -> int | None:  # noqa: ARG002
+        return None
+
+    def add(self, tokens: Sequence[int]) -> None:
+        self._last = list(tokens)
 
 
 @torch.inference_mode()
-def beam_search(
-    model: EncoderDecoder,
-    source: Sequence[int],
-    *,
-    start_id: int,
-    stop_id: int,
-    max_new_tokens: int,
-    beams: int = 4,
-    length_penalty: float = 0.6,
-) -> list[int]:
-    """The likeliest text that a beam finds (Vaswani et al. 2017, §6.1).
-
-    Hypotheses are compared by log p / ((5 + length) / 6)^length_penalty (Wu et al. 2016, eq. 14).
-
-    Args:
-        beams: hypotheses that are followed at once.
-
-    Returns:
-        The new tokens, without `stop_id`; of texts that end within `max_new_tokens`.
-    """
-    around, caches = _repeated(_read(model, source), beams), [LayerCache() for _ in model.layers]
-    device = model.embed_tokens.weight.device
-    written_NT = torch.full((beams, 1), start_id, device=device)
-    # All begin alike: only the first counts until they differ.
-    scores_N = torch.full((beams,), -torch.inf, device=device)
-    scores_N[0] = 0.0
-    best, best_score = list[int](), -float("inf")
-    for length in range(1, max_new_tokens + 1):
-        logits_NV = model.continue_from(written_NT[:, -1:], around, caches).float()
-        total_NV = scores_N.unsqueeze(1) + logits_NV.log_softmax(-1)
-        norm = ((5 + length) / 6) ** length_penalty
-        ended, score = _best_end(total_NV[:, stop_id] / norm)
-        if score > best_score:
-            best, best_score = written_NT[ended, 1:].tolist(), score
-        total_NV[:, stop_id] = -torch.inf
-        scores_N, flat_N = total_NV.flatten().topk(beams)
-        rows, tokens = flat_N // total_NV.shape[1], flat_N % total_NV.shape[1]
-        for cache in caches:
-            cache.reorder(rows)
-        written_NT = torch.cat([written_NT[rows], tokens.unsqueeze(1)], dim=1)
-        # A longer text only gets less likely; the norm at the greatest length is the mildest.
-        if float(scores_N[0]) / ((5 + max_new_tokens) / 6) ** length_penalty <= best_score:
-            return best
-    return best
-
-
-def _best_end(scores_N: Tensor) -> tuple[int, float]:
-    row = int(scores_N.argmax())
-    return row, float(scores_N[row])
-
-
-def _read(model: EncoderDecoder, source: Sequence[int]) -> Surroundings:
-    device = model.embed_tokens.weight.device
-    lengths = torch.tensor([len(source)], device=device)
-    return model.read(torch.tensor([list(source)], device=device), lengths)
-
-
-def _repeated(around: Surroundings, times: int) -> Surroundings:
-    source, mask = around.source_BSD, around.source_mask_BTS
-    assert source is not None and mask is not None
-    return around._replace(
-        source_BSD=source.expand(times, -1, -1), source_mask_BTS=mask.expand(times, -1, -1)
-    )
+def _choose(
+    texts: _Texts, rows: int, max_new_tokens: int, sampling: Sampling, stop_id: int
+) -> Tokens:
+    draws = [torch.Generator().manual_seed(sampling.seed + row) for row in range(rows)]
+    left = [max_new_tokens] * rows
+    while any(left):
+        logits_BV = texts.next_logits().float().cpu()
+        # What follows the end of a text is read beside the others, and of no account.
+        following = [stop_id] * rows
+        for row in range(rows):
+            token = texts.given(row)
+            if token is None and left[row]:
+                token = sampling.choose(logits_BV[row], draws[row])
+                left[row] = 0 if token == stop_id else left[row] - 1
+                if token != stop_id:
+                    yield row, token
+            following[row] = stop_id if token is None else token
+        texts.add(following)

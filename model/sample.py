@@ -16,11 +16,13 @@ def main() -> int:
     directory, prompt = sys.argv[1:]
     try:
         model = load_answerer(Path(directory))
-        text = model.answer(prompt, max_new_tokens=200, sampling=Sampling(temperature=0.8))
+        print(prompt if model.continues else "", end="", flush=True)
+        for piece in model.stream(prompt, max_new_tokens=200, sampling=Sampling(temperature=0.8)):
+            print(piece, end="", flush=True)
+        print()
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return 1
-    print(text)
     return 0
 
 

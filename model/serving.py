@@ -10,6 +10,8 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
+_SIDE_BY_SIDE = 16
+
 
 class TextGenerator(PythonModel):
     """Answers prompts with the registered model."""
@@ -23,18 +25,28 @@ class TextGenerator(PythonModel):
     # MLflow reads type hints as the schema of the data, which the signature states already.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
         """What follows each text of the column `prompt`, or the text with its masks filled in."""
-        from model.generation import Sampling
+        prompts, answers = _prompts(model_input), []
+        for first in range(0, len(prompts), _SIDE_BY_SIDE):
+            some = prompts[first : first + _SIDE_BY_SIDE]
+            answers += self._model.answers(some, **_options(params))
+        return answers
 
-        options: dict[str, Any] = {"temperature": 0.8, **(params or {})}
-        length = options.pop("max_new_tokens", 80)
-        sampling = Sampling(**options)
-        prompts = [str(prompt) for prompt in model_input["prompt"]]
-        return [
-            self._model.answer(prompt, max_new_tokens=length, sampling=sampling).removeprefix(
-                prompt
-            )
-            for prompt in prompts
-        ]
+    def predict_stream(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
+        """The same in pieces, as they are written; one answer after the other."""
+        for prompt in _prompts(model_input):
+            yield from self._model.stream(prompt, **_options(params))
+
+
+def _prompts(model_input: Any) -> list[str]:
+    return [str(prompt) for prompt in model_input["prompt"]]
+
+
+def _options(params: dict[str, Any] | None) -> dict[str, Any]:
+    from model.generation import Sampling
+
+    options: dict[str, Any] = {"temperature": 0.8, **(params or {})}
+    length = options.pop("max_new_tokens", 80)
+    return {"max_new_tokens": length, "sampling": Sampling(**options)}
 
 
 set_model(TextGenerator())

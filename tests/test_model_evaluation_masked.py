@@ -132,7 +132,7 @@ def test_samples_show_what_was_masked_and_what_is_filled_in(result: EvaluationRe
 
 
 def test_a_mask_in_a_text_is_filled_with_the_likeliest_token(exam: Exam) -> None:
-    filled = load_answerer(exam.model).answer("the [MASK] of", **OPTIONS)
+    (filled,) = load_answerer(exam.model).answers(["the [MASK] of"], **OPTIONS)
     tokenizer, network = load_tokenizer(exam.model), exam.network.eval()
     before, after = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("the", "of"))
     first, mask, last = (int(tokenizer.token_to_id(t) or 0) for t in ("[CLS]", "[MASK]", "[SEP]"))
@@ -152,4 +152,4 @@ def test_a_mask_in_a_text_is_filled_with_the_likeliest_token(exam: Exam) -> None
 )
 def test_what_cannot_be_filled_in_is_refused(exam: Exam, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
-        load_answerer(exam.model).answer(text, **OPTIONS)
+        load_answerer(exam.model).answers([text], **OPTIONS)

@@ -1,12 +1,14 @@
 """Continuations: greedy, drawn, stopped, and longer than the model's sequence length."""
 
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pytest
 import torch
 
-from model.generation import Sampling, beam_search, generate, write
+from model.beams import beam_search
+from model.generation import Sampling, gather, generate, write
 from model.network.decoder import Decoder
 from model.network.encoder_decoder import EncoderDecoder
 from tests.networks import NORM_FIRST, TRANSFORMER, random_decoder, random_network
@@ -30,14 +32,48 @@ def continue_greedily(
     **sampling: Any,
 ) -> list[int]:
     """Greedily, unless told otherwise."""
-    return generate(
+    tokens = generate(
         model,
-        ids,
+        [ids],
         sequence_length=sequence_length,
         max_new_tokens=max_new_tokens,
         sampling=Sampling(**sampling),
         stop_id=stop_id,
     )
+    return gather(tokens, 1)[0]
+
+
+def test_texts_side_by_side_are_continued_as_each_alone(model: Decoder) -> None:
+    prompts = [[3, 1, 4, 1, 5], [2], [6, 5, 3], list(range(20))]
+    alone = [continue_greedily(model, ids, sequence_length=8) for ids in prompts]
+    limits: dict[str, Any] = {"sequence_length": 8, "max_new_tokens": 20}
+    both = generate(model, prompts, **limits, sampling=Sampling(), stop_id=NEVER)
+    assert gather(both, 4) == alone
+
+
+def test_a_text_that_ends_leaves_the_others_as_they_are(model: Decoder) -> None:
+    endless = [continue_greedily(model, ids) for ids in ([3, 1, 4], [2])]
+    stop = endless[0][5]
+    limits: dict[str, Any] = {"sequence_length": 64, "max_new_tokens": 20}
+    both = generate(model, [[3, 1, 4], [2]], **limits, sampling=Sampling(), stop_id=stop)
+    ended = [text[: text.index(stop)] if stop in text else text for text in endless]
+    assert gather(both, 2) == ended
+
+
+def test_the_next_text_is_drawn_with_the_next_seed(model: Decoder) -> None:
+    draw: dict[str, Any] = {"temperature": 1.0, "top_k": VOCAB}
+    alone = [continue_greedily(model, [7], seed=seed, **draw) for seed in (4, 5)]
+    limits: dict[str, Any] = {"sequence_length": 64, "max_new_tokens": 20, "stop_id": NEVER}
+    sampling = Sampling(seed=4, temperature=1.0, top_k=VOCAB)
+    both = gather(generate(model, [[7], [7]], sampling=sampling, **limits), 2)
+    assert both == alone
+    assert both[0] != both[1]
+
+
+def test_tokens_come_as_they_are_chosen(model: Decoder) -> None:
+    limits: dict[str, Any] = {"sequence_length": 64, "max_new_tokens": 10**9}
+    endless = generate(model, [[7]], **limits, sampling=Sampling(), stop_id=NEVER)
+    assert [token for _, token in islice(endless, 5)] == continue_greedily(model, [7])[:5]
 
 
 def test_the_cache_changes_no_token(model: Decoder) -> None:
@@ -129,12 +165,12 @@ def _next(writer: EncoderDecoder, written: list[int]) -> torch.Tensor:
 
 def test_what_is_written_greedily_is_the_likeliest_token_each_time(writer: EncoderDecoder) -> None:
     limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 12}
-    text = write(writer, SOURCE, sampling=Sampling(), **limits)
+    text = gather(write(writer, [SOURCE], sampling=Sampling(), **limits), 1)[0]
     for place, token in enumerate(text):
         assert token == int(_next(writer, text[:place]).argmax())
     if len(text) < 12:
         assert int(_next(writer, text).argmax()) == STOP
-    narrow = beam_search(writer, SOURCE, beams=1, **limits)
+    narrow = beam_search(writer, [SOURCE], beams=1, **limits)[0]
     assert narrow == text[: len(narrow)]
 
 
@@ -151,10 +187,22 @@ def test_a_beam_as_wide_as_the_vocabulary_finds_the_likeliest_text(
     texts = [[], *([token] for token in others)]
     best = max(texts, key=lambda text: _score(writer, text))
     limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 2}
-    assert beam_search(writer, SOURCE, beams=VOCAB - 1, **limits) == best
+    assert beam_search(writer, [SOURCE], beams=VOCAB - 1, **limits) == [best]
 
 
 def test_a_wider_beam_finds_no_worse_text(writer: EncoderDecoder) -> None:
     limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 8}
-    narrow, wide = (beam_search(writer, SOURCE, beams=n, **limits) for n in (1, 12))
+    narrow, wide = (beam_search(writer, [SOURCE], beams=n, **limits)[0] for n in (1, 12))
     assert _score(writer, wide) >= _score(writer, narrow) - 1e-5
+
+
+def test_sources_side_by_side_are_searched_and_written_about_as_each_alone(
+    writer: EncoderDecoder,
+) -> None:
+    sources = [SOURCE, [8, STOP], [4, 4, 9, 30, 31, 12, 7, STOP]]
+    limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 8}
+    alone = [beam_search(writer, [source], beams=3, **limits)[0] for source in sources]
+    assert beam_search(writer, sources, beams=3, **limits) == alone
+    drawn = Sampling(temperature=0.0)
+    apart = [gather(write(writer, [each], sampling=drawn, **limits), 1)[0] for each in sources]
+    assert gather(write(writer, sources, sampling=drawn, **limits), 3) == apart

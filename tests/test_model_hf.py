@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from model.generation import Sampling, generate
+from model.generation import Sampling, gather, generate
 from model.hf.folder import export_model, load_model
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
@@ -98,15 +98,15 @@ def test_transformers_generates_the_same_greedy_tokens(exported: tuple[Decoder, 
         prompt[None], attention_mask=torch.ones(1, 8), max_new_tokens=20, do_sample=False
     )[0, 8:].tolist()
     stop = theirs.generation_config.eos_token_id
-    ours = generate(
+    tokens = generate(
         model,
-        prompt.tolist(),
+        [prompt.tolist()],
         sequence_length=64,
         max_new_tokens=20,
         sampling=Sampling(),
         stop_id=stop,
     )
-    assert ours == [token for token in expected if token != stop]
+    assert gather(tokens, 1)[0] == [token for token in expected if token != stop]
 
 
 def test_transformers_loads_the_tokenizer_and_the_control_ids(

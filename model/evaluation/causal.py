@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.evaluation.loaded import load_for_use
-from model.generation import Sampling, generate
+from model.generation import Sampling, Tokens, gather, generate
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
 from model.tokenizer.control import end_of_text_id
@@ -62,18 +62,26 @@ class Writer:
     tokenizer: Tokenizer
     sequence_length: int
 
-    def continue_text(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> str:
-        """What the model writes after `prompt`; an empty prompt starts a new document."""
+    def continue_texts(
+        self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
+    ) -> list[str]:
+        """What the model writes after each prompt; an empty one starts a new document."""
+        tokens = self.tokens(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
+        texts = gather(tokens, len(prompts))
+        return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in texts]
+
+    def tokens(self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling) -> Tokens:
+        """The same, token by token."""
         end = end_of_text_id(self.tokenizer)
-        new = generate(
+        encoded = self.tokenizer.encode_batch(list(prompts), add_special_tokens=False)
+        return generate(
             self.model,
-            [end, *self.tokenizer.encode(prompt, add_special_tokens=False).ids],
+            [[end, *each.ids] for each in encoded],
             sequence_length=self.sequence_length,
             max_new_tokens=max_new_tokens,
             sampling=sampling,
             stop_id=end,
         )
-        return str(self.tokenizer.decode(new, skip_special_tokens=True))
 
 
 def load_writer(directory: Path) -> Writer:
@@ -128,21 +136,20 @@ def _score(model: CausalNetwork, batch: list[Window], sequence_length: int) -> t
 def _samples(writer: Writer, texts: list[str], config: EvaluationConfig) -> Iterator[Sample]:
     """Continues passages from the middle of documents spread over the held-out ones."""
     count = min(config.samples, len(texts))
-    for number in range(count):
-        prompt = _passage(texts[number * len(texts) // count], config.prompt_characters)
-        yield Sample(
-            prompt=prompt,
-            continuation=writer.continue_text(
-                prompt,
-                max_new_tokens=config.sample_tokens,
-                sampling=sampling_of(config, number),
-            ),
-        )
+    chosen = [texts[number * len(texts) // count] for number in range(count)]
+    prompts = [_passage(text, config.prompt_characters) for text in chosen]
+    if not prompts:
+        return
+    written = writer.continue_texts(
+        prompts, max_new_tokens=config.sample_tokens, sampling=sampling_of(config)
+    )
+    for prompt, continuation in zip(prompts, written, strict=True):
+        yield Sample(prompt=prompt, continuation=continuation)
 
 
-def sampling_of(config: EvaluationConfig, number: int) -> Sampling:
-    """How sample `number` is drawn."""
-    return Sampling(config.temperature, config.top_k, config.top_p, config.seed + number)
+def sampling_of(config: EvaluationConfig) -> Sampling:
+    """How samples are drawn."""
+    return Sampling(config.temperature, config.top_k, config.top_p, config.seed)
 
 
 def _passage(text: str, length: int) -> str:

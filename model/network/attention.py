@@ -146,11 +146,12 @@ class LayerCache:
         return self._pair
 
     def reorder(self, rows: Tensor) -> None:
-        """Keeps these sequences, int64 (B,), in this order; one may be kept several times."""
+        """Keeps these sequences, int64 (B,), in this order; one may be kept several times.
+
+        Each takes the place of one with the same source.
+        """
         if self._pair is not None:
             self._pair = self._pair[0][rows], self._pair[1][rows]
-        if self.source is not None:
-            self.source = self.source[0][rows], self.source[1][rows]
 
     @property
     def length(self) -> int:
