@@ -69,6 +69,17 @@ class PretrainConfig(Config):
         check_objectives(self.train.objectives, family)
         return self
 
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        wanted = any(each.objective == "translation" for each in self.train.objectives)
+        sources = (each for each in self.corpus.sources if not isinstance(each, str))
+        if wanted and not any(source.pair for source in sources):
+            raise ValueError(
+                "train.objectives asks for translation, but no source holds pairs; expected one in "
+                'corpus.sources such as {"files": "/text/pairs.jsonl", "pair": ["en", "zh"]}'
+            )
+        return self
+
 
 class ContinueConfig(Config):
     """All that decides a night of continued pretraining.

@@ -14,7 +14,14 @@ from flows.decoders import (
     gpt_web,
     speedrun,
 )
-from flows.encoders import bert_base, bert_tiny, denoise_base, denoise_tiny
+from flows.encoders import (
+    bert_base,
+    bert_tiny,
+    denoise_base,
+    denoise_tiny,
+    translate_base,
+    translate_tiny,
+)
 from model.training.config import TrainConfig
 
 
@@ -63,6 +70,8 @@ RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "bert-base": bert_base,
     "denoise-tiny": denoise_tiny,
     "denoise-base": denoise_base,
+    "translate-tiny": translate_tiny,
+    "translate-base": translate_base,
     "gpt-smoke": gpt_smoke,
     "gpt-web": gpt_web,
 }

@@ -52,9 +52,11 @@ def print_outcome(flow: str = "pretrain") -> None:
     score = outcome["figures"][outcome["decides"]]
     for name, value in {"this model": score, **outcome["baselines"]}.items():
         print(f"  {value:.3f}  {name}")
-    print(f"\n{SHOWN[outcome['family']]}:")
+    print(f"\n{SHOWN[outcome['decides']]}:")
     for sample in outcome["samples"]:
         continued = f"[{sample['prompt']}] {sample['continuation']}"
+        if sample["reference"] is not None:
+            continued += f" (reference: {sample['reference']})"
         text = " ".join(continued.split())
         print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
         print()

@@ -19,6 +19,7 @@ class EvaluationConfig(Config):
         samples: how many held-out documents are continued.
         prompt_characters: length of each prompt, cut at the last word.
         sample_tokens, temperature, top_k, top_p: of the continuations.
+        beams: hypotheses of a translation that are followed at once.
     """
 
     stride: PositiveInt | None = None
@@ -29,6 +30,7 @@ class EvaluationConfig(Config):
     temperature: float = Field(0.8, ge=0)
     top_k: PositiveInt = 50
     top_p: float = Field(1.0, gt=0, le=1)
+    beams: PositiveInt = 4
     seed: int = 0
 
 
@@ -84,10 +86,15 @@ class EvaluationJob(Config):
 
 
 class Sample(Config):
-    """A prompt from a held-out document and what the model wrote after it."""
+    """A prompt from a held-out document and what the model wrote after it.
+
+    Attributes:
+        reference: what a person wrote, where one did.
+    """
 
     prompt: str
     continuation: str
+    reference: str | None = None
 
 
 class EvaluationResult(Config):
@@ -99,6 +106,7 @@ class EvaluationResult(Config):
             between models with one tokenizer; bits_per_byte: comparable between any two models and
             with compressors; the others are explained where they are worked out.
         decides: the figure by which versions of a model are compared.
+        signature: how that figure was worked out, where others do it differently.
     """
 
     family: Family
@@ -108,6 +116,7 @@ class EvaluationResult(Config):
     figures: dict[str, float]
     decides: str
     higher_is_better: bool = False
+    signature: str = ""
     seconds: float
     samples: tuple[Sample, ...] = ()
 

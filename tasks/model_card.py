@@ -14,9 +14,10 @@ from tasks.evaluation import in_words
 from tasks.report import Outcome
 
 _PIPELINES: Mapping[str, str] = {
-    "causal_lm": "text-generation",
-    "masked_lm": "fill-mask",
-    "encoder_decoder": "translation",
+    "bits_per_byte": "text-generation",
+    "masked_accuracy": "fill-mask",
+    "span_perplexity": "text2text-generation",
+    "bleu": "translation",
 }
 
 
@@ -42,7 +43,7 @@ def render_card(outcome: Outcome, counts: Mapping[str, Any], licences: list[str]
 license: {json.dumps(licences[0]) if known else "other"}
 license_details: {json.dumps(licences, ensure_ascii=False)}
 library_name: transformers
-pipeline_tag: {_PIPELINES[outcome.family]}
+pipeline_tag: {_PIPELINES[outcome.decides]}
 tags: [corpusmill]
 ---
 

@@ -25,11 +25,12 @@ from storage.registry import RegisteredModel, describe
 from tasks.evaluation import in_words
 from tasks.tracking import FlowContext
 
-# What samples show of a family.
-SHOWN: Mapping[Family, str] = {
-    "causal_lm": "It writes",
-    "masked_lm": "It fills in",
-    "encoder_decoder": "It writes what was cut out",
+# What samples show, by the figure that decides.
+SHOWN: Mapping[str, str] = {
+    "bits_per_byte": "It writes",
+    "masked_accuracy": "It fills in",
+    "span_perplexity": "It writes what was cut out",
+    "bleu": "It translates",
 }
 
 
@@ -40,6 +41,7 @@ class Outcome:
     Attributes:
         figures: of the evaluation, by name.
         decides: the figure by which versions are compared.
+        signature: how that figure was worked out, where others do it differently.
         baselines: what that figure is without a model, by how it comes about.
     """
 
@@ -49,13 +51,14 @@ class Outcome:
     family: Family
     figures: dict[str, float]
     decides: str
+    signature: str
     baselines: dict[str, float]
     held_out_documents: int
     held_out_bytes: int
     tokens_seen: int
     parameters: int
     training_seconds: float
-    samples: list[dict[str, str]]
+    samples: list[dict[str, str | None]]
     flow_run_url: str
     mlflow_url: str
 
@@ -87,6 +90,7 @@ def make_outcome(
         family=figures.family,
         figures=figures.figures,
         decides=figures.decides,
+        signature=figures.signature,
         baselines=_baselines(figures, compressor),
         held_out_documents=figures.documents,
         held_out_bytes=figures.bytes,
@@ -107,9 +111,11 @@ def _baselines(
             "xz -9e after reading the training text": compressor.primed,
             "xz -9e alone": compressor.alone,
         }
-    if "unigram_accuracy" in figures.figures:
-        return {"always the commonest token": figures.figures["unigram_accuracy"]}
-    return {}
+    named = {
+        "unigram_accuracy": "always the commonest token",
+        "copied_bleu": "the source as it is",
+    }
+    return {said: figures.figures[key] for key, said in named.items() if key in figures.figures}
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE)
@@ -165,16 +171,14 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
     """The report as markdown; the word CURVE stands where the picture's address goes."""
     documents = counts["documents"]
     champion = "champion" if outcome.champion else "candidate; the champion is better"
-    samples = "\n".join(
-        f"- **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
-        for sample in outcome.samples
-    )
+    samples = "\n".join(map(_shown, outcome.samples))
     baselines = "\n".join(f"| {name} | {value:.3f} |" for name, value in outcome.baselines.items())
     others = "\n".join(
         f"| {in_words(name)} | {value:.3f} |"
         for name, value in outcome.figures.items()
         if name != outcome.decides
     )
+    signature = f"\n`{outcome.signature}`\n" if outcome.signature else ""
     return f"""# {outcome.model} version {outcome.version} ({champion})
 
 ![loss curve](CURVE)
@@ -183,7 +187,7 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
 |---|---|
 | **{outcome.model} version {outcome.version}** | **{outcome.score:.3f}** |
 {baselines}
-
+{signature}
 | also | |
 |---|---|
 {others}
@@ -196,7 +200,7 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
 | documents | {documents["in"]:,} in, {documents["kept"]:,} kept, \
 {documents["in"] - documents["kept"]:,} dropped |
 
-## {SHOWN[outcome.family]}
+## {SHOWN[outcome.decides]}
 
 {samples}
 
@@ -209,5 +213,12 @@ def _key(name: str) -> str:
     return "_".join(re.findall(r"\w+", name))
 
 
-def _quote(text: str) -> str:
-    return " ".join(text.split()).replace("<", "&lt;")
+def _shown(sample: Mapping[str, str | None]) -> str:
+    """A prompt, what became of it, and what a person wrote, where that is known."""
+    said = f"- **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
+    reference = sample["reference"]
+    return said if reference is None else f"{said} *(reference: {_quote(reference)})*"
+
+
+def _quote(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("<", "&lt;")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from model.data.batches import Samples, share
+from model.data.buckets import Bucketed, Ordered
 from model.data.mixing import Mixture
 from model.data.order import Order
 from model.objectives.joined import Joined
@@ -17,6 +18,7 @@ from storage.errors import ConfigError
 
 # The order of one sample takes as long to work out as that of some thousand.
 _ORDERED_SAMPLES = 16_384
+_BUCKETS_A_STEP = 8
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,13 @@ class Feed:
         samples: what the numbers of `step` stand for.
     """
 
-    def __init__(self, samples: Samples, order: Order | Mixture, config: TrainConfig) -> None:
+    def __init__(self, samples: Samples, order: Ordered, config: TrainConfig) -> None:
         self.samples = samples
-        self._order = order
+        self._order: Ordered = order
+        if any(each.objective == "translation" for each in config.objectives):
+            # Not as many as the micro-batch, which is smaller where there is less memory.
+            size = max(1, config.global_batch_size // _BUCKETS_A_STEP)
+            self._order = Bucketed(order, samples, size, config.seed)
         self._config = config
         self._steps = max(1, _ORDERED_SAMPLES // config.global_batch_size)
         self._block = -1

@@ -9,18 +9,28 @@ from model.network.bert import Bert
 from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder
 from storage.corpus.documents import read_documents
+from storage.corpus.pairs import pair_sources, part_pair
 from storage.errors import CorpusError
 
 
 def evaluate(job: EvaluationJob) -> EvaluationResult:
     """Figures over every held-out document of the corpus.
 
+    An encoder-decoder translates where pairs are held out, and else writes what is cut out.
+
     Raises:
         ModelError: the model directory does not hold a model.
         CorpusError: no document is held out.
     """
     loaded = load_for_use(job.model)
-    texts = [document.text for document in read_documents(job.corpus, "validation")]
+    with_pairs = pair_sources(job.corpus)
+    texts, pairs = list[str](), list[tuple[str, str]]()
+    for document in read_documents(job.corpus, "validation"):
+        if document.source in with_pairs:
+            pairs.append(part_pair(document.text))
+            texts += pairs[-1]
+        else:
+            texts.append(document.text)
     if not texts:
         raise CorpusError(
             f"{job.corpus} holds no held-out document; raise corpus.validation_fraction."
@@ -32,4 +42,8 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
     if isinstance(network, Bert):
         return score_masked(loaded, network, texts, job.evaluation)
     assert isinstance(network, EncoderDecoder)
+    if pairs:
+        from model.evaluation.translation import score_translation
+
+        return score_translation(loaded, network, pairs, job.evaluation)
     return score_spans(loaded, network, texts, job.evaluation)

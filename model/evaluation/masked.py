@@ -166,7 +166,7 @@ def _judged(loaded: Loaded, network: Bert, pairs: SentencePairs, config: Evaluat
 def _filled(
     loaded: Loaded, network: Bert, rows: Samples, vocabulary: Vocabulary, config: EvaluationConfig
 ) -> Iterator[Sample]:
-    """Short passages with masks, and with what the network puts in their place."""
+    """Short passages with masks, and what the network puts in their place."""
     total = sum(rows.sizes)
     for number in range(min(config.samples, total)):
         chosen = np.array([number * total // config.samples])
@@ -174,12 +174,18 @@ def _filled(
         assert isinstance(batch, MaskedBatch)
         given = as_tensors(batch, loaded.device)
         logits_NV, _ = _predictions(network, given)
-        read, filled = batch.ids_BT[0].copy(), batch.ids_BT[0].copy()
+        read, end = batch.ids_BT[0].copy(), min(int(batch.lengths_B[0]) - 1, config.sample_tokens)
         used = batch.targets_BM[0] != IGNORED
-        read[batch.places_BM[0, used]] = vocabulary.require("mask")
-        filled[batch.places_BM[0, used]] = logits_NV.argmax(-1).cpu().numpy()
-        end = int(min(batch.lengths_B[0] - 1, config.sample_tokens))
+        places = batch.places_BM[0, used]
+        read[places] = vocabulary.require("mask")
+        filled, masked = logits_NV.argmax(-1).tolist(), batch.targets_BM[0, used].tolist()
+        shown = [index for index, place in enumerate(places.tolist()) if 0 < place < end]
         yield Sample(
             prompt=loaded.tokenizer.decode(read[1:end].tolist(), skip_special_tokens=False),
-            continuation=loaded.tokenizer.decode(filled[1:end].tolist(), skip_special_tokens=False),
+            continuation=_listed(vocabulary, [filled[index] for index in shown]),
+            reference=_listed(vocabulary, [masked[index] for index in shown]),
         )
+
+
+def _listed(vocabulary: Vocabulary, ids: list[int]) -> str:
+    return " · ".join(vocabulary.tokens[token] for token in ids)

@@ -12,7 +12,7 @@ from model.data.batches import PairBatch
 from model.data.tensors import as_tensors
 from model.evaluation.causal import sampling_of
 from model.evaluation.loaded import Loaded
-from model.generation import write
+from model.generation import gather, write
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.config import SpanCorruption
@@ -81,20 +81,27 @@ def _samples(
 ) -> Iterator[Sample]:
     """What is read, and what the network writes into its gaps."""
     total = sum(rows.sizes)
-    for number in range(min(config.samples, total)):
-        chosen = np.array([number * total // config.samples])
-        batch = rows.read(chosen, chosen)
-        source = batch.source_BS[0, : batch.lengths_B[0]].tolist()
-        written = write(
-            network,
-            source,
-            start_id=vocabulary.require("pad"),
-            stop_id=vocabulary.closing,
-            max_new_tokens=config.sample_tokens,
-            sampling=sampling_of(config, number),
+    count = min(config.samples, total)
+    if not count:
+        return
+    chosen = np.arange(count) * total // count
+    batch = rows.read(chosen, chosen)
+    sources = [
+        row[:length].tolist()
+        for row, length in zip(batch.source_BS, batch.lengths_B.tolist(), strict=True)
+    ]
+    tokens = write(
+        network,
+        sources,
+        start_id=vocabulary.require("pad"),
+        stop_id=vocabulary.closing,
+        max_new_tokens=config.sample_tokens,
+        sampling=sampling_of(config),
+    )
+    cut_out = [row[row != IGNORED][:-1].tolist() for row in batch.targets_BT]
+    for each in zip(sources, gather(tokens, count), cut_out, strict=True):
+        prompt, answer, reference = (
+            loaded.tokenizer.decode(ids[: config.sample_tokens], skip_special_tokens=False)
+            for ids in each
         )
-        prompt, answer = (
-            loaded.tokenizer.decode(ids, skip_special_tokens=False)
-            for ids in (source[: config.sample_tokens], written)
-        )
-        yield Sample(prompt=prompt, continuation=answer)
+        yield Sample(prompt=prompt, continuation=answer, reference=reference)

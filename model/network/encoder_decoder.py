@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from model.network.attention import Attention, LayerCache, padding_mask
 from model.network.base import Network
 from model.network.block import Block, Surroundings
-from model.network.config import EncoderDecoderConfig
+from model.network.config import IGNORED, EncoderDecoderConfig
 from model.network.feed_forward import FeedForward
 from model.network.loss import summed_cross_entropy
 from model.network.norms import LayerNorm
@@ -76,7 +76,9 @@ class EncoderDecoder(Network):
         hidden_BTD = self._written(ids_BT, around, [None] * len(self.layers))
         if targets_BT is None:
             return self.logits(hidden_BTD)
-        return summed_cross_entropy(hidden_BTD.flatten(0, 1), self.head, targets_BT.flatten())
+        # A third of the work is the head's: padding is left out of it.
+        used = targets_BT != IGNORED
+        return summed_cross_entropy(hidden_BTD[used], self.head, targets_BT[used])
 
     def read(self, source_BS: Tensor, lengths_B: Tensor) -> Surroundings:
         """Encodes sources: what the decoder looks at."""

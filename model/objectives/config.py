@@ -56,15 +56,22 @@ class SpanCorruption(_Weighted):
     mean_span: float = Field(3.0, ge=1)
 
 
+class Translation(_Weighted):
+    """The second text of a pair from the first (Vaswani et al. 2017); needs sources with pairs."""
+
+    objective: Literal["translation"] = "translation"
+
+
 Objective = Annotated[
-    NextToken | FillInTheMiddle | MaskedTokens | SpanCorruption, Field(discriminator="objective")
+    NextToken | FillInTheMiddle | MaskedTokens | SpanCorruption | Translation,
+    Field(discriminator="objective"),
 ]
 
 # The first is what a family learns where nothing else is asked for.
 OBJECTIVES: Mapping[str, tuple[type[Config], ...]] = {
     "causal_lm": (NextToken, FillInTheMiddle),
     "masked_lm": (MaskedTokens,),
-    "encoder_decoder": (SpanCorruption,),
+    "encoder_decoder": (SpanCorruption, Translation),
 }
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.data.batches import Batch, Samples
+from model.data.batches import AnyBatch, Batch, PairBatch, Samples
+from model.network.config import IGNORED
 
 
 class Joined:
-    """The samples of several objectives of a decoder, each a section of the whole.
+    """The samples of several objectives of a decoder or an encoder-decoder, one after the other.
 
     Attributes:
         dropped: tokens that none of them reads.
@@ -29,21 +30,16 @@ class Joined:
         """How many tokens each of these samples predicts; int64, (...)."""
         return self._each(numbers, [part.learned for part in self._parts])
 
-    def read(self, numbers: np.ndarray, draws: np.ndarray) -> Batch:
+    def read(self, numbers: np.ndarray, draws: np.ndarray) -> AnyBatch:
         """The samples with these numbers, in this order."""
-        tokens: np.ndarray | None = None
-        learned = np.empty(len(numbers), np.int64)
+        part_of = self._part_of(numbers)
+        rows, batches = [], []
         for number, part in enumerate(self._parts):
-            rows = np.flatnonzero(self._part_of(numbers) == number)
-            if not len(rows):
-                continue
-            batch = part.read(numbers[rows] - self._first[number], draws[rows])
-            assert isinstance(batch, Batch) and batch.positions is None and batch.inputs is None
-            if tokens is None:
-                tokens = np.empty((len(numbers), batch.tokens.shape[1]), batch.tokens.dtype)
-            tokens[rows], learned[rows] = batch.tokens, batch.learned
-        assert tokens is not None, "no sample is asked for"
-        return Batch(tokens, learned)
+            here = np.flatnonzero(part_of == number)
+            if len(here):
+                rows.append(here)
+                batches.append(part.read(numbers[here] - self._first[number], draws[here]))
+        return _joined(batches, np.argsort(np.concatenate(rows)))
 
     def _part_of(self, numbers: np.ndarray) -> np.ndarray:
         part: np.ndarray = np.searchsorted(self._first, numbers, side="right") - 1
@@ -56,3 +52,31 @@ class Joined:
             assert callable(count)
             found[here] = count(numbers[here] - self._first[number])
         return found
+
+
+def _joined(batches: Sequence[AnyBatch], order: np.ndarray) -> AnyBatch:
+    """One batch of the rows of several, in this order; the shorter ones padded."""
+    pairs = [each for each in batches if isinstance(each, PairBatch)]
+    if pairs:
+        return PairBatch(
+            source_BS=_stacked([each.source_BS for each in pairs], 0)[order],
+            lengths_B=np.concatenate([each.lengths_B for each in pairs])[order],
+            ids_BT=_stacked([each.ids_BT for each in pairs], 0)[order],
+            targets_BT=_stacked([each.targets_BT for each in pairs], IGNORED)[order],
+        )
+    rows = [each for each in batches if isinstance(each, Batch)]
+    assert all(each.positions is None and each.inputs is None for each in rows)
+    return Batch(
+        tokens=_stacked([each.tokens for each in rows], 0)[order],
+        learned=np.concatenate([each.learned for each in rows])[order],
+    )
+
+
+def _stacked(parts: Sequence[np.ndarray], padding: int) -> np.ndarray:
+    """Rows of all parts, one part after the other, as long as the longest."""
+    width = max(part.shape[1] for part in parts)
+    rows = [
+        np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=padding)
+        for part in parts
+    ]
+    return np.concatenate(rows)

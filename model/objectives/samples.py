@@ -14,15 +14,17 @@ from model.objectives.config import (
     NextToken,
     Objective,
     SpanCorruption,
+    Translation,
     default_objective,
 )
 from model.objectives.infilling import Infilled
 from model.objectives.masked import MaskedRows, SentencePairs
 from model.objectives.masking import Masking
 from model.objectives.spans import CorruptedRows
+from model.objectives.translation import TranslatedPairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.training.config import TrainConfig
-from storage.shards.reading import TokenStream, read_document_ends
+from storage.shards.reading import TokenStream, read_document_ends, read_pairs
 from storage.shards.schema import Split
 
 Sections = Sequence[tuple[int, int]]
@@ -94,6 +96,10 @@ def _open(
         case SpanCorruption():
             parts = config.sequence_length, objective, _vocabulary(reading), config.seed
             return CorruptedRows(stream, *parts, sections)
+        case Translation():
+            pairs = read_pairs(reading.shards, split)
+            limits = config.sequence_length, _vocabulary(reading)
+            return TranslatedPairs(stream, pairs, *limits, sections)
 
 
 def _vocabulary(reading: Reading) -> Vocabulary:

@@ -13,6 +13,8 @@ from model.network.base import Network
 from model.training.config import TrainConfig
 from storage.errors import ConfigError
 
+# Samples of which the longest are tried.
+_LOOKED_AT = 1 << 16
 # What a CPU's allocator says, where a GPU raises a type of its own.
 _ON_A_CPU = ("can't allocate memory", "not enough memory")
 
@@ -85,6 +87,7 @@ def _try(
     reserved: list[Tensor] = [
         torch.empty_like(parameter) for parameter in network.parameters() for _ in range(copies)
     ]
-    first = np.arange(size) % sum(samples.sizes)
-    network(**as_tensors(samples.read(first, first), on)).sum().backward()
+    some = np.arange(min(_LOOKED_AT, sum(samples.sizes)))
+    longest = np.resize(some[np.argsort(-samples.tokens(some), kind="stable")], size)
+    network(**as_tensors(samples.read(longest, longest), on)).sum().backward()
     del reserved

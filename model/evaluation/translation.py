@@ -1,0 +1,135 @@
+"""How well an encoder-decoder translates held-out pairs."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from sacrebleu import BLEU, CHRF
+from torch.nn.functional import cross_entropy
+
+from model.beams import beam_search
+from model.config import EvaluationConfig, EvaluationResult, Sample
+from model.data.tensors import as_tensors
+from model.evaluation.loaded import Loaded
+from model.network.config import IGNORED
+from model.network.encoder_decoder import EncoderDecoder
+from model.objectives.translation import TranslatedPairs
+from model.objectives.vocabulary import Vocabulary, read_vocabulary
+from model.tokenizer.encoding import encode_documents
+from storage.shards.reading import ArrayStream
+
+_LONGER = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017, §6.1)
+_HAN = range(0x4E00, 0xA000)
+
+
+def score_translation(
+    loaded: Loaded,
+    network: EncoderDecoder,
+    pairs: Sequence[tuple[str, str]],
+    config: EvaluationConfig,
+) -> EvaluationResult:
+    """Figures over held-out pairs.
+
+    bleu: of the corpus (Papineni et al. 2002) by sacrebleu (Post 2018), of detokenized text.
+    chrf: of the corpus (Popović 2015).
+    copied_bleu: what the sources themselves would get.
+    perplexity: exponential of the mean loss of a token of the references.
+    """
+    begun = time.perf_counter()
+    sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
+    vocabulary = read_vocabulary(loaded.directory)
+    written = translate(loaded, network, sources, vocabulary, config)
+    bleu = BLEU(tokenize=_tokenization(references))
+    nats, tokens = _nats(loaded, network, pairs, vocabulary, config.batch_size)
+    return EvaluationResult(
+        family="encoder_decoder",
+        documents=len(pairs),
+        bytes=sum(len(text.encode()) for pair in pairs for text in pair),
+        predictions=tokens,
+        figures={
+            "bleu": bleu.corpus_score(written, [references]).score,
+            "chrf": CHRF().corpus_score(written, [references]).score,
+            "copied_bleu": bleu.corpus_score(sources, [references]).score,
+            "perplexity": math.exp(min(nats / tokens, 700)),
+            "loss": nats / tokens,
+        },
+        decides="bleu",
+        higher_is_better=True,
+        signature=str(bleu.get_signature()),
+        samples=tuple(_samples(pairs, written, config.samples)),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def translate(
+    loaded: Loaded,
+    network: EncoderDecoder,
+    sources: Sequence[str],
+    vocabulary: Vocabulary,
+    config: EvaluationConfig,
+) -> list[str]:
+    """The translation of each source, by beam search."""
+    encoded = [ids.tolist() for ids in encode_documents(loaded.tokenizer, list(sources))]
+    # Those of about the same length side by side, so that little is padded.
+    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
+    translated = [""] * len(encoded)
+    for first in range(0, len(order), config.batch_size):
+        rows = order[first : first + config.batch_size]
+        some = [encoded[row] for row in rows]
+        found = beam_search(
+            network,
+            some,
+            start_id=vocabulary.require("pad"),
+            stop_id=vocabulary.closing,
+            max_new_tokens=max(map(len, some)) + _LONGER,
+            beams=config.beams,
+        )
+        for row, text in zip(rows, loaded.tokenizer.decode_batch(found), strict=True):
+            translated[row] = text.strip()
+    return translated
+
+
+@torch.inference_mode()
+def _nats(
+    loaded: Loaded,
+    network: EncoderDecoder,
+    pairs: Sequence[tuple[str, str]],
+    vocabulary: Vocabulary,
+    batch_size: int,
+) -> tuple[float, int]:
+    """-log p of all references, and their tokens."""
+    texts = [text for pair in pairs for text in pair]
+    encoded = list(encode_documents(loaded.tokenizer, texts))
+    edges = np.cumsum([0, *map(len, encoded)])
+    where = np.stack([edges[:-1:2], edges[1::2], edges[2::2]])
+    stream = ArrayStream(np.concatenate(encoded))
+    longest = max(map(len, encoded))
+    samples = TranslatedPairs(stream, where, longest, vocabulary, [(0, len(stream))])
+    order = np.argsort(samples.tokens(np.arange(len(pairs))), kind="stable")
+    nats = 0.0
+    for first in range(0, len(pairs), batch_size):
+        numbers = order[first : first + batch_size]
+        batch = as_tensors(samples.read(numbers, numbers), loaded.device)
+        targets = batch.pop("targets_BT")
+        logits_BTV, used = network(**batch), targets != IGNORED
+        nats += float(cross_entropy(logits_BTV[used].float(), targets[used], reduction="sum"))
+    return nats, int(samples.learned(order).sum())
+
+
+def _tokenization(references: Sequence[str]) -> str:
+    """How BLEU parts words: Chinese has no spaces between them."""
+    letters = [character for text in references for character in text if character.isalpha()]
+    han = sum(ord(character) in _HAN for character in letters)
+    return "zh" if 2 * han > len(letters) else "13a"
+
+
+def _samples(
+    pairs: Sequence[tuple[str, str]], written: Sequence[str], wanted: int
+) -> Iterator[Sample]:
+    """Some pairs from all over the held-out ones, with their translations."""
+    count = min(wanted, len(pairs))
+    for row in (number * len(pairs) // count for number in range(count)):
+        source, reference = pairs[row]
+        yield Sample(prompt=source, continuation=written[row], reference=reference)
