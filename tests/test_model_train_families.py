@@ -4,7 +4,7 @@ import pytest
 
 from model.hf.folder import load_model
 from model.network.config import BertConfig, EncoderDecoderConfig, GPT2Config, ModelConfig
-from model.objectives.config import MaskedTokens
+from model.objectives.config import MaskedTokens, SpanCorruption, Translation
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
@@ -17,6 +17,10 @@ BERT = BertConfig(num_hidden_layers=1, **SIZES)
 TRANSFORMER = EncoderDecoderConfig(num_encoder_layers=1, num_decoder_layers=1, **SIZES)
 BOTH_HEADS = BERT.model_copy(update={"next_sentence": True})
 WHOLE_WORDS = SHORT.model_copy(update={"objectives": (MaskedTokens(whole_words=True),)})
+TRANSLATION = SHORT.model_copy(
+    update={"objectives": (Translation(),), "label_smoothing": 0.1, "schedule": "inverse_sqrt"}
+)
+BOTH_TASKS = SHORT.model_copy(update={"objectives": (Translation(), SpanCorruption(weight=0.5))})
 SMOOTHED = SHORT.model_copy(update={"label_smoothing": 0.1, "schedule": "inverse_sqrt"})
 PAIR = SHORT.model_copy(update={"num_processes": 2, "micro_batch_size": 2})
 RUNS: dict[str, tuple[ModelConfig, TrainConfig]] = {
@@ -32,6 +36,12 @@ RUNS: dict[str, tuple[ModelConfig, TrainConfig]] = {
         TRANSFORMER,
         SMOOTHED.model_copy(update={"num_processes": 2, "micro_batch_size": 2}),
     ),
+    "translation": (TRANSFORMER, TRANSLATION),
+    "translation, two processes": (
+        TRANSFORMER,
+        TRANSLATION.model_copy(update={"num_processes": 2, "micro_batch_size": 2}),
+    ),
+    "translation and gaps": (TRANSFORMER, BOTH_TASKS),
     "both heads, sharded": (BOTH_HEADS, PAIR.model_copy(update={"parallelism": "fsdp"})),
 }
 # Every seventh loss of twenty.
@@ -49,13 +59,15 @@ def runs(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     pieces = open_workshop(tmp_path_factory.mktemp("pieces"), config, speeches(1))
     sentinels = TokenizerConfig(family="encoder_decoder", vocab_size=400)
     gaps = open_workshop(tmp_path_factory.mktemp("gaps"), sentinels)
+    pairs = open_workshop(tmp_path_factory.mktemp("pairs"), sentinels, pairs=True)
     places = {"causal_lm": workshop, "masked_lm": pieces, "encoder_decoder": gaps}
     layouts = {}
     for name, (model, train) in RUNS.items():
-        place = places[model.family]
+        place = pairs if name.startswith("translation") else places[model.family]
         layouts[name] = place.prepare(name, train, model=model)
-    for some in (list(layouts.values())[:5], list(layouts.values())[5:]):
-        finish_all(some)
+    some = list(layouts.values())
+    for first in range(0, len(some), 5):
+        finish_all(some[first : first + 5])
     return layouts
 
 
@@ -70,6 +82,7 @@ def test_the_first_twenty_losses_do_not_move(runs: dict[str, RunLayout], name: s
         ("bert", "bert, two processes"),
         ("both heads", "both heads, two processes"),
         ("transformer", "transformer, two processes"),
+        ("translation", "translation, two processes"),
         ("both heads", "both heads, sharded"),
     ],
 )
@@ -79,6 +92,16 @@ def test_two_processes_learn_what_one_learns(
     assert losses(runs[other]) == pytest.approx(losses(runs[one]), abs=2e-4)
     for key in ("validation/loss", "train/tokens_seen"):
         assert losses(runs[other], key) == pytest.approx(losses(runs[one], key), abs=2e-4)
+
+
+def test_translation_and_span_corruption_are_learned_together(
+    runs: dict[str, RunLayout],
+) -> None:
+    both, one = (losses(runs[name]) for name in ("translation and gaps", "translation"))
+    assert both[-1] < both[0] - 1
+    tokens = (losses(runs[n], "train/tokens_seen") for n in ("translation and gaps", "translation"))
+    assert next(tokens) != next(tokens)
+    assert both != one
 
 
 def test_each_head_has_a_loss_of_its_own(runs: dict[str, RunLayout]) -> None:

@@ -106,10 +106,17 @@ VOCABULARY = TokenizerConfig(vocab_size=300)
 
 
 def open_workshop(
-    root: Path, tokenizer: TokenizerConfig = VOCABULARY, also: Sequence[str] = ()
+    root: Path,
+    tokenizer: TokenizerConfig = VOCABULARY,
+    also: Sequence[str] = (),
+    *,
+    pairs: bool = False,
 ) -> Workshop:
-    """A tokenizer, learned also from other texts, and shards of a few made-up ones, in `root`."""
-    texts = _texts()
+    """A tokenizer, learned also from other texts, and shards of a few made-up ones, in `root`.
+
+    As pairs they are short, and each two follow each other with one id.
+    """
+    texts = _texts(8 if pairs else 120)
     (root / "tokenizer").mkdir()
     train_tokenizer([*texts, *also], tokenizer, root / "tokenizer")
     encoder = load_tokenizer(root / "tokenizer")
@@ -118,7 +125,8 @@ def open_workshop(
         sides: dict[Split, list[str]] = {"train": texts[4:], "validation": texts[:4]}
         counts: dict[str, Any] = {}
         for split, side in sides.items():
-            documents = zip(map(str, range(60)), encode_documents(encoder, side), strict=False)
+            names = (str(number // 2 if pairs else number) for number in range(60))
+            documents = zip(names, encode_documents(encoder, side), strict=False)
             size = encoder.get_vocab_size()
             written = write_shards(directory, split, size, documents)
             counts[split] = {**written, "bytes": sum(len(text.encode()) for text in side)}
@@ -128,7 +136,7 @@ def open_workshop(
     return Workshop(root)
 
 
-def _texts() -> list[str]:
+def _texts(length: int) -> list[str]:
     generator = random.Random(0)
     words = [
         "the",
@@ -147,7 +155,7 @@ def _texts() -> list[str]:
         "老房子",
         "下雨",
     ]
-    return ["".join(generator.choices(words, k=120)) for _ in range(40)]
+    return ["".join(generator.choices(words, k=length)) for _ in range(40)]
 
 
 def _command(layout: RunLayout) -> list[str]:
