@@ -48,7 +48,7 @@ class _Continuing:
 
     def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
         tokens = self.writer.tokens([prompt], max_new_tokens=max_new_tokens, sampling=sampling)
-        return _pieces(tokens, self.writer.tokenizer, skip_special_tokens=True)
+        return text_pieces(tokens, self.writer.tokenizer, skip_special_tokens=True)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _Writing:
         source = self._read(prompt)
         if self._has_gaps(source):
             tokens = self._tokens([source], max_new_tokens, sampling)
-            yield from _pieces(tokens, self.loaded.tokenizer, skip_special_tokens=False)
+            yield from text_pieces(tokens, self.loaded.tokenizer, skip_special_tokens=False)
         else:
             # Which hypothesis is the best is known at the end.
             yield from self.answers([prompt], max_new_tokens=max_new_tokens, sampling=sampling)
@@ -154,7 +154,9 @@ def load_answerer(directory: Path) -> Answerer:
     return _Writing(loaded, network, read_vocabulary(directory))
 
 
-def _pieces(tokens: Tokens, tokenizer: Tokenizer, *, skip_special_tokens: bool) -> Iterator[str]:
+def text_pieces(
+    tokens: Tokens, tokenizer: Tokenizer, *, skip_special_tokens: bool
+) -> Iterator[str]:
     """The text of tokens as it becomes certain: a character may be made of several of them."""
     ids, said = list[int](), 0
     for _, token in tokens:

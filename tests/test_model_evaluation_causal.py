@@ -4,13 +4,16 @@ import random
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from model.answering import load_answerer, text_pieces
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.causal import load_writer
 from model.evaluation.held_out import evaluate
+from model.generation import Sampling
 from model.hf.folder import export_model
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import end_of_text_id
@@ -165,3 +168,25 @@ def test_the_process_says_in_one_sentence_that_there_is_no_model(
     assert done.stderr.count("\n") == 1
     assert "nothing/config.json is not a readable JSON file" in done.stderr
     assert not (tmp_path / "result.json").exists()
+
+
+def test_an_answer_streams_as_it_is_given_whole(exam: Exam) -> None:
+    model = load_answerer(exam.model)
+    for seed in range(5):
+        limits: dict[str, Any] = {
+            "max_new_tokens": 30,
+            "sampling": Sampling(temperature=2.0, seed=seed),
+        }
+        pieces = list(model.stream("The people", **limits))
+        assert model.answers(["The people"], **limits) == ["".join(pieces)]
+        assert len(pieces) > 5
+
+
+def test_no_piece_of_an_answer_ends_within_a_character(exam: Exam) -> None:
+    tokenizer, text = load_tokenizer(exam.model), "a 一条狗 🐕 b"
+    tokens = [(0, token) for token in tokenizer.encode(text, add_special_tokens=False).ids]
+    pieces = list(text_pieces(iter(tokens), tokenizer, skip_special_tokens=True))
+    assert "".join(pieces) == text
+    assert "一" in pieces and "🐕" in pieces
+    # What was begun and never ended is shown in the end.
+    assert "".join(text_pieces(iter(tokens[:4]), tokenizer, skip_special_tokens=True)) != "a 一"

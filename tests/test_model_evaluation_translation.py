@@ -1,0 +1,146 @@
+"""Scoring a translator; each figure against its plain definition."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sacrebleu
+import torch
+
+from model.answering import load_answerer
+from model.beams import beam_search
+from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from model.evaluation.held_out import evaluate
+from model.generation import Sampling
+from model.hf.folder import export_model
+from model.network.config import EncoderDecoderConfig
+from model.network.encoder_decoder import EncoderDecoder
+from model.objectives.vocabulary import read_vocabulary
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.training import train_tokenizer
+from storage.artifacts import Ref
+from storage.corpus.config import CorpusConfig, FileSource
+from tests.corpora import build_of
+from tests.networks import random_network
+
+SHAPE = EncoderDecoderConfig(
+    hidden_size=32,
+    intermediate_size=48,
+    num_encoder_layers=1,
+    num_decoder_layers=1,
+    max_position_embeddings=32,
+)
+ENGLISH = [(f"the man number {n}", f"a woman who has {n} dogs") for n in range(12)]
+CHINESE = [(f"the man number {n}", f"第{n}个人有一只狗") for n in range(12)]
+OPTIONS = EvaluationConfig(samples=2, batch_size=5, beams=3)
+
+
+@dataclass(frozen=True)
+class Exam:
+    model: Path
+    network: EncoderDecoder
+    pairs: list[tuple[str, str]]
+    result: EvaluationResult
+
+    def translated(self) -> list[str]:
+        """Each source by itself."""
+        tokenizer, vocabulary = load_tokenizer(self.model), read_vocabulary(self.model)
+        ids = [tokenizer.encode(source).ids for source, _ in self.pairs]
+        found = [
+            beam_search(
+                self.network,
+                [source],
+                start_id=vocabulary.require("pad"),
+                stop_id=vocabulary.closing,
+                # As many as the longest of those that are searched side by side.
+                max_new_tokens=max(map(len, ids)) + 50,
+                beams=3,
+            )[0]
+            for source in ids
+        ]
+        return [text.strip() for text in tokenizer.decode_batch(found)]
+
+
+def _corpus(root: Path, pairs: list[tuple[str, str]]) -> Ref:
+    for name, some in (("train", [("x y", "z z")]), ("test", pairs)):
+        lines = (json.dumps({"translation": {"en": a, "xx": b}}) + "\n" for a, b in some)
+        (root / f"{name}.jsonl").write_text("".join(lines))
+    fields = ("translation.en", "translation.xx")
+    sources = [
+        FileSource(files=str(root / f"{name}.jsonl"), pair=fields, held_out=name == "test")
+        for name in ("train", "test")
+    ]
+    config = CorpusConfig(sources=tuple(sources), cleaning={"near_duplicates": "off"})  # type: ignore[arg-type]
+    return build_of(root, config)
+
+
+@pytest.fixture(scope="module", params=[ENGLISH, CHINESE], ids=["English", "Chinese"])
+def exam(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exam:
+    root, pairs = tmp_path_factory.mktemp("translation"), request.param
+    corpus = _corpus(root, pairs)
+    (root / "tokenizer").mkdir()
+    train_tokenizer(
+        [side for pair in pairs for side in pair],
+        TokenizerConfig(family="encoder_decoder", vocab_size=370),
+        root / "tokenizer",
+    )
+    size = load_tokenizer(root / "tokenizer").get_vocab_size()
+    network = random_network(SHAPE, size).eval()
+    assert isinstance(network, EncoderDecoder)
+    export_model(network, SHAPE, root / "tokenizer", 32, root / "model")
+    job = EvaluationJob(
+        directory=root, model=root / "model", corpus=corpus.path, evaluation=OPTIONS
+    )
+    return Exam(root / "model", network, pairs, evaluate(job))
+
+
+def test_bleu_and_chrf_are_those_of_sacrebleu(exam: Exam) -> None:
+    references = [target for _, target in exam.pairs]
+    words = "zh" if exam.pairs is CHINESE else "13a"
+    sources = [source for source, _ in exam.pairs]
+    copied = sacrebleu.corpus_bleu(sources, [references], tokenize=words)
+    assert exam.result.figures["copied_bleu"] == pytest.approx(copied.score)
+    bleu = sacrebleu.corpus_bleu(exam.translated(), [references], tokenize=words)
+    assert exam.result.figures["bleu"] == pytest.approx(bleu.score)
+    chrf = sacrebleu.corpus_chrf(exam.translated(), [references])
+    assert exam.result.figures["chrf"] == pytest.approx(chrf.score)
+    assert f"tok:{words}" in exam.result.signature
+    assert exam.result.decides == "bleu" and exam.result.higher_is_better
+    assert exam.result.documents == 12
+
+
+def test_perplexity_is_that_of_the_references(exam: Exam) -> None:
+    tokenizer, vocabulary = load_tokenizer(exam.model), read_vocabulary(exam.model)
+    nats, count = 0.0, 0
+    for source, target in exam.pairs:
+        read, wanted = (tokenizer.encode(text).ids for text in (source, target))
+        ids = torch.tensor([[vocabulary.require("pad"), *wanted[:-1]]])
+        with torch.no_grad():
+            logits = exam.network(torch.tensor([read]), ids, lengths_B=torch.tensor([len(read)]))
+        nats -= float(logits[0].log_softmax(-1)[range(len(wanted)), wanted].sum())
+        count += len(wanted)
+    assert exam.result.figures["loss"] == pytest.approx(nats / count, rel=1e-4)
+    assert exam.result.predictions == count
+
+
+def test_samples_show_source_translation_and_reference(exam: Exam) -> None:
+    by_source = dict(exam.pairs)
+    assert len(exam.result.samples) == 2
+    for sample in exam.result.samples:
+        assert sample.reference == by_source[sample.prompt]
+        row = [source for source, _ in exam.pairs].index(sample.prompt)
+        assert sample.continuation == exam.translated()[row]
+
+
+def test_a_prompt_is_translated_and_one_with_gaps_is_filled(exam: Exam) -> None:
+    model = load_answerer(exam.model)
+    prompts = ["the man number 3", "the <extra_id_0> number 4", "the man number 5"]
+    limits = {"max_new_tokens": 9, "sampling": Sampling(temperature=0.0)}
+    together = model.answers(prompts, **limits)  # type: ignore[arg-type]
+    alone = [model.answers([prompt], **limits)[0] for prompt in prompts]  # type: ignore[arg-type]
+    assert together == alone
+    streamed = ["".join(model.stream(prompt, **limits)) for prompt in prompts]  # type: ignore[arg-type]
+    assert streamed == alone
+    assert len(list(model.stream(prompts[1], **limits))) > 2  # type: ignore[arg-type]
