@@ -32,8 +32,8 @@ down: $(RUN) ## Cancel running flows and stop everything
 ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui
 
-sample: $(RUN) ## Let the champion continue a text: make sample PROMPT="Once upon a time"
-	@$(BIN)/corpusmill sample "$$PROMPT"
+sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
+	@$(BIN)/corpusmill sample $(if $(MODEL),--model "$(MODEL)") "$$PROMPT"
 
 # A shell that talks to a running stack must not lead the tests to it.
 test: check ## Check, then run the tests

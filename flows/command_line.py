@@ -93,7 +93,7 @@ def run(parameters: tuple[str, ...]) -> None:
 @click.argument("prompt")
 @click.option("--model", default=RegistrationConfig().name, show_default=True)
 def sample(prompt: str, model: str) -> None:
-    """Let the champion continue PROMPT."""
+    """Let the champion answer PROMPT: continue it, fill in its masks or gaps, or translate it."""
     settings, layout = _here()
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
     from storage.registry import champion_or_refuse, fetch

