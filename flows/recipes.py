@@ -14,14 +14,8 @@ from flows.decoders import (
     gpt_web,
     speedrun,
 )
-from flows.encoders import (
-    bert_base,
-    bert_tiny,
-    denoise_base,
-    denoise_tiny,
-    translate_base,
-    translate_tiny,
-)
+from flows.encoder_decoders import denoise_base, denoise_tiny, translate_base, translate_tiny
+from flows.encoders import bert_base, bert_tiny
 from model.training.config import TrainConfig
 
 

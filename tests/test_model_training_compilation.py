@@ -7,6 +7,7 @@ import torch
 
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
+from model.objectives.config import Translation
 from model.training.compilation import decide_compilation
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
@@ -25,6 +26,12 @@ def test_a_run_is_compiled_if_it_is_long_enough_to_win_the_time_back(
     decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
     assert decided.compiled is compiled
     assert "compiling costs 30 s and would win" in decided.reason
+
+
+def test_a_run_on_pairs_stays_eager_for_their_batches_differ_in_shape() -> None:
+    config = TrainConfig(max_steps=20_000, objectives=(Translation(),))
+    decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
+    assert not decided.compiled and "differ in shape" in decided.reason
 
 
 def test_without_a_compiler_a_run_stays_eager_and_says_so(

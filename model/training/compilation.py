@@ -36,6 +36,8 @@ def decide_compilation(
     network: Network, config: TrainConfig, device: torch.device, num_processes: int
 ) -> Compilation:
     """Weighs what compiling costs, with nothing in the cache, against what it wins by the end."""
+    if config.compile == "auto" and "translation" in {o.objective for o in config.objectives}:
+        return Compilation(False, "batches of pairs differ in shape; the run stays eager")
     cost, won = _seconds(network, config, device, num_processes)
     reason = (
         f"compiling costs {cost:.0f} s and would win {won:.0f} s over {config.max_steps} steps"
