@@ -1,6 +1,7 @@
 """The flow `continue-pretraining`: the newest documents into the registered champion."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow
@@ -42,10 +43,12 @@ def continue_pretraining(
         new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
         shards = make_shards(context.settings, layout, new, base, held_out=everything)
         report_corpus(context, new, base, shards)
-        tokens = read_manifest(shards.path)["counts"]["train"]["tokens"]
-        if tokens <= config.train.sequence_length:
-            return Completed(message=f"Nothing new to learn: {tokens} new tokens to train on.")
-        fitted = _fit(config, tokens)
+        counts = read_manifest(shards.path)["counts"]["train"]
+        if counts["tokens"] <= config.train.sequence_length:
+            return Completed(
+                message=f"Nothing new to learn: {counts['tokens']} new tokens to train on."
+            )
+        fitted = _fit(config, counts)
         model = train(context, shards, base, None, fitted, initialize_from=base)
         judge_and_register(
             context,
@@ -60,10 +63,13 @@ def continue_pretraining(
     return None
 
 
-def _fit(config: ContinueConfig, tokens: int) -> TrainConfig:
-    """The steps that `max_epochs` over so many tokens take, but never more than max_steps."""
-    windows = math.ceil((tokens - 1) / config.train.sequence_length)
-    steps = math.ceil(config.max_epochs * windows / config.train.global_batch_size)
+def _fit(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:
+    """The steps that `max_epochs` over so much text take, but never more than max_steps."""
+    if any(each.objective == "translation" for each in config.train.objectives):
+        samples = counts["documents"] // 2
+    else:
+        samples = math.ceil((counts["tokens"] - 1) / config.train.sequence_length)
+    steps = math.ceil(config.max_epochs * samples / config.train.global_batch_size)
     steps = min(steps, config.train.max_steps)
     return config.train.model_copy(
         update={"max_steps": steps, "warmup_steps": min(config.train.warmup_steps, steps - 1)}
