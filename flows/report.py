@@ -47,7 +47,8 @@ def print_outcome(flow: str = "pretrain") -> None:
     outcome = json.loads(text)
     role = "champion" if outcome["champion"] else "candidate; the champion is better"
     print(f"\n{outcome['model']} version {outcome['version']} ({role})\n")
-    figure = in_words(outcome["decides"]).capitalize()
+    figure = in_words(outcome["decides"])
+    figure = figure[:1].upper() + figure[1:]
     print(f"{figure} of {outcome['held_out_documents']} held-out documents:")
     score = outcome["figures"][outcome["decides"]]
     for name, value in {"this model": score, **outcome["baselines"]}.items():

@@ -59,7 +59,7 @@ def evaluate(
 
 def in_words(figure: str) -> str:
     """The name of a figure as a person reads it."""
-    return figure.replace("_", " ")
+    return figure.replace("_", " ").replace("bleu", "BLEU").replace("chrf", "chrF")
 
 
 @task(name="measure-xz", task_run_name="measure-xz", cache_policy=NO_CACHE)

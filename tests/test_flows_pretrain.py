@@ -175,6 +175,22 @@ def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Pat
     assert signature.inputs.input_names() == ["prompt"]
 
 
+def test_the_registered_model_answers_side_by_side_and_in_pieces(mill: Mill) -> None:
+    import mlflow
+    import pandas
+
+    mlflow.set_tracking_uri(mill.settings.mlflow_url)
+    model = mlflow.pyfunc.load_model("models:/gpt-smoke@champion")
+    options = {"temperature": 0.0, "max_new_tokens": 8}
+    prompts = pandas.DataFrame({"prompt": ["Fellow", "The people of the"]})
+    answers = model.predict(prompts, params=options)
+    alone = [model.predict(prompts[row : row + 1], params=options)[0] for row in range(2)]
+    assert answers == alone
+    pieces = list(model.predict_stream(prompts[:1], params=options))
+    assert "".join(pieces) == alone[0]
+    assert len(pieces) > 1
+
+
 def test_prefect_shows_progress_table_report_and_link(mill: Mill) -> None:
     flow_run = mill.newest_run().data.tags["prefect.flow_run_id"]
     with get_client(sync_client=True) as client:

@@ -1,6 +1,5 @@
 """What all networks share: precision, dropout, layers, how they begin."""
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -12,7 +11,6 @@ from model.network.block import Block
 from model.network.config import ModelConfig
 from model.network.linear import Linear
 from model.network.loss import Head, padded_vocab_size
-from model.network.positions import sinusoids
 
 
 class Network(nn.Module):
@@ -92,16 +90,10 @@ class Network(nn.Module):
         to it start at zero, and an untied head too, so that every layer begins as the identity
         (or a norm) and the first prediction is (nearly) uniform. Embeddings are normal with
         variance 1, as the norm after them would make them, or small where they are the head too.
-        Learned positions begin as sinusoids of that variance: neighbours are alike from the start.
         """
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
-            if name == "embed_positions.weight":
-                # √2 makes their variance that of the other embeddings.
-                places = torch.arange(len(parameter))
-                waves = sinusoids(places, parameter.shape[1], parameter.dtype)
-                parameter.copy_(waves * (self._embedding_std() * math.sqrt(2)))
-            elif parameter.ndim == 1:
+            if parameter.ndim == 1:
                 parameter.fill_(float("norm" in name and name.endswith("weight")))
             elif any(part in name for part in ("o_proj", "down_proj", "lm_head")):
                 parameter.zero_()
