@@ -23,21 +23,23 @@ def beam_search(
     stop_id: int,
     max_new_tokens: int,
     beams: int = 4,
-    length_penalty: float = 0.6,
+    length_penalty: float = 1.0,
 ) -> list[list[int]]:
     """The likeliest text about each source that a beam finds (Vaswani et al. 2017, §6.1).
 
-    Hypotheses are compared by log p / ((5 + length) / 6)^length_penalty (Wu et al. 2016, eq. 14).
+    A text that ends counts if it is among the `beams` likeliest then; the search is over when so
+    many have ended, and they are compared by log p / length^length_penalty. Were every end
+    counted, the shortest texts would win: their log p is a sum of less.
 
     Args:
         sources: their tokens, the closing one among them.
         start_id: what the decoder reads first.
         stop_id: token that ends a text.
+        max_new_tokens: of a text, `stop_id` among them; what is not over by then ends there.
         beams: hypotheses of a source that are followed at once.
 
     Returns:
-        The new tokens, without `stop_id`; of the hypotheses that end within `max_new_tokens`, or
-        the likeliest so far where none does.
+        The new tokens, without `stop_id`.
     """
     around, caches = _repeated(read_sources(model, sources), beams), _caches(model)
     device = model.embed_tokens.weight.device
@@ -46,32 +48,51 @@ def beam_search(
     # All begin alike: only the first counts until they differ.
     scores_BK = torch.full((len(sources), beams), -torch.inf, device=device)
     scores_BK[:, 0] = 0.0
-    best = [list[int]() for _ in sources]
-    best_B = torch.full((len(sources),), -torch.inf, device=device)
+    found = _Found(len(sources), beams)
     for length in range(1, max_new_tokens + 1):
         logits_NV = model.continue_from(written_NT[:, -1:], around, caches).float()
         total_BKV = logits_NV.log_softmax(-1).view(*scores_BK.shape, -1) + scores_BK.unsqueeze(2)
-        ended_B, row_B = (total_BKV[:, :, stop_id] / _norm(length, length_penalty)).max(1)
-        for source in torch.nonzero(ended_B > best_B)[:, 0].tolist():
-            best[source] = written_NT[source * beams + row_B[source], 1:].tolist()
-        best_B = torch.maximum(best_B, ended_B)
-        total_BKV[:, :, stop_id] = -torch.inf
-        scores_BK, flat_BK = total_BKV.flatten(1).topk(beams)
-        rows_N = (flat_BK // total_BKV.shape[2] + first_B1).flatten()
-        tokens_N1 = (flat_BK % total_BKV.shape[2]).flatten().unsqueeze(1)
+        size = total_BKV.shape[2]
+        if length == max_new_tokens:
+            total_BKV[:, :, :stop_id] = total_BKV[:, :, stop_id + 1 :] = -torch.inf
+        # Each hypothesis may end, so that twice as many leave enough that go on.
+        top_BM, flat_BM = total_BKV.flatten(1).topk(min(2 * beams, beams * size))
+        ends_BM = flat_BM % size == stop_id
+        counted_BM = ends_BM & (torch.arange(top_BM.shape[1], device=device) < beams)
+        rows_BM = flat_BM // size + first_B1
+        for source, rank in torch.nonzero(counted_BM & top_BM.isfinite()).tolist():
+            score = float(top_BM[source, rank]) / length**length_penalty
+            found.add(source, score, written_NT[rows_BM[source, rank], 1:])
+        if found.is_over() or length == max_new_tokens:
+            break
+        scores_BK, going_BK = top_BM.masked_fill(ends_BM, -torch.inf).topk(beams)
+        rows_N = rows_BM.gather(1, going_BK).flatten()
+        tokens_N1 = (flat_BM.gather(1, going_BK) % size).view(-1, 1)
         for cache in caches:
             cache.reorder(rows_N)
         written_NT = torch.cat([written_NT[rows_N], tokens_N1], dim=1)
-        # A longer text only gets less likely; the norm at the greatest length is the mildest.
-        if (scores_BK[:, 0] / _norm(max_new_tokens, length_penalty) <= best_B).all():
-            break
-    for source in torch.nonzero(best_B == -torch.inf)[:, 0].tolist():
-        best[source] = written_NT[source * beams, 1:].tolist()
-    return best
+    return found.texts
 
 
-def _norm(length: int, length_penalty: float) -> float:
-    return float(((5 + length) / 6) ** length_penalty)
+class _Found:
+    """The best text of each source that has ended, and how many have."""
+
+    def __init__(self, sources: int, enough: int) -> None:
+        self.texts: list[list[int]] = [[] for _ in range(sources)]
+        self._scores = [-float("inf")] * sources
+        self._ended = [0] * sources
+        self._enough = enough
+
+    def add(self, source: int, score: float, text: Tensor) -> None:
+        """Takes a text in, unless enough have ended before it."""
+        if self._ended[source] < self._enough:
+            self._ended[source] += 1
+            if score > self._scores[source]:
+                self._scores[source], self.texts[source] = score, text.tolist()
+
+    def is_over(self) -> bool:
+        """Whether enough texts of every source have ended."""
+        return min(self._ended) >= self._enough
 
 
 def _caches(model: EncoderDecoder) -> list[LayerCache]:

@@ -19,7 +19,10 @@ class EvaluationConfig(Config):
         samples: how many held-out documents are continued.
         prompt_characters: length of each prompt, cut at the last word.
         sample_tokens, temperature, top_k, top_p: of the continuations.
-        beams: hypotheses of a translation that are followed at once.
+        translate: whether an encoder-decoder translates pairs that are held out; False judges it by
+            what it writes into gaps, as where there are none.
+        beams, length_penalty: hypotheses of a translation that are followed at once, and the power
+            of its length by which its log p is divided.
     """
 
     stride: PositiveInt | None = None
@@ -30,7 +33,9 @@ class EvaluationConfig(Config):
     temperature: float = Field(0.8, ge=0)
     top_k: PositiveInt = 50
     top_p: float = Field(1.0, gt=0, le=1)
+    translate: bool = True
     beams: PositiveInt = 4
+    length_penalty: float = Field(1.0, ge=0)
     seed: int = 0
 
 

@@ -207,7 +207,8 @@ class _Follower:
             case "started":
                 if record["dropped_tokens"]:
                     logger.info(
-                        "%s tokens are in texts too short to be read", record["dropped_tokens"]
+                        "%s tokens are in texts too short, or pairs too long, to be read",
+                        record["dropped_tokens"],
                     )
                 if record["compiled"]:
                     logger.info("compiling: %s", record["compilation"])

@@ -42,6 +42,7 @@ class Exam:
     model: Path
     network: EncoderDecoder
     pairs: list[tuple[str, str]]
+    job: EvaluationJob
     result: EvaluationResult
 
     def translated(self) -> list[str]:
@@ -93,7 +94,7 @@ def exam(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     job = EvaluationJob(
         directory=root, model=root / "model", corpus=corpus.path, evaluation=OPTIONS
     )
-    return Exam(root / "model", network, pairs, evaluate(job))
+    return Exam(root / "model", network, pairs, job, evaluate(job))
 
 
 def test_bleu_and_chrf_are_those_of_sacrebleu(exam: Exam) -> None:
@@ -123,6 +124,13 @@ def test_perplexity_is_that_of_the_references(exam: Exam) -> None:
         count += len(wanted)
     assert exam.result.figures["loss"] == pytest.approx(nats / count, rel=1e-4)
     assert exam.result.predictions == count
+
+
+def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam) -> None:
+    config = OPTIONS.model_copy(update={"translate": False})
+    result = evaluate(exam.job.model_copy(update={"evaluation": config}))
+    assert result.decides == "span_perplexity"
+    assert result.documents == 2 * len(exam.pairs)
 
 
 def test_samples_show_source_translation_and_reference(exam: Exam) -> None:

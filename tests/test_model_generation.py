@@ -177,7 +177,7 @@ def test_what_is_written_greedily_is_the_likeliest_token_each_time(writer: Encod
 def _score(writer: EncoderDecoder, text: list[int]) -> float:
     """What the beam compares, token by token."""
     total = sum(_next(writer, text[:n])[t].item() for n, t in enumerate([*text, STOP]))
-    return float(total / ((6 + len(text)) / 6) ** 0.6)
+    return float(total / (len(text) + 1))
 
 
 def test_a_beam_as_wide_as_the_vocabulary_finds_the_likeliest_text(
@@ -194,6 +194,15 @@ def test_a_wider_beam_finds_no_worse_text(writer: EncoderDecoder) -> None:
     limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 8}
     narrow, wide = (beam_search(writer, [SOURCE], beams=n, **limits)[0] for n in (1, 12))
     assert _score(writer, wide) >= _score(writer, narrow) - 1e-5
+
+
+def test_a_text_does_not_end_where_hardly_any_would(writer: EncoderDecoder) -> None:
+    with torch.no_grad():
+        assert writer.head_bias is not None
+        writer.head_bias[STOP] -= 8
+    limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 12}
+    # Its log p is a sum of less: a text of no tokens would win, were its end counted.
+    assert len(beam_search(writer, [SOURCE], beams=3, length_penalty=0.0, **limits)[0]) == 11
 
 
 def test_sources_side_by_side_are_searched_and_written_about_as_each_alone(

@@ -42,7 +42,7 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
     if isinstance(network, Bert):
         return score_masked(loaded, network, texts, job.evaluation)
     assert isinstance(network, EncoderDecoder)
-    if pairs:
+    if pairs and job.evaluation.translate:
         from model.evaluation.translation import score_translation
 
         return score_translation(loaded, network, pairs, job.evaluation)

@@ -85,6 +85,7 @@ def translate(
             stop_id=vocabulary.closing,
             max_new_tokens=max(map(len, some)) + _LONGER,
             beams=config.beams,
+            length_penalty=config.length_penalty,
         )
         for row, text in zip(rows, loaded.tokenizer.decode_batch(found), strict=True):
             translated[row] = text.strip()
