@@ -177,7 +177,7 @@ def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Pat
 
 def test_the_registered_model_answers_side_by_side_and_in_pieces(mill: Mill) -> None:
     import mlflow
-    import pandas
+    import pandas  # type: ignore[import-untyped]
 
     mlflow.set_tracking_uri(mill.settings.mlflow_url)
     model = mlflow.pyfunc.load_model("models:/gpt-smoke@champion")
