@@ -153,8 +153,13 @@ def sampling_of(config: EvaluationConfig) -> Sampling:
 
 
 def _passage(text: str, length: int) -> str:
-    """The first words, up to `length` characters, of a line near the middle of `text`."""
+    """The first words, up to `length` characters, of a line near the middle of `text`.
+
+    Of a short text its first half, so that something is left to write.
+    """
     middle = len(text) // 2
+    if len(text) <= 2 * length:
+        return text[:middle].rsplit(" ", 1)[0].rstrip() or text[:1]
     start = text.find("\n", middle) + 1 or text.rfind("\n", 0, middle) + 1
     passage = text[start:].lstrip()[: length + 1] or text[: length + 1]
     if len(passage) <= length:
