@@ -38,7 +38,9 @@ class TextGenerator(PythonModel):
 
 
 def _prompts(model_input: Any) -> list[str]:
-    return [str(prompt) for prompt in model_input["prompt"]]
+    prompts = model_input["prompt"]
+    # MLflow streams one input at a time, of which it makes a plain record.
+    return [prompts] if isinstance(prompts, str) else [str(prompt) for prompt in prompts]
 
 
 def _options(params: dict[str, Any] | None) -> dict[str, Any]:

@@ -101,11 +101,12 @@ def test_an_encoder_decoder_is_registered_and_loads_with_transformers(mill: Mill
 
 
 def test_a_translator_is_judged_by_bleu_registered_and_loads_with_transformers(mill: Mill) -> None:
-    numbers = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+    english = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    numbers = list(zip(english, "一二三四五六七八", strict=True))
     lines = [
-        json.dumps({"en": f"{a} men and {b} dogs", "zh": f"{a}个人和{b}只狗"}) + "\n"
-        for a in numbers
-        for b in numbers
+        json.dumps({"en": f"{a} men and {b} dogs", "zh": f"{c}个人和{d}只狗"}) + "\n"
+        for a, c in numbers
+        for b, d in numbers
     ]
     sources = []
     for name, some in (("train", lines[8:]), ("test", [*lines[:8], '{"en": "", "zh": "三"}\n'])):
