@@ -1,6 +1,7 @@
 """Recipes of encoder-decoders: what was cut out of a text, and translation."""
 
 from flows.config import PretrainConfig, RegistrationConfig
+from flows.encoders import bert_tiny
 from model.network.config import EncoderDecoderConfig
 from model.objectives.config import Translation
 from model.tokenizer.config import TokenizerConfig
@@ -12,14 +13,7 @@ def denoise_tiny() -> PretrainConfig:
     return PretrainConfig(
         tokenizer=TokenizerConfig(family="encoder_decoder"),
         model=EncoderDecoderConfig(norm_first=True, max_position_embeddings=128),
-        train=TrainConfig(
-            sequence_length=128,
-            global_batch_size=32,
-            micro_batch_size=16,
-            max_steps=1000,
-            learning_rate=0.02,
-            weight_decay=0.01,
-        ),
+        train=bert_tiny().train.model_copy(update={"warmup_steps": 0}),
         registration=RegistrationConfig(name="denoise-tiny"),
     )
 
@@ -101,6 +95,20 @@ def translate_base() -> PretrainConfig:
 def denoise_base() -> PretrainConfig:
     """T5-base's size and schedule (Raffel et al. 2020, §3.1.2), on 34 billion tokens."""
     base = denoise_tiny()
+    train = {
+        "objectives": (),
+        "sequence_length": 512,
+        "global_batch_size": 128,
+        "micro_batch_size": 32,
+        "max_steps": 524_288,
+        "warmup_steps": 10_000,
+        "learning_rate": 1e-3,
+        "label_smoothing": 0.0,
+        "dropout": 0.0,
+        "max_grad_norm": 1.0,
+        "validate_every": 5000,
+        "checkpoint_every": 5000,
+    }
     return base.model_copy(
         update={
             "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 32_128}),
@@ -113,24 +121,7 @@ def denoise_base() -> PretrainConfig:
                 norm_first=True,
                 max_position_embeddings=512,
             ),
-            "train": TrainConfig(
-                device="cuda",
-                sequence_length=512,
-                global_batch_size=128,
-                micro_batch_size=32,
-                max_steps=524_288,
-                schedule="inverse_sqrt",
-                warmup_steps=10_000,
-                optimizer="adamw",
-                learning_rate=1e-3,
-                adam_beta1=0.9,
-                adam_beta2=0.98,
-                adam_epsilon=1e-9,
-                weight_decay=0.0,
-                max_grad_norm=1.0,
-                validate_every=5000,
-                checkpoint_every=5000,
-            ),
+            "train": translate_base().train.model_copy(update=train),
             "registration": RegistrationConfig(name="denoise-base"),
         }
     )

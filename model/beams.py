@@ -41,7 +41,8 @@ def beam_search(
     Returns:
         The new tokens, without `stop_id`.
     """
-    around, caches = _repeated(read_sources(model, sources), beams), _caches(model)
+    around = _repeated(read_sources(model, sources), beams)
+    caches = [LayerCache() for _ in model.layers]
     device = model.embed_tokens.weight.device
     written_NT = torch.full((len(sources) * beams, 1), start_id, device=device)
     first_B1 = torch.arange(len(sources), device=device).unsqueeze(1) * beams
@@ -93,10 +94,6 @@ class _Found:
     def is_over(self) -> bool:
         """Whether enough texts of every source have ended."""
         return min(self._ended) >= self._enough
-
-
-def _caches(model: EncoderDecoder) -> list[LayerCache]:
-    return [LayerCache() for _ in model.layers]
 
 
 def _repeated(around: Surroundings, times: int) -> Surroundings:
