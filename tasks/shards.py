@@ -1,6 +1,7 @@
 """Sharding: a corpus and a tokenizer in, Arrow token shards out."""
 
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from model.tokenizer.encoding import Encoder
 from model.tokenizer.folder import load_tokenizer
-from storage.artifacts import Ref, Spec, discard, find_sound, obtain
+from storage.artifacts import Ref, Spec, content_digest, discard, find_sound, obtain
 from storage.corpus.pairs import pair_sources, part_pairs
 from storage.corpus.ranges import Range, plan_ranges, range_batches
 from storage.layout import Layout
@@ -24,18 +25,14 @@ from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
 FORMAT_VERSION = 2
+_ENGINES = {"tokenizers": version("tokenizers")}
 
 
 def make_shards(
     settings: Settings, layout: Layout, corpus: Ref, tokenizer: Ref, held_out: Ref
 ) -> Ref:
     """Encodes the training side of `corpus` and the validation side of `held_out`."""
-    inputs = {
-        "corpus": corpus.digest,
-        "tokenizer": tokenizer.digest,
-        "held_out": held_out.digest,
-    }
-    spec = Spec("shards", FORMAT_VERSION, inputs)
+    spec = shards_spec(corpus, tokenizer, held_out)
     found = find_sound(layout, spec)
     if found:
         _log(found, reused=True)
@@ -55,6 +52,20 @@ def make_shards(
     return shard(layout, spec, tokenizer, by_split)
 
 
+def shards_spec(corpus: Ref, tokenizer: Ref, held_out: Ref) -> Spec:
+    """What the shards of these are made from: of the tokenizer its bytes count.
+
+    One that is learned again may number its tokens otherwise. `fastokens` is no part of it: it is
+    taken only where it gives the ids of `tokenizers`.
+    """
+    inputs = {
+        "corpus": corpus.digest,
+        "tokenizer": content_digest(tokenizer),
+        "held_out": held_out.digest,
+    }
+    return Spec("shards", FORMAT_VERSION, inputs, _ENGINES)
+
+
 @task(
     name="tokenize",
     task_run_name="tokenize-{documents.split}-{documents.number}",
@@ -64,9 +75,9 @@ def make_shards(
 )
 def tokenize(layout: Layout, documents: Range, tokenizer: Ref, threads: int | None) -> Ref:
     """Encodes the documents of one range."""
-    inputs = {"corpus": documents.corpus.digest, "tokenizer": tokenizer.digest}
+    inputs = {"corpus": documents.corpus.digest, "tokenizer": content_digest(tokenizer)}
     place = {"split": documents.split, "first": documents.first, "last": documents.last}
-    spec = Spec("tokens", FORMAT_VERSION, inputs, place)
+    spec = Spec("tokens", FORMAT_VERSION, inputs, place | _ENGINES)
     part, _ = obtain(
         layout, spec, lambda directory: _write_part(directory, documents, tokenizer, threads)
     )
@@ -94,16 +105,17 @@ def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Re
     return shards
 
 
-# Each encoder is tried on hostile text first: once a process, not once a range.
+# Each encoder is tried on hostile text first: once a process, not once a range, and again when the
+# tokenizer, of whose bytes `content` is the digest, has been made anew.
 @lru_cache(maxsize=1)
-def _encoder(tokenizer: Path, threads: int | None) -> Encoder:
+def _encoder(tokenizer: Path, content: str, threads: int | None) -> Encoder:  # noqa: ARG001
     return Encoder(tokenizer, threads)
 
 
 def _write_part(
     directory: Path, documents: Range, tokenizer: Ref, threads: int | None
 ) -> dict[str, Any]:
-    encoder = _encoder(tokenizer.path, threads)
+    encoder = _encoder(tokenizer.path, content_digest(tokenizer), threads)
     columns: dict[str, list[pa.Array]] = {"id": [], "source": [], "language": []}
     ids, ends, sizes = [], [], []
     total = 0

@@ -27,7 +27,7 @@ from model.training.config import (
     check_positions,
     check_sequence_length,
 )
-from storage.artifacts import Ref, Spec, obtain
+from storage.artifacts import Ref, Spec, content_digest, obtain
 from storage.config import write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
@@ -75,7 +75,7 @@ def train(
     check_mixing(config, counts["train"]["sources"])
     if model:
         check_positions(model, config)
-    spec = _spec(shards, tokenizer, model, config, initialize_from)
+    spec = model_spec(shards, tokenizer, model, config, initialize_from)
     run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)
     job = TrainingJob(
@@ -124,16 +124,17 @@ def _show_profile(tracker: Tracker, run: RunLayout) -> None:
     )
 
 
-def _spec(
+def model_spec(
     shards: Ref,
     tokenizer: Ref,
     model: ModelConfig | None,
     config: TrainConfig,
     initialize_from: Ref | None,
 ) -> Spec:
-    inputs = {"shards": shards.digest, "tokenizer": tokenizer.digest}
+    """What a model is made from: of all that goes in the bytes count, not what they came of."""
+    inputs = {"shards": content_digest(shards), "tokenizer": content_digest(tokenizer)}
     if initialize_from:
-        inputs["initialize_from"] = initialize_from.digest
+        inputs["initialize_from"] = content_digest(initialize_from)
     return Spec(
         "model",
         1,

@@ -1,0 +1,68 @@
+"""Shards: named by the bytes of the tokenizer, without which their tokens say nothing."""
+
+from pathlib import Path
+
+import pytest
+from prefect.logging import disable_run_logger
+
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.control import END_OF_TEXT
+from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.training import train_tokenizer
+from storage.artifacts import Ref, Spec, obtain, set_aside
+from storage.corpus.ranges import plan_ranges
+from storage.layout import Layout
+from storage.shards.reading import TokenStream
+from storage.shards.schema import SPLITS, Split
+from tasks.shards import shard, shards_spec, tokenize
+from tests.corpora import build, sides_of, write_jsonl
+
+TEXTS = [
+    f"House number {number} stands by the river. 第{number}座房子在河边。" for number in range(40)
+]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Ref:
+    return build(tmp_path, write_jsonl(tmp_path / "x.jsonl", TEXTS), validation_fraction=0.2)
+
+
+def _tokenizer(layout: Layout, texts: list[str]) -> Ref:
+    """Of one identity, whatever it is learned from."""
+    config = TokenizerConfig(vocab_size=280)
+    ref, reused = obtain(
+        layout,
+        Spec("tokenizer", 1),
+        lambda folder: {"engine": train_tokenizer(texts, config, folder)},
+    )
+    assert not reused
+    return ref
+
+
+def _shards(layout: Layout, corpus: Ref, tokenizer: Ref) -> Ref:
+    parts: dict[Split, list[Ref]] = {
+        split: [tokenize.fn(layout, each, tokenizer, None) for each in plan_ranges(corpus, split)]
+        for split in SPLITS
+    }
+    with disable_run_logger():
+        return shard.fn(layout, shards_spec(corpus, tokenizer, corpus), tokenizer, parts)
+
+
+def _texts(shards: Ref, tokenizer: Ref) -> set[str]:
+    """What the tokens of the training side say."""
+    learned, stream = load_tokenizer(tokenizer.path), TokenStream(shards.path, "train")
+    ids = stream.read(0, len(stream)).tolist()
+    said = learned.decode(ids, skip_special_tokens=False)
+    return set(said.split(END_OF_TEXT)) - {""}
+
+
+def test_a_tokenizer_learned_again_gets_shards_of_its_own(tmp_path: Path, corpus: Ref) -> None:
+    layout, digests = Layout(tmp_path), set()
+    trained_on = {text for text, side in sides_of(corpus).items() if side == "train"}
+    for texts in (TEXTS, ["other words"] * 99 + TEXTS):
+        tokenizer = _tokenizer(layout, texts)
+        shards = _shards(layout, corpus, tokenizer)
+        assert _texts(shards, tokenizer) == trained_on
+        digests.add(shards.digest)
+        set_aside(tokenizer.path)
+    assert len(digests) == 2

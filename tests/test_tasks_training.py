@@ -1,0 +1,35 @@
+"""The task `train`: what names a model."""
+
+from pathlib import Path
+
+import pytest
+
+from model.training.config import TrainConfig
+from storage.artifacts import Ref, Spec, obtain
+from storage.layout import Layout
+from tasks.training import model_spec
+
+INPUTS = ("shards", "tokenizer", "initial")
+
+
+def _made(root: Path, kind: str, content: str = "") -> Ref:
+    """An artifact whose bytes its digest does not tell."""
+
+    def write(directory: Path) -> None:
+        (directory / "x").write_text(content)
+
+    ref, _ = obtain(Layout(root), Spec(kind, 1), write)
+    return ref
+
+
+def _digest(root: Path, changed: str) -> str:
+    shards, tokenizer, start = (
+        _made(root, kind, "other" if kind == changed else "same") for kind in INPUTS
+    )
+    return model_spec(shards, tokenizer, None, TrainConfig(), start).digest
+
+
+@pytest.mark.parametrize("changed", INPUTS)
+def test_a_model_is_named_by_the_bytes_that_go_in(tmp_path: Path, changed: str) -> None:
+    digests = [_digest(tmp_path / str(n), what) for n, what in enumerate(["", "", changed])]
+    assert digests[0] == digests[1] != digests[2]
