@@ -83,6 +83,7 @@ class _Writing:
     def answers(
         self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
     ) -> list[str]:
+        max_new_tokens = self._at_most(max_new_tokens)
         sources = [self._read(prompt) for prompt in prompts]
         gaps = [self._has_gaps(source) for source in sources]
         filled = [source for source, has in zip(sources, gaps, strict=True) if has]
@@ -101,11 +102,15 @@ class _Writing:
     def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
         source = self._read(prompt)
         if self._has_gaps(source):
-            tokens = self._tokens([source], max_new_tokens, sampling)
+            tokens = self._tokens([source], self._at_most(max_new_tokens), sampling)
             yield from text_pieces(tokens, self.loaded.tokenizer, skip_special_tokens=False)
         else:
             # Which hypothesis is the best is known at the end.
             yield from self.answers([prompt], max_new_tokens=max_new_tokens, sampling=sampling)
+
+    def _at_most(self, max_new_tokens: int) -> int:
+        """Beyond what it has learned to read the decoder has learned to write nothing either."""
+        return min(max_new_tokens, self.loaded.sequence_length)
 
     def _read(self, prompt: str) -> list[int]:
         loaded = self.loaded

@@ -137,7 +137,7 @@ def model_spec(
         inputs["initialize_from"] = content_digest(initialize_from)
     return Spec(
         "model",
-        1,
+        2,
         inputs,
         {
             "model": model.model_dump(mode="json") if model else None,

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from flows.pretrain import pretrain
+from model.hf.folder import load_model
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.training import train_tokenizer
 from storage.layout import Layout
@@ -149,6 +150,8 @@ def test_a_model_made_by_transformers_goes_on_learning_with_its_own_tokenizer(
     folder = mill.run("adopt", initialize_from=str(start))
     back: Any = AutoModelForCausalLM.from_pretrained(folder)
     assert back.config.n_positions == 64
+    # What it could read it still can, though it went on learning from half as long texts.
+    assert load_model(folder)[2] == 64
     before, after = theirs.transformer.wpe.weight, back.transformer.wpe.weight
     # It began where theirs was: six steps at a ten-thousandth, three of them while warming up.
     assert 0 < (before - after).abs().max() < 2e-3

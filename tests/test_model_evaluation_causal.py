@@ -15,6 +15,7 @@ from model.evaluation.causal import load_writer
 from model.evaluation.held_out import evaluate
 from model.generation import Sampling
 from model.hf.folder import export_model
+from model.network.gpt2 import GPT2
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.folder import load_tokenizer
@@ -28,7 +29,7 @@ from storage.errors import CorpusError, ModelError
 from storage.layout import Layout
 from tasks.launch import evaluation_command
 from tests.corpora import build_of
-from tests.networks import random_decoder
+from tests.networks import GPT2_SHAPE, random_decoder, random_network
 
 SEQUENCE_LENGTH = 16
 NO_SAMPLES = EvaluationConfig(samples=0)
@@ -112,6 +113,18 @@ def test_the_figures_are_those_of_a_plain_computation(exam: Exam, tmp_path: Path
     )
     bits = nats / torch.tensor(2.0).log() / result.bytes
     assert result.score == pytest.approx(float(bits), rel=5e-3)
+
+
+def test_positions_that_were_never_trained_are_not_read(exam: Exam, tmp_path: Path) -> None:
+    network, found = random_network(GPT2_SHAPE, 270), []
+    assert isinstance(network, GPT2)
+    for name in ("as they began", "otherwise"):
+        export_model(network, GPT2_SHAPE, exam.model, SEQUENCE_LENGTH, tmp_path / name)
+        job = exam.job(tmp_path, EvaluationConfig(samples=3, sample_tokens=30, prompt_characters=9))
+        found.append(evaluate(job.model_copy(update={"model": tmp_path / name})))
+        network.embed_positions.weight.data[SEQUENCE_LENGTH:] += 1.0
+    assert found[0].figures == found[1].figures
+    assert found[0].samples == found[1].samples
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])

@@ -29,7 +29,7 @@ SHAPE = BertConfig(
     num_hidden_layers=1,
     hidden_size=32,
     intermediate_size=48,
-    max_position_embeddings=16,
+    max_position_embeddings=32,
     next_sentence=True,
 )
 OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "sampling": Sampling()}
@@ -73,6 +73,7 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
     )
     size = load_tokenizer(root / "tokenizer").get_vocab_size()
     network = random_network(SHAPE, size)
+    # Of 32 positions half were never trained.
     export_model(network, SHAPE, root / "tokenizer", 16, root / "model")
     return Exam(root / "model", network, corpus.path, texts)
 

@@ -4,9 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sacrebleu
 import torch
+from tokenizers import Tokenizer
 
 from model.answering import load_answerer
 from model.beams import beam_search
@@ -16,12 +18,16 @@ from model.generation import Sampling
 from model.hf.folder import export_model
 from model.network.config import EncoderDecoderConfig
 from model.network.encoder_decoder import EncoderDecoder
+from model.objectives.config import SpanCorruption
+from model.objectives.spans import CorruptedRows
 from model.objectives.vocabulary import read_vocabulary
 from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.artifacts import Ref
 from storage.corpus.config import CorpusConfig, FileSource
+from storage.shards.reading import ArrayStream
 from tests.corpora import build_of
 from tests.networks import random_network
 
@@ -30,9 +36,13 @@ SHAPE = EncoderDecoderConfig(
     intermediate_size=48,
     num_encoder_layers=1,
     num_decoder_layers=1,
-    max_position_embeddings=32,
+    max_position_embeddings=2048,
 )
-ENGLISH = [(f"the man number {n}", f"a woman who has {n} dogs") for n in range(12)]
+TRAINED = 32  # of as many positions as would take more sentinels than there are
+ENGLISH = [
+    *((f"the man number {n}", f"a woman who has {n} dogs") for n in range(11)),
+    ("the man whose number is " + "eleven " * 40, "a woman who has " + "eleven " * 40 + "dogs"),
+]
 CHINESE = [(f"the man number {n}", f"第{n}个人有一只狗") for n in range(12)]
 OPTIONS = EvaluationConfig(samples=2, batch_size=5, beams=3)
 
@@ -48,7 +58,7 @@ class Exam:
     def translated(self) -> list[str]:
         """Each source by itself."""
         tokenizer, vocabulary = load_tokenizer(self.model), read_vocabulary(self.model)
-        ids = [tokenizer.encode(source).ids for source, _ in self.pairs]
+        ids = [_read(tokenizer, source) for source, _ in self.pairs]
         order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
         size = OPTIONS.batch_size
         beside = {row: order[place // size * size :][:size] for place, row in enumerate(order)}
@@ -59,12 +69,18 @@ class Exam:
                 start_id=vocabulary.require("pad"),
                 stop_id=vocabulary.closing,
                 # As many as the longest of those that are searched side by side.
-                max_new_tokens=max(len(ids[other]) for other in beside[row]) + 50,
+                max_new_tokens=min(max(len(ids[other]) for other in beside[row]) + 50, TRAINED),
                 beams=3,
             )[0]
             for row, source in enumerate(ids)
         ]
         return [text.strip() for text in tokenizer.decode_batch(found)]
+
+
+def _read(tokenizer: Tokenizer, text: str) -> list[int]:
+    """As much of a text as the network has learned to read."""
+    ids = tokenizer.encode(text).ids
+    return ids if len(ids) <= TRAINED else [*ids[: TRAINED - 1], ids[-1]]
 
 
 def _corpus(root: Path, pairs: list[tuple[str, str]]) -> Ref:
@@ -93,7 +109,7 @@ def exam(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     size = load_tokenizer(root / "tokenizer").get_vocab_size()
     network = random_network(SHAPE, size).eval()
     assert isinstance(network, EncoderDecoder)
-    export_model(network, SHAPE, root / "tokenizer", 32, root / "model")
+    export_model(network, SHAPE, root / "tokenizer", TRAINED, root / "model")
     job = EvaluationJob(
         directory=root, model=root / "model", corpus=corpus.path, evaluation=OPTIONS
     )
@@ -119,7 +135,7 @@ def test_perplexity_is_that_of_the_references(exam: Exam) -> None:
     tokenizer, vocabulary = load_tokenizer(exam.model), read_vocabulary(exam.model)
     nats, count = 0.0, 0
     for source, target in exam.pairs:
-        read, wanted = (tokenizer.encode(text).ids for text in (source, target))
+        read, wanted = (_read(tokenizer, text) for text in (source, target))
         ids = torch.tensor([[vocabulary.require("pad"), *wanted[:-1]]])
         with torch.no_grad():
             logits = exam.network(torch.tensor([read]), ids, lengths_B=torch.tensor([len(read)]))
@@ -134,6 +150,11 @@ def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam) -> None:
     result = evaluate(exam.job.model_copy(update={"evaluation": config}))
     assert result.decides == "span_perplexity"
     assert result.documents == 2 * len(exam.pairs)
+    texts = [text for pair in exam.pairs for text in pair]
+    stream = ArrayStream(np.concatenate(list(encode_documents(load_tokenizer(exam.model), texts))))
+    parts = TRAINED, SpanCorruption(), read_vocabulary(exam.model), 0, [(0, len(stream))]
+    rows = CorruptedRows(stream, *parts)
+    assert result.predictions == rows.learned(np.arange(sum(rows.sizes))).sum()
 
 
 def test_samples_show_source_translation_and_reference(exam: Exam) -> None:

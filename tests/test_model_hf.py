@@ -81,6 +81,7 @@ def test_transformers_computes_the_same_logits(exported: tuple[Decoder, Path]) -
     assert type(theirs).__name__ == "Qwen3ForCausalLM"
     assert theirs.dtype == torch.float32
     assert theirs.config.max_position_embeddings == 64
+    assert theirs.generation_config.max_length == 64
     with torch.no_grad():
         expected, ours = theirs(_ids()).logits, model(_ids())
     assert ours.shape == expected.shape

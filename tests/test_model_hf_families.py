@@ -23,6 +23,7 @@ from tests.corpora import speeches
 from tests.networks import BERT_SHAPE, GPT2_SHAPE, NORM_FIRST, TRANSFORMER, random_network
 
 VOCAB = 500
+TRAINED = 48  # of 64 positions
 UNTIED = {"tie_word_embeddings": False}
 OURS: dict[str, tuple[ModelConfig, str]] = {
     "gpt2": (GPT2_SHAPE, "GPT2LMHeadModel"),
@@ -67,7 +68,7 @@ def exported(
 ) -> tuple[Network, Path, str]:
     config, architecture = OURS[request.param]
     network = random_network(config, VOCAB).eval()
-    export_model(network, config, tokenizers(config.family), 64, tmp_path / "exported")
+    export_model(network, config, tokenizers(config.family), TRAINED, tmp_path / "exported")
     return network, tmp_path / "exported", architecture
 
 
@@ -114,7 +115,7 @@ def test_what_transformers_saves_comes_back(
     network, directory, architecture = exported
     _theirs(directory, architecture).save_pretrained(tmp_path / "theirs")
     back, config, sequence_length = load_model(tmp_path / "theirs")
-    assert (config, sequence_length) == (network.config, 64)
+    assert (config, sequence_length) == (network.config, TRAINED)
     for (name, ours), found in zip(network.named_parameters(), back.parameters(), strict=True):
         padded = name.startswith(("embed_tokens", "lm_head", "head_bias"))
         assert torch.equal(ours[:VOCAB], found[:VOCAB]) if padded else torch.equal(ours, found)
@@ -266,6 +267,7 @@ def test_weights_in_several_files_are_read_together(tokenizers: Tokenizers, tmp_
         (GPT2_SHAPE, {"activation_function": "tanh"}, "hidden_act is 'tanh'"),
         (BERT_SHAPE, {"num_hidden_layers": 3}, "holds 2 layers, but config.json says 3"),
         (BERT_SHAPE, {"position_embedding_type": "relative_key"}, "expected 'absolute'"),
+        (BERT_SHAPE, {"sequence_length": 0}, "lacks a usable sequence_length"),
         (BERT_SHAPE, {"architectures": ["BertForMaskedLM"]}, "holds a tensor bert.pooler"),
     ],
 )

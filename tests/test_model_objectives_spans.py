@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from model.data.batches import PairBatch
 from model.network.config import IGNORED
 from model.objectives.config import SpanCorruption
-from model.objectives.spans import CorruptedRows, spans_of
+from model.objectives.spans import CorruptedRows, fitting_length, spans_of
 from model.objectives.vocabulary import Vocabulary
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream
@@ -141,6 +141,15 @@ def test_more_spans_than_sentinels_are_refused() -> None:
     parts = stream, 400, SpanCorruption(), _vocabulary(SENTINELS[:5]), 0, [(0, TOKENS)]
     with pytest.raises(ConfigError, match="makes 22 spans, but the tokenizer has 5 sentinels"):
         CorruptedRows(*parts)
+
+
+def test_the_longest_sequence_that_the_sentinels_suffice_for_is_found() -> None:
+    objective = SpanCorruption(mean_span=2.0)
+    longest = fitting_length(2048, objective, 60)
+    assert sum(_rows(longest, objective).sizes) == 2
+    with pytest.raises(ConfigError, match="makes 61 spans"):
+        _rows(longest + 1, objective)
+    assert fitting_length(512, SpanCorruption(), 100) == 512
 
 
 def test_a_sequence_without_room_for_text_is_refused() -> None:

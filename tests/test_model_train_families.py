@@ -14,7 +14,9 @@ from tests.training_runs import SHORT, Workshop, finish_all, losses, open_worksh
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "max_position_embeddings": 32}
 GPT2 = GPT2Config(num_hidden_layers=1, **SIZES)
 BERT = BertConfig(num_hidden_layers=1, **SIZES)
-TRANSFORMER = EncoderDecoderConfig(num_encoder_layers=1, num_decoder_layers=1, **SIZES)
+TRANSFORMER = EncoderDecoderConfig(
+    num_encoder_layers=1, num_decoder_layers=1, **SIZES | {"max_position_embeddings": 64}
+)
 BOTH_HEADS = BERT.model_copy(update={"next_sentence": True})
 WHOLE_WORDS = SHORT.model_copy(update={"objectives": (MaskedTokens(whole_words=True),)})
 TRANSLATION = SHORT.model_copy(
@@ -126,3 +128,8 @@ def test_the_exported_bert_has_the_heads_it_was_trained_with(runs: dict[str, Run
     for name, heads in (("bert", False), ("both heads", True)):
         _, config, _ = load_model(runs[name].model)
         assert isinstance(config, BertConfig) and config.next_sentence is heads
+
+
+def test_the_exported_model_says_how_long_it_was_trained(runs: dict[str, RunLayout]) -> None:
+    assert TRANSFORMER.max_position_embeddings == 2 * SMOOTHED.sequence_length
+    assert load_model(runs["transformer"].model)[2] == SMOOTHED.sequence_length

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from model.tokenizer.encoding import encode_documents
 from storage.errors import ModelError
 
 Window = tuple[np.ndarray, np.ndarray]
+_TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few
 
 
 def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -> EvaluationResult:
@@ -30,8 +30,8 @@ def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -
     stride = min(config.stride or max(1, sequence_length // 2), sequence_length)
     nats, tokens = 0.0, 0
     windows = _windows(writer.tokenizer, texts, sequence_length, stride)
-    while batch := list(islice(windows, config.batch_size)):
-        loss, count = _score(writer.model, batch, sequence_length)
+    for batch in _batches(windows, config.batch_size):
+        loss, count = _score(writer.model, batch)
         nats, tokens = nats + loss, tokens + count
     size = sum(len(text.encode()) for text in texts)
     return EvaluationResult(
@@ -55,7 +55,7 @@ class Writer:
     """A model ready to continue text.
 
     Attributes:
-        sequence_length: tokens it can look back on.
+        sequence_length: tokens it has learned to look back on.
     """
 
     model: CausalNetwork
@@ -120,11 +120,25 @@ def _windows(
             scored = stop
 
 
+def _batches(windows: Iterator[Window], size: int) -> Iterator[list[Window]]:
+    """Up to `size` windows at a time."""
+    batch, width = list[Window](), 0
+    for window in windows:
+        wider = max(width, len(window[0]))
+        if batch and (len(batch) == size or wider * (len(batch) + 1) > _TOKENS_AT_ONCE):
+            yield batch
+            batch, wider = [], len(window[0])
+        batch.append(window)
+        width = wider
+    if batch:
+        yield batch
+
+
 @torch.no_grad()
-def _score(model: CausalNetwork, batch: list[Window], sequence_length: int) -> tuple[float, int]:
+def _score(model: CausalNetwork, batch: list[Window]) -> tuple[float, int]:
     """Nats and targets of a batch of windows, padded on the right, where nothing looks."""
-    ids = np.zeros((len(batch), sequence_length), np.int64)
-    targets = np.full((len(batch), sequence_length), IGNORED, np.int64)
+    shape = len(batch), max(len(window) for window, _ in batch)
+    ids, targets = np.zeros(shape, np.int64), np.full(shape, IGNORED, np.int64)
     for row, (window, wanted) in enumerate(batch):
         ids[row, : len(window)] = window
         targets[row, : len(wanted)] = wanted

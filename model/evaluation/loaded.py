@@ -18,7 +18,7 @@ class Loaded:
 
     Attributes:
         directory: that both were read from.
-        sequence_length: tokens it can read at once.
+        sequence_length: tokens it has learned to read at once, however many positions it has.
     """
 
     directory: Path

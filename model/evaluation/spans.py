@@ -16,7 +16,7 @@ from model.generation import gather, write
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.config import SpanCorruption
-from model.objectives.spans import CorruptedRows
+from model.objectives.spans import CorruptedRows, fitting_length
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.tokenizer.encoding import encode_documents
 from storage.shards.reading import ArrayStream
@@ -25,7 +25,9 @@ from storage.shards.reading import ArrayStream
 def score_spans(
     loaded: Loaded, network: EncoderDecoder, texts: list[str], config: EvaluationConfig
 ) -> EvaluationResult:
-    """Figures over held-out documents.
+    """Figures over held-out documents, in pieces as long as the network has learned to read.
+
+    Where the tokenizer has too few sentinels for such a piece they are shorter.
 
     span_perplexity: exponential of the mean loss of a token of what was cut out, its sentinels
         among them.
@@ -35,7 +37,9 @@ def score_spans(
     begun = time.perf_counter()
     vocabulary = read_vocabulary(loaded.directory)
     stream = ArrayStream(np.concatenate(list(encode_documents(loaded.tokenizer, texts))))
-    parts = loaded.sequence_length, SpanCorruption(), vocabulary, config.seed
+    objective = SpanCorruption()
+    length = fitting_length(loaded.sequence_length, objective, len(vocabulary.sentinels))
+    parts = length, objective, vocabulary, config.seed
     rows = CorruptedRows(stream, *parts, [(0, len(stream))])
     nats, right, count = 0.0, 0, 0
     for first in range(0, sum(rows.sizes), config.batch_size):
@@ -95,7 +99,7 @@ def _samples(
         sources,
         start_id=vocabulary.require("pad"),
         stop_id=vocabulary.closing,
-        max_new_tokens=config.sample_tokens,
+        max_new_tokens=min(config.sample_tokens, loaded.sequence_length),
         sampling=sampling_of(config),
     )
     cut_out = [row[row != IGNORED][:-1].tolist() for row in batch.targets_BT]

@@ -30,7 +30,8 @@ def score_translation(
     pairs: Sequence[tuple[str, str]],
     config: EvaluationConfig,
 ) -> EvaluationResult:
-    """Figures over held-out pairs.
+    """Figures over held-out pairs; of a text longer than the network has learned to read, and of
+    what it would write beyond that, the rest is cut off.
 
     bleu: of the corpus (Papineni et al. 2002) by sacrebleu (Post 2018), of detokenized text.
     chrf: of the corpus (Popović 2015).
@@ -71,7 +72,7 @@ def translate(
     config: EvaluationConfig,
 ) -> list[str]:
     """The translation of each source, by beam search."""
-    encoded = [ids.tolist() for ids in encode_documents(loaded.tokenizer, list(sources))]
+    encoded = [ids.tolist() for ids in _encoded(loaded, sources, vocabulary)]
     # Those of about the same length side by side, so that little is padded.
     order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]))
     translated = [""] * len(encoded)
@@ -83,7 +84,7 @@ def translate(
             some,
             start_id=vocabulary.require("pad"),
             stop_id=vocabulary.closing,
-            max_new_tokens=max(map(len, some)) + _LONGER,
+            max_new_tokens=min(max(map(len, some)) + _LONGER, loaded.sequence_length),
             beams=config.beams,
             length_penalty=config.length_penalty,
         )
@@ -102,7 +103,7 @@ def _nats(
 ) -> tuple[float, int]:
     """-log p of all references, and their tokens."""
     texts = [text for pair in pairs for text in pair]
-    encoded = list(encode_documents(loaded.tokenizer, texts))
+    encoded = _encoded(loaded, texts, vocabulary)
     edges = np.cumsum([0, *map(len, encoded)])
     where = np.stack([edges[:-1:2], edges[1::2], edges[2::2]])
     stream = ArrayStream(np.concatenate(encoded))
@@ -117,6 +118,15 @@ def _nats(
         logits_BTV, used = network(**batch), targets != IGNORED
         nats += float(cross_entropy(logits_BTV[used].float(), targets[used], reduction="sum"))
     return nats, int(samples.learned(order).sum())
+
+
+def _encoded(loaded: Loaded, texts: Sequence[str], vocabulary: Vocabulary) -> list[np.ndarray]:
+    """Ids of each text with its closing token, as many as the network has learned to read."""
+    most = loaded.sequence_length
+    return [
+        ids if len(ids) <= most else np.append(ids[: most - 1], vocabulary.closing)
+        for ids in encode_documents(loaded.tokenizer, list(texts))
+    ]
 
 
 def _tokenization(references: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from storage.config import parse
 from storage.errors import ConfigError, ModelError
 
 FORMATS = (QWEN3, GPT2, BERT, MARIAN, PEGASUS)
+_TRAINED = "sequence_length"  # ours: of what it was trained on, where it has more positions
 # Other names of the same function.
 _ACTIVATIONS = {"gelu_pytorch_tanh": "gelu_new", "swish": "silu", "gelu_python": "gelu"}
 
@@ -26,7 +27,11 @@ def format_for(config: ModelConfig) -> Format:
 
 
 def describe(config: ModelConfig, vocab_size: int, sequence_length: int) -> dict[str, Any]:
-    """What config.json says, but for the ids of control tokens."""
+    """What config.json says, but for the ids of control tokens.
+
+    Args:
+        sequence_length: tokens of the longest sequence that it has learned to read.
+    """
     fmt = format_for(config)
     fixed = {name: value for name, value in fmt.fixed.items() if value is not None}
     shape = {theirs: getattr(config, ours) for ours, theirs in fmt.fields.items()}
@@ -39,7 +44,8 @@ def describe(config: ModelConfig, vocab_size: int, sequence_length: int) -> dict
         "vocab_size": vocab_size,
         "use_cache": True,
     }
-    described.setdefault(fmt.length, sequence_length)
+    if described.setdefault(fmt.length, sequence_length) > sequence_length:
+        described[_TRAINED] = sequence_length
     if config.family == "encoder_decoder":
         described |= {
             "decoder_vocab_size": vocab_size,
@@ -53,7 +59,8 @@ def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelC
     """What a config.json describes.
 
     Returns:
-        Its format, the shape, tokens of the vocabulary and longest sequence.
+        Its format, the shape, tokens of the vocabulary and of the longest sequence that it has
+        learned to read: as many as it has positions, unless it says that it was trained on fewer.
 
     Raises:
         ModelError: an architecture that is not among ours, or an impossible shape.
@@ -72,7 +79,8 @@ def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelC
     _check_halves(values, path)
     sizes = {ours: values[theirs] for ours, theirs in fmt.fields.items() if theirs in values}
     missing = [theirs for ours, theirs in fmt.fields.items() if sizes.get(ours) is None]
-    counts = {name: values.get(name) for name in ("vocab_size", fmt.length)}
+    values.setdefault(_TRAINED, values.get(fmt.length))
+    counts = {name: values.get(name) for name in ("vocab_size", fmt.length, _TRAINED)}
     missing += [name for name, n in counts.items() if not (type(n) is int and n > 0)]
     if missing:
         wanted = " and ".join(dict.fromkeys(missing))
@@ -83,7 +91,8 @@ def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelC
         config = parse(fmt.config, {**sizes, **fmt.constants, **fmt.read(described)})
     except ConfigError as error:
         raise ModelError(f"{path} does not describe a model: {error}") from error
-    return fmt, config, int(counts["vocab_size"] or 0), int(counts[fmt.length] or 0)
+    known = min(values[fmt.length], values[_TRAINED])
+    return fmt, config, values["vocab_size"], known
 
 
 def _check_rope(described: Mapping[str, Any], path: Path) -> None:

@@ -40,6 +40,9 @@ def export_model(
 
     The same weights always give the same bytes. Rows that pad the vocabulary are left out.
 
+    Args:
+        sequence_length: tokens of the longest sequence that the model has learned to read.
+
     Raises:
         ModelError: the tokenizer folder is incomplete, or has more tokens than the model.
     """
@@ -71,7 +74,7 @@ def load_model(
     """Reads a folder in the Hugging Face format.
 
     Returns:
-        The model on the CPU, its shape and the longest sequence that it reads.
+        The model on the CPU, its shape and the longest sequence that it has learned to read.
 
     Raises:
         ModelError: a file is missing or unreadable, the architecture is none of ours, or a tensor

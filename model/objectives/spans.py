@@ -117,6 +117,18 @@ def spans_of(sizes: np.ndarray, objective: SpanCorruption) -> tuple[np.ndarray, 
     return cut, np.clip(spans, 1, np.minimum(cut, np.maximum(sizes - cut, 1)))
 
 
+def fitting_length(sequence_length: int, objective: SpanCorruption, sentinels: int) -> int:
+    """The longest sequence up to this one that is read of a text with no more spans than that.
+
+    This one itself where there is none.
+    """
+    sizes = np.arange(_SHORTEST, 2 * sequence_length + 2)
+    cut, spans = spans_of(sizes, objective)
+    read = sizes - cut + spans + 1
+    fitting = read[(read <= sequence_length) & (spans <= sentinels)]
+    return int(fitting.max()) if len(fitting) else sequence_length
+
+
 def _longest_text(sequence_length: int, objective: SpanCorruption) -> int:
     """Tokens of the longest text that fits with its sentinels and its closing token."""
     sizes = np.arange(_SHORTEST, 2 * sequence_length + 2)

@@ -259,26 +259,24 @@ def _finish(run: Run, status: str) -> TrainingResult:
 
 def _export(run: Run) -> None:
     """Publishes the model: of the best validation where the run looks for it, else the last."""
+    steps = run.progress.step
     if run.config.early_stopping:
-        best, averaged = run.progress.best_step, run.average is not None
-        load_weights(run.layout.checkpoints, best, run.network, averaged=averaged)
+        steps, averaged = run.progress.best_step, run.average is not None
+        load_weights(run.layout.checkpoints, steps, run.network, averaged=averaged)
     with run.average.applied() if run.average and not run.config.early_stopping else nullcontext():
         network = whole_network(run.network)
         if run.journal:
-            _publish(run, network)
+            length = max(run.known_length, sequence_length(steps - 1, run.config))
+            _publish(run, network, length)
 
 
-def _publish(run: Run, network: Network) -> None:
+def _publish(run: Run, network: Network, length: int) -> None:
     if (run.layout.model / MANIFEST).exists():
         set_aside(run.layout.model)
     publish(
         run.layout.model,
-        Spec("model", 1, {"training": run.job.digest}),
+        Spec("model", 2, {"training": run.job.digest}),
         lambda directory: export_model(
-            network,
-            network.config,
-            run.job.tokenizer,
-            run.config.sequence_length,
-            directory,
+            network, network.config, run.job.tokenizer, length, directory
         ),
     )

@@ -45,7 +45,12 @@ from storage.shards.schema import SPLITS
 
 @dataclass
 class Run:
-    """Everything that the loop works on."""
+    """Everything that the loop works on.
+
+    Attributes:
+        known_length: tokens that the network could read at once when the run began; 0 for a new
+            one.
+    """
 
     job: TrainingJob
     layout: RunLayout
@@ -62,6 +67,7 @@ class Run:
     gauges: Gauges
     flops_per_token: int
     peak_flops: float
+    known_length: int
     profile: Profile | None = None
     average: WeightAverage | None = None
     compiling: bool = False
@@ -101,7 +107,8 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     counts = read_manifest(job.shards)["counts"]
     check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
-    network = _network(job, accelerator).to(accelerator.device)
+    network, known_length = _network(job, accelerator)
+    network = network.to(accelerator.device)
     _check_fit(job, network)
     reading = Reading(job.shards, network.config, job.tokenizer)
     feed = open_feed(reading, job.train, counts["train"])
@@ -124,6 +131,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             network.config, network.vocab_size, job.train.sequence_length
         ),
         peak_flops=_peak_flops(network, accelerator),
+        known_length=known_length,
         profile=Profile(layout.profile, job.train) if journal and job.train.profile_steps else None,
         average=WeightAverage(network, job.train) if job.train.weight_average else None,
         loss_sum=torch.zeros(len(network.losses), device=accelerator.device),
@@ -168,10 +176,11 @@ def _fitted(
     return job
 
 
-def _network(job: TrainingJob, accelerator: Accelerator) -> Network:
-    dtype = pick_compute_dtype(job.train.precision, accelerator.device)
+def _network(job: TrainingJob, accelerator: Accelerator) -> tuple[Network, int]:
+    """The network as it begins, and how many tokens it can read at once already."""
+    dtype, known_length = pick_compute_dtype(job.train.precision, accelerator.device), 0
     if job.initialize_from:
-        network, _, _ = load_model(job.initialize_from, dtype)
+        network, _, known_length = load_model(job.initialize_from, dtype)
     else:
         assert job.model
         vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
@@ -181,7 +190,7 @@ def _network(job: TrainingJob, accelerator: Accelerator) -> Network:
     network.smoothing = job.train.label_smoothing
     if job.train.activation_checkpointing:
         network.recompute_layers()
-    return network
+    return network, known_length
 
 
 def resume(run: Run) -> None:

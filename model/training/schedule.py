@@ -42,7 +42,10 @@ def first_sample(step: int, config: TrainConfig) -> int:
 
 
 def sequence_length(step: int, config: TrainConfig) -> int:
-    """Tokens that attention sees at most in this step (Li et al. 2022, sequence length warm-up)."""
+    """Tokens that attention sees at most in this step (Li et al. 2022, sequence length warm-up).
+
+    It never falls: what a step reads is the longest sequence that was read by then.
+    """
     initial, last = config.initial_sequence_length, config.sequence_length
     if initial is None:
         return last
