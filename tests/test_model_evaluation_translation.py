@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ class Exam:
     job: EvaluationJob
     result: EvaluationResult
 
+    @cached_property
     def translated(self) -> list[str]:
         """Each source by itself."""
         tokenizer, vocabulary = load_tokenizer(self.model), read_vocabulary(self.model)
@@ -122,9 +124,9 @@ def test_bleu_and_chrf_are_those_of_sacrebleu(exam: Exam) -> None:
     sources = [source for source, _ in exam.pairs]
     copied = sacrebleu.corpus_bleu(sources, [references], tokenize=words)
     assert exam.result.figures["copied_bleu"] == pytest.approx(copied.score)
-    bleu = sacrebleu.corpus_bleu(exam.translated(), [references], tokenize=words)
+    bleu = sacrebleu.corpus_bleu(exam.translated, [references], tokenize=words)
     assert exam.result.figures["bleu"] == pytest.approx(bleu.score)
-    chrf = sacrebleu.corpus_chrf(exam.translated(), [references])
+    chrf = sacrebleu.corpus_chrf(exam.translated, [references])
     assert exam.result.figures["chrf"] == pytest.approx(chrf.score)
     assert f"tok:{words}" in exam.result.signature
     assert exam.result.decides == "bleu" and exam.result.higher_is_better
@@ -163,7 +165,7 @@ def test_samples_show_source_translation_and_reference(exam: Exam) -> None:
     for sample in exam.result.samples:
         assert sample.reference == by_source[sample.prompt]
         row = [source for source, _ in exam.pairs].index(sample.prompt)
-        assert sample.continuation == exam.translated()[row]
+        assert sample.continuation == exam.translated[row]
 
 
 def test_a_prompt_is_translated_and_one_with_gaps_is_filled(exam: Exam) -> None:
