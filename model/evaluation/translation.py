@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from sacrebleu import BLEU, CHRF
+from sacrebleu import CHRF
 from torch.nn.functional import cross_entropy
 
 from model.beams import beam_search
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.tensors import as_tensors
+from model.evaluation.bleu import bleu_for
 from model.evaluation.loaded import Loaded
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
@@ -21,7 +22,6 @@ from model.tokenizer.encoding import encode_documents
 from storage.shards.reading import ArrayStream
 
 _LONGER = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017, §6.1)
-_HAN = range(0x4E00, 0xA000)
 
 
 def score_translation(
@@ -33,7 +33,8 @@ def score_translation(
     """Figures over held-out pairs; of a text longer than the network has learned to read, and of
     what it would write beyond that, the rest is cut off.
 
-    bleu: of the corpus (Papineni et al. 2002) by sacrebleu (Post 2018), of detokenized text.
+    bleu: of the corpus (Papineni et al. 2002) by sacrebleu (Post 2018), of detokenized text, whose
+        words are parted as its script asks; the signature says how.
     chrf: of the corpus (Popović 2015).
     copied_bleu: what the sources themselves would get.
     perplexity: exponential of the mean loss of a token of the references.
@@ -42,7 +43,7 @@ def score_translation(
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     vocabulary = read_vocabulary(loaded.directory)
     written = translate(loaded, network, sources, vocabulary, config)
-    bleu = BLEU(tokenize=_tokenization(references))
+    bleu = bleu_for(references)
     nats, tokens = _nats(loaded, network, pairs, vocabulary, config.batch_size)
     return EvaluationResult(
         family="encoder_decoder",
@@ -127,13 +128,6 @@ def _encoded(loaded: Loaded, texts: Sequence[str], vocabulary: Vocabulary) -> li
         ids if len(ids) <= most else np.append(ids[: most - 1], vocabulary.closing)
         for ids in encode_documents(loaded.tokenizer, list(texts))
     ]
-
-
-def _tokenization(references: Sequence[str]) -> str:
-    """How BLEU parts words: Chinese has no spaces between them."""
-    letters = [character for text in references for character in text if character.isalpha()]
-    han = sum(ord(character) in _HAN for character in letters)
-    return "zh" if 2 * han > len(letters) else "13a"
 
 
 def _samples(
