@@ -15,7 +15,7 @@ from model.tokenizer.brought import source_files
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.memory import cut_to_memory
 from model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
-from model.tokenizer.training import train_tokenizer
+from model.tokenizer.training import engines_of, train_tokenizer
 from storage.artifacts import Ref, Spec, obtain
 from storage.corpus.documents import record_batches
 from storage.corpus.pairs import SEPARATOR
@@ -33,7 +33,7 @@ def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
         "tokenizer",
         FORMAT_VERSION,
         {"corpus": corpus.digest, **brought},
-        config.model_dump(mode="json", exclude={"source"}),
+        config.model_dump(mode="json", exclude={"source"}) | {"engines": engines_of(config)},
     )
     tokenizer, reused = obtain(
         layout, spec, lambda directory: _write(directory, corpus.path / "train.arrow", config)

@@ -1,5 +1,6 @@
 """The task `train-tokenizer`: what it is made from names it, what it found is in its manifest."""
 
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -61,6 +62,15 @@ def test_it_is_made_once_and_again_when_its_configuration_changes(
     assert (
         len({_make(tmp_path, corpus, **values).digest for values in others} | {first.digest}) == 4
     )
+
+
+def test_it_is_made_again_where_another_engine_learns(
+    tmp_path: Path, corpus: Ref, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rustbpe", reason="rustbpe is not installed")
+    first = _make(tmp_path, corpus)
+    monkeypatch.setitem(sys.modules, "rustbpe", None)
+    assert _make(tmp_path, corpus).digest != first.digest
 
 
 def test_one_brought_along_is_known_by_its_bytes(tmp_path: Path, corpus: Ref) -> None:

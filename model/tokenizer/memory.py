@@ -23,7 +23,7 @@ _PER_PIECE = 200
 
 def cut_to_memory(sample: list[Piece], config: TokenizerConfig) -> tuple[list[Piece], str]:
     """The pieces that `config.memory_bytes` are predicted to suffice for, and a sentence on it."""
-    need, allowed = predict_memory(sample, _learner(config)), config.memory_bytes
+    need, allowed = predict_memory(sample, learner_of(config)), config.memory_bytes
     share = 1.0
     while need(share) > allowed and share > 1e-3:
         share *= 0.97
@@ -61,7 +61,8 @@ def predict_memory(sample: Sequence[Piece], learner: str) -> Callable[[float], f
     return need
 
 
-def _learner(config: TokenizerConfig) -> str:
+def learner_of(config: TokenizerConfig) -> str:
+    """What learns here: rustbpe, or bpe, wordpiece or unigram, all three by `tokenizers`."""
     if config.source:
         return "bpe"
     if config.algorithm == "bpe" and find_spec("rustbpe"):

@@ -1,6 +1,8 @@
 """A vocabulary from text: what is learned, by whom, and the folder that holds it. No torch."""
 
+import unicodedata
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -10,6 +12,7 @@ from model.tokenizer.brought import bring_tokenizer
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
 from model.tokenizer.folder import TOKENIZER
+from model.tokenizer.memory import learner_of
 from model.tokenizer.unigram import train_unigram
 from model.tokenizer.wordpiece import train_wordpiece
 from storage.errors import ConfigError
@@ -37,6 +40,14 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, directory: Pa
     tokenizer.save(str(directory / TOKENIZER))
     write_roles(directory, roles)
     return engine
+
+
+def engines_of(config: TokenizerConfig) -> dict[str, str]:
+    """The packages that decide what is learned here, and their versions."""
+    engines = {"tokenizers": version("tokenizers"), "unicode": unicodedata.unidata_version}
+    if learner_of(config) == "rustbpe":
+        engines["rustbpe"] = version("rustbpe")
+    return engines
 
 
 def _learn(sample: list[str], config: TokenizerConfig) -> tuple[Tokenizer, str]:

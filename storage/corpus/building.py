@@ -26,6 +26,7 @@ from storage.corpus.documents import (
 )
 from storage.corpus.duplicates.components import near_duplicates
 from storage.corpus.duplicates.exact import exact_duplicates
+from storage.corpus.engines import check_engines, engines_of
 from storage.corpus.figures import Figures, SimilarPair
 from storage.corpus.groups import Group, plan_groups
 from storage.corpus.parts import part_bands, part_batches, read_tally
@@ -94,7 +95,9 @@ def corpus_spec(sources: Sequence[ResolvedSource], config: CorpusConfig) -> Spec
         "sources": digest_sources(sources),
         "cleaning": digest_inputs(config.cleaning),
     }
-    return Spec(KIND, FORMAT_VERSION, inputs, config.model_dump(mode="json", exclude={"sources"}))
+    files = (file for source in sources for file in source.files)
+    decides = config.model_dump(mode="json", exclude={"sources"})
+    return Spec(KIND, FORMAT_VERSION, inputs, decides | {"engines": engines_of(files, config)})
 
 
 def build_corpus(
@@ -109,9 +112,11 @@ def build_corpus(
 
     Raises:
         CorpusError: fewer than 2 documents kept.
+        ConfigError: the parts were made by other packages than are installed here.
     """
     paths = [part.path for part in parts]
     spec = corpus_spec(sources, config)
+    check_engines(paths, spec.config["engines"])
     ref, _ = obtain(layout, spec, lambda directory: _write(directory, sources, config, paths))
     return ref
 

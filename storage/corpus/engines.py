@@ -1,0 +1,49 @@
+"""What decides a corpus beside its sources and its configuration: packages and their versions."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from storage.corpus.cleaning.languages import engine
+from storage.corpus.config import CorpusConfig
+from storage.corpus.pieces import SourceFile
+from storage.corpus.readers.reading import format_of
+from storage.errors import ConfigError
+from storage.manifest import read_manifest
+
+# The kinds of files that are, or may hold, pages of the web.
+_WITH_PAGES = {"html", "warc", "tar", "zip"}
+
+
+def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, str]:
+    """What reads and cleans these files, by what it does.
+
+    Not among them is what is only faster, with the same bytes by test: numba and isal.
+    """
+    engines = {"unicode": unicodedata.unidata_version}
+    if config.cleaning.identify_languages:
+        engines["languages"] = engine()
+    forms = (format_of(file.path) for file in files)
+    if any(form and form.kind in _WITH_PAGES for form in forms):
+        packages = sorted({"resiliparse", "fastwarc", config.html_extractor})
+        engines["pages"] = ", ".join(f"{name} {_version(name)}" for name in packages)
+    return engines
+
+
+def check_engines(parts: Iterable[Path], engines: Mapping[str, str]) -> None:
+    """Raises ConfigError unless these parts were made by the same engines, on whatever machine."""
+    for part in parts:
+        for what, theirs in read_manifest(part)["config"]["engines"].items():
+            if theirs != engines[what]:
+                raise ConfigError(
+                    f"One machine reads {what} by {theirs}, another by {engines[what]}; expected "
+                    "the same packages on all machines that work on a corpus: install them alike."
+                )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
