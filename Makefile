@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test check bench-data bench-train lock clean
+.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,10 +35,19 @@ ui: $(RUN) ## Print the addresses of the web pages
 sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
 	@$(BIN)/corpusmill sample $(if $(MODEL),--model "$(MODEL)") "$$PROMPT"
 
-# A shell that talks to a running stack must not lead the tests to it.
-test: check ## Check, then run the tests
-	@env -u PREFECT_API_URL -u PREFECT_HOME -u MLFLOW_TRACKING_URI -u CORPUSMILL_HOME \
-		-u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest
+# A shell that talks to a running stack must not lead the tests to it. Three workers feed two cores:
+# one of them always waits for a server.
+PYTEST := env -u PREFECT_API_URL -u PREFECT_HOME -u MLFLOW_TRACKING_URI -u CORPUSMILL_HOME \
+	-u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test: $(TEST) ## Check, and run all tests beside it
+	@$(MAKE) --no-print-directory -j2 check tests
+
+tests: $(TEST)
+	@$(PYTEST) --durations=10
+
+test-fast: $(TEST) ## Run the tests that need no servers
+	@$(PYTEST) -m "not servers"
 
 check: $(TEST) ## Check format, style, types and who imports whom
 	@$(BIN)/ruff format --check --quiet .
@@ -121,7 +130,7 @@ $(BIN)/python:
 define install
 echo "Installing into $(VENV) (once, some minutes)…"; \
 log=$(VENV)/install.log; \
-if $(BIN)/python -m pip install --retries 2 -c requirements.lock $(1) 2>&1 | tee $$log \
+if $(BIN)/python -m pip install --no-compile --retries 2 -c requirements.lock $(1) 2>&1 | tee $$log \
   | awk '/^ *Downloading .*\(([0-9.]+ GB|[0-9][0-9][0-9][0-9.]* MB)\)/ \
       { split($$2, name, "-"); print "  downloading " name[1], $$(NF-1), $$NF; fflush() } \
     /^Installing collected/ { print "  unpacking"; fflush() }'; then exit 0; fi; \

@@ -16,7 +16,7 @@ import pytest
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack, supervision
-from tests.conftest import answers, free_port, wait_for
+from tests.servers import answers, free_port, wait_for
 
 LONG = {
     "train.max_steps": 20_000,

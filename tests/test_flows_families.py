@@ -25,10 +25,10 @@ from storage.layout import Layout
 from storage.registry import CHAMPION, fetch, find_by_alias
 from storage.settings import Settings, load_settings
 from storage.tracking import newest_file
-from tests.conftest import MlflowServer
 from tests.corpora import speeches
 
 SHORT = {
+    "train.num_processes": 1,
     "train.max_steps": 6,
     "train.warmup_steps": 2,
     "train.log_every": 2,
@@ -64,7 +64,7 @@ class Mill:
 
 @pytest.fixture(scope="module")
 def mill(
-    prefect_server: None, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+    prefect_server: str, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mill]:
     folder = tmp_path_factory.mktemp("families")
     (folder / "text").mkdir()
@@ -72,7 +72,7 @@ def mill(
         (folder / "text" / f"{number}.txt").write_text(speech, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "families")
         patch.chdir(folder)
         yield Mill(load_settings(), folder / "text")

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from mlflow import MlflowClient
 from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from flows.continued import continue_pretraining
 from flows.pretrain import pretrain
@@ -17,11 +19,11 @@ from storage.errors import CorpusError
 from storage.layout import Layout
 from storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
 from storage.settings import Settings, load_settings
-from tests.conftest import MlflowServer
 from tests.corpora import speeches
 
 SMALL = {
     "tokenizer.vocab_size": 300,
+    "train.num_processes": 1,
     "train.max_steps": 12,
     "train.validate_every": 6,
     "train.checkpoint_every": 6,
@@ -67,6 +69,13 @@ class Mill:
             [experiment.experiment_id], order_by=["attributes.start_time DESC"]
         )[0]
 
+    def prefect_artifacts(self) -> dict[str | None, Any]:
+        """What Prefect shows of the newest run, by key; other flows use the same server."""
+        flow_run = UUID(self.newest_run().data.tags["prefect.flow_run_id"])
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]))
+        with get_client(sync_client=True) as client:
+            return {a.key: a for a in client.read_artifacts(artifact_filter=wanted)}
+
     def versions(self) -> list[str]:
         found = self.client.search_model_versions("name='gpt-smoke'")
         return sorted(version.version for version in found)
@@ -74,7 +83,7 @@ class Mill:
 
 @pytest.fixture(scope="module")
 def mill(
-    prefect_server: None, mlflow_server: MlflowServer, tmp_path_factory: pytest.TempPathFactory
+    prefect_server: str, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mill]:
     """A mill after its first run; the tests below go on from there in order."""
     folder = tmp_path_factory.mktemp("mill")
@@ -83,7 +92,7 @@ def mill(
         (folder / "text" / f"{number:02}.txt").write_text(speech, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "flows")
         patch.chdir(folder)
         mill = Mill(load_settings(), folder / "text")
@@ -157,9 +166,7 @@ def test_a_profile_that_was_asked_for_is_in_mlflow_and_in_prefect(mill: Mill) ->
     run = mill.newest_run()
     files = {file.path for file in mill.client.list_artifacts(run.info.run_id, "profile")}
     assert files == {"profile/trace.json.gz", "profile/table.txt"}
-    with get_client(sync_client=True) as client:
-        artifacts = {a.key: a for a in client.read_artifacts()}
-    assert "aten::mm" in str(artifacts["profile"].data)
+    assert "aten::mm" in str(mill.prefect_artifacts()["profile"].data)
 
 
 def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Path) -> None:
@@ -192,11 +199,7 @@ def test_the_registered_model_answers_side_by_side_and_in_pieces(mill: Mill) -> 
 
 
 def test_prefect_shows_progress_table_report_and_link(mill: Mill) -> None:
-    flow_run = mill.newest_run().data.tags["prefect.flow_run_id"]
-    with get_client(sync_client=True) as client:
-        # Other flows have used the same server.
-        found = [a for a in client.read_artifacts() if str(a.flow_run_id) == flow_run]
-    artifacts = {artifact.key: artifact for artifact in found}
+    artifacts = mill.prefect_artifacts()
     assert artifacts["training"].type == "progress"
     assert artifacts["training"].data == 100
     assert artifacts["corpus"].type == "table"

@@ -7,7 +7,7 @@ from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.layout import RunLayout
 from tasks.launch import other_machine, supervised, training_command, wait
-from tests.conftest import free_port
+from tests.servers import free_port
 from tests.training_runs import (
     ON_A_CPU,
     PATIENCE,

@@ -1,6 +1,7 @@
 """MLflow runs against a real server: idempotent, and patient with one that is down."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from storage.tracking import (
     open_run,
     running_flow_runs,
 )
-from tests.conftest import MlflowServer, free_port
+from tests.servers import MlflowServer, free_port
 
 
 @pytest.fixture
@@ -54,18 +55,26 @@ def test_a_repeated_step_and_a_repeated_projection_are_kept_once(settings: Setti
     assert history(tracker) == [(1, 8.0), (2, 7.0), (3, 6.0), (4, 5.0)]
 
 
+@pytest.fixture
+def frail_server(tmp_path: Path) -> Iterator[MlflowServer]:
+    """An MLflow server of this test's own."""
+    server = MlflowServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
 def test_a_server_that_is_down_loses_no_point(
-    settings: Settings, mlflow_server: MlflowServer
+    settings: Settings, frail_server: MlflowServer
 ) -> None:
-    tracker = open_run(settings, "flow-3", "name", {"flow": "pretrain"})
+    own = replace(settings, mlflow_url=frail_server.url)
+    tracker = open_run(own, "flow-3", "name", {"flow": "pretrain"})
     projection = MetricProjection(tracker)
-    mlflow_server.stop()
-    try:
-        projection.add(records(1, 2))
-        assert projection.flush() is not None
-        projection.add(records(3))
-    finally:
-        mlflow_server.start()
+    frail_server.stop()
+    projection.add(records(1, 2))
+    assert projection.flush() is not None
+    projection.add(records(3))
+    frail_server.start()
     projection.finish(patience=30)
     assert [step for step, _ in history(tracker)] == [1, 2, 3]
 

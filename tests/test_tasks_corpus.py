@@ -31,7 +31,7 @@ def _ingest(home: Path, config: CorpusConfig) -> Ref:
 
 
 def test_parts_that_another_flow_took_in_are_made_again(
-    tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = _sources(tmp_path / "text")
     other = config.model_copy(update={"validation_fraction": 0.3})

@@ -328,7 +328,7 @@ def test_the_summary_holds_numbers_reasons_and_the_link(tmp_path: Path) -> None:
 
 
 def test_the_report_lies_in_mlflow_and_its_summary_in_prefect(
-    tmp_path: Path, home: Path, prefect_server: None
+    tmp_path: Path, home: Path, prefect_server: str
 ) -> None:
     local_settings = replace(
         load_settings(), home=home, experiment=f"corpus-{uuid.uuid4().hex[:8]}"

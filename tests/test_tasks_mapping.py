@@ -67,7 +67,7 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> Made:
+def here(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Made:
     root = tmp_path_factory.mktemp("here")
     text = _text(root / "text")
     return Made(text, content_digest(_corpus(root / "home", text, "local")))
@@ -123,11 +123,11 @@ def test_dask_makes_the_same_corpus(tmp_path: Path, here: Made) -> None:
     assert content_digest(_corpus(tmp_path, here.text, "dask")) == here.digest
 
 
-def test_a_killed_process_is_replaced(tmp_path: Path, prefect_server: None) -> None:
+def test_a_killed_process_is_replaced(tmp_path: Path, prefect_server: str) -> None:
     assert _map("local", die_once, [{"mark": tmp_path / "mark"}] * 3) == [7, 7, 7]
 
 
-def test_an_error_of_a_group_is_the_error_of_the_stage(prefect_server: None) -> None:
+def test_an_error_of_a_group_is_the_error_of_the_stage(prefect_server: str) -> None:
     with pytest.raises(CorpusError, match="one sentence"):
         _map("local", refuse, [{}, {}])
 

@@ -23,7 +23,7 @@ from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack, supervision
 from tasks.prefect_server import PrefectServer
-from tests.conftest import free_port, wait_for
+from tests.servers import free_port, wait_for
 
 FLOW = """
 import time
