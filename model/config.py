@@ -109,7 +109,8 @@ class EvaluationResult(Config):
         predictions: tokens that were predicted.
         figures: by name. loss: nats a prediction; perplexity: its exponential, comparable only
             between models with one tokenizer; bits_per_byte: comparable between any two models and
-            with compressors; the others are explained where they are worked out.
+            with compressors, for what a tokenizer loses is paid for; the others are explained where
+            they are worked out.
         decides: the figure by which versions of a model are compared.
         signature: how that figure was worked out, where others do it differently.
     """

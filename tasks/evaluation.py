@@ -42,7 +42,7 @@ def evaluate(
             evaluation_outcome(process, log)
 
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    spec = Spec("evaluation", 4, inputs, config.model_dump(mode="json"))
+    spec = Spec("evaluation", 5, inputs, config.model_dump(mode="json"))
     evaluation, reused = obtain(layout, spec, write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
     get_run_logger().info(

@@ -1,6 +1,9 @@
 """Scoring held-out text: every token once, in bits a byte, and samples of the same text."""
 
+import json
+import math
 import random
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +116,20 @@ def test_the_figures_are_those_of_a_plain_computation(exam: Exam, tmp_path: Path
     )
     bits = nats / torch.tensor(2.0).log() / result.bytes
     assert result.score == pytest.approx(float(bits), rel=5e-3)
+
+
+def test_what_a_tokenizer_loses_costs_eight_bits_a_byte(exam: Exam, tmp_path: Path) -> None:
+    shutil.copytree(exam.model, tmp_path / "lossy")
+    path = tmp_path / "lossy" / "tokenizer.json"
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "雨"}, "content": "e"}
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    job = exam.job(tmp_path).model_copy(update={"model": tmp_path / "lossy"})
+    result, lost = evaluate(job), 3 * sum(text.count("雨") for text in exam.texts)
+    assert lost and result.figures["lost_bytes"] == lost
+    bits = result.figures["loss"] * result.predictions / math.log(2) + 8 * lost
+    assert result.figures["bits_per_byte"] == pytest.approx(bits / result.bytes)
+    assert evaluate(exam.job(tmp_path)).figures["lost_bytes"] == 0
 
 
 def test_positions_that_were_never_trained_are_not_read(exam: Exam, tmp_path: Path) -> None:

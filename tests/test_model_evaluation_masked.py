@@ -90,6 +90,7 @@ def test_every_figure_is_there_and_the_accuracy_decides(result: EvaluationResult
         "loss",
         "pseudo_perplexity",
         "next_sentence_accuracy",
+        "lost_bytes",
     }
     assert result.family == "masked_lm"
     assert (result.decides, result.higher_is_better) == ("masked_accuracy", True)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.evaluation.loaded import load_for_use
+from model.evaluation.lost import lost_bytes
 from model.generation import Sampling, Tokens, gather, generate
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
@@ -24,25 +25,33 @@ _TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few
 
 
 def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -> EvaluationResult:
-    """Figures over held-out documents, each scored from its first byte."""
+    """Figures over held-out documents, each scored from its first byte.
+
+    bits_per_byte: -log₂ p of the tokens, and 8 bits for each byte that they do not give back, over
+        the bytes of the texts: what it takes to write them down, all told.
+    lost_bytes: how many bytes that are (see `lost_bytes`).
+    """
     begun = time.perf_counter()
     sequence_length = writer.sequence_length
     stride = min(config.stride or max(1, sequence_length // 2), sequence_length)
     nats, tokens = 0.0, 0
-    windows = _windows(writer.tokenizer, texts, sequence_length, stride)
+    encoded = list(encode_documents(writer.tokenizer, texts))
+    windows = _windows(encoded, end_of_text_id(writer.tokenizer), sequence_length, stride)
     for batch in _batches(windows, config.batch_size):
         loss, count = _score(writer.model, batch)
         nats, tokens = nats + loss, tokens + count
     size = sum(len(text.encode()) for text in texts)
+    lost = lost_bytes(writer.tokenizer, texts, encoded)
     return EvaluationResult(
         family="causal_lm",
         documents=len(texts),
         bytes=size,
         predictions=tokens,
         figures={
-            "bits_per_byte": nats / math.log(2) / size,
+            "bits_per_byte": (nats / math.log(2) + 8 * lost) / size,
             "perplexity": math.exp(min(nats / tokens, 700)),
             "loss": nats / tokens,
+            "lost_bytes": lost,
         },
         decides="bits_per_byte",
         samples=tuple(_samples(writer, texts, config)),
@@ -100,15 +109,14 @@ def load_writer(directory: Path) -> Writer:
 
 
 def _windows(
-    tokenizer: Tokenizer, texts: list[str], sequence_length: int, stride: int
+    encoded: Iterable[np.ndarray], end: int, sequence_length: int, stride: int
 ) -> Iterator[Window]:
     """(ids, targets) of up to `sequence_length`; each token of a document is a target once.
 
     The end-of-text token stands before a document, so that its first token is predicted too, and
     is itself not scored: it has no bytes.
     """
-    end = end_of_text_id(tokenizer)
-    for ids in encode_documents(tokenizer, texts):
+    for ids in encoded:
         tokens = np.concatenate([[end], ids[:-1]]).astype(np.int64)
         scored = 0
         while scored < len(tokens) - 1:

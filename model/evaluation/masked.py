@@ -18,6 +18,7 @@ from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import MaskedBatch, Samples
 from model.data.tensors import as_tensors
 from model.evaluation.loaded import Loaded
+from model.evaluation.lost import lost_bytes
 from model.network.bert import Bert
 from model.network.config import IGNORED
 from model.objectives.config import MaskedTokens
@@ -41,6 +42,8 @@ def score_masked(
     pseudo_perplexity: exp of the mean of -log p(token | all others) (Salazar et al. 2020), over
         the first tokens.
     next_sentence_accuracy: share of pairs judged rightly, half of which follow each other.
+    lost_bytes: of the texts that their tokens do not give back. They cost nothing here, for what
+        is predicted is the tokens: figures compare between models with one tokenizer alone.
     """
     begun = time.perf_counter()
     vocabulary = read_vocabulary(loaded.directory)
@@ -52,6 +55,7 @@ def score_masked(
     rows = MaskedRows(*parts, document_mask=False)
     found = _tally(loaded, network, rows, config)
     figures = found.figures()
+    figures["lost_bytes"] = lost_bytes(loaded.tokenizer, texts, encoded)
     figures["pseudo_perplexity"] = _pseudo_perplexity(loaded, network, rows, vocabulary, config)
     if network.config.next_sentence and (pairs := _pairs(parts)):
         figures["next_sentence_accuracy"] = _judged(loaded, network, pairs, config)

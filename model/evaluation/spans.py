@@ -12,6 +12,7 @@ from model.data.batches import PairBatch
 from model.data.tensors import as_tensors
 from model.evaluation.causal import sampling_of
 from model.evaluation.loaded import Loaded
+from model.evaluation.lost import lost_bytes
 from model.generation import gather, write
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
@@ -33,10 +34,13 @@ def score_spans(
         among them.
     span_accuracy: share of these tokens that the network thinks likeliest, the ones before them
         given.
+    lost_bytes: of the texts that their tokens do not give back; as in `score_masked` they cost
+        nothing.
     """
     begun = time.perf_counter()
     vocabulary = read_vocabulary(loaded.directory)
-    stream = ArrayStream(np.concatenate(list(encode_documents(loaded.tokenizer, texts))))
+    encoded = list(encode_documents(loaded.tokenizer, texts))
+    stream = ArrayStream(np.concatenate(encoded))
     objective = SpanCorruption()
     length = fitting_length(loaded.sequence_length, objective, len(vocabulary.sentinels))
     parts = length, objective, vocabulary, config.seed
@@ -55,6 +59,7 @@ def score_spans(
             "span_perplexity": math.exp(min(nats / count, 700)),
             "span_accuracy": right / count,
             "loss": nats / count,
+            "lost_bytes": lost_bytes(loaded.tokenizer, texts, encoded),
         },
         decides="span_perplexity",
         samples=tuple(_samples(loaded, network, rows, vocabulary, config)),
