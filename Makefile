@@ -37,8 +37,9 @@ sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" M
 
 # A shell that talks to a running stack must not lead the tests to it. Three workers feed two cores:
 # one of them always waits for a server.
-PYTEST := env -u PREFECT_API_URL -u PREFECT_HOME -u MLFLOW_TRACKING_URI -u CORPUSMILL_HOME \
-	-u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := env -u PREFECT_API_URL -u PREFECT_HOME -u PREFECT_CLIENT_CUSTOM_HEADERS \
+	-u MLFLOW_TRACKING_URI -u MLFLOW_TRACKING_USERNAME -u MLFLOW_TRACKING_PASSWORD \
+	-u CORPUSMILL_HOME -u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(TEST) ## Check, and run all tests beside it
 	@$(MAKE) --no-print-directory -j2 check tests

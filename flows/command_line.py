@@ -14,6 +14,7 @@ from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from tasks import stack
+from tasks.environment import environment_file
 from tasks.launch import run_to_end, sample_command
 from tasks.prefect_server import LogLine, PrefectServer
 
@@ -39,7 +40,7 @@ def main() -> None:
 def up() -> None:
     """Start Prefect, MLflow and a worker on this machine, and deploy the flows."""
     settings, layout = _here()
-    settings = _up(settings, layout)
+    _up(settings, layout)
     _print_hint(layout)
 
 
@@ -54,7 +55,7 @@ def down() -> None:
 def ui() -> None:
     """Print the addresses of the two web pages."""
     settings, layout = _here()
-    _print_links(settings, layout)
+    _print_links(stack.in_effect(settings, layout))
     _print_hint(layout)
 
 
@@ -70,7 +71,7 @@ def run(parameters: tuple[str, ...]) -> None:
     """Start the stack if need be, run the pretraining flow and follow it to its end."""
     given = dict(_parameter(text) for text in parameters)
     settings = _up(*_here())
-    server = PrefectServer(settings.prefect_api_url)
+    server = PrefectServer(settings)
     flow_run = server.start_run(DEPLOYMENT, given)
     page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
     click.echo(f"Run      {page}\n")
@@ -86,7 +87,7 @@ def run(parameters: tuple[str, ...]) -> None:
     # Here: what it imports takes a second, and the other commands need none of it.
     from flows.report import print_outcome
 
-    print_outcome()
+    print_outcome(settings, flow_run)
 
 
 @main.command()
@@ -95,6 +96,7 @@ def run(parameters: tuple[str, ...]) -> None:
 def sample(prompt: str, model: str) -> None:
     """Let the champion answer PROMPT: continue it, fill in its masks or gaps, or translate it."""
     settings, layout = _here()
+    settings = _tracked(settings, layout)
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
     from storage.registry import champion_or_refuse, fetch
 
@@ -106,7 +108,7 @@ def sample(prompt: str, model: str) -> None:
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def project(directory: Path) -> None:
     """Show a run that was trained without Prefect in MLflow: DIRECTORY holds its journal.jsonl."""
-    settings, _ = _here()
+    settings = _tracked(*_here())
     from flows.report import project_run
 
     click.echo(project_run(settings, directory))
@@ -115,6 +117,14 @@ def project(directory: Path) -> None:
 def _here() -> tuple[Settings, Layout]:
     settings = load_settings()
     return settings, Layout(settings.home)
+
+
+def _tracked(settings: Settings, layout: Layout) -> Settings:
+    """The stack of this home, or the MLflow server that the shell names in its place."""
+    named = settings.mlflow_url != f"http://127.0.0.1:{settings.mlflow_port}"
+    if named and not stack.runs(layout):
+        return settings
+    return stack.in_effect(settings, layout)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -138,18 +148,18 @@ def _print_line(line: LogLine) -> None:
 def _up(asked: Settings, layout: Layout) -> Settings:
     click.echo("Bringing up Prefect, MLflow and a worker (some 15 seconds unless they run)…")
     settings = stack.up(asked, layout)
-    _print_links(settings, layout)
+    _print_links(settings)
     if (asked.prefect_port, asked.mlflow_port) != (settings.prefect_port, settings.mlflow_port):
         click.echo("It ran already; `make down` first to have it on other ports.")
     return settings
 
 
-def _print_links(settings: Settings, layout: Layout) -> None:
-    prefect, mlflow = stack.links(settings, layout)
+def _print_links(settings: Settings) -> None:
+    prefect, mlflow = stack.links(settings)
     click.echo(f"Prefect  {prefect}")
     click.echo(f"MLflow   {mlflow}")
 
 
 def _print_hint(layout: Layout) -> None:
     click.echo("In a shell, before commands of Prefect or MLflow:")
-    click.echo(f"  . {shlex.quote(str(stack.environment_file(layout)))}")
+    click.echo(f"  . {shlex.quote(str(environment_file(layout)))}")

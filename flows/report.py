@@ -8,8 +8,8 @@ from model.config import TrainingJob
 from storage.config import read_json
 from storage.errors import StackError
 from storage.layout import RunLayout
-from storage.settings import Settings, load_settings
-from storage.tracking import newest_file, open_run
+from storage.settings import Settings
+from storage.tracking import file_of_run, open_run
 from tasks.evaluation import in_words
 from tasks.report import SHOWN
 from tasks.training import project_journal
@@ -31,18 +31,17 @@ def project_run(settings: Settings, directory: Path) -> str:
     return tracker.link
 
 
-def print_outcome(flow: str = "pretrain") -> None:
-    """Prints links, version, figures and samples of the newest finished run of a flow.
+def print_outcome(settings: Settings, flow_run_id: str) -> None:
+    """Prints links, version, figures and samples of a flow run that has finished.
 
     Raises:
-        StackError: no run of the flow has finished.
+        StackError: MLflow has nothing of this run.
     """
-    settings = load_settings()
-    text = newest_file(settings, flow, "outcome.json")
+    text = file_of_run(settings, flow_run_id, "outcome.json")
     if text is None:
         raise StackError(
-            f"MLflow at {settings.mlflow_url} holds no finished run of {flow}; look at "
-            f"{settings.prefect_api_url.removesuffix('/api')} for what happened."
+            f"MLflow at {settings.mlflow_url} has nothing of the flow run {flow_run_id}, expected "
+            "its outcome: look at its page in Prefect for what happened."
         )
     outcome = json.loads(text)
     role = "champion" if outcome["champion"] else "candidate; the champion is better"

@@ -15,11 +15,11 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
 from storage.artifacts import Ref, Spec, obtain
-from storage.errors import ConfigError, StackError
+from storage.errors import ConfigError
 from storage.layout import Layout
 from storage.manifest import MANIFEST, verify
 from storage.settings import CHECKOUT, Settings
-from storage.tracking import connect
+from storage.tracking import connect, refusal
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 _WEIGHTS = "model"
@@ -108,10 +108,7 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
     try:
         champion = find_by_alias(settings, name, CHAMPION)
     except MlflowException as error:
-        raise StackError(
-            f"The MLflow server at {settings.mlflow_url} does not answer ({error}); start it with "
-            "`make up`, or set MLFLOW_TRACKING_URI."
-        ) from error
+        raise refusal(settings, error) from error
     if champion is None:
         raise ConfigError(
             f"models:/{name}@champion does not exist; train one first with `make run` or "

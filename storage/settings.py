@@ -2,12 +2,15 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.errors import ConfigError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+# The name beside `Settings.key` in HTTP's basic authentication.
+USER = "corpusmill"
+LOCAL = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Settings:
         gpus: NVIDIA GPUs, as `CUDA_VISIBLE_DEVICES` or else the driver lists them.
         local_processes: ranks on this machine, as the launcher says (`LOCAL_WORLD_SIZE`).
         under_worker: whether a Prefect worker started this process (`PREFECT__FLOW_RUN_ID`).
+        key: what the servers of the stack ask for; None where Prefect and MLflow find it in the
+            environment, as in a flow run or a shell that sourced environment.sh.
     """
 
     home: Path
@@ -43,6 +48,7 @@ class Settings:
     gpus: int
     local_processes: int
     under_worker: bool
+    key: str | None = field(default=None, repr=False)
 
 
 def load_settings() -> Settings:
@@ -71,6 +77,18 @@ def load_settings() -> Settings:
         local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
         under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
     )
+
+
+def around_proxies(given: str | None) -> str:
+    """What `NO_PROXY` must say: no proxy of a network reaches this machine's own servers."""
+    names = (given or "").split(",")
+    return ",".join(filter(None, (*(each for each in LOCAL if each not in names), given)))
+
+
+def go_around_proxies() -> None:
+    """Has clients in this process speak to this machine's servers directly."""
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = around_proxies(os.environ.get(name))
 
 
 def _number(name: str, default: int, expected: str, most: float = math.inf) -> int:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,20 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.entities import DatasetInput, InputTag, LifecycleStage, Metric, Param, Run, RunTag
 from mlflow.environment_variables import (
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR,
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT,
+    MLFLOW_TRACKING_PASSWORD,
+    MLFLOW_TRACKING_USERNAME,
 )
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from storage.artifacts import Ref
 from storage.errors import ProcessError, StackError
 from storage.journal import Record
-from storage.settings import CHECKOUT, Settings
+from storage.settings import CHECKOUT, USER, Settings, go_around_proxies
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
 _BATCH = 1000
@@ -167,15 +170,39 @@ def connect(settings: Settings) -> MlflowClient:
     """A client of the MLflow server, for this process and what MLflow itself does in it, quiet."""
     MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
     MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+    go_around_proxies()
+    if settings.key is not None:
+        MLFLOW_TRACKING_USERNAME.set(USER)
+        MLFLOW_TRACKING_PASSWORD.set(settings.key)
     mlflow.set_tracking_uri(settings.mlflow_url)
     return MlflowClient(settings.mlflow_url)
+
+
+def refusal(settings: Settings, error: MlflowException) -> StackError:
+    """Why the MLflow server did not do as it was asked, and what helps."""
+    status = error.get_http_status_code() if isinstance(error, RestException) else None
+    if status == HTTPStatus.FORBIDDEN:
+        return StackError(
+            f"What answers at {settings.mlflow_url} refuses the key of this stack: it is another "
+            "stack's MLflow server; `make ui` prints where this one's is, and a shell that has "
+            "sourced another environment.sh is best left."
+        )
+    if status is not None:
+        return StackError(
+            f"The MLflow server at {settings.mlflow_url} answered {status} ({error.message}); see "
+            "its log, mlflow.log in the home's stack/logs."
+        )
+    return StackError(
+        f"The MLflow server at {settings.mlflow_url} does not answer as expected ({error}); "
+        "start it with `make up`, or set MLFLOW_TRACKING_URI."
+    )
 
 
 def open_run(settings: Settings, flow_run_id: str, name: str, tags: Mapping[str, str]) -> Tracker:
     """The MLflow run of a flow run: a new one, or on a retry the one there is.
 
     Raises:
-        StackError: the MLflow server does not answer.
+        StackError: the MLflow server does not answer, or the experiment was deleted in it.
     """
     client = connect(settings)
     try:
@@ -193,10 +220,7 @@ def open_run(settings: Settings, flow_run_id: str, name: str, tags: Mapping[str,
                 tags={FLOW_RUN_TAG: flow_run_id, **_source_tags(tags["flow"]), **tags},
             )
     except MlflowException as error:
-        raise StackError(
-            f"The MLflow server at {settings.mlflow_url} does not answer as expected ({error}); "
-            "start it with `make up`, or set MLFLOW_TRACKING_URI."
-        ) from error
+        raise refusal(settings, error) from error
     return Tracker(client, settings.mlflow_url, run)
 
 
@@ -239,16 +263,15 @@ def close_run(settings: Settings, run_id: str) -> None:
     connect(settings).set_terminated(run_id, "KILLED")
 
 
-def newest_file(settings: Settings, flow: str, path: str) -> str | None:
-    """A text artifact of the newest finished run of a flow, or None."""
+def file_of_run(settings: Settings, flow_run_id: str, path: str) -> str | None:
+    """A text artifact of the MLflow run of a flow run, or None if it has no such run."""
     client = connect(settings)
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
         return None
     runs = client.search_runs(
         [experiment.experiment_id],
-        filter_string=f"tags.flow = '{flow}' and attributes.status = 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
+        filter_string=f"tags.`{FLOW_RUN_TAG}` = '{flow_run_id}'",
         max_results=1,
     )
     if not runs:
@@ -260,6 +283,12 @@ def newest_file(settings: Settings, flow: str, path: str) -> str | None:
 
 def _experiment(client: MlflowClient, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
+    if experiment and experiment.lifecycle_stage == LifecycleStage.DELETED:
+        raise StackError(
+            f"The MLflow experiment {name!r} was deleted, expected one to write to: restore it by "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` in a shell "
+            "that has sourced environment.sh, or name another in MLFLOW_EXPERIMENT_NAME."
+        )
     if experiment:
         return str(experiment.experiment_id)
     try:

@@ -13,11 +13,23 @@ from uuid import uuid4
 import httpx
 
 from storage.errors import StackError
+from storage.settings import USER, Settings
 
 POOL = "local"
-# A run is called dead after three heartbeats of 30 s (see supervisord.conf) did not come.
-_ZOMBIE_SECONDS = 90
-_ZOMBIES = "Crash flow runs without a heartbeat"
+# Prefect's own less what would let a run choose the command, the environment or the folder of its
+# process: who may start runs of our deployments need not be who may run anything.
+_JOB_TEMPLATE = {
+    "job_configuration": {"name": "{{ name }}", "stream_output": "{{ stream_output }}"},
+    "variables": {
+        "type": "object",
+        "properties": {
+            "name": {"title": "Name", "type": "string"},
+            "stream_output": {"title": "Stream Output", "type": "boolean", "default": True},
+        },
+    },
+}
+_BEGUN = ("RUNNING", "PENDING", "CANCELLING")
+_DOWN = "Stopped by `make down`."
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
 # A flow sends its log in batches every 2 s, the last one after its last state.
 _LOG_SECONDS = 3.0
@@ -45,16 +57,25 @@ class LogLine:
 
 
 class PrefectServer:
-    """The Prefect API at one URL; every method raises StackError when it is not obeyed."""
+    """The Prefect API of a stack; every method raises StackError when it is not obeyed."""
 
-    def __init__(self, api_url: str) -> None:
+    def __init__(self, settings: Settings) -> None:
         # A proxy from the environment has no business between this machine and itself.
-        self._client = httpx.Client(base_url=api_url, timeout=30, trust_env=False)
+        self._client = httpx.Client(
+            base_url=settings.prefect_api_url,
+            auth=(USER, settings.key) if settings.key else None,
+            timeout=30,
+            trust_env=False,
+        )
 
     def ensure_pool(self) -> None:
-        """Creates the work pool unless it is there; a worker that starts fills in its template."""
-        if self._request("GET", f"/work_pools/{POOL}", missing=True) is None:
-            self._request("POST", "/work_pools/", {"name": POOL, "type": "process"})
+        """Creates the work pool, or gives it our template where an earlier version left another."""
+        found = self._request("GET", f"/work_pools/{POOL}", missing=True)
+        template = {"base_job_template": _JOB_TEMPLATE}
+        if found is None:
+            self._request("POST", "/work_pools/", {"name": POOL, "type": "process", **template})
+        elif found["base_job_template"] != _JOB_TEMPLATE:
+            self._request("PATCH", f"/work_pools/{POOL}", template)
 
     def pause_pool(self, paused: bool) -> bool:
         """Lets the pool's runs wait, or go; returns whether that changed anything."""
@@ -72,34 +93,14 @@ class PrefectServer:
             for worker in workers
         )
 
-    def ensure_zombie_automation(self) -> None:
-        """Has the server set flow runs to Crashed whose process died without a word.
+    def deployments(self) -> dict[str, dict[str, Any]]:
+        """By id, of every deployment its entrypoint and what can be set of it in the page."""
+        found = self._pages("/deployments/filter", {"sort": "NAME_ASC"})
+        return {each["id"]: _settable(each) for each in found}
 
-        Without it they stay Running for ever and hold their deployment's concurrency slot.
-        """
-        same_name = {"automations": {"name": {"any_": [_ZOMBIES]}}}
-        if self._request("POST", "/automations/filter", same_name):
-            return
-        heartbeat = "prefect.flow-run.heartbeat"
-        trigger = {
-            "type": "event",
-            "posture": "Proactive",
-            "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
-            "for_each": ["prefect.resource.id"],
-            "after": [heartbeat],
-            "expect": [heartbeat, *(f"prefect.flow-run.{state}" for state in _ENDED)],
-            "threshold": 1,
-            "within": _ZOMBIE_SECONDS,
-        }
-        action = {
-            "type": "change-flow-run-state",
-            "state": "CRASHED",
-            "name": "Crashed",
-            "message": f"No heartbeat for {_ZOMBIE_SECONDS} seconds: the process is gone.",
-        }
-        self._request(
-            "POST", "/automations/", {"name": _ZOMBIES, "trigger": trigger, "actions": [action]}
-        )
+    def set_deployment(self, deployment: str, values: Mapping[str, Any]) -> None:
+        """Sets some of what `deployments` tells of one."""
+        self._request("PATCH", f"/deployments/{deployment}", dict(values))
 
     def start_run(self, deployment: str, parameters: Mapping[str, Any]) -> str:
         """Schedules a flow run for now, and returns its id.
@@ -157,13 +158,7 @@ class PrefectServer:
         if since is not None:
             # Worker and flow send their lines apart, so that older ones may come later.
             wanted["timestamp"] = {"after_": (since - timedelta(seconds=10)).isoformat()}
-        body = {"logs": wanted, "sort": "TIMESTAMP_ASC", "limit": _PAGE}
-        found: list[dict[str, Any]] = []
-        while len(found) % _PAGE == 0:
-            page = self._request("POST", "/logs/filter", {**body, "offset": len(found)})
-            found += page
-            if not page:
-                break
+        found = self._pages("/logs/filter", {"logs": wanted, "sort": "TIMESTAMP_ASC"})
         return [
             LogLine(
                 each["id"],
@@ -183,29 +178,44 @@ class PrefectServer:
         Returns:
             how many there were.
         """
-        begun = self._active_runs("RUNNING", "PENDING", "CANCELLING", "PAUSED")
+        begun = self._active_runs("PAUSED", *_BEGUN)
         for run in begun:
-            self._set_state(run, "CANCELLING", force=False)
+            self.set_state(run, "CANCELLING", _DOWN)
         deadline = time.monotonic() + limit
-        while left := self._active_runs("RUNNING", "PENDING", "CANCELLING"):
+        while left := self._active_runs(*_BEGUN):
             if time.monotonic() > deadline:
                 for run in left:
-                    self._set_state(run, "CANCELLED", force=True)
+                    self.set_state(run, "CANCELLED", _DOWN, force=True)
                 break
             time.sleep(0.2)
         return len(begun)
 
-    def _active_runs(self, *states: str) -> list[str]:
+    def begun_runs(self) -> dict[str, str]:
+        """The pool's flow runs that have a process or are about to: id and type of state."""
+        return self._active_runs(*_BEGUN)
+
+    def set_state(self, run: str, state: str, message: str, force: bool = False) -> None:
+        """Sets a flow run to a type of state, with a reason; by force against any rule."""
+        wanted = {"type": state, "name": state.capitalize(), "message": message}
+        self._request("POST", f"/flow_runs/{run}/set_state", {"state": wanted, "force": force})
+
+    def _active_runs(self, *states: str) -> dict[str, str]:
         wanted = {
             "work_pools": {"name": {"any_": [POOL]}},
             "flow_runs": {"state": {"type": {"any_": list(states)}}},
         }
-        return [run["id"] for run in self._request("POST", "/flow_runs/filter", wanted)]
+        found = self._request("POST", "/flow_runs/filter", wanted)
+        return {run["id"]: run["state_type"] for run in found}
 
-    def _set_state(self, run: str, state: str, force: bool) -> None:
-        message = "Stopped by `make down`."
-        wanted = {"type": state, "name": state.capitalize(), "message": message}
-        self._request("POST", f"/flow_runs/{run}/set_state", {"state": wanted, "force": force})
+    def _pages(self, path: str, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while len(found) % _PAGE == 0:
+            here = {**body, "limit": _PAGE, "offset": len(found)}
+            page = self._request("POST", path, here)
+            found += page
+            if not page:
+                break
+        return found
 
     def _answer(self, method: str, path: str, body: Any) -> httpx.Response:
         """The server's answer; asked again for some seconds while its database is locked."""
@@ -222,6 +232,12 @@ class PrefectServer:
             response = self._answer(method, path, body)
             if missing and response.status_code == httpx.codes.NOT_FOUND:
                 return None
+            if response.status_code == httpx.codes.FORBIDDEN:
+                raise StackError(
+                    f"What answers at {self._client.base_url} refuses the key of this home "
+                    f"({_detail(response)}): it is another stack's server. `make ui` prints where "
+                    "the one of this home is; start it with `make up`, on another port if need be."
+                )
             response.raise_for_status()
             return response.json() if response.content else None
         except httpx.HTTPStatusError as error:
@@ -234,6 +250,22 @@ class PrefectServer:
                 f"The Prefect server at {self._client.base_url} does not answer ({error}); "
                 "start it with `make up`."
             ) from error
+
+
+def _settable(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """As a PATCH takes it back."""
+    names = ("entrypoint", "description", "tags", "paused", "parameters", "job_variables")
+    more = ("work_queue_name", "concurrency_options", "enforce_parameter_schema")
+    limit = deployment["global_concurrency_limit"]
+    schedules = [
+        {name: each[name] for name in ("schedule", "active", "parameters", "slug")}
+        for each in deployment["schedules"]
+    ]
+    return {
+        **{name: deployment[name] for name in (*names, *more)},
+        "concurrency_limit": limit and limit["limit"],
+        "schedules": sorted(schedules, key=str),
+    }
 
 
 def _detail(response: httpx.Response) -> str:

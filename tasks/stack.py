@@ -7,9 +7,7 @@ All their state is in `<home>/stack`: databases, logs, and `environment.sh` for 
 import contextlib
 import fcntl
 import os
-import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -24,15 +22,18 @@ from storage.errors import StackError
 from storage.layout import Layout
 from storage.settings import CHECKOUT, Settings
 from tasks import supervision
+from tasks.deployments import deploy
+from tasks.door import link, make_key
+from tasks.environment import process_environment, write_environment
 from tasks.prefect_server import PrefectServer
-from tasks.supervision import SCRIPTS, Supervisor
+from tasks.supervision import Supervisor, last_words
 
 _START_SECONDS = 120
 # Prefect gives a cancelled run 30 s before it kills it, and takes a few more to say so.
 _CANCEL_SECONDS = 60
 _FREE_BYTES = 2 * 10**9
-_SERVERS = ("prefect", "mlflow")
-_SIGNS_OF_TROUBLE = ("error", "exception", "cannot", "fail", "no space", "denied", "in use")
+# Where each says to anyone whether it is well.
+_SERVERS = {"prefect": "/api/health", "mlflow": "/health"}
 
 
 def up(settings: Settings, layout: Layout, checkout: Path = CHECKOUT) -> Settings:
@@ -48,11 +49,17 @@ def up(settings: Settings, layout: Layout, checkout: Path = CHECKOUT) -> Setting
     with _exclusive(layout):
         supervisor = supervision.find(layout.stack)
         if supervisor is not None:
-            settings = _settings_of(supervisor, settings)
-            _mend(supervisor, layout)
+            settings = _in_effect(supervisor, settings)
+            if settings.key != make_key(layout.stack):
+                raise StackError(
+                    f"The stack in {layout.root} was started by an earlier version, or with "
+                    "another key than it has now: `make down`, then run this again."
+                )
+            _mend(supervisor, settings, layout)
             _complete(supervisor, settings, layout, checkout, datetime.min.replace(tzinfo=UTC))
             return settings
-        settings = _with_ports(settings, settings.prefect_port, settings.mlflow_port)
+        ports = settings.prefect_port, settings.mlflow_port
+        settings = _with(settings, *ports, make_key(layout.stack))
         since = datetime.now(UTC)
         supervisor = _start(settings, layout)
         try:
@@ -72,6 +79,7 @@ def down(settings: Settings, layout: Layout) -> bool:
     Raises:
         StackError: another command works on the same home and does not end.
     """
+    _check_owner(layout)
     if not layout.stack.exists():
         return False
     with _exclusive(layout):
@@ -81,7 +89,7 @@ def down(settings: Settings, layout: Layout) -> bool:
             supervision.end(left)
             _clear(layout)
             return bool(left)
-        server = PrefectServer(_settings_of(supervisor, settings).prefect_api_url)
+        server = PrefectServer(_in_effect(supervisor, settings))
         # A Prefect server that is dead cancels nothing; its runs then end by force.
         with contextlib.suppress(StackError):
             # Or a run that waits for its turn would start as soon as another is cancelled.
@@ -92,63 +100,48 @@ def down(settings: Settings, layout: Layout) -> bool:
         return True
 
 
-def links(settings: Settings, layout: Layout) -> tuple[str, str]:
-    """Addresses of the Prefect and of the MLflow pages.
+def runs(layout: Layout) -> bool:
+    """Whether a stack runs in this home."""
+    return supervision.find(layout.stack) is not None
+
+
+def in_effect(settings: Settings, layout: Layout) -> Settings:
+    """The settings with the ports, addresses and key of the stack that runs in this home.
 
     Raises:
-        StackError: the stack does not run.
+        StackError: no stack runs in it, or the servers on its ports are not its own.
     """
+    _check_owner(layout)
     supervisor = supervision.find(layout.stack)
     if supervisor is None:
         raise StackError(f"No stack runs in {layout.root}; start it with `make up`.")
-    settings = _settings_of(supervisor, settings)
-    return settings.prefect_api_url.removesuffix("/api"), settings.mlflow_url
+    settings = _in_effect(supervisor, settings)
+    for server, port in _ports(settings).items():
+        if not supervisor.listens(server, port):
+            raise StackError(
+                f"The {server} server of the stack in {layout.root} does not run (port {port}: "
+                f"{supervision.listener(port) or 'free'}); `make up` starts it again, or says why "
+                "it cannot."
+            )
+    return settings
 
 
-def environment_file(layout: Layout) -> Path:
-    """The file that a shell sources to talk to the stack; written by `up`, kept by `down`."""
-    return layout.stack / "environment.sh"
-
-
-def process_environment(settings: Settings, layout: Layout) -> dict[str, str]:
-    """The environment of every process that belongs to the stack or talks to it.
-
-    Variables of Prefect and MLflow that this shell has for other servers are left out.
-    """
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_", "MLFLOW_", "SUPERVISOR_"))
-    }
-    ours = {**_addresses(settings, layout), "MLFLOW_EXPERIMENT_NAME": settings.experiment}
-    for name in ("NO_PROXY", "no_proxy"):
-        # A proxy of the network cannot reach this machine's own servers.
-        ours[name] = ",".join(filter(None, ("127.0.0.1,localhost", inherited.get(name))))
-    return {**inherited, **ours, "PATH": f"{SCRIPTS}{os.pathsep}{inherited.get('PATH', '')}"}
-
-
-def _addresses(settings: Settings, layout: Layout) -> dict[str, str]:
-    return {
-        "CORPUSMILL_HOME": str(settings.home),
-        "PREFECT_PORT": str(settings.prefect_port),
-        "MLFLOW_PORT": str(settings.mlflow_port),
-        # Not ~/.prefect, which belongs to the user's other work with Prefect.
-        "PREFECT_HOME": str(layout.stack / "prefect"),
-        "PREFECT_API_URL": settings.prefect_api_url,
-        "MLFLOW_TRACKING_URI": settings.mlflow_url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "true",
-    }
+def links(settings: Settings) -> tuple[str, str]:
+    """What a browser opens to see the Prefect and the MLflow pages of a stack that runs."""
+    assert settings.key is not None, "settings in effect"
+    pages = settings.prefect_api_url.removesuffix("/api"), settings.mlflow_url
+    return link(pages[0], settings.key), link(pages[1], settings.key)
 
 
 @contextlib.contextmanager
 def _exclusive(layout: Layout) -> Iterator[None]:
     """Lets one `up` or `down` at a time work on a home; others wait for it."""
+    _check_owner(layout)
     try:
         for folder in ("logs", "mlflow"):
             (layout.stack / folder).mkdir(parents=True, exist_ok=True)
+        # Databases, logs and the key are nobody else's.
+        layout.stack.chmod(0o700)
         lock = (layout.stack / "lock").open("w")
     except OSError as error:
         raise StackError(
@@ -158,6 +151,24 @@ def _exclusive(layout: Layout) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _check_owner(layout: Layout) -> None:
+    """Refuses a stack of somebody else: its key and its databases are not ours."""
+    try:
+        owner = layout.stack.stat().st_uid
+    except PermissionError as error:
+        raise StackError(
+            f"{layout.stack} is closed to this user, expected a folder of your own: set "
+            "CORPUSMILL_HOME to one."
+        ) from error
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise StackError(
+            f"{layout.stack} belongs to the user with the number {owner}, expected a folder of "
+            "your own: run this as that user, or set CORPUSMILL_HOME to another home."
+        )
 
 
 def _start(settings: Settings, layout: Layout) -> Supervisor:
@@ -176,30 +187,40 @@ def _start(settings: Settings, layout: Layout) -> Supervisor:
     )
 
 
+def _ports(settings: Settings) -> dict[str, int]:
+    return {"prefect": settings.prefect_port, "mlflow": settings.mlflow_port}
+
+
 def _check_ports(settings: Settings) -> None:
-    ports = {"PREFECT_PORT": settings.prefect_port, "MLFLOW_PORT": settings.mlflow_port}
     if settings.prefect_port == settings.mlflow_port:
         raise StackError(
             f"PREFECT_PORT and MLFLOW_PORT are both {settings.mlflow_port}; expected two ports: "
             "change one of them."
         )
-    for name, port in ports.items():
-        holder = supervision.listener(port)
-        if holder is not None:
-            near = [each for each in range(port + 1, 65536) if each not in ports.values()]
-            other = next((each for each in near if supervision.listener(each) is None), "…")
-            raise StackError(
-                f"Port {port} is taken by {holder}, expected it free: "
-                f"stop that program, or choose another port with `make up {name}={other}`."
-            )
+    for server in _SERVERS:
+        _check_port(server, _ports(settings), "make up")
 
 
-def _mend(supervisor: Supervisor, layout: Layout) -> None:
+def _check_port(server: str, ports: Mapping[str, int], command: str) -> None:
+    port = ports[server]
+    holder = supervision.listener(port)
+    if holder is not None:
+        near = [each for each in range(port + 1, 65536) if each not in ports.values()]
+        other = next((each for each in near if supervision.listener(each) is None), "…")
+        raise StackError(
+            f"Port {port} is taken by {holder}, expected it free: stop that program, or choose "
+            f"another port with `{command} {server.upper()}_PORT={other}`."
+        )
+
+
+def _mend(supervisor: Supervisor, settings: Settings, layout: Layout) -> None:
     """Starts again the servers that supervisord has given up."""
     for server in _SERVERS:
         if supervisor.states()[server] in supervision.NOT_RUNNING:
             # A parent that was killed leaves a child that holds the port.
             supervision.end(supervision.orphans(layout.stack, server))
+            # What has taken the port of a stack that goes on in part.
+            _check_port(server, _ports(settings), "make down && make up")
             supervisor.start(server)
 
 
@@ -207,16 +228,16 @@ def _complete(
     supervisor: Supervisor, settings: Settings, layout: Layout, checkout: Path, since: datetime
 ) -> None:
     """From servers that were just started, or run, to a stack that takes flow runs."""
-    _write_environment(settings, layout)
-    server = PrefectServer(settings.prefect_api_url)
+    write_environment(settings, layout)
+    server = PrefectServer(settings)
     await_program = _Waiting(supervisor, layout)
-    await_program("prefect", lambda: _answers(f"{settings.prefect_api_url}/health"))
+    await_program("prefect", lambda: _serves(supervisor, settings, "prefect"))
     server.ensure_pool()
-    # It starts while we deploy.
+    # They start while we deploy.
     supervisor.start("worker")
-    server.ensure_zombie_automation()
-    _deploy(settings, layout, checkout)
-    await_program("mlflow", lambda: _answers(f"{settings.mlflow_url}/health"))
+    supervisor.start("watch")
+    deploy(server, layout, checkout, process_environment(settings, layout))
+    await_program("mlflow", lambda: _serves(supervisor, settings, "mlflow"))
     await_program("worker", lambda: server.worker_online(since))
     if _paused(layout).exists():
         server.pause_pool(False)
@@ -239,7 +260,7 @@ class _Waiting:
                 log = self._logs / f"{program}.log"
                 raise StackError(
                     f"{program} did not start within {_START_SECONDS} s, "
-                    f"its last words are {_last_words(_tail(log, self._begin))!r}; "
+                    f"its last words are {last_words(_tail(log, self._begin))!r}; "
                     f"see {log}, mend that and run `make up` again."
                 )
             time.sleep(0.1)
@@ -254,51 +275,15 @@ def _tail(log: Path, begin: Mapping[str, int]) -> str:
         return file.read().decode(errors="replace")
 
 
-def _last_words(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
-    # Prefect's last line after every traceback.
-    lines = [line for line in lines if line != "An exception occurred."]
-    troubles = [line for line in lines if any(s in line.lower() for s in _SIGNS_OF_TROUBLE)]
-    return (troubles or lines or ["(nothing)"])[-1]
-
-
-def _answers(url: str) -> bool:
+def _serves(supervisor: Supervisor, settings: Settings, server: str) -> bool:
+    port = _ports(settings)[server]
+    if not supervisor.listens(server, port):
+        return False
     try:
+        url = f"http://127.0.0.1:{port}{_SERVERS[server]}"
         return httpx.get(url, timeout=5, trust_env=False).is_success
     except httpx.HTTPError:
         return False
-
-
-def _deploy(settings: Settings, layout: Layout, checkout: Path) -> None:
-    if not (checkout / "prefect.yaml").is_file():
-        raise StackError(f"{checkout} has no prefect.yaml; run this in a checkout of corpusmill.")
-    done = subprocess.run(
-        [SCRIPTS / "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=checkout,
-        # Or the log is wrapped like a terminal's text, in mid-sentence.
-        env={**process_environment(settings, layout), "COLUMNS": "200"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    log = layout.stack / "logs" / "deploy.log"
-    log.write_text(done.stdout, encoding="utf-8")
-    if done.returncode != 0:
-        raise StackError(
-            f"{checkout / 'prefect.yaml'} was not deployed ({_last_words(done.stdout)}); "
-            f"see {log}, mend that and run `make up` again."
-        )
-
-
-def _write_environment(settings: Settings, layout: Layout) -> None:
-    lines = [
-        f"export {name}={shlex.quote(value)}"
-        for name, value in _addresses(settings, layout).items()
-    ]
-    text = "\n".join(["# Written by `make up`, sourced by .venv/bin/activate.", *lines, ""])
-    environment_file(layout).write_text(text, encoding="utf-8")
 
 
 def _stop(supervisor: Supervisor, layout: Layout) -> None:
@@ -323,16 +308,18 @@ def _paused(layout: Layout) -> Path:
     return layout.stack / "paused-by-down"
 
 
-def _settings_of(supervisor: Supervisor, settings: Settings) -> Settings:
-    ports = (int(supervisor.environment[name]) for name in ("PREFECT_PORT", "MLFLOW_PORT"))
-    return _with_ports(settings, *ports)
+def _in_effect(supervisor: Supervisor, settings: Settings) -> Settings:
+    started = supervisor.environment
+    prefect, mlflow = (int(started[name]) for name in ("PREFECT_PORT", "MLFLOW_PORT"))
+    return _with(settings, prefect, mlflow, started.get("MLFLOW_TRACKING_PASSWORD"))
 
 
-def _with_ports(settings: Settings, prefect: int, mlflow: int) -> Settings:
+def _with(settings: Settings, prefect: int, mlflow: int, key: str | None) -> Settings:
     return replace(
         settings,
         prefect_port=prefect,
         mlflow_port=mlflow,
         prefect_api_url=f"http://127.0.0.1:{prefect}/api",
         mlflow_url=f"http://127.0.0.1:{mlflow}",
+        key=key,
     )

@@ -26,6 +26,7 @@ MARKER = "CORPUSMILL_STACK"
 _SOCKET = "CORPUSMILL_SOCKET"
 # sun_path holds 104 bytes on macOS and 108 on Linux, and supervisord binds to `<path>.<pid>` first.
 _SOCKET_BYTES = 90
+_SIGNS_OF_TROUBLE = ("error", "exception", "cannot", "fail", "no space", "denied", "in use")
 NOT_RUNNING = ("STOPPED", "EXITED", "FATAL")
 
 
@@ -50,6 +51,18 @@ class Supervisor:
     def states(self) -> dict[str, str]:
         """Name of every program, and its state in supervisord's words: RUNNING, FATAL, …"""
         return {each["name"]: each["statename"] for each in self._remote.getAllProcessInfo()}
+
+    def listens(self, program: str, port: int) -> bool:
+        """Whether it is this program, and no other, that answers on a port of 127.0.0.1."""
+        for process in self.process.children():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("SUPERVISOR_PROCESS_NAME") == program:
+                    found = process.net_connections("tcp")
+                    return any(
+                        each.status == psutil.CONN_LISTEN and each.laddr[1] == port
+                        for each in found
+                    )
+        return False
 
     def start(self, program: str) -> None:
         """Starts a program unless it runs or is about to; returns at once."""
@@ -178,3 +191,12 @@ def listener(port: int) -> str | None:
             if listens and pid is not None:
                 return f"{psutil.Process(pid).name()} (process {pid})"
     return "another program"
+
+
+def last_words(text: str) -> str:
+    """The line of a program's log that most likely says why it ended."""
+    lines = [line.strip() for line in text.splitlines() if any(map(str.isalnum, line))]
+    # Prefect's last line after every traceback.
+    lines = [line for line in lines if line != "An exception occurred."]
+    troubles = [line for line in lines if any(s in line.lower() for s in _SIGNS_OF_TROUBLE)]
+    return (troubles or lines or ["(nothing)"])[-1]

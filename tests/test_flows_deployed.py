@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from storage.layout import Layout
-from storage.settings import Settings, load_settings
+from storage.settings import USER, Settings, load_settings
 from tasks import stack, supervision
+from tasks.environment import process_environment
 from tests.servers import answers, free_port, wait_for
 
 LONG = {
@@ -33,7 +34,7 @@ class Deployed:
 
     @property
     def environment(self) -> dict[str, str]:
-        return stack.process_environment(self.settings, self.layout)
+        return process_environment(self.settings, self.layout)
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -47,7 +48,8 @@ class Deployed:
 
     def api(self, path: str, **body: Any) -> Any:
         address = f"{self.settings.prefect_api_url}{path}"
-        answer = httpx.post(address, json=body) if body else httpx.get(address)
+        key, method = (USER, self.settings.key or ""), "POST" if body else "GET"
+        answer = httpx.request(method, address, json=body or None, auth=key)
         return answer.raise_for_status().json()
 
     def start(self, seed: int) -> str:

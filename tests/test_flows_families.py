@@ -24,7 +24,7 @@ from model.tokenizer.training import train_tokenizer
 from storage.layout import Layout
 from storage.registry import CHAMPION, fetch, find_by_alias
 from storage.settings import Settings, load_settings
-from storage.tracking import newest_file
+from storage.tracking import FLOW_RUN_TAG, connect, file_of_run
 from tests.corpora import speeches
 
 SHORT = {
@@ -60,6 +60,15 @@ class Mill:
         champion = find_by_alias(self.settings, name, CHAMPION)
         assert champion
         return fetch(self.settings, Layout(self.settings.home), champion).path
+
+    def outcome(self) -> Any:
+        """What the newest flow run has written."""
+        client = connect(self.settings)
+        experiment = client.get_experiment_by_name(self.settings.experiment)
+        assert experiment
+        [run] = client.search_runs([experiment.experiment_id], max_results=1)
+        flow_run = run.data.tags[FLOW_RUN_TAG]
+        return json.loads(file_of_run(self.settings, flow_run, "outcome.json") or "")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +128,7 @@ def test_a_translator_is_judged_by_bleu_registered_and_loads_with_transformers(m
     shape = {name: value for name, value in TINY.items() if name != "model.num_hidden_layers"}
     more = {"corpus.sources": sources, "corpus.cleaning.near_duplicates": "off"}
     folder = mill.run("translate-tiny", **shape, **layers, **more)
-    outcome = json.loads(newest_file(mill.settings, "pretrain", "outcome.json") or "")
+    outcome = mill.outcome()
     assert outcome["decides"] == "bleu" and "tok:zh" in outcome["signature"]
     assert outcome["held_out_documents"] == 8
     assert {"bleu", "chrf", "perplexity"} <= outcome["figures"].keys()

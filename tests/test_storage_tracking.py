@@ -14,6 +14,7 @@ from storage.tracking import (
     Tracker,
     close_run,
     connect,
+    file_of_run,
     open_run,
     running_flow_runs,
 )
@@ -102,3 +103,31 @@ def test_no_server_is_said_in_a_sentence(settings: Settings) -> None:
     nowhere = replace(settings, mlflow_url=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StackError, match="start it with `make up`"):
         open_run(nowhere, "flow-7", "name", {"flow": "pretrain"})
+
+
+def test_a_deleted_experiment_is_restored_or_another_named(settings: Settings) -> None:
+    deleted = replace(settings, experiment="deleted-in-the-page")
+    client = connect(deleted)
+    number = client.create_experiment(deleted.experiment)
+    client.delete_experiment(number)
+    with pytest.raises(StackError, match=f"restore --experiment-id {number}.*EXPERIMENT_NAME"):
+        open_run(deleted, "flow-8", "name", {"flow": "pretrain"})
+    client.restore_experiment(number)
+    assert open_run(deleted, "flow-8", "name", {"flow": "pretrain"}).experiment_id == number
+
+
+def test_a_proxy_of_the_network_is_not_asked_for_this_machine(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"socks5://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "intranet")
+    monkeypatch.setenv("no_proxy", "intranet")
+    open_run(settings, "flow-9", "name", {"flow": "pretrain"})
+
+
+def test_a_file_is_that_of_the_run_that_was_asked_for(settings: Settings) -> None:
+    for flow_run in ("first", "second"):
+        open_run(settings, flow_run, "name", {"flow": "pretrain"}).log_text(flow_run, "said.txt")
+    assert file_of_run(settings, "first", "said.txt") == "first"
+    assert file_of_run(settings, "third", "said.txt") is None

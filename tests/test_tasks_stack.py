@@ -1,28 +1,36 @@
 """The stack with real servers, beside any that may run already: free ports, a home of its own."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 from click.testing import CliRunner
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from flows.command_line import main
 from storage.errors import StackError
 from storage.layout import Layout
-from storage.settings import Settings, load_settings
+from storage.settings import USER, Settings, load_settings
+from storage.tracking import open_run
 from tasks import stack, supervision
+from tasks.environment import environment_file
 from tasks.prefect_server import PrefectServer
+from tasks.supervision import SCRIPTS
+from tasks.watch import LOOKS, look, with_process
 from tests.servers import free_port, wait_for
 
 FLOW = """
@@ -50,7 +58,13 @@ class Running:
 
     @property
     def server(self) -> PrefectServer:
-        return PrefectServer(self.settings.prefect_api_url)
+        return PrefectServer(self.settings)
+
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """What the Prefect server answers to who shows the key."""
+        address, key = f"{self.settings.prefect_api_url}{path}", (USER, self.settings.key or "")
+        answer = httpx.request(method, address, json=body, auth=key)
+        return answer.raise_for_status().json()
 
     def pid(self, program: str) -> int:
         """Process of a program, 0 while it is between two."""
@@ -79,7 +93,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     # As a background job of a script is: deaf to SIGINT.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        settings = stack.up(settings_in(home), layout, checkout)
+        with pytest.MonkeyPatch.context() as shell:
+            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+                shell.setenv(
+                    name, "socks://127.0.0.1:9" if "_PROXY" in name else "socks5://[::1]:9"
+                )
+            settings = stack.up(settings_in(home), layout, checkout)
         yield Running(settings, layout, checkout)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -88,10 +107,78 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_both_pages_answer_and_a_worker_is_online(running: Running) -> None:
-    for link in stack.links(running.settings, running.layout):
-        assert "<html" in httpx.get(link, follow_redirects=True).text.lower()
-    pool = httpx.get(f"{running.settings.prefect_api_url}/work_pools/local").json()
+    for link in stack.links(running.settings):
+        with httpx.Client(follow_redirects=True) as browser:
+            assert "<html" in browser.get(link).text.lower()
+    pool = running.api("GET", "/work_pools/local")
     assert (pool["status"], pool["type"]) == ("READY", "process")
+
+
+SERVERS = pytest.mark.parametrize(
+    "path",
+    ["prefect/api/flow_runs/count", "mlflow/ajax-api/2.0/mlflow/experiments/search"],
+    ids=["prefect", "mlflow"],
+)
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    ("key", "headers"),
+    [
+        (False, {}),
+        (True, {"origin": "http://evil.example", "content-type": "text/plain"}),
+        (True, {"host": "evil.example"}),
+    ],
+    ids=["other-user", "hostile-page", "rebound-name"],
+)
+def test_a_server_refuses(running: Running, path: str, key: bool, headers: dict[str, str]) -> None:
+    server, _, path = path.partition("/")
+    port = {"prefect": running.settings.prefect_port, "mlflow": running.settings.mlflow_port}
+    cookies = {f"corpusmill-{port[server]}": running.settings.key or ""} if key else {}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port[server]}", cookies=cookies) as client:
+        body = {"max_results": 1}
+        assert client.post(path, content=json.dumps(body), headers=headers).status_code == 403
+        assert not key or client.post(path, json=body).is_success
+
+
+def test_the_server_of_another_home_is_told_from_ones_own(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = replace(running.settings, key="the key of this home, which theirs does not know")
+    with pytest.raises(StackError, match="another stack's"):
+        PrefectServer(theirs).begun_runs()
+    # What `open_run` leaves for MLflow is taken back after the test.
+    for name in ("URI", "USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
+    with pytest.raises(StackError, match="another stack's"):
+        open_run(theirs, "flow", "name", {"flow": "pretrain"})
+
+
+@pytest.mark.parametrize("shows", [{}, {"Origin": "http://evil.example"}])
+def test_the_live_log_refuses(running: Running, shows: dict[str, str]) -> None:
+    address = f"ws://127.0.0.1:{running.settings.prefect_port}/api/logs/out"
+    with pytest.raises(InvalidStatus, match="403"), connect(address, additional_headers=shows):
+        pass
+
+
+def test_what_the_home_keeps_of_the_servers_is_its_owners_alone(running: Running) -> None:
+    folder = running.layout.stack
+    for path, mode in (
+        (folder, 0o700),
+        (folder / "key", 0o600),
+        (folder / "environment.sh", 0o600),
+    ):
+        assert path.stat().st_mode & 0o777 == mode, path
+
+
+def test_no_command_line_and_no_log_shows_the_key(running: Running) -> None:
+    key = running.settings.key or ""
+    for link in stack.links(running.settings):
+        httpx.get(link)
+    for process in supervision.members(running.layout.stack):
+        assert key not in " ".join(process.cmdline())
+    for log in (running.layout.stack / "logs").iterdir():
+        assert key not in log.read_text(errors="replace"), log
 
 
 def test_second_up_changes_nothing_but_the_deployments(running: Running) -> None:
@@ -102,8 +189,32 @@ def test_second_up_changes_nothing_but_the_deployments(running: Running) -> None
 
     assert in_effect.prefect_port == running.settings.prefect_port
     assert [running.pid(program) for program in ("prefect", "mlflow", "worker")] == before
-    automations = httpx.post(f"{running.settings.prefect_api_url}/automations/filter", json={})
-    assert len(automations.json()) == 1
+
+
+def test_what_was_set_in_the_page_stays_and_what_changed_in_the_file_comes(
+    running: Running,
+) -> None:
+    [deployment] = running.api("POST", "/deployments/filter", {})
+    chosen = {"paused": True, "parameters": {"seconds": 0.25}}
+    running.server.set_deployment(deployment["id"], chosen)
+
+    def redeployed(file: str) -> dict[str, Any]:
+        (running.checkout / "prefect.yaml").write_text(file)
+        stack.up(running.settings, running.layout, running.checkout)
+        [found] = running.api("POST", "/deployments/filter", {})
+        return dict(found)
+
+    log = running.layout.stack / "logs" / "deploy.log"
+    log.unlink()
+    assert chosen.items() <= redeployed(DEPLOYMENT).items()
+    assert not log.exists(), "what did not change is not deployed"
+    changed = redeployed(f"{DEPLOYMENT}    description: new\n    parameters: {{seconds: 1.5}}\n")
+    assert changed["description"] == "new"
+    assert chosen.items() <= changed.items()
+    again = redeployed(f"{DEPLOYMENT}    description: newer\n    parameters: {{seconds: 1.5}}\n")
+    assert again["description"] == "newer"
+    assert chosen.items() <= again.items()
+    running.server.set_deployment(deployment["id"], {"paused": False, "parameters": {}})
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
@@ -117,23 +228,37 @@ def test_the_programs_hear_sigint_though_their_starter_did_not(running: Running)
 def test_any_shell_reaches_the_stack_through_environment_sh(
     running: Running, tmp_path: Path
 ) -> None:
-    script = '. "$1"; exec "$2" -c "import os; print(os.environ[\'PREFECT_API_URL\'])"'
-    file = stack.environment_file(running.layout)
+    # Proxies as desktops and companies set them, none of which can reach this machine.
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy"), "http://127.0.0.1:9")
+    proxies |= {"ALL_PROXY": "socks://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9"}
+    script = '. "$1"; . "$1"; echo "$NO_PROXY"; "$2" work-pool ls'
+    file = environment_file(running.layout)
 
     said = subprocess.check_output(
-        ["sh", "-euc", script, "sh", file, sys.executable], cwd=tmp_path, env={}, text=True
+        ["sh", "-euc", script, "sh", file, SCRIPTS / "prefect"],
+        cwd=tmp_path,
+        env={**proxies, "NO_PROXY": "intranet"},
+        text=True,
     )
 
-    assert said.strip() == running.settings.prefect_api_url
+    assert said.startswith("127.0.0.1,localhost,intranet\n")
+    assert "process" in said
 
 
-def test_a_run_is_followed_with_brackets_and_all(running: Running) -> None:
-    run = running.server.start_run("wait/full", {"seconds": 0.1})
+def test_a_run_is_followed_with_brackets_and_all_and_chooses_no_command(running: Running) -> None:
+    [deployment] = running.api("POST", "/deployments/filter", {})
+    trace = running.checkout / "theirs"
+    script = running.checkout / "startup.py"
+    script.write_text(f"open({str(trace)!r}, 'w')")
+    theirs = {"command": f"touch '{trace}'", "env": {"PYTHONSTARTUP": str(script), "PATH": "/"}}
+    body = {"parameters": {"seconds": 0.1}, "job_variables": theirs}
+    run = running.api("POST", f"/deployments/{deployment['id']}/create_flow_run", body)["id"]
 
     lines = [line.message for line in running.server.follow_run(run)]
 
     assert "files [/a/b] of [train]" in lines
     assert running.server.run_state(run)[0] == "COMPLETED"
+    assert not trace.exists()
 
 
 @pytest.mark.parametrize(
@@ -147,13 +272,31 @@ def test_a_wrong_parameter_starts_nothing(
         running.server.start_run("wait/full", parameters)
 
 
-def test_a_killed_server_comes_back(running: Running) -> None:
+def test_a_killed_server_comes_back_and_calls_no_live_run_dead_but_a_dead_one(
+    running: Running,
+) -> None:
+    run = running.server.start_run("wait/full", {"seconds": 600})
+    wait_for(lambda: running.server.run_state(run)[0] == "RUNNING", 30)
     killed = running.pid("prefect")
     os.kill(killed, signal.SIGKILL)
-
     wait_for(lambda: running.pid("prefect") not in (0, killed), 10)
     # Waits until it answers.
     stack.up(running.settings, running.layout, running.checkout)
+
+    def watched() -> str:
+        missed: Counter[str] = Counter()
+        for _ in range(LOOKS):
+            missed = look(running.server, running.layout.stack, missed)
+        return running.server.run_state(run)[0]
+
+    assert watched() == "RUNNING"
+    # Both, or the worker reports the death of the other.
+    os.kill(running.pid("worker"), signal.SIGKILL)
+    for process in supervision.members(running.layout.stack):
+        if "prefect.engine" in process.cmdline():
+            process.kill()
+    wait_for(lambda: not with_process(running.layout.stack), 30)
+    assert watched() == "CRASHED"
 
 
 def test_down_cancels_the_run_and_leaves_no_process(running: Running) -> None:
@@ -168,8 +311,8 @@ def test_down_cancels_the_run_and_leaves_no_process(running: Running) -> None:
     assert supervision.members(running.layout.stack) == []
     assert not stack.down(running.settings, running.layout)
     with pytest.raises(StackError, match="make up"):
-        stack.links(running.settings, running.layout)
-    state = "SELECT state_type FROM flow_run WHERE state_type != 'COMPLETED'"
+        stack.in_effect(running.settings, running.layout)
+    state = "SELECT state_type FROM flow_run WHERE state_type NOT IN ('COMPLETED', 'CRASHED')"
     database = running.layout.stack / "prefect" / "prefect.db"
     assert _rows(database, state) == [("CANCELLED",)]
 
@@ -192,6 +335,18 @@ def test_a_taken_port_is_named_with_its_holder_and_a_free_one(tmp_path: Path) ->
     assert supervision.members(tmp_path / "stack") == []
 
 
+def test_a_home_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stack").mkdir()
+    owner = os.geteuid()
+    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
+    settings, layout = settings_in(tmp_path), Layout(tmp_path)
+    for command in (stack.up, stack.down, stack.in_effect):
+        with pytest.raises(StackError, match=f"the number {owner}, expected"):
+            command(settings, layout)
+
+
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = psutil.disk_usage(str(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10**9))
@@ -206,9 +361,12 @@ def test_a_pid_file_that_outlived_its_process_is_no_stack(tmp_path: Path) -> Non
 
 def test_errors_are_one_sentence_without_a_traceback(tmp_path: Path) -> None:
     runner = CliRunner()
-    result = runner.invoke(main, ["ui"], env={"CORPUSMILL_HOME": str(tmp_path)})
-    assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert "make up" in result.output
+    # Whatever answers on the ports of old belongs to another home.
+    for command in (["ui"], ["sample", "Fellow"], ["project", str(tmp_path)]):
+        here = {"CORPUSMILL_HOME": str(tmp_path), "MLFLOW_TRACKING_URI": None}
+        result = runner.invoke(main, command, env=here)
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)
+        assert f"No stack runs in {tmp_path}; start it with `make up`." in result.output
 
     result = runner.invoke(main, ["down"], env={"CORPUSMILL_HOME": str(tmp_path)})
     assert (result.exit_code, result.output) == (0, f"Nothing runs in {tmp_path}.\n")

@@ -1,0 +1,173 @@
+"""The door of the local servers: who may speak to them.
+
+Any web page that the user opens can send requests to 127.0.0.1, and so can every user of the
+machine; whoever reaches the Prefect server can have it run commands. Therefore, as in Jupyter,
+programs send a key that only the user can read, and a browser takes it from a link once and keeps
+it as a cookie. Neither helps a page of another origin, nor a name rebound to 127.0.0.1.
+"""
+
+import base64
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from storage.settings import USER
+
+# What a server answers to anyone: whether it is well.
+FREE = ("/api/health", "/health")
+_KEY_BYTES = 32
+_COOKIE_SECONDS = 30 * 24 * 3600
+_OUR_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def key_file(stack: Path) -> Path:
+    """Where the key of a stack is kept, in its folder."""
+    return stack / "key"
+
+
+def make_key(stack: Path) -> str:
+    """The key of a stack, made if it is not there; nobody else can read its file."""
+    path = key_file(stack)
+    # A disk that was full may have left an empty one.
+    if not path.exists() or len(path.read_text()) < _KEY_BYTES:
+        write_private(path, secrets.token_urlsafe(_KEY_BYTES))
+    path.chmod(0o600)
+    return path.read_text()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read, at no moment anyone else."""
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    scratch.replace(path)
+
+
+def authorization(key: str) -> str:
+    """The value of the header `Authorization` that shows the key (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{USER}:{key}".encode()).decode()
+
+
+def link(address: str, key: str) -> str:
+    """What a browser opens once: the door takes the key from it and leaves a cookie."""
+    return f"{address}/?key={key}"
+
+
+class Door:
+    """An ASGI application before another one, of which it lets through what shows the key.
+
+    Refused with 403 (a websocket with 1008) is whatever names another host than this machine, comes
+    from a page of another origin, or does not show the key.
+    """
+
+    def __init__(self, app: App, port: int, key: str) -> None:
+        self._app = app
+        self._key = key.encode()
+        self._authorization = authorization(key).encode()
+        # By port: cookies of 127.0.0.1 go to every port of it.
+        self._cookie = f"{USER}-{port}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in FREE):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        reason = _foreign(headers)
+        if reason is None and self._brings_key(scope):
+            await self._give_cookie(send)
+        elif reason is None and self._shows_key(headers):
+            await self._app(scope, receive, send)
+        else:
+            await _refuse(scope, send, reason or _NO_KEY)
+
+    def _brings_key(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
+            return False
+        [brought] = parse_qs(scope["query_string"]).get(b"key", [b""])[:1]
+        return hmac.compare_digest(brought, self._key)
+
+    def _shows_key(self, headers: dict[bytes, bytes]) -> bool:
+        pairs = (each.strip().partition(b"=") for each in headers.get(b"cookie", b"").split(b";"))
+        cookies = {name: value for name, _, value in pairs}
+        shown = headers.get(b"authorization", b"")
+        return hmac.compare_digest(shown, self._authorization) or hmac.compare_digest(
+            cookies.get(self._cookie, b""), self._key
+        )
+
+    async def _give_cookie(self, send: Send) -> None:
+        cookie = (
+            b"%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d"
+            % (self._cookie, self._key, _COOKIE_SECONDS)
+        )  # fmt: skip
+        await _answer(
+            send,
+            HTTPStatus.SEE_OTHER,
+            [
+                (b"location", b"/"),
+                (b"set-cookie", cookie),
+                (b"cache-control", b"no-store"),
+                (b"referrer-policy", b"no-referrer"),
+            ],
+        )
+
+
+_NO_KEY = (
+    "This server answers only what shows the key of its stack: open the link that `make ui` "
+    "prints, or source environment.sh in the stack's folder before commands."
+)
+
+
+def _foreign(headers: dict[bytes, bytes]) -> str | None:
+    """Why a request is not from this machine's own pages and programs, or None."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    if host.rpartition(":")[0] not in _OUR_NAMES and host not in _OUR_NAMES:
+        return f"Host {host!r} is not this machine; expected 127.0.0.1 or localhost."
+    origin = headers.get(b"origin", f"http://{host}".encode("latin-1")).decode("latin-1")
+    if origin != f"http://{host}":
+        return f"Pages of {origin!r} may not speak to this server; expected http://{host}."
+    embedded = headers.get(b"sec-fetch-dest", b"document") != b"document"
+    if embedded and headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site"):
+        return "Pages of another origin may link to this server, and embed nothing of it."
+    return None
+
+
+async def _refuse(scope: Scope, send: Send, reason: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": reason})
+        return
+    if b"text/html" in dict(scope["headers"]).get(b"accept", b""):
+        kind, body = b"text/html; charset=utf-8", _page(reason)
+    else:
+        # `detail` is what Prefect's clients show of an error, the others are MLflow's.
+        said = {"detail": reason, "error_code": "PERMISSION_DENIED", "message": reason}
+        kind, body = b"application/json", json.dumps(said)
+    await _answer(send, HTTPStatus.FORBIDDEN, [(b"content-type", kind)], body.encode())
+
+
+def _page(reason: str) -> str:
+    said = reason.translate({ord("<"): "&lt;", ord("&"): "&amp;"})
+    # A browser keeps the cookie back where a page of another site was left for this one.
+    return f'<!doctype html><p>{said}</p><p>If you did, <a href="">go on</a>.</p>'
+
+
+async def _answer(
+    send: Send, status: HTTPStatus, headers: list[tuple[bytes, bytes]], body: bytes = b""
+) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send(
+        {"type": "http.response.start", "status": int(status), "headers": [*headers, length]}
+    )
+    await send({"type": "http.response.body", "body": body})
