@@ -1,16 +1,17 @@
 """The stream of samples in real processes: the same for one, two and three, and after a kill."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 
 from model.data.batches import Batch
@@ -35,36 +36,54 @@ MIXED = PLAIN.model_copy(
     }
 )
 
-# What the training loop reads, written down: a line a step, all that is fed to the network.
+# What the training loop reads, written down: a line a step, all that is fed to the network. Runs
+# are given as name, processes, first step and pause; their processes are forked, for importing
+# torch takes each of them longer than all it has to do.
 READER = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
 import torch
 import torch.distributed as dist
-from model.training.config import (TrainConfig)
+from model.training.config import TrainConfig
 from model.data.feed import open_feed
 from model.data.tensors import as_tensors
 from model.objectives.samples import Reading
 from storage.config import read_json
-room, out, first, pause = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-dist.init_process_group("gloo")
-rank, size = dist.get_rank(), dist.get_world_size()
+room = Path(sys.argv[1])
 counts = json.loads((room / "counts.json").read_text())
 configs = [read_json(TrainConfig, room / f"{name}.json") for name in ("plain", "mixed")]
-feeds = [open_feed(Reading(room), config, counts) for config in configs]
-with (out / f"{rank}.jsonl").open("w", buffering=1) as file:
-    for step in range(first, configs[0].max_steps):
-        read = []
-        for feed in feeds:
-            mine = feed.step(step, size, rank)
-            pieces = [feed.samples.read(*piece) for piece in zip(mine.numbers, mine.draws)]
-            fed = [as_tensors(piece, torch.device("cpu")) for piece in pieces]
-            learned = torch.tensor(float(sum((each["targets_BT"] >= 0).sum() for each in fed)))
-            dist.all_reduce(learned)
-            assert learned == mine.learned[0] == mine.tokens, (learned, mine)
-            read.append([[each.tolist() for each in batch.values()] for batch in fed])
-        print(json.dumps([step, read]), file=file)
-        time.sleep(float(pause))
+
+def read(run, rank, size, first, pause):
+    dist.init_process_group("gloo", f"file://{room / run / 'meeting'}", rank=rank, world_size=size)
+    feeds = [open_feed(Reading(room), config, counts) for config in configs]
+    with (room / run / f"{rank}.jsonl").open("w", buffering=1) as file:
+        for step in range(first, configs[0].max_steps):
+            read = []
+            for feed in feeds:
+                mine = feed.step(step, size, rank)
+                pieces = [feed.samples.read(*piece) for piece in zip(mine.numbers, mine.draws)]
+                fed = [as_tensors(piece, torch.device("cpu")) for piece in pieces]
+                learned = torch.tensor(float(sum((each["targets_BT"] >= 0).sum() for each in fed)))
+                dist.all_reduce(learned)
+                assert learned == mine.learned[0] == mine.tokens, (learned, mine)
+                read.append([[each.tolist() for each in batch.values()] for batch in fed])
+            print(json.dumps([step, read]), file=file)
+            time.sleep(pause)
+
+for run, size, first, pause in json.loads(sys.argv[2]):
+    (room / run).mkdir()
+    for rank in range(size):
+        if not os.fork():
+            (room / run / f"{rank}.pid").write_text(str(os.getpid()))
+            read(run, rank, size, first, pause)
+            sys.stdout.flush()
+            os._exit(0)
+while True:
+    try:
+        pid, status = os.wait()
+    except ChildProcessError:
+        break
+    print("ended", pid, os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
@@ -93,15 +112,10 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def _reading(
-    room: Path, run: str, processes: int, first: int = 0, pause: float = 0
+    room: Path, name: str, *runs: tuple[str, int, int, float]
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    out = room / run
-    out.mkdir()
-    command = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(processes), str(room / "reader.py"), str(room)]
-    command += [str(out), str(first), str(pause)]
-    environment = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    with supervised(command, out / "log.txt", environment) as process:
+    command = [sys.executable, "-P", str(room / "reader.py"), str(room), json.dumps(runs)]
+    with supervised(command, room / f"{name}.txt", {"CUDA_VISIBLE_DEVICES": ""}) as process:
         yield process
 
 
@@ -118,33 +132,26 @@ def _stream(room: Path, run: str) -> dict[int, list[Any]]:
     }
 
 
-def _kill_a_rank_at(room: Path, run: str, launcher: psutil.Process, step: int) -> None:
+def _kill_a_rank_at(room: Path, run: str, step: int) -> None:
     deadline = time.monotonic() + PATIENCE
     while step not in _stream(room, run):
-        assert time.monotonic() < deadline, (room / run / "log.txt").read_text()
+        assert time.monotonic() < deadline, run
         time.sleep(0.05)
-    launcher.children()[-1].kill()
+    os.kill(int((room / run / "1.pid").read_text()), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def streams(room: Path) -> dict[str, dict[int, list[Any]]]:
     """What runs of one, two and three processes read, one of which is killed and goes on."""
-    with ExitStack() as stack:
-        runs = {
-            str(number): stack.enter_context(_reading(room, str(number), number))
-            for number in (1, 2, 3)
-        }
-        with _reading(room, "killed", 2, pause=0.05) as process:
-            _kill_a_rank_at(room, "killed", psutil.Process(process.pid), 10)
-            assert wait(process, PATIENCE)
-            assert process.returncode != 0
-        reached = max(_stream(room, "killed")) + 1
-        assert reached < STEPS
-        runs["resumed"] = stack.enter_context(_reading(room, "resumed", 3, first=reached))
-        for name, process in runs.items():
-            assert wait(process, PATIENCE), name
-            assert process.returncode == 0, (room / name / "log.txt").read_text()[-2000:]
-    return {name: _stream(room, name) for name in (*runs, "killed")}
+    whole = [(str(size), size, 0, 0.0) for size in (1, 2, 3)]
+    with _reading(room, "first", *whole, ("killed", 2, 0, 0.05)) as process:
+        _kill_a_rank_at(room, "killed", 10)
+        assert wait(process, PATIENCE)
+    reached = max(_stream(room, "killed")) + 1
+    assert reached < STEPS
+    with _reading(room, "second", ("resumed", 3, reached, 0.0)) as process:
+        assert wait(process, PATIENCE)
+    return {name: _stream(room, name) for name in ("1", "2", "3", "killed", "resumed")}
 
 
 def test_one_process_reads_what_the_feed_says(
