@@ -26,7 +26,7 @@ from tests.training_runs import (
     SHORT,
     Running,
     Workshop,
-    finish_all,
+    launch_all,
     losses,
     records,
     run_all,
@@ -108,7 +108,7 @@ def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
         "long": LONG,
     }
     layouts = {name: workshop.prepare(name, train) for name, train in configs.items()}
-    finish_all(list(layouts.values()))
+    launch_all(list(layouts.values()))
     return layouts
 
 
@@ -125,7 +125,7 @@ def wounds(battered: RunLayout) -> dict[str, Wound]:
         with started(battered) as running:
             wounds[name] = _strike(running, 60 * (number + 1), blow)
     _flip_a_byte(battered.checkpoints / wounds["launcher killed"].checkpoints[-1])
-    finish_all([battered])
+    launch_all([battered])
     return wounds
 
 

@@ -11,7 +11,7 @@ from model.objectives.config import Translation
 from model.training.compilation import decide_compilation
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
-from tests.training_runs import SHORT, Workshop, finish_all, losses, records, started, weights
+from tests.training_runs import SHORT, Workshop, finish_all, losses, records, stop_after, weights
 
 CPU = torch.device("cpu")
 SMALL = DecoderConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
@@ -56,10 +56,7 @@ def compiled(workshop: Workshop) -> dict[str, RunLayout]:
         "stopped": workshop.prepare("compiled and stopped", COMPILED),
     }
     finish_all([layouts["eager"], layouts["compiled"]])
-    with started(layouts["stopped"]) as running:
-        running.wait_for("checkpoint", 5)
-        running.process.terminate()
-        running.process.wait()
+    stop_after(layouts["stopped"], 5)
     finish_all([layouts["stopped"]])
     return layouts
 

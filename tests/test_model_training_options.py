@@ -10,7 +10,7 @@ from tests.training_runs import (
     finish_all,
     losses,
     records,
-    started,
+    stop_after,
     weights,
 )
 
@@ -48,10 +48,7 @@ RUNS = {
 @pytest.fixture(scope="module")
 def runs(workshop: Workshop) -> dict[str, RunLayout]:
     layouts = {name: workshop.prepare(f"option-{name}", train) for name, train in RUNS.items()}
-    with started(layouts["stopped"]) as running:
-        running.wait_for("checkpoint", 7)
-        running.process.terminate()
-        running.process.wait()
+    stop_after(layouts["stopped"], 7)
     finish_all(list(layouts.values()))
     return layouts
 

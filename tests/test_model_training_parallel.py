@@ -16,7 +16,7 @@ from tests.training_runs import (
     finish_all,
     losses,
     records,
-    started,
+    stop_after,
 )
 
 BASE = SHORT.model_copy(update={"global_batch_size": 12, "micro_batch_size": 2, "max_steps": 12})
@@ -32,12 +32,12 @@ RUNS = {
     "muon": BASE,
     "adamw": ADAMW,
     "muon ddp 3": _layout(BASE, "ddp", 3),
-    "muon fsdp 2": _layout(BASE, "fsdp", 2, weight_average="ema"),
-    "muon fsdp 3": _layout(BASE, "fsdp", 3, activation_checkpointing=True, compile="always"),
+    "muon fsdp 2": _layout(BASE, "fsdp", 2, activation_checkpointing=True, compile="always"),
+    "muon fsdp 3": _layout(BASE, "fsdp", 3, weight_average="ema"),
     "adamw ddp 2": _layout(ADAMW, "ddp", 2),
     "adamw fsdp 3": _layout(ADAMW, "fsdp", 3, micro_batch_size=4),
 }
-MOVED = BASE.model_copy(update={"max_steps": 60, "checkpoint_every": 10})
+MOVED = BASE.model_copy(update={"max_steps": 40, "checkpoint_every": 10})
 MOVES = {
     "ddp 2 to fsdp 3": (_layout(MOVED, "ddp", 2), _layout(MOVED, "fsdp", 3)),
     "fsdp 3 to ddp 2": (_layout(MOVED, "fsdp", 3), _layout(MOVED, "ddp", 2)),
@@ -106,10 +106,7 @@ def moved(workshop: Workshop) -> dict[str, RunLayout]:
     layouts = {"unmoved": workshop.prepare("unmoved", MOVED)}
     for name, (first, second) in MOVES.items():
         layout = workshop.prepare(name, first)
-        with started(layout) as running:
-            running.wait_for("checkpoint", 10)
-            running.process.terminate()
-            running.process.wait()
+        stop_after(layout, 10)
         layouts[name] = workshop.prepare(name, second)
     finish_all(list(layouts.values()))
     return layouts

@@ -1,8 +1,10 @@
 """Training runs for tests: real processes on a few made-up texts."""
 
+import json
 import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from model.config import TrainingJob
+from model.config import TrainingJob, TrainingResult
 from model.network.config import DecoderConfig
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.encoding import encode_documents
@@ -26,6 +28,7 @@ from storage.layout import RunLayout
 from storage.manifest import verify
 from storage.shards.schema import Split
 from tasks.launch import supervised, training_command, training_outcome, wait
+from tests.servers import free_port
 from tests.shards import write_shards
 
 SMALL = DecoderConfig(
@@ -172,7 +175,7 @@ def started(layout: RunLayout) -> Iterator[Running]:
 
 
 def run_all(layouts: list[RunLayout]) -> list["subprocess.Popen[bytes]"]:
-    """Runs all of them at once, to their ends."""
+    """Launches all of them at once as flows do, and waits for their ends."""
     with ExitStack() as stack:
         processes = []
         for layout in layouts:
@@ -183,12 +186,86 @@ def run_all(layouts: list[RunLayout]) -> list["subprocess.Popen[bytes]"]:
     return processes
 
 
-def finish_all(layouts: list[RunLayout]) -> None:
-    """Runs all of them at once, to their good ends."""
+def launch_all(layouts: list[RunLayout]) -> None:
+    """Launches all of them at once as flows do, and sees them to their good ends."""
     for process, layout in zip(run_all(layouts), layouts, strict=True):
         assert process.returncode == 0, _output(layout)
         assert training_outcome(process, layout).model == layout.model
         verify(layout.model)
+
+
+# The environment that the launcher would give a rank, and its output where that would be.
+_FORKS = """
+import json, os, signal, sys
+import model.training.loop, torch._dynamo
+from model.train import main
+ranks = []
+signal.signal(signal.SIGTERM, lambda *_: [os.kill(rank, signal.SIGTERM) for rank in ranks])
+for job, log, environment in json.loads(sys.argv[1]):
+    if rank := os.fork():
+        ranks.append(rank)
+        continue
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ.update(environment)
+    sys.argv[1:] = [job]
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    code = 1
+    try:
+        code = main()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+for rank in ranks:
+    os.waitpid(rank, 0)
+"""
+
+
+def finish_all(layouts: list[RunLayout]) -> None:
+    """Runs all of them at once to their good ends, every rank a process that is forked.
+
+    What each rank of a launched run takes three seconds of a core to import is imported once.
+    """
+    with _forked(layouts) as process:
+        assert wait(process, 2 * PATIENCE), "".join(map(_output, layouts))
+    for layout in layouts:
+        assert read_json(TrainingResult, layout.result).status == "finished", _output(layout)
+        verify(layout.model)
+
+
+def stop_after(layout: RunLayout, step: int) -> None:
+    """Runs it, its ranks forked, and asks it to stop after its first checkpoint from `step` on."""
+    with _forked([layout]) as process:
+        Running(layout, psutil.Process(process.pid)).wait_for("checkpoint", step)
+        process.terminate()
+        assert wait(process, PATIENCE), _output(layout)
+    assert read_json(TrainingResult, layout.result).status == "interrupted", _output(layout)
+
+
+@contextmanager
+def _forked(layouts: list[RunLayout]) -> Iterator["subprocess.Popen[bytes]"]:
+    ranks = [each for layout in layouts for each in _ranks(layout)]
+    command = [sys.executable, "-P", "-c", _FORKS, json.dumps(ranks)]
+    with supervised(command, layouts[0].log, ON_A_CPU) as process:
+        yield process
+
+
+def _ranks(layout: RunLayout) -> list[tuple[str, str, dict[str, str]]]:
+    """Job, output and environment of each rank of a run."""
+    size = read_json(TrainingJob, layout.job).num_processes
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    alone: dict[str, str] = {}
+    return [
+        (
+            str(layout.job),
+            str(layout.log),
+            {**meeting, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            if size > 1
+            else alone,
+        )
+        for rank in range(size)
+    ]
 
 
 def records(layout: RunLayout, event: str) -> list[Record]:
