@@ -7,15 +7,17 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 
-from model.config import EvaluationConfig
+from model.config import EvaluationConfig, Hardware
 from model.hf.families import family_of
 from model.network.config import DecoderConfig, ModelConfig
 from model.objectives.config import check_objectives
 from model.tokenizer.config import TokenizerConfig
-from model.training.config import TrainConfig
+from model.training.config import TrainConfig, check_device
 from storage.config import Config, parse
 from storage.corpus.config import CorpusConfig
 from storage.errors import ConfigError
+from storage.settings import load_settings
+from tasks.launch import default_processes, find_hardware
 
 
 class RegistrationConfig(Config):
@@ -127,6 +129,35 @@ def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapp
             place = place[parent]
         place[leaf] = value
     return parse(type(config), values)
+
+
+M = TypeVar("M", PretrainConfig, ContinueConfig)
+
+
+def on_this_machine(config: M) -> M:
+    """The config with what it leaves to the machine: precision, and the number of processes.
+
+    Raises:
+        ConfigError: meant for a GPU and there is none, or a precision that there is not.
+    """
+    train, evaluation = config.train, config.evaluation
+    open_precision = "auto" in (train.precision, evaluation.precision)
+    if not open_precision and train.num_processes and train.device == "auto":
+        return config
+    hardware, processors = find_hardware(), load_settings().processors
+    check_device(train, hardware.gpus, processors)
+    each = default_processes(hardware.gpus, processors)
+    found = {"num_processes": train.num_processes or each * train.num_machines}
+    return config.model_copy(
+        update={
+            "train": train.model_copy(update={**found, **_precision(train, hardware)}),
+            "evaluation": evaluation.model_copy(update=_precision(evaluation, hardware)),
+        }
+    )
+
+
+def _precision(config: TrainConfig | EvaluationConfig, hardware: Hardware) -> dict[str, str]:
+    return {"precision": hardware.precision if config.precision == "auto" else config.precision}
 
 
 def _nearest(name: str, names: list[str]) -> str:

@@ -8,14 +8,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.config import ContinueConfig, resolve
+from flows.config import ContinueConfig, on_this_machine, resolve
 from flows.recipes import CONTINUED_RECIPES
 from flows.tail import judge_and_register
-from model.training.config import TrainConfig, check_device
+from model.training.config import TrainConfig
 from storage.artifacts import find
 from storage.manifest import read_manifest
 from storage.registry import champion_or_refuse, fetch
-from storage.settings import load_settings
 from tasks.corpus import ingest, select_new
 from tasks.corpus_report.report import report_corpus
 from tasks.shards import make_shards
@@ -33,8 +32,7 @@ def continue_pretraining(
         recipe: name of a recipe in flows/recipes.py.
         overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
     """
-    config = resolve(CONTINUED_RECIPES, recipe, overrides or {})
-    check_device(config.train, load_settings())
+    config = on_this_machine(resolve(CONTINUED_RECIPES, recipe, overrides or {}))
     with tracked_run(recipe, config) as context:
         layout = context.layout
         champion = champion_or_refuse(context.settings, config.registration.name)

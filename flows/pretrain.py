@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.config import resolve
+from flows.config import on_this_machine, resolve
 from flows.recipes import RECIPES
 from flows.tail import judge_and_register
 from tasks.corpus import ingest
@@ -24,7 +24,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
         recipe: name of a recipe in flows/recipes.py.
         overrides: dotted fields and their values, such as {"train.max_steps": 100}.
     """
-    config = resolve(RECIPES, recipe, overrides or {})
+    config = on_this_machine(resolve(RECIPES, recipe, overrides or {}))
     with tracked_run(recipe, config) as context:
         layout = context.layout
         corpus = ingest(context.settings, layout, config.corpus)

@@ -39,6 +39,7 @@ def judge_and_register(
         "corpus": trained_on.digest,
         "held_out": held_out.digest,
         figures.decides: f"{figures.score:.4f}",
+        "evaluation_precision": figures.precision,
         "prefect.flow_run_url": str(runtime.flow_run.ui_url),
     }
     example = next((sample.prompt for sample in figures.samples), "")

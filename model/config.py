@@ -8,6 +8,19 @@ from pydantic import Field, PositiveInt, model_validator
 from model.network.config import Family, ModelConfig
 from model.training.config import TrainConfig
 from storage.config import Config
+from storage.settings import ComputePrecision, Precision
+
+
+class Hardware(Config):
+    """What training and evaluation find on a machine.
+
+    Attributes:
+        gpus: NVIDIA GPUs that torch sees.
+        precision: what a precision of auto means.
+    """
+
+    gpus: int = Field(ge=0)
+    precision: ComputePrecision
 
 
 class EvaluationConfig(Config):
@@ -23,6 +36,8 @@ class EvaluationConfig(Config):
             what it writes into gaps, as where there are none.
         beams, length_penalty: hypotheses of a translation that are followed at once, and the power
             of its length by which its log p is divided.
+        precision: of matrix products; auto is what CORPUSMILL_PRECISION says, and without it bf16
+            where the hardware multiplies it natively, else fp32.
     """
 
     stride: PositiveInt | None = None
@@ -36,6 +51,7 @@ class EvaluationConfig(Config):
     translate: bool = True
     beams: PositiveInt = 4
     length_penalty: float = Field(1.0, ge=0)
+    precision: Precision = "auto"
     seed: int = 0
 
 
@@ -113,6 +129,7 @@ class EvaluationResult(Config):
             they are worked out.
         decides: the figure by which versions of a model are compared.
         signature: how that figure was worked out, where others do it differently.
+        precision: in which all of them were computed.
     """
 
     family: Family
@@ -123,6 +140,7 @@ class EvaluationResult(Config):
     decides: str
     higher_is_better: bool = False
     signature: str = ""
+    precision: ComputePrecision
     seconds: float
     samples: tuple[Sample, ...] = ()
 
@@ -133,4 +151,5 @@ class EvaluationResult(Config):
 
     def better_than(self, other: "EvaluationResult") -> bool:
         """Whether this is the better model; both were judged by the same documents."""
+        assert self.precision == other.precision, "figures of two precisions are not compared"
         return self.score > other.score if self.higher_is_better else self.score < other.score

@@ -4,6 +4,7 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from storage.errors import ConfigError
 
@@ -11,6 +12,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # The name beside `Settings.key` in HTTP's basic authentication.
 USER = "corpusmill"
 LOCAL = ("127.0.0.1", "localhost")
+ComputePrecision = Literal["bf16", "fp32"]
+Precision = Literal["auto", ComputePrecision]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Settings:
             as processors by default).
         task_runner: where groups of documents are worked on (`CORPUSMILL_TASK_RUNNER`): local,
             ray, dask, ray=ADDRESS or dask=ADDRESS.
-        gpus: NVIDIA GPUs, as `CUDA_VISIBLE_DEVICES` or else the driver lists them.
+        precision: what a precision of auto means here (`CORPUSMILL_PRECISION`: bf16 or fp32; auto
+            by default, which asks the hardware).
         local_processes: ranks on this machine, as the launcher says (`LOCAL_WORLD_SIZE`).
         under_worker: whether a Prefect worker started this process (`PREFECT__FLOW_RUN_ID`).
         key: what the servers of the stack ask for; None where Prefect and MLflow find it in the
@@ -45,7 +49,7 @@ class Settings:
     processors: int
     processes: int
     task_runner: str
-    gpus: int
+    precision: Precision
     local_processes: int
     under_worker: bool
     key: str | None = field(default=None, repr=False)
@@ -55,7 +59,8 @@ def load_settings() -> Settings:
     """Reads the environment.
 
     Raises:
-        ConfigError: a port that is not a number from 1 to 65535, or no number of processes.
+        ConfigError: a port that is not a number from 1 to 65535, no number of processes, or a
+            precision that there is not.
     """
     port = "a port from 1 to 65535"
     prefect_port = _number("PREFECT_PORT", 4200, port, 65535)
@@ -73,7 +78,7 @@ def load_settings() -> Settings:
         processors=processors,
         processes=_number("CORPUSMILL_PROCESSES", processors, "a number of processes"),
         task_runner=os.environ.get("CORPUSMILL_TASK_RUNNER") or "local",
-        gpus=_gpus(),
+        precision=_precision(),
         local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
         under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
     )
@@ -98,10 +103,9 @@ def _number(name: str, default: int, expected: str, most: float = math.inf) -> i
     raise ConfigError(f"{name} is {value!r}; expected {expected}, such as {default}.")
 
 
-def _gpus() -> int:
-    # Not by asking torch: the flow's process does without it.
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    driver = Path("/proc/driver/nvidia/gpus")
-    return len(list(driver.iterdir())) if driver.is_dir() else 0
+def _precision() -> Precision:
+    found = os.environ.get("CORPUSMILL_PRECISION") or "auto"
+    for known in get_args(Precision):
+        if found == known:
+            return cast(Precision, known)
+    raise ConfigError(f"CORPUSMILL_PRECISION is {found!r}; expected auto, bf16 or fp32.")

@@ -14,7 +14,7 @@ from storage.compression import CompressionBaseline, compress_baseline
 from storage.config import read_json, write_json_value
 from storage.corpus.documents import SPLITS, read_documents
 from storage.layout import Layout
-from tasks.launch import evaluation_command, evaluation_outcome, supervised, wait
+from tasks.launch import check_outcome, evaluation_command, supervised, wait
 
 
 @task(name="evaluate", cache_policy=NO_CACHE, task_run_name="evaluate-{name}")
@@ -26,8 +26,10 @@ def evaluate(
     Figures of the same bytes on the same documents are not worked out twice.
 
     Args:
+        config: whose precision is resolved, for it is part of what the figures are.
         name: what to call the model in logs: "candidate" or "champion".
     """
+    assert config.precision != "auto"
 
     def write(directory: Path) -> None:
         with tempfile.TemporaryDirectory() as scratch:
@@ -39,10 +41,10 @@ def evaluate(
             with supervised(evaluation_command(job_file), log) as process:
                 while not wait(process, 1.0):
                     pass
-            evaluation_outcome(process, log)
+            check_outcome(process, log, "evaluation")
 
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    spec = Spec("evaluation", 5, inputs, config.model_dump(mode="json"))
+    spec = Spec("evaluation", 6, inputs, config.model_dump(mode="json"))
     evaluation, reused = obtain(layout, spec, write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
     get_run_logger().info(

@@ -1,4 +1,4 @@
-"""The only code that starts training and evaluation processes, and ends them.
+"""The only code that starts processes of training and evaluation, and ends them.
 
 A process is started in a session of its own, tied to this one by the kernel, its output in a file;
 whatever ends the `with` block, an exception or a signal, ends the whole tree of processes too.
@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,12 +17,11 @@ from pathlib import Path
 
 import psutil
 
-from model.config import TrainingJob, TrainingResult
+from model.config import Hardware, TrainingJob, TrainingResult
 from storage.config import read_json
 from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
 from storage.manifest import write_json
-from storage.settings import Settings
 
 # Prefect kills a flow 30 s after it asks it to end: a checkpoint must fit into less.
 GRACE_SECONDS = 20.0
@@ -151,20 +151,35 @@ def training_outcome(process: subprocess.Popen[bytes], layout: RunLayout) -> Tra
     )
 
 
-def evaluation_outcome(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Raises InputError or ProcessError unless the evaluation process did its work."""
+def check_outcome(process: subprocess.Popen[bytes], log: Path, name: str) -> None:
+    """Raises InputError or ProcessError unless the ended process, called `name`, did its work."""
     if process.returncode == 0:
         return
     if process.returncode == 1:
         raise InputError(log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1])
     raise ProcessError(
-        f"The evaluation process ended with code {process.returncode}. {_last_lines(log)}"
+        f"The {name} process ended with code {process.returncode}. {_last_lines(log)}"
     )
 
 
-def default_processes(settings: Settings) -> int:
+def find_hardware() -> Hardware:
+    """What torch finds in a process with the environment of those that train and evaluate.
+
+    Raises:
+        InputError: a sentence from the process about what a person must mend.
+        ProcessError: it ended without an answer; with the last lines of its output.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        answer, log = Path(scratch) / "hardware.json", Path(scratch) / "output.log"
+        with supervised([sys.executable, "-m", "model.hardware", str(answer)], log) as process:
+            process.wait()
+        check_outcome(process, log, "hardware")
+        return read_json(Hardware, answer)
+
+
+def default_processes(gpus: int, processors: int) -> int:
     """A process for every GPU, or 2 on a CPU with 2 cores or more."""
-    return settings.gpus or min(2, settings.processors)
+    return gpus or min(2, processors)
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -51,7 +51,7 @@ tags: [corpusmill]
 
 {outcome.parameters:,} parameters, {outcome.tokens_seen:,} tokens seen, \
 **{outcome.score:.3f} {in_words(outcome.decides)}** on {outcome.held_out_documents:,} held-out \
-documents ({outcome.held_out_bytes:,} bytes){baselines}.
+documents ({outcome.held_out_bytes:,} bytes, in {outcome.precision}){baselines}.
 
 ## Trained on
 

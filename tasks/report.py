@@ -42,6 +42,7 @@ class Outcome:
         figures: of the evaluation, by name.
         decides: the figure by which versions are compared.
         signature: how that figure was worked out, where others do it differently.
+        precision: in which the figures were computed.
         baselines: what that figure is without a model, by how it comes about.
     """
 
@@ -52,6 +53,7 @@ class Outcome:
     figures: dict[str, float]
     decides: str
     signature: str
+    precision: str
     baselines: dict[str, float]
     held_out_documents: int
     held_out_bytes: int
@@ -91,6 +93,7 @@ def make_outcome(
         figures=figures.figures,
         decides=figures.decides,
         signature=figures.signature,
+        precision=figures.precision,
         baselines=_baselines(figures, compressor),
         held_out_documents=figures.documents,
         held_out_bytes=figures.bytes,
@@ -196,7 +199,8 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
 |---|---|
 | parameters | {outcome.parameters:,} |
 | tokens seen | {outcome.tokens_seen:,} in {outcome.training_seconds:,.0f} s |
-| held out | {outcome.held_out_documents:,} documents, {outcome.held_out_bytes:,} bytes |
+| held out | {outcome.held_out_documents:,} documents, {outcome.held_out_bytes:,} bytes, \
+scored in {outcome.precision} |
 | documents | {documents["in"]:,} in, {documents["kept"]:,} kept, \
 {documents["in"] - documents["kept"]:,} dropped |
 

@@ -35,7 +35,6 @@ from storage.manifest import read_manifest, verify
 from storage.shards.schema import SPLITS
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
-    default_processes,
     other_machine,
     supervised,
     training_command,
@@ -66,10 +65,13 @@ def train(
     config: TrainConfig,
     initialize_from: Ref | None = None,
 ) -> Ref:
-    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done."""
-    each = default_processes(context.settings)
-    num_processes = config.num_processes or each * config.num_machines
-    check_batch(config, num_processes)
+    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done.
+
+    Args:
+        config: whose precision and number of processes are resolved.
+    """
+    assert config.num_processes and config.precision != "auto"
+    check_batch(config, config.num_processes)
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
     check_mixing(config, counts["train"]["sources"])
@@ -84,7 +86,7 @@ def train(
         shards=shards.path,
         tokenizer=tokenizer.path,
         initialize_from=initialize_from.path if initialize_from else None,
-        num_processes=num_processes,
+        num_processes=config.num_processes,
         model=model,
         train=config,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.settings import ComputePrecision
 from tests import servers
 from tests.training_runs import Workshop, open_workshop
 
@@ -84,6 +85,14 @@ def s3(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     return s3_address
+
+
+@pytest.fixture(params=["fp32", "bf16"])
+def precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ComputePrecision:
+    """What auto means in a test of what depends on it: each in turn, whatever the hardware has."""
+    monkeypatch.setenv("CORPUSMILL_PRECISION", request.param)
+    found: ComputePrecision = request.param
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,8 @@ SHORT = {
     "train.sequence_length": 32,
     "train.global_batch_size": 8,
     "train.micro_batch_size": 4,
+    "train.precision": "fp32",
+    "evaluation.precision": "fp32",
     "evaluation.sample_tokens": 8,
 }
 TINY = {

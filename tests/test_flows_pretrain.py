@@ -28,6 +28,8 @@ SMALL = {
     "train.validate_every": 6,
     "train.checkpoint_every": 6,
     "train.profile_steps": 2,
+    "train.precision": "fp32",
+    "evaluation.precision": "fp32",
     "evaluation.sample_tokens": 4,
 }
 
@@ -182,11 +184,15 @@ def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Pat
     assert signature.inputs.input_names() == ["prompt"]
 
 
-def test_the_registered_model_answers_side_by_side_and_in_pieces(mill: Mill) -> None:
+def test_the_registered_model_answers_side_by_side_and_in_pieces(
+    mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
     import pandas  # type: ignore[import-untyped]
 
     mlflow.set_tracking_uri(mill.settings.mlflow_url)
+    # bf16 rounds by what stands side by side.
+    monkeypatch.setenv("CORPUSMILL_PRECISION", "fp32")
     model = mlflow.pyfunc.load_model("models:/gpt-smoke@champion")
     options = {"temperature": 0.0, "max_new_tokens": 8}
     prompts = pandas.DataFrame({"prompt": ["Fellow", "The people of the"]})
@@ -223,8 +229,13 @@ def test_a_second_run_reuses_every_stage_and_registers_nothing_new(
     assert mill.versions() == ["1"]
 
 
-def test_a_worse_model_is_candidate_but_not_champion(mill: Mill) -> None:
-    mill.pretrain(train__max_steps=3, train__warmup_steps=1)
+def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion(
+    mill: Mill, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        mill.pretrain(train__max_steps=3, train__warmup_steps=1, evaluation__precision="bf16")
+    (theirs,) = (line for line in caplog.messages if line.startswith("champion:"))
+    assert not theirs.endswith("- reused"), "the champion is scored in the same precision"
     candidate = find_by_alias(mill.settings, "gpt-smoke", CANDIDATE)
     champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
     assert candidate and champion
@@ -245,6 +256,7 @@ def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
     names = {entry.dataset.name for entry in run.inputs.dataset_inputs}
     assert names == {"corpus", "initialize_from", "shards"}
     assert run.data.metrics["train/tokens_seen"] < 10_000
+    assert "auto" not in {run.data.params[f"{part}.precision"] for part in ("train", "evaluation")}
 
 
 def test_a_bad_corpus_fails_the_run_with_its_sentence_at_once(mill: Mill) -> None:

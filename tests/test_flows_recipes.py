@@ -1,9 +1,11 @@
 """Recipes and overrides: what is merged, and what is refused with the nearest right name."""
 
+import sys
+
 import pytest
 import torch
 
-from flows.config import PretrainConfig, resolve
+from flows.config import PretrainConfig, on_this_machine, resolve
 from flows.recipes import CONTINUED_RECIPES, RECIPES
 from model.network.build import build_network
 from model.training.config import check_device
@@ -127,14 +129,38 @@ def test_a_recipe_has_the_parameters_it_says(recipe: str, millions: int) -> None
 
 
 @pytest.mark.parametrize("recipe", ["gpt-small", "gpt-medium", "gpt-1b"])
-def test_a_recipe_for_a_gpu_is_refused_without_one_before_anything_runs(
-    recipe: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+def test_a_recipe_for_a_gpu_is_refused_without_one(recipe: str) -> None:
     train = RECIPES[recipe]().train
-    with pytest.raises(ConfigError, match=r"no NVIDIA GPU, only \d+ processors for [\d,]+ tokens"):
-        check_device(train, load_settings())
-    check_device(train.model_copy(update={"device": "auto"}), load_settings())
+    with pytest.raises(ConfigError, match=r"no NVIDIA GPU, only 2 processors for [\d,]+ tokens"):
+        check_device(train, 0, 2)
+    check_device(train, 1, 2)
+    check_device(train.model_copy(update={"device": "auto"}), 0, 2)
+
+
+def test_gpus_are_what_torch_sees_in_the_environment_of_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What Slurm sets for a job without a GPU.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "NoDevFiles")
+    with pytest.raises(ConfigError, match="no NVIDIA GPU"):
+        on_this_machine(RECIPES["gpt-small"]())
+
+
+def test_what_is_left_to_the_machine_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("CORPUSMILL_PRECISION", "bf16")
+    fixed = resolve(RECIPES, "gpt-smoke", {"evaluation.precision": "fp32"})
+    here = on_this_machine(fixed)
+    assert (here.train.precision, here.evaluation.precision) == ("bf16", "fp32")
+    assert here.train.num_processes == min(2, load_settings().processors)
+    # Where nothing is left to it, not even torch is asked.
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    assert on_this_machine(here) is here
+
+
+def test_the_precision_is_part_of_what_a_model_is() -> None:
+    train = RECIPES["gpt-smoke"]().train.model_copy(update={"precision": "bf16"})
+    assert train.identity()["precision"] == "bf16"
 
 
 def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None:

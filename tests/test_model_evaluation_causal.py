@@ -30,6 +30,7 @@ from storage.corpus.documents import read_documents
 from storage.corpus.unseen import select_unseen
 from storage.errors import CorpusError, ModelError
 from storage.layout import Layout
+from storage.settings import ComputePrecision
 from tasks.launch import evaluation_command
 from tests.corpora import build_of
 from tests.networks import GPT2_SHAPE, random_decoder, random_network
@@ -105,17 +106,21 @@ def test_every_token_is_scored_once_whatever_the_stride(
     assert result.bytes == sum(len(text.encode()) for text in exam.texts)
 
 
-def test_the_figures_are_those_of_a_plain_computation(exam: Exam, tmp_path: Path) -> None:
+def test_the_figures_are_those_of_a_plain_computation(
+    exam: Exam, tmp_path: Path, precision: ComputePrecision
+) -> None:
     # With a stride of one token each has all the context there is.
     result = evaluate(exam.job(tmp_path, EvaluationConfig(stride=1, samples=0)))
     nats = torch.tensor(_plain_nats(exam))
-    # bf16, where the hardware has it, rounds by the shape of the batch.
-    assert result.figures["loss"] == pytest.approx(float(nats / result.predictions), rel=5e-3)
+    assert result.precision == precision
+    # bf16 rounds by the shape of the batch.
+    near = {"fp32": 1e-5, "bf16": 5e-3}[precision]
+    assert result.figures["loss"] == pytest.approx(float(nats / result.predictions), rel=near)
     assert result.figures["perplexity"] == pytest.approx(
-        float((nats / result.predictions).exp()), rel=3e-2
+        float((nats / result.predictions).exp()), rel=6 * near
     )
     bits = nats / torch.tensor(2.0).log() / result.bytes
-    assert result.score == pytest.approx(float(bits), rel=5e-3)
+    assert result.score == pytest.approx(float(bits), rel=near)
 
 
 def test_what_a_tokenizer_loses_costs_eight_bits_a_byte(exam: Exam, tmp_path: Path) -> None:
@@ -146,10 +151,11 @@ def test_positions_that_were_never_trained_are_not_read(exam: Exam, tmp_path: Pa
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_the_batch_size_changes_no_figure(exam: Exam, tmp_path: Path, batch_size: int) -> None:
-    config = EvaluationConfig(batch_size=batch_size, samples=0)
-    expected = evaluate(exam.job(tmp_path)).score
-    result = evaluate(exam.job(tmp_path, config))
-    assert result.score == pytest.approx(expected, rel=5e-3)
+    scores = [
+        evaluate(exam.job(tmp_path, EvaluationConfig(batch_size=size, samples=0, precision="fp32")))
+        for size in (16, batch_size)
+    ]
+    assert scores[0].score == pytest.approx(scores[1].score, rel=1e-5)
 
 
 def test_samples_continue_passages_of_held_out_text(exam: Exam, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from model.tokenizer.training import train_tokenizer
 from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import read_documents
 from storage.errors import ConfigError
+from storage.settings import ComputePrecision, Precision
 from tests.corpora import build_of, speeches
 from tests.networks import random_network
 
@@ -42,13 +43,15 @@ class Exam:
     corpus: Path
     texts: tuple[str, ...]
 
-    def judge(self, directory: Path, model: Path | None = None) -> EvaluationResult:
+    def judge(
+        self, directory: Path, model: Path | None = None, precision: Precision = "auto"
+    ) -> EvaluationResult:
         return evaluate(
             EvaluationJob(
                 directory=directory,
                 model=model or self.model,
                 corpus=self.corpus,
-                evaluation=EvaluationConfig(samples=2, batch_size=5),
+                evaluation=EvaluationConfig(samples=2, batch_size=5, precision=precision),
             )
         )
 
@@ -104,7 +107,11 @@ def test_the_same_model_is_judged_the_same_again(
     assert (again.figures, again.samples) == (result.figures, result.samples)
 
 
-def test_pseudo_perplexity_masks_one_token_at_a_time(exam: Exam, result: EvaluationResult) -> None:
+@pytest.mark.parametrize(("precision", "near"), [("fp32", 1e-4), ("bf16", 3e-2)])
+def test_pseudo_perplexity_masks_one_token_at_a_time(
+    exam: Exam, tmp_path: Path, precision: ComputePrecision, near: float
+) -> None:
+    result = exam.judge(tmp_path, precision=precision)
     tokenizer, network = load_tokenizer(exam.model), exam.network.eval()
     assert isinstance(network, Bert)
     mask = int(tokenizer.token_to_id("[MASK]") or 0)
@@ -124,7 +131,7 @@ def test_pseudo_perplexity_masks_one_token_at_a_time(exam: Exam, result: Evaluat
             scored += 1
     assert scored < 2048
     expected = torch.tensor(nats / scored).exp().item()
-    assert result.figures["pseudo_perplexity"] == pytest.approx(expected, rel=3e-2)
+    assert result.figures["pseudo_perplexity"] == pytest.approx(expected, rel=near)
 
 
 def test_samples_show_what_was_masked_and_what_is_filled_in(result: EvaluationResult) -> None:
@@ -133,7 +140,9 @@ def test_samples_show_what_was_masked_and_what_is_filled_in(result: EvaluationRe
         assert "[MASK]" in sample.prompt and "[MASK]" not in sample.continuation
 
 
-def test_a_mask_in_a_text_is_filled_with_the_likeliest_token(exam: Exam) -> None:
+def test_a_mask_in_a_text_is_filled_with_the_likeliest_token(
+    exam: Exam, precision: ComputePrecision
+) -> None:
     (filled,) = load_answerer(exam.model).answers(["the [MASK] of"], **OPTIONS)
     tokenizer, network = load_tokenizer(exam.model), exam.network.eval()
     before, after = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("the", "of"))

@@ -203,7 +203,7 @@ def test_the_shape_of_a_run_changes_nothing_it_learns(
 def test_a_run_starts_finishes_and_says_how_it_learned(unhurt: dict[str, RunLayout]) -> None:
     layout = unhurt["pair"]
     (started,), (finished,) = records(layout, "started"), records(layout, "finished")
-    assert (started["num_processes"], started["precision"]) == (2, "float32")
+    assert (started["num_processes"], started["precision"]) == (2, "fp32")
     assert finished["step"] == 20
     assert finished["tokens_seen"] == losses(layout, "train/tokens_seen")[-1]
     assert losses(layout)[-1] < losses(layout)[0] - 1

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,11 +13,10 @@ from model.config import TrainingResult
 from storage.config import write_json_value
 from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
-from storage.settings import load_settings
 from tasks.launch import (
+    check_outcome,
     default_processes,
     end_tree,
-    evaluation_outcome,
     supervised,
     training_outcome,
     wait,
@@ -107,14 +105,10 @@ def test_waiting_tells_whether_the_process_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "processors", "expected"),
-    [("", 1, 1), ("", 2, 2), ("", 64, 2), ("-1", 8, 2), ("0", 8, 1), ("0,1,2", 2, 3)],
+    ("gpus", "processors", "expected"), [(0, 1, 1), (0, 2, 2), (0, 64, 2), (1, 8, 1), (3, 2, 3)]
 )
-def test_a_process_for_every_gpu_or_two_on_a_cpu(
-    monkeypatch: pytest.MonkeyPatch, visible: str, processors: int, expected: int
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert default_processes(replace(load_settings(), processors=processors)) == expected
+def test_a_process_for_every_gpu_or_two_on_a_cpu(gpus: int, processors: int, expected: int) -> None:
+    assert default_processes(gpus, processors) == expected
 
 
 def test_an_end_without_result_quotes_the_end_of_the_output(layout: RunLayout) -> None:
@@ -158,4 +152,4 @@ def test_an_evaluation_that_fails_says_why(
     tmp_path: Path, code: str, kind: type[Exception], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
-        evaluation_outcome(_ended(code, tmp_path / "log"), tmp_path / "log")
+        check_outcome(_ended(code, tmp_path / "log"), tmp_path / "log", "evaluation")

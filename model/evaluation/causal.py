@@ -55,6 +55,7 @@ def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -
         },
         decides="bits_per_byte",
         samples=tuple(_samples(writer, texts, config)),
+        precision=writer.model.precision,
         seconds=time.perf_counter() - begun,
     )
 

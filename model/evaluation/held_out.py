@@ -22,7 +22,7 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
         ModelError: the model directory does not hold a model.
         CorpusError: no document is held out.
     """
-    loaded = load_for_use(job.model)
+    loaded = load_for_use(job.model, job.evaluation.precision)
     with_pairs = pair_sources(job.corpus)
     texts, pairs = list[str](), list[tuple[str, str]]()
     for document in read_documents(job.corpus, "validation"):

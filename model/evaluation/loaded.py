@@ -6,10 +6,11 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from model.device import pick_compute_dtype, use_threads
+from model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_threads
 from model.hf.folder import load_model
 from model.network.base import Network
 from model.tokenizer.folder import load_tokenizer
+from storage.settings import Precision
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,14 @@ class Loaded:
         return self.network.embed_tokens.weight.device
 
 
-def load_for_use(directory: Path) -> Loaded:
+def load_for_use(directory: Path, precision: Precision = "auto") -> Loaded:
     """The model in a folder of the Hugging Face format, on the GPU if there is one.
 
     Raises:
         ModelError: the directory does not hold a model.
     """
     use_threads()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network, _, sequence_length = load_model(directory, pick_compute_dtype("auto", device))
-    network = network.to(device).eval()
+    dtype = COMPUTE_DTYPES[resolve_precision(precision)]
+    network, _, sequence_length = load_model(directory, dtype)
+    network = network.to(best_device()).eval()
     return Loaded(directory, network, load_tokenizer(directory), sequence_length)

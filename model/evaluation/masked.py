@@ -68,6 +68,7 @@ def score_masked(
         decides="masked_accuracy",
         higher_is_better=True,
         samples=tuple(_filled(loaded, network, rows, vocabulary, config)),
+        precision=network.precision,
         seconds=time.perf_counter() - begun,
     )
 

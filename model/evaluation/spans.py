@@ -63,6 +63,7 @@ def score_spans(
         },
         decides="span_perplexity",
         samples=tuple(_samples(loaded, network, rows, vocabulary, config)),
+        precision=network.precision,
         seconds=time.perf_counter() - begun,
     )
 

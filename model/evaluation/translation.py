@@ -61,6 +61,7 @@ def score_translation(
         higher_is_better=True,
         signature=str(bleu.get_signature()),
         samples=tuple(_samples(pairs, written, config.samples)),
+        precision=network.precision,
         seconds=time.perf_counter() - begun,
     )
 

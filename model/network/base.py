@@ -11,6 +11,7 @@ from model.network.block import Block
 from model.network.config import ModelConfig
 from model.network.linear import Linear
 from model.network.loss import Head, padded_vocab_size
+from storage.settings import ComputePrecision
 
 
 class Network(nn.Module):
@@ -46,6 +47,11 @@ class Network(nn.Module):
         self.lm_head = None if tied else Linear(config.hidden_size, rows)
         self.head_bias: nn.Parameter | None
         self.register_parameter("head_bias", None)
+
+    @property
+    def precision(self) -> ComputePrecision:
+        """The name of `compute_dtype`."""
+        return "bf16" if self.compute_dtype == torch.bfloat16 else "fp32"
 
     def blocks(self) -> Iterator[Block]:
         """All layers, in the order in which they compute."""

@@ -9,7 +9,7 @@ from model.network.config import DecoderConfig, ModelConfig
 from model.objectives.config import Objective
 from storage.config import Config
 from storage.errors import ConfigError
-from storage.settings import Settings
+from storage.settings import Precision
 
 # Where a run runs and what is written about it.
 _CIRCUMSTANCES = {
@@ -100,7 +100,8 @@ class TrainConfig(Config):
         activation_checkpointing: compute what is between the layers' inputs again in the backward
             pass, a third more work for a fraction of the memory.
         compile: auto compiles where the run is long enough to win the time back.
-        precision: "auto" is bf16 where the hardware multiplies it natively, else fp32.
+        precision: of matrix products; auto is what CORPUSMILL_PRECISION says, and without it bf16
+            where the hardware multiplies it natively, else fp32.
         log_every, validate_every, checkpoint_every: in optimizer steps.
         profile_steps: optimizer steps that are traced, after the first ten.
         validation_windows: held-out windows scored while training.
@@ -141,7 +142,7 @@ class TrainConfig(Config):
     averaged_every: PositiveInt = 10
     early_stopping: PositiveInt | None = None
     compile: Literal["auto", "always", "never"] = "auto"
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Precision = "auto"
     device: Literal["auto", "cuda"] = "auto"
     num_processes: PositiveInt | None = None
     num_machines: PositiveInt = 1
@@ -239,13 +240,13 @@ class TrainConfig(Config):
         return self
 
 
-def check_device(train: TrainConfig, settings: Settings) -> None:
-    """Raises ConfigError if the run is meant for a GPU and there is none."""
-    if train.device == "cuda" and not settings.gpus:
+def check_device(train: TrainConfig, gpus: int, processors: int) -> None:
+    """Raises ConfigError if the run is meant for a GPU and torch sees none on this machine."""
+    if train.device == "cuda" and not gpus:
         tokens = train.max_steps * train.global_batch_size * train.sequence_length
         raise ConfigError(
             "train.device is cuda, but this machine has no NVIDIA GPU, only "
-            f"{settings.processors} processors for {tokens:,} tokens; run it where there is a GPU, "
+            f"{processors} processors for {tokens:,} tokens; run it where there is a GPU, "
             "take the recipe gpt-tiny, or set train.device to auto to try it all the same."
         )
 

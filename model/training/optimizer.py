@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn, optim
 
-from model.device import pick_compute_dtype
 from model.network.base import Network
 from model.training.config import TrainConfig
 from model.training.muon import Muon
@@ -92,7 +91,7 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
             momentum=config.momentum,
             weight_decay=config.weight_decay,
             steps=config.newton_schulz_steps,
-            dtype=pick_compute_dtype(config.precision, matrices[0].device),
+            dtype=model.compute_dtype,
         )
         each.append(muon)
     for kind, parameters in by_kind.items():

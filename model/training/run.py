@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model.config import TrainingJob
 from model.data.batches import Samples
 from model.data.feed import Feed, open_feed
-from model.device import pick_compute_dtype, use_threads
+from model.device import COMPUTE_DTYPES, resolve_precision, use_threads
 from model.hf.folder import load_model
 from model.network.base import Network
 from model.network.build import build_network
@@ -100,14 +100,14 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             f"{job.num_processes}; start it with --num_processes {job.num_processes} "
             "(and --multi_gpu for more than one, on a CPU too)."
         )
-    check_device(job.train, load_settings())
+    check_device(job.train, torch.cuda.device_count(), load_settings().processors)
     check_batch(job.train, job.num_processes)
     use_threads()
     verify(job.shards)
     counts = read_manifest(job.shards)["counts"]
     check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
-    network, known_length = _network(job, accelerator)
+    network, known_length = _network(job)
     network = network.to(accelerator.device)
     _check_fit(job, network)
     reading = Reading(job.shards, network.config, job.tokenizer)
@@ -176,9 +176,9 @@ def _fitted(
     return job
 
 
-def _network(job: TrainingJob, accelerator: Accelerator) -> tuple[Network, int]:
+def _network(job: TrainingJob) -> tuple[Network, int]:
     """The network as it begins, and how many tokens it can read at once already."""
-    dtype, known_length = pick_compute_dtype(job.train.precision, accelerator.device), 0
+    dtype, known_length = COMPUTE_DTYPES[resolve_precision(job.train.precision)], 0
     if job.initialize_from:
         network, _, known_length = load_model(job.initialize_from, dtype)
     else:
@@ -213,7 +213,7 @@ def resume(run: Run) -> None:
         parameters=run.parameters,
         num_processes=run.accelerator.num_processes,
         device=run.accelerator.device.type,
-        precision=str(run.network.compute_dtype).removeprefix("torch."),
+        precision=run.network.precision,
         tokens_seen=run.progress.tokens_seen,
         micro_batch_size=run.config.micro_batch_size,
         dropped_tokens=run.feed.samples.dropped,
