@@ -11,11 +11,14 @@ from model.data.batches import MaskedBatch
 from model.data.draws import uniforms
 from model.network.config import IGNORED
 from model.objectives.config import MaskedTokens
-from model.objectives.masked import MaskedRows, SentencePairs
+from model.objectives.masked import MaskedRows
 from model.objectives.masking import Masking
+from model.objectives.pairs import SentencePairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.objectives.words import word_numbers
 from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.encoding import encode_documents
+from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream
@@ -223,9 +226,10 @@ def test_a_pair_is_two_spans_that_follow_each_other_or_are_of_two_documents(leng
     assert 0.35 < np.mean(labels) < 0.65
 
 
-def test_pairs_count_what_is_too_short_to_be_parted() -> None:
+def test_pairs_count_what_is_left_out() -> None:
     pairs = _pairs()
-    assert pairs.dropped == 1  # of the document of one token
+    # The document of one token, and a quarter of each other, of the longer ones 32 tokens.
+    assert pairs.dropped == 1 + 10 + 2 + 4 + 30 + 1
     numbers = np.arange(sum(pairs.sizes))
     assert pairs.tokens(numbers).sum() + pairs.dropped == sum(LENGTHS)
     batch = _all(pairs)
@@ -234,13 +238,63 @@ def test_pairs_count_what_is_too_short_to_be_parted() -> None:
     assert (learned[:, 1] == 1).all()
 
 
-def test_a_pair_is_parted_at_the_end_of_a_sentence() -> None:
-    body = [10, 11, 12, FULL_STOP, 13, 14, 15, 16]
-    stream = ArrayStream(np.array([CLS, *body, SEP, CLS, *body, SEP], np.uint16))
-    pairs = SentencePairs(stream, np.array([10, 20]), 16, _masking(), [(0, 20)], least=2)
-    for epoch in range(10):
-        batch = _all(pairs, epoch)
-        assert [row.tolist().index(SEP) for row in _restored(batch)] == [5, 5]
+def _parts(batch: MaskedBatch) -> list[tuple[list[int], list[int]]]:
+    """A and B of each pair."""
+    rows = zip(_restored(batch).tolist(), batch.lengths_B.tolist(), strict=True)
+    return [(ids[1 : ids.index(SEP)], ids[ids.index(SEP) + 1 : end - 1]) for ids, end in rows]
+
+
+def test_both_kinds_of_b_begin_a_sentence() -> None:
+    text = [CLS, *[10, 11, 12, 13, 14, FULL_STOP] * 80, SEP]
+    stream, ends = ArrayStream(np.array(text * 2, np.uint16)), np.array([482, 964])
+    batch = _all(SentencePairs(stream, ends, 27, _masking(), [(0, 964)], least=2))
+    begins = np.array([second[0] == 10 for _, second in _parts(batch)])
+    for label in (0, 1):
+        assert begins[batch.random_next_B == label].mean() > 0.9
+
+
+def test_half_of_few_documents_pairs_are_drawn_and_short_ones_among_them() -> None:
+    stream, ends = _documents([200, 3])
+    pairs = SentencePairs(stream, ends, 24, _masking(), [(0, len(stream))], least=2)
+    batches = [_all(pairs, epoch) for epoch in range(60)]
+    of_the_long_one = [
+        batch.random_next_B[:-1] for batch in batches if batch.random_next_B is not None
+    ]
+    assert np.mean(of_the_long_one) == pytest.approx(0.5, abs=0.06)
+    for second in (parts[1] for batch in batches for parts in _parts(batch)[:-1]):
+        assert 1 <= len(second) <= 2  # the other document has no more behind its first token
+
+
+def test_no_rule_on_a_part_alone_tells_whether_b_was_drawn(tmp_path: Path) -> None:
+    config = TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=800)
+    texts = speeches(30)
+    train_tokenizer(texts[:3], config, tmp_path)
+    vocabulary = read_vocabulary(tmp_path)
+    framed = list(encode_documents(load_tokenizer(tmp_path), texts))
+    stream, ends = ArrayStream(np.concatenate(framed)), np.cumsum([len(each) for each in framed])
+    masking = Masking(MaskedTokens(), vocabulary, seed=0)
+    pairs = SentencePairs(stream, ends, 128, masking, [(0, len(stream))], least=2)
+    numbers = np.arange(sum(pairs.sizes))
+    batch = pairs.read(numbers, numbers)
+    assert batch.segments_BT is not None and batch.random_next_B is not None
+    ids, random = _restored(batch), batch.random_next_B == 1
+    rows, middle = np.arange(len(ids)), batch.segments_BT.argmax(1)
+    stops = vocabulary.ends_sentence
+    capital = np.array([token[:1].isupper() for token in vocabulary.tokens])
+    in_b = (batch.segments_BT == 1) & stops[ids]
+    rules = {
+        "B begins with a capital": capital[ids[rows, middle]],
+        "A ends a sentence": stops[ids[rows, middle - 2]],
+        "B ends a sentence": stops[ids[rows, batch.lengths_B - 2]],
+        "B begins a document": np.isin(ids[rows, middle], [each[1] for each in framed]),
+        "A is short": middle < np.median(middle),
+        "the pair is short": batch.lengths_B < np.median(batch.lengths_B),
+        "B's first sentence is short": in_b.argmax(1) - middle < 20,
+        "no sentence ends in B": ~in_b.any(1),
+    }
+    for name, rule in rules.items():
+        right = float((rule == random).mean())
+        assert right == pytest.approx(0.5, abs=0.04), name
 
 
 def test_pairs_of_one_document_always_follow_each_other_and_teach_nothing() -> None:

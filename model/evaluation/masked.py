@@ -22,8 +22,9 @@ from model.evaluation.lost import lost_bytes
 from model.network.bert import Bert
 from model.network.config import IGNORED
 from model.objectives.config import MaskedTokens
-from model.objectives.masked import MaskedRows, SentencePairs
+from model.objectives.masked import MaskedRows
 from model.objectives.masking import Masking
+from model.objectives.pairs import SentencePairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.tokenizer.encoding import encode_documents
 from storage.errors import ConfigError

@@ -18,8 +18,9 @@ from model.objectives.config import (
     default_objective,
 )
 from model.objectives.infilling import Infilled
-from model.objectives.masked import MaskedRows, SentencePairs
+from model.objectives.masked import MaskedRows
 from model.objectives.masking import Masking
+from model.objectives.pairs import SentencePairs
 from model.objectives.spans import CorruptedRows
 from model.objectives.translation import TranslatedPairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
