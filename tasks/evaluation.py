@@ -44,7 +44,7 @@ def evaluate(
             check_outcome(process, log, "evaluation")
 
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    spec = Spec("evaluation", 6, inputs, config.model_dump(mode="json"))
+    spec = Spec("evaluation", 7, inputs, config.model_dump(mode="json"))
     evaluation, reused = obtain(layout, spec, write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
     get_run_logger().info(

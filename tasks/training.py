@@ -139,7 +139,7 @@ def model_spec(
         inputs["initialize_from"] = content_digest(initialize_from)
     return Spec(
         "model",
-        2,
+        3,
         inputs,
         {
             "model": model.model_dump(mode="json") if model else None,

@@ -275,7 +275,7 @@ def _publish(run: Run, network: Network, length: int) -> None:
         set_aside(run.layout.model)
     publish(
         run.layout.model,
-        Spec("model", 2, {"training": run.job.digest}),
+        Spec("model", 3, {"training": run.job.digest}),
         lambda directory: export_model(
             network, network.config, run.job.tokenizer, length, directory
         ),
