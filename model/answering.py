@@ -10,12 +10,13 @@ from tokenizers import Tokenizer
 from model.beams import beam_search
 from model.evaluation.causal import Writer
 from model.evaluation.loaded import Loaded, load_for_use
-from model.filling import fill_in, read_source
-from model.generation import Sampling, Tokens, gather, write
+from model.filling import check_length, fill_in, read_source
+from model.generation import Tokens, gather, write
 from model.network.bert import Bert
 from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
+from model.request import Sampling
 
 
 class Answerer(Protocol):
@@ -30,10 +31,14 @@ class Answerer(Protocol):
     def answers(
         self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
     ) -> list[str]:
-        """What follows each prompt, the prompt filled in, or what is written about it."""
+        """What follows each prompt, the prompt filled in, or what is written about it.
+
+        Raises:
+            ConfigError: a prompt is longer than the model reads, or has nothing to fill in.
+        """
 
     def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
-        """The answer to one prompt in pieces, as it is written."""
+        """The answer to one prompt in pieces, as it is written; raises the same."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +49,18 @@ class _Continuing:
     def answers(
         self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
     ) -> list[str]:
+        self._check(prompts)
         return self.writer.continue_texts(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
 
     def stream(self, prompt: str, *, max_new_tokens: int, sampling: Sampling) -> Iterator[str]:
+        self._check([prompt])
         tokens = self.writer.tokens([prompt], max_new_tokens=max_new_tokens, sampling=sampling)
         return text_pieces(tokens, self.writer.tokenizer, skip_special_tokens=True)
+
+    def _check(self, prompts: Sequence[str]) -> None:
+        # The writer would read the end of a prompt that is too long, and say nothing.
+        for encoding in self.writer.tokenizer.encode_batch(list(prompts), add_special_tokens=False):
+            check_length(1 + len(encoding), self.writer.sequence_length)
 
 
 @dataclass(frozen=True)

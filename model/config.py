@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from model.network.config import Family, ModelConfig
+from model.request import NewTokens, Sampling
 from model.training.config import TrainConfig
 from storage.config import Config
 from storage.settings import ComputePrecision, Precision
@@ -23,7 +24,7 @@ class Hardware(Config):
     precision: ComputePrecision
 
 
-class EvaluationConfig(Config):
+class EvaluationConfig(Sampling):
     """Scoring of held-out documents with a sliding window, and sample continuations.
 
     Attributes:
@@ -31,7 +32,7 @@ class EvaluationConfig(Config):
         batch_size: windows scored at once.
         samples: how many held-out documents are continued.
         prompt_characters: length of each prompt, cut at the last word.
-        sample_tokens, temperature, top_k, top_p: of the continuations.
+        sample_tokens: of a continuation.
         translate: whether an encoder-decoder translates pairs that are held out; False judges it by
             what it writes into gaps, as where there are none.
         beams, length_penalty: hypotheses of a translation that are followed at once, and the power
@@ -44,15 +45,11 @@ class EvaluationConfig(Config):
     batch_size: PositiveInt = 16
     samples: int = Field(3, ge=0)
     prompt_characters: PositiveInt = 80
-    sample_tokens: PositiveInt = 80
-    temperature: float = Field(0.8, ge=0)
-    top_k: PositiveInt = 50
-    top_p: float = Field(1.0, gt=0, le=1)
+    sample_tokens: NewTokens = 80
     translate: bool = True
     beams: PositiveInt = 4
-    length_penalty: float = Field(1.0, ge=0)
+    length_penalty: float = Field(1.0, ge=0, allow_inf_nan=False)
     precision: Precision = "auto"
-    seed: int = 0
 
 
 class TrainingJob(Config):

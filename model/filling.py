@@ -28,7 +28,7 @@ def fill_in(
             f"There is no {vocabulary.tokens[mask]} in {text[:60]!r}; expected one where a token "
             "is to be filled in."
         )
-    _check_length(ids, sequence_length)
+    check_length(len(ids), sequence_length)
     device = network.embed_tokens.weight.device
     lengths = torch.tensor([len(ids)], device=device)
     hidden_BTD = network.hidden(torch.tensor([ids], device=device), lengths)
@@ -47,7 +47,7 @@ def read_source(
         ConfigError: it is longer than the network reads.
     """
     ids = [*_encoded(text, tokenizer, vocabulary, vocabulary.sentinels), vocabulary.closing]
-    _check_length(ids, sequence_length)
+    check_length(len(ids), sequence_length)
     return ids
 
 
@@ -71,8 +71,13 @@ def _encoded(
     return ids
 
 
-def _check_length(ids: list[int], sequence_length: int) -> None:
-    if len(ids) > sequence_length:
+def check_length(tokens: int, sequence_length: int) -> None:
+    """Refuses a text of more tokens than a network reads, those around it among them.
+
+    Raises:
+        ConfigError: with both numbers.
+    """
+    if tokens > sequence_length:
         raise ConfigError(
-            f"The text has {len(ids)} tokens, but the model reads {sequence_length}; shorten it."
+            f"The text has {tokens} tokens, but the model reads {sequence_length}; shorten it."
         )

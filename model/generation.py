@@ -5,7 +5,6 @@ Shape suffixes as in `model.network.attention`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -15,37 +14,10 @@ from model.network.attention import LayerCache
 from model.network.block import Surroundings
 from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder
+from model.request import Sampling
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a token is chosen.
-
-    Attributes:
-        temperature: the logits' divisor; 0 takes the likeliest token always.
-        top_k: how many of the likeliest tokens can be drawn.
-        top_p: of these, as many of the likeliest as it takes to have this share of the probability
-            (Holtzman et al. 2020).
-        seed: of the draws for the first text, the next number for the next one, and so on; the
-            same seed gives the same tokens, alone or beside other texts.
-    """
-
-    temperature: float = 0.0
-    top_k: int = 50
-    top_p: float = 1.0
-    seed: int = 0
-
-    def choose(self, logits_V: Tensor, draws: torch.Generator) -> int:
-        """The next token."""
-        if self.temperature == 0:
-            return int(logits_V.argmax())
-        top = logits_V.topk(min(self.top_k, len(logits_V)))
-        shares = (top.values / self.temperature).softmax(-1)
-        # The first token beyond the share is the last that can be drawn.
-        shares = shares.masked_fill(shares.cumsum(-1) - shares >= self.top_p, 0.0)
-        return int(top.indices[torch.multinomial(shares, 1, generator=draws)])
-
-
+# Logits divided by less overflow.
+_COLDEST = 1e-5
 # (row, token), as the tokens are chosen.
 Tokens = Iterator[tuple[int, int]]
 
@@ -74,7 +46,7 @@ def generate(
         (row, token), without `stop_id`.
     """
     texts = _Continued(model, prompts, sequence_length)
-    return _choose(texts, len(prompts), max_new_tokens, sampling, stop_id)
+    return _grow(texts, len(prompts), max_new_tokens, sampling, stop_id)
 
 
 @torch.inference_mode()
@@ -99,7 +71,7 @@ def write(
         (row, token), without `stop_id`.
     """
     texts = _Written(model, sources, start_id)
-    return _choose(texts, len(sources), max_new_tokens, sampling, stop_id)
+    return _grow(texts, len(sources), max_new_tokens, sampling, stop_id)
 
 
 def gather(tokens: Iterable[tuple[int, int]], rows: int) -> list[list[int]]:
@@ -188,7 +160,7 @@ class _Written:
 
 
 @torch.inference_mode()
-def _choose(
+def _grow(
     texts: _Texts, rows: int, max_new_tokens: int, sampling: Sampling, stop_id: int
 ) -> Tokens:
     draws = [torch.Generator().manual_seed(sampling.seed + row) for row in range(rows)]
@@ -200,9 +172,19 @@ def _choose(
         for row in range(rows):
             token = texts.given(row)
             if token is None and left[row]:
-                token = sampling.choose(logits_BV[row], draws[row])
+                token = _choose(logits_BV[row], sampling, draws[row])
                 left[row] = 0 if token == stop_id else left[row] - 1
                 if token != stop_id:
                     yield row, token
             following[row] = stop_id if token is None else token
         texts.add(following)
+
+
+def _choose(logits_V: Tensor, sampling: Sampling, draws: torch.Generator) -> int:
+    if sampling.temperature < _COLDEST:
+        return int(logits_V.argmax())
+    top = logits_V.topk(min(sampling.top_k or len(logits_V), len(logits_V)))
+    shares = (top.values / sampling.temperature).softmax(-1)
+    # The first token beyond the share is the last that can be drawn.
+    shares = shares.masked_fill(shares.cumsum(-1) - shares >= sampling.top_p, 0.0)
+    return int(top.indices[torch.multinomial(shares, 1, generator=draws)])

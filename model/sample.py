@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from model.request import AnswerRequest
+from storage.config import parse
 from storage.errors import CorpusmillError
 
 
@@ -11,13 +13,13 @@ def main() -> int:
         print("usage: python -m model.sample MODEL_FOLDER PROMPT", file=sys.stderr)
         return 2
     from model.answering import load_answerer
-    from model.generation import Sampling
 
     directory, prompt = sys.argv[1:]
     try:
+        asked = parse(AnswerRequest, {"prompt": prompt, "max_new_tokens": 200})
         model = load_answerer(Path(directory))
         print(prompt if model.continues else "", end="", flush=True)
-        for piece in model.stream(prompt, max_new_tokens=200, sampling=Sampling(temperature=0.8)):
+        for piece in model.stream(prompt, max_new_tokens=asked.max_new_tokens, sampling=asked):
             print(piece, end="", flush=True)
         print()
     except CorpusmillError as error:

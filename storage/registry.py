@@ -12,7 +12,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
 from storage.artifacts import Ref, Spec, obtain
 from storage.errors import ConfigError
@@ -62,7 +62,7 @@ def register(
             python_model=str(CHECKOUT / "model" / "serving.py"),
             artifacts={_WEIGHTS: str(model.path)},
             code_paths=_copy_code(Path(scratch)),
-            signature=_signature(),
+            signature=served_signature(),
             input_example=({"prompt": [example]}, {"max_new_tokens": 40}),
             pip_requirements=_requirements(),
             registered_model_name=name,
@@ -160,7 +160,8 @@ def _copy_code(scratch: Path) -> list[str]:
     ]
 
 
-def _signature() -> ModelSignature:
+def served_signature() -> ModelSignature:
+    """What a served model takes and gives, as MLflow shows it; the defaults of `AnswerRequest`."""
     params = [
         ParamSpec("max_new_tokens", "long", 80),
         ParamSpec("temperature", "double", 0.8),
@@ -169,7 +170,8 @@ def _signature() -> ModelSignature:
         ParamSpec("seed", "long", 0),
     ]
     return ModelSignature(
-        inputs=Schema([ColSpec("string", "prompt")]),
+        # Of a column of strings MLflow would make "None" of null, and "['a']" of a list.
+        inputs=Schema([ColSpec(AnyType(), "prompt")]),
         outputs=Schema([ColSpec("string")]),
         params=ParamSchema(params),
     )

@@ -16,9 +16,9 @@ from model.answering import load_answerer, text_pieces
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.causal import load_writer
 from model.evaluation.held_out import evaluate
-from model.generation import Sampling
 from model.hf.folder import export_model
 from model.network.gpt2 import GPT2
+from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.folder import load_tokenizer

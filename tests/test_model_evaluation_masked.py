@@ -11,11 +11,11 @@ import torch
 from model.answering import load_answerer
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.held_out import evaluate
-from model.generation import Sampling
 from model.hf.folder import export_model
 from model.network.base import Network
 from model.network.bert import Bert
 from model.network.config import BertConfig
+from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
@@ -33,7 +33,7 @@ SHAPE = BertConfig(
     max_position_embeddings=32,
     next_sentence=True,
 )
-OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "sampling": Sampling()}
+OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "sampling": Sampling(temperature=0)}
 
 
 @dataclass(frozen=True)

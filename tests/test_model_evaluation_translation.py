@@ -16,13 +16,13 @@ from model.beams import beam_search
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.device import COMPUTE_DTYPES
 from model.evaluation.held_out import evaluate
-from model.generation import Sampling
 from model.hf.folder import export_model
 from model.network.config import EncoderDecoderConfig
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.config import SpanCorruption
 from model.objectives.spans import CorruptedRows
 from model.objectives.vocabulary import read_vocabulary
+from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer

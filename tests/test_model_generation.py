@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from model.beams import beam_search
-from model.generation import Sampling, gather, generate, write
+from model.generation import gather, generate, write
 from model.network.decoder import Decoder
 from model.network.encoder_decoder import EncoderDecoder
+from model.request import Sampling
 from tests.networks import NORM_FIRST, TRANSFORMER, random_decoder, random_network
 
 VOCAB = 50
@@ -37,7 +38,7 @@ def continue_greedily(
         [ids],
         sequence_length=sequence_length,
         max_new_tokens=max_new_tokens,
-        sampling=Sampling(**sampling),
+        sampling=Sampling(**{"temperature": 0.0, **sampling}),
         stop_id=stop_id,
     )
     return gather(tokens, 1)[0]
@@ -47,7 +48,7 @@ def test_texts_side_by_side_are_continued_as_each_alone(model: Decoder) -> None:
     prompts = [[3, 1, 4, 1, 5], [2], [6, 5, 3], list(range(20))]
     alone = [continue_greedily(model, ids, sequence_length=8) for ids in prompts]
     limits: dict[str, Any] = {"sequence_length": 8, "max_new_tokens": 20}
-    both = generate(model, prompts, **limits, sampling=Sampling(), stop_id=NEVER)
+    both = generate(model, prompts, **limits, sampling=Sampling(temperature=0), stop_id=NEVER)
     assert gather(both, 4) == alone
 
 
@@ -55,7 +56,9 @@ def test_a_text_that_ends_leaves_the_others_as_they_are(model: Decoder) -> None:
     endless = [continue_greedily(model, ids) for ids in ([3, 1, 4], [2])]
     stop = endless[0][5]
     limits: dict[str, Any] = {"sequence_length": 64, "max_new_tokens": 20}
-    both = generate(model, [[3, 1, 4], [2]], **limits, sampling=Sampling(), stop_id=stop)
+    both = generate(
+        model, [[3, 1, 4], [2]], **limits, sampling=Sampling(temperature=0), stop_id=stop
+    )
     ended = [text[: text.index(stop)] if stop in text else text for text in endless]
     assert gather(both, 2) == ended
 
@@ -72,7 +75,7 @@ def test_the_next_text_is_drawn_with_the_next_seed(model: Decoder) -> None:
 
 def test_tokens_come_as_they_are_chosen(model: Decoder) -> None:
     limits: dict[str, Any] = {"sequence_length": 64, "max_new_tokens": 10**9}
-    endless = generate(model, [[7]], **limits, sampling=Sampling(), stop_id=NEVER)
+    endless = generate(model, [[7]], **limits, sampling=Sampling(temperature=0), stop_id=NEVER)
     assert [token for _, token in islice(endless, 5)] == continue_greedily(model, [7])[:5]
 
 
@@ -165,7 +168,7 @@ def _next(writer: EncoderDecoder, written: list[int]) -> torch.Tensor:
 
 def test_what_is_written_greedily_is_the_likeliest_token_each_time(writer: EncoderDecoder) -> None:
     limits: dict[str, Any] = {"start_id": START, "stop_id": STOP, "max_new_tokens": 12}
-    text = gather(write(writer, [SOURCE], sampling=Sampling(), **limits), 1)[0]
+    text = gather(write(writer, [SOURCE], sampling=Sampling(temperature=0), **limits), 1)[0]
     for place, token in enumerate(text):
         assert token == int(_next(writer, text[:place]).argmax())
     if len(text) < 12:

@@ -11,10 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from model.generation import Sampling, gather, generate
+from model.generation import gather, generate
 from model.hf.folder import export_model, load_model
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
+from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
@@ -101,7 +102,7 @@ def test_transformers_generates_the_same_greedy_tokens(exported: tuple[Decoder, 
         [prompt.tolist()],
         sequence_length=64,
         max_new_tokens=20,
-        sampling=Sampling(),
+        sampling=Sampling(temperature=0),
         stop_id=stop,
     )
     assert gather(tokens, 1)[0] == [token for token in expected if token != stop]

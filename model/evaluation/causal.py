@@ -13,9 +13,10 @@ from tokenizers import Tokenizer
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.evaluation.loaded import load_for_use
 from model.evaluation.lost import lost_bytes
-from model.generation import Sampling, Tokens, gather, generate
+from model.generation import Tokens, gather, generate
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
+from model.request import Sampling
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.encoding import encode_documents
 from storage.errors import ModelError
@@ -163,16 +164,9 @@ def _samples(writer: Writer, texts: list[str], config: EvaluationConfig) -> Iter
     prompts = [_passage(text, config.prompt_characters) for text in chosen]
     if not prompts:
         return
-    written = writer.continue_texts(
-        prompts, max_new_tokens=config.sample_tokens, sampling=sampling_of(config)
-    )
+    written = writer.continue_texts(prompts, max_new_tokens=config.sample_tokens, sampling=config)
     for prompt, continuation in zip(prompts, written, strict=True):
         yield Sample(prompt=prompt, continuation=continuation)
-
-
-def sampling_of(config: EvaluationConfig) -> Sampling:
-    """How samples are drawn."""
-    return Sampling(config.temperature, config.top_k, config.top_p, config.seed)
 
 
 def _passage(text: str, length: int) -> str:

@@ -10,7 +10,6 @@ import torch
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import PairBatch
 from model.data.tensors import as_tensors
-from model.evaluation.causal import sampling_of
 from model.evaluation.loaded import Loaded
 from model.evaluation.lost import lost_bytes
 from model.generation import gather, write
@@ -106,7 +105,7 @@ def _samples(
         start_id=vocabulary.require("pad"),
         stop_id=vocabulary.closing,
         max_new_tokens=min(config.sample_tokens, loaded.sequence_length),
-        sampling=sampling_of(config),
+        sampling=config,
     )
     cut_out = [row[row != IGNORED][:-1].tolist() for row in batch.targets_BT]
     for each in zip(sources, gather(tokens, count), cut_out, strict=True):
