@@ -115,7 +115,7 @@ def test_top_k_of_one_and_temperature_zero_are_greedy(model: Decoder) -> None:
 def test_top_k_bounds_the_draws(model: Decoder) -> None:
     likeliest = model(torch.tensor([[7]]))[0, -1].topk(3).indices.tolist()
     drawn = {
-        continue_greedily(model, [7], temperature=5.0, top_k=3, seed=seed, max_new_tokens=1)[0]
+        continue_greedily(model, [7], temperature=2.0, top_k=3, seed=seed, max_new_tokens=1)[0]
         for seed in range(40)
     }
     assert drawn == set(likeliest)

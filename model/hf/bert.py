@@ -1,13 +1,13 @@
 """BERT as BertForPreTraining, with both heads, or as BertForMaskedLM."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from model.hf.format import Format, Stored, linear, norm, rows
 from model.network.bert import Bert
 from model.network.config import BertConfig
 
-_TIED = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
+_POOLER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias")
 
 
 def _stored(model: Bert) -> dict[str, Stored]:
@@ -39,7 +39,7 @@ def _stored(model: Bert) -> dict[str, Stored]:
 
 
 def _renamed(name: str) -> str | None:
-    if name in _TIED or name.endswith("position_ids"):
+    if name.endswith("position_ids"):
         return None
     # As the first release called them.
     return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
@@ -47,8 +47,9 @@ def _renamed(name: str) -> str | None:
     )
 
 
-def _read(described: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"next_sentence": described.get("architectures") != ["BertForMaskedLM"]}
+def _read(names: Collection[str]) -> Mapping[str, Any]:
+    # The class that config.json names is one of several that read the same file.
+    return {"next_sentence": "cls.seq_relationship.weight" in names}
 
 
 _NAMES = [name for name in BertConfig.model_fields if name not in ("architecture", "next_sentence")]
@@ -63,9 +64,14 @@ FORMAT = Format(
         "is_decoder": False,
         "add_cross_attention": False,
         "tie_word_embeddings": True,
-        "quantization_config": None,
     },
     stored=_stored,
     renamed=_renamed,
+    copies={
+        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.bias": "cls.predictions.bias",
+    },
     read=_read,
+    # Only the second head looks at it.
+    idle=lambda config: () if config.next_sentence else _POOLER,
 )

@@ -8,6 +8,7 @@ from model.hf.bert import FORMAT as BERT
 from model.hf.families import family_of
 from model.hf.format import Format
 from model.hf.gpt2 import FORMAT as GPT2
+from model.hf.inert import is_inert
 from model.hf.marian import MARIAN, PEGASUS
 from model.hf.qwen3 import FORMAT as QWEN3
 from model.network.config import ModelConfig
@@ -16,6 +17,14 @@ from storage.errors import ConfigError, ModelError
 
 FORMATS = (QWEN3, GPT2, BERT, MARIAN, PEGASUS)
 _TRAINED = "sequence_length"  # ours: of what it was trained on, where it has more positions
+# Of fields that none of ours has, the only value.
+_PLAIN = {
+    "add_cross_attention": False,
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "pruned_heads": {},
+    "tie_encoder_decoder": False,
+}
 # Other names of the same function.
 _ACTIVATIONS = {"gelu_pytorch_tanh": "gelu_new", "swish": "silu", "gelu_python": "gelu"}
 
@@ -33,13 +42,12 @@ def describe(config: ModelConfig, vocab_size: int, sequence_length: int) -> dict
         sequence_length: tokens of the longest sequence that it has learned to read.
     """
     fmt = format_for(config)
-    fixed = {name: value for name, value in fmt.fixed.items() if value is not None}
     shape = {theirs: getattr(config, ours) for ours, theirs in fmt.fields.items()}
     described = {
         "architectures": [fmt.architecture(config)],
         "dtype": "float32",
         "model_type": fmt.model_type,
-        **fixed,
+        **fmt.fixed,
         **shape,
         "vocab_size": vocab_size,
         "use_cache": True,
@@ -56,30 +64,25 @@ def describe(config: ModelConfig, vocab_size: int, sequence_length: int) -> dict
 
 
 def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelConfig, int, int]:
-    """What a config.json describes.
+    """What a config.json describes, as far as the tensors beside it do not tell.
 
     Returns:
         Its format, the shape, tokens of the vocabulary and of the longest sequence that it has
         learned to read: as many as it has positions, unless it says that it was trained on fewer.
 
     Raises:
-        ModelError: an architecture that is not among ours, or an impossible shape.
+        ModelError: an architecture that is not among ours, something that changes what it computes
+            and is not done here, or an impossible shape.
     """
     family_of(path.parent)
     [fmt] = [each for each in FORMATS if each.model_type == described["model_type"]]
-    for name, value in fmt.fixed.items():
-        if described.get(name, value) != value:
-            raise ModelError(
-                f"{path} has {name} {described[name]!r}, expected {value!r}; only plain "
-                f"{fmt.model_type} models load."
-            )
-    _check_rope(described, path)
-    values = {**fmt.assumed(described)}
-    values |= {name: value for name, value in described.items() if value is not None}
-    _check_halves(values, path)
+    given = {name: each for name, each in fmt.spelled(described).items() if each is not None}
+    values = {**fmt.assumed(given), **given}
+    _check_alike(fmt, values, path)
+    _check_fields(fmt, values, path)
+    values.setdefault(_TRAINED, values.get(fmt.length))
     sizes = {ours: values[theirs] for ours, theirs in fmt.fields.items() if theirs in values}
     missing = [theirs for ours, theirs in fmt.fields.items() if sizes.get(ours) is None]
-    values.setdefault(_TRAINED, values.get(fmt.length))
     counts = {name: values.get(name) for name in ("vocab_size", fmt.length, _TRAINED)}
     missing += [name for name, n in counts.items() if not (type(n) is int and n > 0)]
     if missing:
@@ -88,27 +91,34 @@ def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelC
     if "hidden_act" in sizes:
         sizes["hidden_act"] = _ACTIVATIONS.get(sizes["hidden_act"], sizes["hidden_act"])
     try:
-        config = parse(fmt.config, {**sizes, **fmt.constants, **fmt.read(described)})
+        config = parse(fmt.config, {**sizes, **fmt.constants})
     except ConfigError as error:
         raise ModelError(f"{path} does not describe a model: {error}") from error
     known = min(values[fmt.length], values[_TRAINED])
     return fmt, config, values["vocab_size"], known
 
 
-def _check_rope(described: Mapping[str, Any], path: Path) -> None:
-    rope = described.get("rope_parameters") or {}
-    if not isinstance(rope, dict) or rope.get("rope_type", "default") != "default":
-        raise ModelError(f"{path} has rope_parameters {rope!r}, expected the default rotation.")
-
-
-def _check_halves(values: Mapping[str, Any], path: Path) -> None:
-    for ours, theirs in (
-        ("encoder_attention_heads", "decoder_attention_heads"),
-        ("encoder_ffn_dim", "decoder_ffn_dim"),
-        ("vocab_size", "decoder_vocab_size"),
-    ):
-        if ours in values and values.get(theirs, values[ours]) != values[ours]:
+def _check_alike(fmt: Format, values: Mapping[str, Any], path: Path) -> None:
+    for name, other in fmt.alike.items():
+        if values.get(name, values.get(other)) != values.get(other):
             raise ModelError(
-                f"{path} has {ours} {values[ours]} and {theirs} {values[theirs]}, expected the "
-                "same number in both halves."
+                f"{path} has {other} {values.get(other)} and {name} {values[name]}, expected the "
+                "same number."
             )
+
+
+def _check_fields(fmt: Format, values: Mapping[str, Any], path: Path) -> None:
+    """Refuses what would change the result: another value, or a field of unknown meaning."""
+    known = {*fmt.fields.values(), *fmt.alike, fmt.length, "vocab_size"}
+    fixed = {**_PLAIN, **fmt.fixed}
+    for name in sorted(values.keys() - known):
+        if name in fixed and values[name] != fixed[name]:
+            expected = f"expected {fixed[name]!r}"
+        elif name not in fixed and not is_inert(name, fmt.model_type):
+            expected = "which is not computed here"
+        else:
+            continue
+        raise ModelError(
+            f"{path} has {name} {values[name]!r}, {expected}; only plain {fmt.model_type} models "
+            "load."
+        )

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from model.hf.description import describe, format_for, understand
 from model.hf.files import CONFIG, WEIGHTS, read_json, write_json
-from model.hf.format import Stored
+from model.hf.format import Format, Stored
+from model.hf.repeated import positions_of, resolve
 from model.hf.tensors import read_tensors
 from model.network.base import Network
 from model.network.build import build_network
@@ -64,7 +65,7 @@ def export_model(
         write_json(destination / "generation_config.json", generation)
     fmt = format_for(config)
     tensors = {name: each.gather() for name, each in fmt.stored(model).items()}
-    tensors |= fmt.computed(config)
+    tensors |= positions_of(fmt, config) if fmt.writes_sinusoids else {}
     save_file(_apart(tensors), destination / WEIGHTS, metadata={"format": "pt"})
 
 
@@ -80,10 +81,9 @@ def load_model(
         ModelError: a file is missing or unreadable, the architecture is none of ours, or a tensor
             is missing, superfluous or of another shape.
     """
-    path = directory / CONFIG
-    fmt, config, vocab_size, sequence_length = understand(read_json(path), path)
-    read = read_tensors(directory)
-    tensors = {new: read[old] for old in read if (new := fmt.renamed(old)) is not None}
+    path, weights = directory / CONFIG, directory / WEIGHTS
+    fmt, shape, vocab_size, sequence_length = understand(read_json(path), path)
+    config, tensors = resolve(fmt, shape, _renamed(fmt, read_tensors(directory), weights), weights)
     _check_layers(config, tensors, directory)
     try:
         # On the meta device nothing is allocated before the file has shown the same sizes.
@@ -91,11 +91,7 @@ def load_model(
             model = build_network(config, vocab_size, compute_dtype)
     except (RuntimeError, OverflowError, TypeError) as error:
         raise ModelError(f"{path} has impossible sizes ({error}).") from error
-    expected = fmt.stored(model)
-    if model.lm_head is None:
-        # Some published models store a tied head all the same.
-        tensors = {name: each for name, each in tensors.items() if name != "lm_head.weight"}
-    _check_shapes(expected, tensors, directory / WEIGHTS)
+    _check_shapes(fmt.stored(model), tensors, weights)
     model.to_empty(device="cpu")
     with torch.no_grad():
         for parameter in model.parameters():
@@ -126,6 +122,17 @@ def _control_ids(config: ModelConfig, tokenizer: Tokenizer, directory: Path) -> 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """No two share memory, which safetensors refuses."""
     return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _renamed(fmt: Format, tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for old, tensor in tensors.items():
+        new = fmt.renamed(old)
+        if new in found:
+            raise ModelError(f"{path} holds {new} twice, once as {old}; expected one of them.")
+        if new is not None:
+            found[new] = tensor
+    return found
 
 
 def _check_layers(config: ModelConfig, tensors: Mapping[str, Tensor], directory: Path) -> None:

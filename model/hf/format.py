@@ -1,6 +1,6 @@
 """How a network of ours and an architecture of transformers correspond."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,16 +59,20 @@ class Format:
         model_type: of config.json.
         architecture: the class that transformers loads it with.
         fields: names of ours and theirs of what config.json says about the shape.
-        fixed: what config.json may say besides, and the only value that the network computes; on
-            import a field that is missing has it.
+        fixed: what config.json may say besides, and the only value that the network computes.
         constants: fields of ours that follow from the model type.
-        assumed: values of theirs where config.json has none, or null.
+        spelled: the same config.json in the words of `fields` and `fixed`, where it has others.
+        assumed: values of theirs where config.json has none, or null, as transformers has them.
+        alike: other names in config.json of what it says already, which must say the same.
         length: their name of the longest sequence.
         stored: the tensors of a file by their names.
         renamed: today's name of a tensor that older files call otherwise; None for what is not
             needed.
-        computed: tensors that a file has besides, which follow from the shape.
-        read: fields of ours that are worked out from config.json otherwise.
+        copies: tensors that repeat another where embeddings are tied, and that other.
+        sinusoids: tensors of positions that a file may have besides; they follow from the shape.
+        writes_sinusoids: whether those written here do.
+        read: fields of ours that the names of the tensors tell.
+        idle: tensors without effect on what a network of this shape computes.
     """
 
     config: type[Any]
@@ -78,11 +82,16 @@ class Format:
     fixed: Mapping[str, Any]
     stored: Callable[[Any], dict[str, Stored]]
     constants: Mapping[str, Any] = field(default_factory=dict)
+    spelled: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda described: described
     assumed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
+    alike: Mapping[str, str] = field(default_factory=dict)
     length: str = "max_position_embeddings"
     renamed: Callable[[str], str | None] = _same
-    computed: Callable[[Any], Mapping[str, Tensor]] = lambda _: {}
-    read: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
+    copies: Mapping[str, str] = field(default_factory=dict)
+    sinusoids: tuple[str, ...] = ()
+    writes_sinusoids: bool = False
+    read: Callable[[Collection[str]], Mapping[str, Any]] = lambda _: {}
+    idle: Callable[[Any], Collection[str]] = lambda _: ()
 
     def fits(self, config: ModelConfig) -> bool:
         """Whether networks of this shape are written in this format."""

@@ -67,10 +67,16 @@ FORMAT = Format(
         "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False,
         "add_cross_attention": False,
-        "quantization_config": None,
     },
     assumed=_assumed,
+    alike={
+        "hidden_size": "n_embd",
+        "num_hidden_layers": "n_layer",
+        "num_attention_heads": "n_head",
+        "max_position_embeddings": "n_positions",
+    },
     length="n_positions",
     stored=_stored,
     renamed=_renamed,
+    copies={"lm_head.weight": "transformer.wte.weight"},
 )

@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from model.hf.format import Format, Stored, linear, norm, rows
 from model.network.attention import Attention
 from model.network.block import Block
 from model.network.config import EncoderDecoderConfig
 from model.network.encoder_decoder import EncoderDecoder
-from model.network.positions import sinusoids
 
 _COPIES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
 _SINUSOIDS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
@@ -63,18 +59,12 @@ def _attention(name: str, attention: Attention) -> dict[str, Stored]:
     )
 
 
-def _renamed(name: str) -> str | None:
-    return None if name in _SINUSOIDS else name
-
-
 def _assumed(described: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"tie_word_embeddings": True, "decoder_vocab_size": described.get("vocab_size")}
-
-
-def _sinusoids(config: EncoderDecoderConfig) -> Mapping[str, Tensor]:
-    # Pegasus' class reports them as missing where they are not in the file.
-    positions = torch.arange(config.max_position_embeddings)
-    return dict.fromkeys(_SINUSOIDS, sinusoids(positions, config.hidden_size, torch.float32))
+    return {
+        "tie_word_embeddings": True,
+        "scale_embedding": False,
+        "decoder_vocab_size": described.get("vocab_size"),
+    }
 
 
 MARIAN = Format(
@@ -95,17 +85,26 @@ MARIAN = Format(
         "scale_embedding": True,
         "share_encoder_decoder_embeddings": True,
         "is_encoder_decoder": True,
-        "quantization_config": None,
     },
     constants={"norm_first": False},
     assumed=_assumed,
+    alike={
+        "hidden_size": "d_model",
+        "num_hidden_layers": "encoder_layers",
+        "num_attention_heads": "encoder_attention_heads",
+        "decoder_attention_heads": "encoder_attention_heads",
+        "decoder_ffn_dim": "encoder_ffn_dim",
+        "decoder_vocab_size": "vocab_size",
+    },
     stored=_stored,
-    renamed=_renamed,
+    copies=dict.fromkeys(("lm_head.weight", *_COPIES), "model.shared.weight"),
+    sinusoids=_SINUSOIDS,
 )
 PEGASUS = replace(
     MARIAN,
     model_type="pegasus",
     architecture=lambda _: "PegasusForConditionalGeneration",
     constants={"norm_first": True},
-    computed=_sinusoids,
+    # Its class reports them as missing where they are not in the file.
+    writes_sinusoids=True,
 )

@@ -7,6 +7,7 @@ from model.hf.format import Format, Stored, rows
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 
+_ROPE = ("rope_scaling", "rope_parameters")
 _BLOCK = {"self_attn_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
 
 
@@ -22,10 +23,33 @@ def _stored(model: Decoder) -> dict[str, Stored]:
     return found
 
 
-def _rope(described: Mapping[str, Any]) -> Mapping[str, Any]:
-    # transformers 5 keeps the base of the rotary positions in a group of its own.
-    rope = described.get("rope_parameters") or {}
-    return {name: rope[name] for name in ("rope_theta",) if name in rope}
+def _renamed(name: str) -> str:
+    # A file of the network without its head lacks the name of the network.
+    return name if name.startswith(("model.", "lm_head.")) else f"model.{name}"
+
+
+def _spelled(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Rotary positions, and layers that look at everything, in the words of transformers 4.
+
+    transformers 5 keeps the rotation in a group, which is believed before the field beside it; the
+    group of transformers 4 is believed before both. What is left in a group is another rotation.
+    """
+    plain = dict(described)
+    groups = {name: group for name in _ROPE if (group := plain.pop(name, None))}
+    name, rope = next(iter(groups.items()), (_ROPE[0], {}))
+    if isinstance(rope, dict) and _is_default(rope):
+        plain["rope_theta"] = rope.get("rope_theta", plain.get("rope_theta", 10_000.0))
+    else:
+        plain[name] = rope
+    kinds = plain.get("layer_types")
+    if isinstance(kinds, list) and all(kind == "full_attention" for kind in kinds):
+        del plain["layer_types"]
+    return plain
+
+
+def _is_default(rope: Mapping[str, Any]) -> bool:
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    return kind == "default" and rope.keys() <= {"rope_type", "type", "rope_theta"}
 
 
 FORMAT = Format(
@@ -37,10 +61,11 @@ FORMAT = Format(
         "hidden_act": "silu",
         "attention_bias": False,
         "use_sliding_window": False,
-        "rope_scaling": None,
         "attention_dropout": 0.0,
-        "quantization_config": None,
     },
-    assumed=_rope,
+    spelled=_spelled,
+    assumed=lambda _: {"tie_word_embeddings": False},
     stored=_stored,
+    renamed=_renamed,
+    copies={"lm_head.weight": "model.embed_tokens.weight"},
 )

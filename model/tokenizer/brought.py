@@ -17,7 +17,8 @@ from model.tokenizer.control import (
     read_roles,
 )
 from model.tokenizer.extension import extend_tokenizer
-from model.tokenizer.folder import TOKENIZER, load_tokenizer
+from model.tokenizer.files import build_tokenizer, has_vocabulary, vocabulary_files
+from model.tokenizer.folder import TOKENIZER, as_used, load_tokenizer
 from storage.errors import ConfigError, ModelError
 
 # Looked for where the folder does not say; the first that is there.
@@ -50,7 +51,7 @@ def bring_tokenizer(
             gets lost in.
         ConfigError: it lacks what the family needs, or cannot be extended as asked.
     """
-    tokenizer = load_tokenizer(source)
+    tokenizer = _read(source)
     _check_any_text(tokenizer, source)
     roles = _find_roles(tokenizer, source, config.family)
     tokenizer.add_special_tokens(list(dict.fromkeys(roles.values())))
@@ -75,8 +76,15 @@ def source_files(config: TokenizerConfig) -> list[Path]:
     """The files that a tokenizer brought along consists of, as far as they are there."""
     if config.source is None:
         return []
-    paths = [Path(config.source) / name for name in (TOKENIZER, *ROLE_FILES)]
-    return [path for path in paths if path.is_file()]
+    source = Path(config.source)
+    paths = [path for name in (TOKENIZER, *ROLE_FILES) if (path := source / name).is_file()]
+    return paths if source / TOKENIZER in paths else [*paths, *vocabulary_files(source)]
+
+
+def _read(source: Path) -> Tokenizer:
+    if not (source / TOKENIZER).is_file() and has_vocabulary(source):
+        return as_used(build_tokenizer(source))
+    return load_tokenizer(source)
 
 
 def _check_any_text(tokenizer: Tokenizer, source: Path) -> None:

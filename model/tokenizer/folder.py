@@ -23,6 +23,11 @@ def load_tokenizer(directory: Path) -> Tokenizer:
             f"{path} is not a readable tokenizer ({error}); expected the tokenizer.json of "
             "Hugging Face tokenizers."
         ) from error
+    return as_used(tokenizer)
+
+
+def as_used(tokenizer: Tokenizer) -> Tokenizer:
+    """The same, set so that no text becomes a control token, nor is cut or filled up."""
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
     tokenizer.no_truncation()
