@@ -10,10 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from storage.settings import Settings, load_settings
 
 
 def free_port() -> int:
@@ -21,6 +24,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def settings_in(home: Path) -> Settings:
+    """Settings of a stack of its own: this home, free ports."""
+    prefect, mlflow = free_port(), free_port()
+    return replace(load_settings(), home=home, prefect_port=prefect, mlflow_port=mlflow)
 
 
 def answers(address: str) -> bool:

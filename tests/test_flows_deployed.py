@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from storage.layout import Layout
-from storage.settings import USER, Settings, load_settings
+from storage.settings import USER, Settings
 from tasks import stack, supervision
 from tasks.environment import process_environment
-from tests.servers import answers, free_port, wait_for
+from tests.servers import answers, free_port, settings_in, wait_for
 
 LONG = {
     "train.max_steps": 20_000,
@@ -92,9 +92,8 @@ def _command_line(process: psutil.Process) -> list[str]:
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     home = tmp_path_factory.mktemp("deployed") / "home"
-    asked = replace(load_settings(), home=home, prefect_port=free_port(), mlflow_port=free_port())
     layout = Layout(home)
-    settings = stack.up(asked, layout)
+    settings = stack.up(settings_in(home), layout)
     yield Deployed(settings, layout, tmp_path_factory.mktemp("elsewhere"))
     stack.down(settings, layout)
 

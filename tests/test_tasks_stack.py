@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 from collections import Counter
@@ -17,11 +16,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from click.testing import CliRunner
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from flows.command_line import main
 from storage.errors import StackError
 from storage.layout import Layout
 from storage.settings import USER, Settings, load_settings
@@ -31,7 +28,7 @@ from tasks.environment import environment_file
 from tasks.prefect_server import PrefectServer
 from tasks.supervision import SCRIPTS
 from tasks.watch import LOOKS, look, with_process
-from tests.servers import free_port, wait_for
+from tests.servers import settings_in, wait_for
 
 FLOW = """
 import time
@@ -75,11 +72,6 @@ class Running:
                 if child.environ().get("SUPERVISOR_PROCESS_NAME") == program:
                     return child.pid
         return 0
-
-
-def settings_in(home: Path) -> Settings:
-    prefect, mlflow = free_port(), free_port()
-    return replace(load_settings(), home=home, prefect_port=prefect, mlflow_port=mlflow)
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +271,8 @@ def test_a_killed_server_comes_back_and_calls_no_live_run_dead_but_a_dead_one(
     wait_for(lambda: running.server.run_state(run)[0] == "RUNNING", 30)
     killed = running.pid("prefect")
     os.kill(killed, signal.SIGKILL)
+    with pytest.raises(StackError, match=r"The prefect server .* does not run"):
+        stack.in_effect(running.settings, running.layout)
     wait_for(lambda: running.pid("prefect") not in (0, killed), 10)
     # Waits until it answers.
     stack.up(running.settings, running.layout, running.checkout)
@@ -320,53 +314,3 @@ def test_down_cancels_the_run_and_leaves_no_process(running: Running) -> None:
 def _rows(database: Path, query: str) -> list[tuple[str]]:
     with sqlite3.connect(database) as connection:
         return connection.execute(query).fetchall()
-
-
-def test_a_taken_port_is_named_with_its_holder_and_a_free_one(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", settings.mlflow_port))
-        taken.listen()
-        with pytest.raises(StackError) as caught:
-            stack.up(settings, Layout(tmp_path))
-
-    assert f"process {os.getpid()}" in str(caught.value)
-    assert re.search(r"make up MLFLOW_PORT=\d+", str(caught.value))
-    assert supervision.members(tmp_path / "stack") == []
-
-
-def test_a_home_of_somebody_else_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "stack").mkdir()
-    owner = os.geteuid()
-    monkeypatch.setattr("os.geteuid", lambda: owner + 1)
-    settings, layout = settings_in(tmp_path), Layout(tmp_path)
-    for command in (stack.up, stack.down, stack.in_effect):
-        with pytest.raises(StackError, match=f"the number {owner}, expected"):
-            command(settings, layout)
-
-
-def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = psutil.disk_usage(str(tmp_path))
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10**9))
-    with pytest.raises(StackError, match=r"1\.0 GB free, expected at least 2 GB"):
-        stack.up(settings_in(tmp_path), Layout(tmp_path))
-
-
-def test_a_pid_file_that_outlived_its_process_is_no_stack(tmp_path: Path) -> None:
-    (tmp_path / "supervisord.pid").write_text(str(os.getpid()))
-    assert supervision.find(tmp_path) is None
-
-
-def test_errors_are_one_sentence_without_a_traceback(tmp_path: Path) -> None:
-    runner = CliRunner()
-    # Whatever answers on the ports of old belongs to another home.
-    for command in (["ui"], ["sample", "Fellow"], ["project", str(tmp_path)]):
-        here = {"CORPUSMILL_HOME": str(tmp_path), "MLFLOW_TRACKING_URI": None}
-        result = runner.invoke(main, command, env=here)
-        assert (result.exit_code, result.output.count("\n")) == (1, 1)
-        assert f"No stack runs in {tmp_path}; start it with `make up`." in result.output
-
-    result = runner.invoke(main, ["down"], env={"CORPUSMILL_HOME": str(tmp_path)})
-    assert (result.exit_code, result.output) == (0, f"Nothing runs in {tmp_path}.\n")
