@@ -5,9 +5,11 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from model.hf.families import family_of
 from model.network.config import Family, ModelConfig
 from model.request import NewTokens, Sampling
 from model.training.config import TrainConfig
+from storage.artifacts import Spec, folder_digest
 from storage.config import Config
 from storage.settings import ComputePrecision, Precision
 
@@ -52,6 +54,31 @@ class EvaluationConfig(Sampling):
     precision: Precision = "auto"
 
 
+def model_spec(
+    shards: Path,
+    tokenizer: Path,
+    initialize_from: Path | None,
+    model: ModelConfig | None,
+    train: TrainConfig,
+    num_processes: int,
+) -> Spec:
+    """What a model is made from: of all that goes in the bytes count, not what they came of.
+
+    Raises:
+        ArtifactError, ModelError: a folder is not what it is taken for.
+    """
+    inputs = {"shards": folder_digest(shards), "tokenizer": folder_digest(tokenizer)}
+    if initialize_from:
+        inputs["initialize_from"] = folder_digest(initialize_from)
+    if model:
+        family, shape = model.family, model.model_dump(mode="json")
+    else:
+        assert initialize_from, "there is neither a shape nor a model to start from"
+        family, shape = family_of(initialize_from), None
+    config = {"model": shape, "train": train.identity(family, num_processes)}
+    return Spec("model", 4, inputs, config)
+
+
 class TrainingJob(Config):
     """What the training process is told: the whole of job.json.
 
@@ -79,6 +106,11 @@ class TrainingJob(Config):
         if (self.model is None) == (self.initialize_from is None):
             raise ValueError("give either model or initialize_from, the other must be null")
         return self
+
+    def spec(self) -> Spec:
+        """What decides which model comes out, whatever the job is called and wherever it runs."""
+        where = self.shards, self.tokenizer, self.initialize_from
+        return model_spec(*where, self.model, self.train, self.num_processes)
 
 
 class TrainingResult(Config):

@@ -166,7 +166,13 @@ def find(layout: Layout, kind: str, digest: str) -> Ref:
 
 def content_digest(ref: Ref) -> str:
     """Digest of the bytes an artifact holds, whatever it was made from."""
-    files = read_manifest(ref.path)["files"]
+    return folder_digest(ref.path)
+
+
+def folder_digest(path: Path) -> str:
+    """Digest of the bytes in a folder: as its manifest has them, or read now where it has none."""
+    manifested = (path / MANIFEST).exists()
+    files = read_manifest(path)["files"] if manifested else describe_files(path)
     return digest_json(sorted([entry["path"], entry["sha256"]] for entry in files))
 
 

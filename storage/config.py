@@ -11,9 +11,10 @@ from storage.manifest import write_json
 
 
 class Config(BaseModel):
-    """Base of all configuration: frozen, and a field that does not exist is an error."""
+    """Base of all configuration: frozen; a field that does not exist is an error, and so is a
+    number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 C = TypeVar("C", bound=BaseModel)

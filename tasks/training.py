@@ -18,7 +18,7 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
-from model.config import TrainingJob
+from model.config import TrainingJob, model_spec
 from model.network.config import ModelConfig
 from model.training.config import (
     TrainConfig,
@@ -27,7 +27,7 @@ from model.training.config import (
     check_positions,
     check_sequence_length,
 )
-from storage.artifacts import Ref, Spec, content_digest, obtain
+from storage.artifacts import Ref, Spec, obtain, set_aside
 from storage.config import write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
@@ -77,7 +77,8 @@ def train(
     check_mixing(config, counts["train"]["sources"])
     if model:
         check_positions(model, config)
-    spec = model_spec(shards, tokenizer, model, config, initialize_from)
+    start = initialize_from.path if initialize_from else None
+    spec = model_spec(shards.path, tokenizer.path, start, model, config, config.num_processes)
     run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)
     job = TrainingJob(
@@ -85,7 +86,7 @@ def train(
         directory=run.path,
         shards=shards.path,
         tokenizer=tokenizer.path,
-        initialize_from=initialize_from.path if initialize_from else None,
+        initialize_from=start,
         num_processes=config.num_processes,
         model=model,
         train=config,
@@ -94,7 +95,7 @@ def train(
 
     def write(directory: Path) -> None:
         with _only_one(run):
-            if not run.model.exists():
+            if not _is_made(run.model, spec):
                 _run_process(job, run, context.layout.compiled, follower)
             verify(run.model)
             _link_files(run.model, directory)
@@ -105,6 +106,16 @@ def train(
         _show_profile(context.tracker, run)
     get_run_logger().info("model %s%s", trained.digest[:12], " - reused" if reused else "")
     return trained
+
+
+def _is_made(model: Path, spec: Spec) -> bool:
+    """Whether a run has left this model; what a job of other contents has left is set aside."""
+    if not model.exists():
+        return False
+    if read_manifest(model)["digest"] == spec.digest:
+        return True
+    get_run_logger().warning("another model is in the way: it is %s now", set_aside(model))
+    return False
 
 
 def _show_profile(tracker: Tracker, run: RunLayout) -> None:
@@ -123,28 +134,6 @@ def _show_profile(tracker: Tracker, run: RunLayout) -> None:
         f"themselves first.\n\n```\n{table}\n```",
         key="profile",
         description="Profile of training; the trace is an artifact of the run in MLflow.",
-    )
-
-
-def model_spec(
-    shards: Ref,
-    tokenizer: Ref,
-    model: ModelConfig | None,
-    config: TrainConfig,
-    initialize_from: Ref | None,
-) -> Spec:
-    """What a model is made from: of all that goes in the bytes count, not what they came of."""
-    inputs = {"shards": content_digest(shards), "tokenizer": content_digest(tokenizer)}
-    if initialize_from:
-        inputs["initialize_from"] = content_digest(initialize_from)
-    return Spec(
-        "model",
-        3,
-        inputs,
-        {
-            "model": model.model_dump(mode="json") if model else None,
-            "train": config.identity(),
-        },
     )
 
 

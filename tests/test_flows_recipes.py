@@ -160,7 +160,7 @@ def test_what_is_left_to_the_machine_is_filled_in(monkeypatch: pytest.MonkeyPatc
 
 def test_the_precision_is_part_of_what_a_model_is() -> None:
     train = RECIPES["gpt-smoke"]().train.model_copy(update={"precision": "bf16"})
-    assert train.identity()["precision"] == "bf16"
+    assert train.identity("causal_lm", 1)["precision"] == "bf16"
 
 
 def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None:

@@ -17,7 +17,10 @@ from model.data.windows import Windows
 from model.network.attention import attention, document_mask, explicit_attention
 from model.network.config import IGNORED
 from model.network.decoder import Decoder
+from model.objectives.samples import Reading, open_samples
+from model.training.config import TrainConfig
 from storage.shards.reading import TokenStream, read_document_ends
+from storage.shards.schema import SPLITS
 from tests.networks import random_decoder
 from tests.shards import write_shards
 
@@ -237,3 +240,19 @@ def test_masked_attention_is_the_same_on_both_paths(groups: int) -> None:
     fused, explicit = attention(q, k, v, mask), explicit_attention(q, k, v, mask)
     assert torch.allclose(fused, explicit, atol=1e-6)
     assert torch.allclose(fused[0], attention(q, k, v)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"document_mask": True}, {"packing": "best_fit"}, {}], ids=str)
+def test_what_is_held_out_is_read_as_what_is_trained(
+    tmp_path: Path, changes: dict[str, object]
+) -> None:
+    for split in SPLITS:
+        document = np.arange(40) + 1
+        write_shards(tmp_path, split, 1 << 16, [(name, document) for name in "abc"])
+    config = TrainConfig.model_validate({"sequence_length": 50, **changes})
+    trained, held_out = (open_samples(Reading(tmp_path), config, split) for split in SPLITS)
+    assert type(trained) is type(held_out)
+    first = np.arange(1)
+    for name, tensor in as_tensors(trained.read(first, first), torch.device("cpu")).items():
+        same = as_tensors(held_out.read(first, first), torch.device("cpu"))
+        assert torch.equal(same[name], tensor)

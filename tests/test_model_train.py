@@ -92,8 +92,8 @@ MISTAKES = {
         {"num_processes": 2},
     ),
     "rate": Mistake(
-        r"train/loss is (nan|inf) at step \d+; .* lower train.learning_rate",
-        SHORT.model_copy(update={"learning_rate": 1e9}),
+        r"is not finite at step \d+; .* lower train.learning_rate",
+        SHORT.model_copy(update={"learning_rate": 1e38, "checkpoint_every": 1}),
     ),
 }
 
@@ -315,6 +315,14 @@ def test_a_mistake_ends_in_one_sentence_for_a_person(
     assert "\n" not in result.error
     with pytest.raises(InputError, match=MISTAKES[name].sentence):
         training_outcome(process, layout)
+
+
+def test_what_is_not_finite_is_published_by_no_run(
+    mistaken: dict[str, tuple["subprocess.Popen[bytes]", RunLayout]],
+) -> None:
+    _, layout = mistaken["rate"]
+    assert _checkpoints(layout) == []
+    assert not layout.model.exists()
 
 
 def test_accelerate_alone_trains_from_a_folder_with_a_model_of_its_own(

@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back, and what is damaged or half-written does not."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,18 +9,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.training.checkpoint import (
     Progress,
     clear_leftovers,
-    load_newest,
     tensors_of,
     write_checkpoint,
 )
 from model.training.config import TrainConfig
 from model.training.optimizer import Optimizers, build_optimizers
+from model.training.resuming import load_newest
+from storage.artifacts import Spec, publish
+from storage.errors import ConfigError
 
 SMALL = DecoderConfig(
     hidden_size=8,
@@ -30,6 +34,7 @@ SMALL = DecoderConfig(
     intermediate_size=8,
 )
 
+MODEL = Spec("model", 1)
 ENDLESS_WRITER = """
 import sys
 from pathlib import Path
@@ -38,6 +43,7 @@ from model.network.config import DecoderConfig
 from model.training.config import TrainConfig
 from model.network.decoder import Decoder
 from model.training.optimizer import build_optimizers
+from storage.artifacts import Spec
 network = Decoder(DecoderConfig(num_hidden_layers=1), 300)
 optimizer = build_optimizers(network, TrainConfig())
 for parameter in network.parameters():
@@ -45,7 +51,7 @@ for parameter in network.parameters():
 optimizer.step(1.0)
 for step in range(1, 10_000):
     tensors = tensors_of(network, optimizer, None)
-    write_checkpoint(Path(sys.argv[1]), "run", Progress(step), tensors)
+    write_checkpoint(Path(sys.argv[1]), Spec("model", 1), Progress(step), tensors)
     print(step, flush=True)
 """
 
@@ -66,7 +72,7 @@ def _trained(steps: int, config: DecoderConfig = SMALL) -> tuple[Decoder, Optimi
 def _save(folder: Path, *steps: int) -> None:
     for step in steps:
         progress = Progress(step, step * 100, step / 2)
-        write_checkpoint(folder, "run", progress, tensors_of(*_trained(step), None))
+        write_checkpoint(folder, MODEL, progress, tensors_of(*_trained(step), None))
 
 
 def _flip_a_byte(path: Path) -> None:
@@ -78,7 +84,7 @@ def _flip_a_byte(path: Path) -> None:
 def test_weights_moments_and_progress_come_back_bit_for_bit(tmp_path: Path) -> None:
     saved, saved_optimizers = _trained(3)
     progress = Progress(step=3, tokens_seen=1234, seconds=5.678)
-    write_checkpoint(tmp_path, "run", progress, tensors_of(saved, saved_optimizers, None))
+    write_checkpoint(tmp_path, MODEL, progress, tensors_of(saved, saved_optimizers, None))
     loaded, optimizer = _trained(0)
     assert load_newest(tmp_path, loaded, optimizer, None) == (progress, [])
     for before, after in zip(saved.parameters(), loaded.parameters(), strict=True):
@@ -132,6 +138,37 @@ def test_a_damaged_newest_is_refused_and_the_one_before_it_loaded(
     expected, _ = _trained(1)
     pairs = zip(expected.parameters(), network.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.safetensors"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_not_published(
+    tmp_path: Path, file: str, number: float
+) -> None:
+    tensors = tensors_of(*_trained(1), None)
+    next(iter(tensors[file].values())).flatten()[-1] = number
+    with pytest.raises(ConfigError, match=f"of {file} is not finite at step 1; .* lower"):
+        write_checkpoint(tmp_path, MODEL, Progress(1), tensors)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_with_nan_that_is_there_is_refused_for_the_one_before_it(
+    tmp_path: Path,
+) -> None:
+    _save(tmp_path, 1, 2)
+    newest = tmp_path / "step-00000002"
+    weights = tensors_of(*_trained(2), None)["model.safetensors"]
+    weights["norm.weight"][0] = torch.nan
+
+    def poison(directory: Path) -> None:
+        shutil.copytree(newest, directory, dirs_exist_ok=True)
+        save_file(weights, directory / "model.safetensors")
+        (directory / "manifest.json").unlink()
+
+    publish(tmp_path / "step-00000003", Spec("checkpoint", 1), poison)
+    progress, ((path, reason),) = load_newest(tmp_path, *_trained(0), None)
+    assert progress == Progress(2, 200, 1.0)
+    assert (path.name, reason) == ("step-00000003", "norm.weight is not finite")
 
 
 def test_a_checkpoint_of_another_shape_is_refused_and_changes_nothing(tmp_path: Path) -> None:

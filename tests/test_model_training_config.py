@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+import flows.config  # noqa: F401 - defines every configuration
+from model.network.config import Family
 from model.training.config import TrainConfig
+from storage.config import Config, parse
+from storage.errors import ConfigError
 
 
-def _are_one(base: dict[str, Any], changed: dict[str, Any]) -> bool:
+def _are_one(base: dict[str, Any], changed: dict[str, Any], family: Family = "causal_lm") -> bool:
     one, other = (TrainConfig.model_validate(values) for values in (base, base | changed))
-    return one.identity() == other.identity()
+    return one.identity(family, 2) == other.identity(family, 2)
 
 
 @pytest.mark.parametrize(
@@ -30,8 +35,82 @@ def test_what_is_learned_from_what_makes_another_model(changed: dict[str, Any]) 
     assert not _are_one({}, changed)
 
 
-@pytest.mark.parametrize("changed", [{"validate_every": 7}, {"validation_windows": 7}], ids=str)
-def test_validations_make_another_model_where_early_stopping_chooses_among_them(
-    changed: dict[str, Any],
+# A change, what it says nothing under, and what it counts under.
+CONDITIONAL: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
+    ({"momentum": 0.5}, {"optimizer": "adamw"}, {"optimizer": "muon"}),
+    ({"newton_schulz_steps": 5}, {"optimizer": "adamw"}, {"optimizer": "muon"}),
+    ({"decay_fraction": 0.5}, {"schedule": "cosine"}, {"schedule": "wsd"}),
+    ({"ema_decay": 0.5}, {"weight_average": "checkpoints"}, {"weight_average": "ema"}),
+    ({"averaged_checkpoints": 3}, {"weight_average": "ema"}, {"weight_average": "checkpoints"}),
+    ({"averaged_every": 3}, {}, {"weight_average": "checkpoints"}),
+    ({"validate_every": 7}, {}, {"early_stopping": 2}),
+    ({"validation_windows": 7}, {}, {"early_stopping": 2}),
+    ({"micro_batch_size": 1}, {}, {"dropout": 0.1}),
+    ({"compile": "never"}, {}, {"dropout": 0.1}),
+    ({"document_mask": True}, {"packing": "best_fit"}, {"packing": "windows"}),
+]
+
+
+@pytest.mark.parametrize(("changed", "idle", "acting"), CONDITIONAL, ids=str)
+def test_an_option_makes_another_model_only_where_it_has_an_effect(
+    changed: dict[str, Any], idle: dict[str, Any], acting: dict[str, Any]
 ) -> None:
-    assert not _are_one({"early_stopping": 2}, changed)
+    assert _are_one(idle, changed)
+    assert not _are_one(acting, changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "idle", "acting"),
+    [
+        ({"packing": "best_fit"}, "masked_lm", "causal_lm"),
+        ({"document_mask": True}, "encoder_decoder", "masked_lm"),
+    ],
+    ids=str,
+)
+def test_an_option_that_a_family_does_not_know_makes_no_other_model(
+    changed: dict[str, Any], idle: Family, acting: Family
+) -> None:
+    assert _are_one({}, changed, idle)
+    assert not _are_one({}, changed, acting)
+
+
+def test_what_a_family_learns_by_itself_may_be_named() -> None:
+    assert _are_one({}, {"objectives": [{"objective": "next_token", "weight": 2}]})
+    assert not _are_one({}, {"objectives": [{"objective": "fill_in_the_middle"}]})
+
+
+def test_with_dropout_the_number_of_processes_that_draw_it_counts() -> None:
+    for dropout, one in ((0.0, True), (0.1, False)):
+        config = TrainConfig(dropout=dropout)
+        same = config.identity("causal_lm", 1) == config.identity("causal_lm", 2)
+        assert same == one
+
+
+def _configs(kind: type[Config]) -> list[type[Config]]:
+    return [kind, *(below for each in kind.__subclasses__() for below in _configs(each))]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_no_configuration_takes_a_number_that_is_not_finite(number: float) -> None:
+    refused = 0
+    for kind in _configs(Config):
+        for name, field in kind.model_fields.items():
+            if "float" in str(field.annotation):
+                value = {"a": number} if "dict" in str(field.annotation) else number
+                with pytest.raises(ValidationError) as error:
+                    kind.model_validate({name: value})
+                found = {(each["loc"][0], each["type"]) for each in error.value.errors()}
+                assert (name, "finite_number") in found
+                refused += 1
+    assert refused > 25
+
+
+def test_a_rate_without_end_is_refused_with_a_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"learning_rate is inf: Input should be a finite number"):
+        parse(TrainConfig, {"learning_rate": float("inf")})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**58])
+def test_a_seed_that_cannot_be_drawn_from_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"seed is {seed}: Input should be"):
+        parse(TrainConfig, {"seed": seed})

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from model.config import model_spec
 from model.training.config import TrainConfig
 from storage.artifacts import Ref, Spec, obtain
 from storage.layout import Layout
-from tasks.training import model_spec
 
 INPUTS = ("shards", "tokenizer", "initial")
 
@@ -17,6 +17,7 @@ def _made(root: Path, kind: str, content: str = "") -> Ref:
 
     def write(directory: Path) -> None:
         (directory / "x").write_text(content)
+        (directory / "config.json").write_text('{"model_type": "gpt2"}')
 
     ref, _ = obtain(Layout(root), Spec(kind, 1), write)
     return ref
@@ -26,7 +27,7 @@ def _digest(root: Path, changed: str) -> str:
     shards, tokenizer, start = (
         _made(root, kind, "other" if kind == changed else "same") for kind in INPUTS
     )
-    return model_spec(shards, tokenizer, None, TrainConfig(), start).digest
+    return model_spec(shards.path, tokenizer.path, start.path, None, TrainConfig(), 1).digest
 
 
 @pytest.mark.parametrize("changed", INPUTS)

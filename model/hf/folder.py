@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from model.finite import first_not_finite
 from model.hf.description import describe, format_for, understand
 from model.hf.files import CONFIG, WEIGHTS, read_json, write_json
 from model.hf.format import Format, Stored
@@ -45,7 +46,8 @@ def export_model(
         sequence_length: tokens of the longest sequence that the model has learned to read.
 
     Raises:
-        ModelError: the tokenizer folder is incomplete, or has more tokens than the model.
+        ModelError: the tokenizer folder is incomplete, or has more tokens than the model; a weight
+            is not finite.
     """
     tokenizer = load_tokenizer(tokenizer_dir)
     if tokenizer.get_vocab_size() > model.vocab_size:
@@ -66,6 +68,7 @@ def export_model(
     fmt = format_for(config)
     tensors = {name: each.gather() for name, each in fmt.stored(model).items()}
     tensors |= positions_of(fmt, config) if fmt.writes_sinusoids else {}
+    _check_finite(tensors, destination)
     save_file(_apart(tensors), destination / WEIGHTS, metadata={"format": "pt"})
 
 
@@ -79,7 +82,7 @@ def load_model(
 
     Raises:
         ModelError: a file is missing or unreadable, the architecture is none of ours, or a tensor
-            is missing, superfluous or of another shape.
+            is missing, superfluous, of another shape or not finite.
     """
     path, weights = directory / CONFIG, directory / WEIGHTS
     fmt, shape, vocab_size, sequence_length = understand(read_json(path), path)
@@ -98,6 +101,7 @@ def load_model(
             parameter.zero_()
         for name, each in fmt.stored(model).items():
             each.fill(tensors[name])
+    _check_finite(dict(model.named_parameters()), directory)
     return model, config, sequence_length
 
 
@@ -142,6 +146,14 @@ def _check_layers(config: ModelConfig, tensors: Mapping[str, Tensor], directory:
         raise ModelError(
             f"{directory / WEIGHTS} holds {len(found)} layers, but config.json says "
             f"{config.num_hidden_layers}; the files do not belong together."
+        )
+
+
+def _check_finite(tensors: Mapping[str, Tensor], directory: Path) -> None:
+    if name := first_not_finite(tensors):
+        raise ModelError(
+            f"{name} of the model in {directory} holds infinities or NaN, expected finite numbers; "
+            "train it again with a lower rate, or take another model."
         )
 
 

@@ -111,12 +111,10 @@ def _vocabulary(reading: Reading) -> Vocabulary:
 def _causal(
     reading: Reading, config: TrainConfig, split: Split, stream: TokenStream, sections: Sections
 ) -> Samples:
-    # Held-out text is read in windows always: whatever the packing, losses compare.
-    if config.packing == "best_fit" and split == "train":
+    if config.packing == "best_fit":
         ends = read_document_ends(reading.shards, split)
         return Packed(stream, config.sequence_length, ends, sections)
-    masked = config.document_mask and split == "train"
-    ends_or_none = read_document_ends(reading.shards, split) if masked else None
+    ends_or_none = read_document_ends(reading.shards, split) if config.document_mask else None
     return Windows(stream, config.sequence_length, sections, ends_or_none)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model.training.checkpoint import Progress, Tensors, write_checkpoint
 from model.training.parallel import whole
+from storage.artifacts import Spec
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,14 @@ class Written:
 class Behind:
     """Writes one checkpoint at a time, from buffers that are kept for the next."""
 
-    def __init__(self, folder: Path, run: str, *, writes: bool) -> None:
+    def __init__(self, folder: Path, model: Spec, *, writes: bool) -> None:
         """Args:
+        model: what the run makes.
         writes: False in processes that only give their shards.
         """
         self._writes = writes
         self._folder = folder
-        self._run = run
+        self._model = model
         self._buffers: dict[str, dict[str, Tensor]] = {}
         self._thread: Thread | None = None
         self._error: BaseException | None = None
@@ -103,7 +105,7 @@ class Behind:
         try:
             if copied:
                 copied.synchronize()
-            path = write_checkpoint(self._folder, self._run, progress, self._buffers)
+            path = write_checkpoint(self._folder, self._model, progress, self._buffers)
         except BaseException as error:
             self._error = error
             return

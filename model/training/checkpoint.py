@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
+from model.finite import first_not_finite
 from model.training.averaging import WeightAverage
 from model.training.muon import Muon
 from model.training.optimizer import Optimizers
 from model.training.parallel import placed
 from storage.artifacts import Spec, publish, sweep
-from storage.errors import ArtifactError
-from storage.manifest import MANIFEST, verify
+from storage.errors import ArtifactError, ConfigError
+from storage.manifest import MANIFEST, digest_json, verify
 
 _KEPT = 2
 # What each optimizer remembers of a parameter.
@@ -60,17 +61,31 @@ def tensors_of(
     return found
 
 
-def write_checkpoint(folder: Path, run: str, progress: Progress, tensors: Tensors) -> Path:
+def diverged(found: str, step: int) -> ConfigError:
+    """What a run ends with whose numbers are not finite any more."""
+    return ConfigError(
+        f"{found} at step {step}; expected finite numbers: lower train.learning_rate or raise "
+        "train.warmup_steps, then run again."
+    )
+
+
+def write_checkpoint(folder: Path, model: Spec, progress: Progress, tensors: Tensors) -> Path:
     """Publishes `folder`/step-<n> and, once it verifies, deletes the older ones.
 
     The one before it stays, and that of the best validation.
 
     Args:
         folder: the run's checkpoints.
-        run: digest of the run.
+        model: what the run makes, which says that a checkpoint is its own.
+
+    Raises:
+        ConfigError: a number is not finite; nothing is published then.
     """
+    for file, named in tensors.items():
+        if name := first_not_finite(named):
+            raise diverged(f"{name} of {file} is not finite", progress.step)
     final = folder / f"step-{progress.step:08d}"
-    spec = Spec("checkpoint", 1, {"training": run}, {"step": progress.step})
+    spec = Spec("checkpoint", 2, model.inputs, {**model.config, "step": progress.step})
 
     def write(directory: Path) -> None:
         for file, named in tensors.items():
@@ -80,48 +95,59 @@ def write_checkpoint(folder: Path, run: str, progress: Progress, tensors: Tensor
     publish(final, spec, write)
     verify(final)
     best = f"step-{progress.best_step:08d}"
-    for old in _newest_first(folder)[_KEPT:]:
+    for old in newest_first(folder)[_KEPT:]:
         if old.name != best:
             shutil.rmtree(old)
     return final
 
 
-def load_newest(
-    folder: Path, network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
-) -> tuple[Progress | None, list[tuple[Path, str]]]:
-    """Loads the newest checkpoint that verifies.
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint in memory, which has changed nothing yet.
 
-    Returns:
-        Its progress (None where there is none), and each one that was refused with the reason.
+    Attributes:
+        manifest: digest of its manifest, and so of all its bytes.
     """
-    refused: list[tuple[Path, str]] = []
-    for path in _newest_first(folder):
-        try:
-            progress = _load(path, network, optimizers, average)
-        except (ArtifactError, SafetensorError, OSError, ValueError, TypeError, KeyError) as bad:
-            refused.append((path, str(bad)))
-        else:
-            return progress, refused
-    return None, refused
+
+    progress: Progress
+    manifest: str
+    weights: Mapping[str, Tensor]
+    states: Sequence[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]]
+    averaged: Mapping[str, Tensor]
 
 
-def _load(
+def read_checkpoint(
     path: Path, network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
-) -> Progress:
-    verify(path)
-    progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
-    weights = load_file(path / "model.safetensors")
-    moments = load_file(path / "optimizer.safetensors")
+) -> Loaded:
+    """Reads and checks a checkpoint of such a network.
+
+    Raises:
+        ArtifactError: its bytes are not those of its manifest, or cannot be read.
+        ValueError, KeyError, TypeError: they are of another network, or not finite.
+    """
+    try:
+        manifest = digest_json(verify(path))
+        progress = Progress(**json.loads((path / "progress.json").read_text(encoding="utf-8")))
+        weights = load_file(path / "model.safetensors")
+        moments = load_file(path / "optimizer.safetensors")
+        averaged = load_file(path / "average.safetensors") if average else {}
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}).") from error
+    for named in (weights, moments, averaged):
+        if name := first_not_finite(named):
+            raise ValueError(f"{name} is not finite")
     _check_shapes(network, weights)
     states = _read_states(network, optimizers, moments)
-    averaged = load_file(path / "average.safetensors") if average else {}
-    # Only now, so that a checkpoint which is refused leaves the run as it was.
-    _fill(network, weights)
-    for owner, parameter, state in states:
+    return Loaded(progress, manifest, weights, states, averaged)
+
+
+def restore(loaded: Loaded, network: nn.Module, average: WeightAverage | None) -> None:
+    """Gives a network, its optimizers and its average what was read for them."""
+    _fill(network, loaded.weights)
+    for owner, parameter, state in loaded.states:
         owner.state[parameter] = state
     if average:
-        average.load(network, averaged)
-    return progress
+        average.load(network, loaded.averaged)
 
 
 def load_weights(folder: Path, step: int, network: nn.Module, *, averaged: bool) -> None:
@@ -142,7 +168,8 @@ def clear_leftovers(folder: Path) -> None:
     sweep(folder)
 
 
-def _newest_first(folder: Path) -> list[Path]:
+def newest_first(folder: Path) -> list[Path]:
+    """Every complete checkpoint in the folder, whether or not it verifies."""
     complete = [path.parent for path in folder.glob(f"step-*/{MANIFEST}")]
     return sorted((p for p in complete if p.name[5:].isdigit()), reverse=True)
 

@@ -1,12 +1,12 @@
 """How a network is trained, and what a run refuses before it begins. Imports no torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from model.network.config import DecoderConfig, ModelConfig
-from model.objectives.config import Objective
+from model.network.config import DecoderConfig, Family, ModelConfig
+from model.objectives.config import Objective, default_objective
 from storage.config import Config
 from storage.errors import ConfigError
 from storage.settings import Precision
@@ -14,19 +14,15 @@ from storage.settings import Precision
 # Where a run runs and what is written about it.
 _CIRCUMSTANCES = {
     "device",
-    "num_processes",
     "num_machines",
     "main_process_ip",
     "main_process_port",
     "parallelism",
     "activation_checkpointing",
-    "micro_batch_size",
-    "compile",
     "log_every",
     "checkpoint_every",
     "profile_steps",
 }
-_VALIDATION = {"validate_every", "validation_windows"}
 MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
 
 
@@ -150,18 +146,28 @@ class TrainConfig(Config):
     main_process_port: int | None = Field(None, ge=1, le=65535)
     parallelism: Literal["ddp", "fsdp"] = "ddp"
     activation_checkpointing: bool = False
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     log_every: PositiveInt = 10
     validate_every: PositiveInt = 100
     validation_windows: PositiveInt = 64
     checkpoint_every: PositiveInt = 100
     profile_steps: int = Field(0, ge=0)
 
-    def identity(self) -> dict[str, Any]:
-        """What decides which model comes out: two runs that agree in it make the same one."""
-        # Early stopping chooses among the validations.
-        excluded = _CIRCUMSTANCES if self.early_stopping else _CIRCUMSTANCES | _VALIDATION
-        return self.model_dump(mode="json", exclude=excluded)
+    def identity(self, family: Family, num_processes: int) -> dict[str, Any]:
+        """What decides which model comes out: two runs that agree in it make the same one.
+
+        Args:
+            family: of the network.
+            num_processes: that the run is to have.
+        """
+        idle = {name for name, acts in _ACTS.items() if not acts(self, family)}
+        found = self.model_dump(mode="json", exclude=_CIRCUMSTANCES | idle)
+        if "num_processes" in found:
+            found["num_processes"] = num_processes
+        objectives = self.objectives or (default_objective(family),)
+        single = {"weight"} if len(objectives) == 1 else None
+        found["objectives"] = [each.model_dump(mode="json", exclude=single) for each in objectives]
+        return found
 
     @model_validator(mode="after")
     def _check_schedule(self) -> "TrainConfig":
@@ -238,6 +244,44 @@ class TrainConfig(Config):
                 f"the phases of mixing end at {ends}; expected rising fractions, the last one 1"
             )
         return self
+
+
+def _by_muon(train: TrainConfig, _family: Family) -> bool:
+    return train.optimizer == "muon"
+
+
+def _over_checkpoints(train: TrainConfig, _family: Family) -> bool:
+    return train.weight_average == "checkpoints"
+
+
+def _chosen_by_validation(train: TrainConfig, _family: Family) -> bool:
+    return train.early_stopping is not None
+
+
+def _drops(train: TrainConfig, _family: Family) -> bool:
+    return train.dropout > 0
+
+
+# Fields that change the model only where this is so.
+_ACTS: Mapping[str, Callable[[TrainConfig, Family], bool]] = {
+    "momentum": _by_muon,
+    "newton_schulz_steps": _by_muon,
+    "decay_fraction": lambda train, _: train.schedule == "wsd",
+    "ema_decay": lambda train, _: train.weight_average == "ema",
+    "averaged_checkpoints": _over_checkpoints,
+    "averaged_every": _over_checkpoints,
+    "validate_every": _chosen_by_validation,
+    "validation_windows": _chosen_by_validation,
+    # What is dropped is drawn for a micro-batch at a time, in every process by itself.
+    "micro_batch_size": _drops,
+    "num_processes": _drops,
+    "compile": _drops,
+    "packing": lambda _, family: family == "causal_lm",
+    # Samples of whole documents are masked always.
+    "document_mask": lambda train, family: (
+        family == "masked_lm" or (family == "causal_lm" and train.packing == "windows")
+    ),
+}
 
 
 def check_device(train: TrainConfig, gpus: int, processors: int) -> None:

@@ -20,17 +20,17 @@ from model.data.tensors import as_tensors, cut
 from model.hf.folder import export_model
 from model.network.base import Network
 from model.process import StopRequest
-from model.training.checkpoint import load_weights, tensors_of
+from model.training.checkpoint import diverged, load_weights, tensors_of
 from model.training.config import TrainConfig
 from model.training.micro_batch import is_out_of_memory
 from model.training.optimizer import gradient_norm
-from model.training.parallel import compile_in_place, synchronized, whole, whole_network
+from model.training.parallel import compile_in_place, synchronized, whole_network
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
 from model.training.validation import given_up, named_losses, validate
-from storage.artifacts import Spec, publish, set_aside
+from storage.artifacts import publish, set_aside
 from storage.config import write_json_value
-from storage.errors import ConfigError, CorpusmillError, InputError
+from storage.errors import CorpusmillError, InputError
 from storage.layout import RunLayout
 from storage.manifest import MANIFEST
 
@@ -142,8 +142,12 @@ def _update(run: Run) -> None:
             accelerator.backward((loss * scale).sum())
         run.loss_sum += loss.detach()
     run.learned = run.learned + share.learned
-    wanted = config.max_grad_norm or (step + 1) % config.log_every == 0
-    run.gradient_norm = gradient_norm(run.model, config) if wanted else None
+    run.gradient_norm = gradient_norm(run.model, config)
+    run.diverged |= ~run.gradient_norm.isfinite()
+    # Reading it stalls a GPU, on which it is read before anything is logged, scored or kept: what
+    # the weights have become until then is never seen.
+    if accelerator.device.type == "cpu":
+        run.check_gradients()
     with run.gauges.time("optimizer"):
         run.optimizers.step(rate_factor(step, config))
     if run.average:
@@ -163,7 +167,7 @@ def _seed_dropout(run: Run) -> None:
 
 
 def _log(run: Run) -> None:
-    """Writes the means since the last log; refuses to go on from a loss that is not finite."""
+    """Writes the means since the last log; ends a run whose numbers are not finite."""
     before, begun = run.logged, time.perf_counter()
     if run.progress.step == before.step:
         return
@@ -177,20 +181,16 @@ def _log(run: Run) -> None:
         "train/loss": loss,
         **named_losses("train", run.network, losses),
         "train/learning_rate": run.config.learning_rate * rate_factor(now.step - 1, run.config),
+        "train/gradient_norm": float(run.gradient_norm),
         "train/tokens_seen": now.tokens_seen,
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
     }
-    if run.gradient_norm is not None:
-        metrics["train/gradient_norm"] = float(whole(run.gradient_norm))
     run.loss_sum.zero_()
     run.learned = np.zeros_like(run.learned)
     run.logged = now
+    run.check_gradients()
     if not math.isfinite(loss):
-        raise ConfigError(
-            f"train/loss is {loss} at step {now.step}; expected a finite number: "
-            f"lower train.learning_rate (now {run.config.learning_rate}) or raise "
-            "train.warmup_steps, then run again."
-        )
+        raise diverged(f"train/loss is {loss}", now.step)
     run.write("metrics", metrics=metrics)
 
 
@@ -275,7 +275,7 @@ def _publish(run: Run, network: Network, length: int) -> None:
         set_aside(run.layout.model)
     publish(
         run.layout.model,
-        Spec("model", 3, {"training": run.job.digest}),
+        run.spec,
         lambda directory: export_model(
             network, network.config, run.job.tokenizer, length, directory
         ),

@@ -8,6 +8,7 @@ from torch import Tensor, nn, optim
 from model.network.base import Network
 from model.training.config import TrainConfig
 from model.training.muon import Muon
+from model.training.parallel import whole
 
 # Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of
 # a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.
@@ -116,6 +117,12 @@ def _carried_over(kind: str, model: Network, config: TrainConfig) -> float:
 
 
 def gradient_norm(model: nn.Module, config: TrainConfig) -> Tensor:
-    """Length of the whole gradient, which is cut down to `max_grad_norm` where that is set."""
-    limit = config.max_grad_norm or float("inf")
-    return nn.utils.clip_grad_norm_(model.parameters(), limit)
+    """Length of the whole gradient, which is cut down to `max_grad_norm` where that is set.
+
+    Every process gets the same, and must ask for it.
+    """
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    length = nn.utils.get_total_norm(gradients)
+    if config.max_grad_norm:
+        nn.utils.clip_grads_with_norm_(model.parameters(), config.max_grad_norm, length)
+    return whole(length)

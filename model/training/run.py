@@ -19,7 +19,7 @@ from model.objectives.samples import Reading, open_samples
 from model.tokenizer.folder import load_tokenizer
 from model.training.averaging import WeightAverage
 from model.training.behind import Behind
-from model.training.checkpoint import Progress, clear_leftovers, load_newest
+from model.training.checkpoint import Progress, clear_leftovers, diverged
 from model.training.compilation import Compilation, decide_compilation
 from model.training.config import (
     TrainConfig,
@@ -32,9 +32,10 @@ from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
 from model.training.micro_batch import fitting_micro_batches
 from model.training.optimizer import Optimizers, build_optimizers
-from model.training.parallel import distribute
+from model.training.parallel import distribute, of_all
 from model.training.profile import Profile
-from storage.artifacts import set_aside
+from model.training.resuming import check_origin, load_newest
+from storage.artifacts import Spec, set_aside
 from storage.errors import ConfigError
 from storage.journal import JournalWriter
 from storage.layout import RunLayout
@@ -48,11 +49,14 @@ class Run:
     """Everything that the loop works on.
 
     Attributes:
+        job: with a micro-batch that fits into memory.
+        spec: of the model, as the job was given.
         known_length: tokens that the network could read at once when the run began; 0 for a new
             one.
     """
 
     job: TrainingJob
+    spec: Spec
     layout: RunLayout
     accelerator: Accelerator
     network: Network
@@ -74,7 +78,8 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(1))
     learned: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
-    gradient_norm: Tensor | None = None
+    gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
+    diverged: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.bool))
     logged: Progress = field(default_factory=Progress)
 
     @property
@@ -91,6 +96,11 @@ class Run:
         if self.journal:
             self.journal.write(event, **{"step": self.progress.step, **fields})
 
+    def check_gradients(self) -> None:
+        """Raises ConfigError if the gradient of a step was not finite; waits for a GPU."""
+        if bool(self.diverged):
+            raise diverged("The gradient is not finite", self.progress.step)
+
 
 def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> Run:
     """Checks the job against what is there and makes the network, optimizer and data."""
@@ -100,6 +110,8 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             f"{job.num_processes}; start it with --num_processes {job.num_processes} "
             "(and --multi_gpu for more than one, on a CPU too)."
         )
+    spec = job.spec()
+    _check_same(job, spec)
     check_device(job.train, torch.cuda.device_count(), load_settings().processors)
     check_batch(job.train, job.num_processes)
     use_threads()
@@ -115,6 +127,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     job = _fitted(job, network, feed, accelerator, journal)
     return Run(
         job=job,
+        spec=spec,
         layout=layout,
         accelerator=accelerator,
         network=network,
@@ -124,7 +137,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         validation=open_samples(reading, job.train, "validation"),
         tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
         journal=journal,
-        checkpoints=Behind(layout.checkpoints, job.digest, writes=accelerator.is_main_process),
+        checkpoints=Behind(layout.checkpoints, spec, writes=accelerator.is_main_process),
         compilation=decide_compilation(network, job.train, accelerator.device, job.num_processes),
         gauges=Gauges(accelerator.device),
         flops_per_token=flops_per_token(
@@ -135,7 +148,20 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         profile=Profile(layout.profile, job.train) if journal and job.train.profile_steps else None,
         average=WeightAverage(network, job.train) if job.train.weight_average else None,
         loss_sum=torch.zeros(len(network.losses), device=accelerator.device),
+        diverged=torch.zeros((), dtype=torch.bool, device=accelerator.device),
     )
+
+
+def _check_same(job: TrainingJob, spec: Spec) -> None:
+    """Raises ConfigError unless all processes have read one job, and see one text and model."""
+    every = of_all((job, spec.digest))
+    for rank, read in enumerate(every):
+        if read != every[0]:
+            raise ConfigError(
+                f"Process {rank} reads another job.json, or other files that it names, than the "
+                f"main process; expected {job.directory} and {job.shards} to be the same folders "
+                "on every machine: mend what it sees of the store, then run again."
+            )
 
 
 def _check_fit(job: TrainingJob, network: Network) -> None:
@@ -198,10 +224,10 @@ def resume(run: Run) -> None:
     folder = run.layout.checkpoints
     if run.accelerator.is_main_process:
         clear_leftovers(folder)
+        check_origin(folder, run.spec)
         run.layout.result.unlink(missing_ok=True)
     run.accelerator.wait_for_everyone()
     found, refused = load_newest(folder, run.network, run.optimizers, run.average)
-    run.accelerator.wait_for_everyone()
     run.progress = run.logged = found or Progress()
     if run.accelerator.is_main_process:
         for path, reason in refused:

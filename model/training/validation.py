@@ -10,6 +10,7 @@ import torch
 from model.data.order import Order
 from model.data.tensors import as_tensors
 from model.network.base import Network
+from model.training.checkpoint import diverged
 from model.training.parallel import reshard
 from model.training.run import Run
 
@@ -19,10 +20,16 @@ def validate(run: Run) -> bool:
 
     Returns:
         Whether early stopping is looking for the best weights, and these are.
+
+    Raises:
+        ConfigError: the loss is not finite.
     """
     with run.average.applied() if run.average else nullcontext():
         losses = _validation_losses(run)
     loss = float(losses.sum())
+    run.check_gradients()
+    if not math.isfinite(loss):
+        raise diverged(f"validation/loss is {loss}", run.progress.step)
     metrics = {
         "validation/loss": loss,
         **named_losses("validation", run.network, losses),
