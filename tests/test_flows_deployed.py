@@ -23,6 +23,8 @@ LONG = {
     "train.max_steps": 20_000,
     "train.validate_every": 20_000,
     "train.checkpoint_every": 10,
+    # It would take longer than all that these tests look at.
+    "train.compile": "never",
 }
 
 
