@@ -1,5 +1,6 @@
 """Recipes and overrides: what is merged, and what is refused with the nearest right name."""
 
+import math
 import sys
 
 import pytest
@@ -126,6 +127,26 @@ def test_a_recipe_has_the_parameters_it_says(recipe: str, millions: int) -> None
         network = build_network(config.model, config.tokenizer.vocab_size)
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES.keys() - {"adopt"}))
+def test_a_recipe_begins_with_a_uniform_prediction(name: str) -> None:
+    # Its width, in one layer and with fewer tokens: a prediction that is not uniform shows more.
+    vocab_size, shape = 1024, RECIPES[name]().model
+    assert shape is not None
+    layers = [field for field in type(shape).model_fields if field.endswith("_layers")]
+    network = build_network(shape.model_copy(update=dict.fromkeys(layers, 1)), vocab_size)
+    network.init_weights(seed=0)
+    ids, targets = torch.randint(vocab_size, (2, 1, 64), generator=torch.Generator().manual_seed(0))
+    given: dict[str, torch.Tensor] = {"targets_BT": targets}
+    if shape.family == "encoder_decoder":
+        given |= {"source_BS": ids, "lengths_B": torch.tensor([64])}
+    if shape.family == "masked_lm":
+        places = torch.arange(64).unsqueeze(0)
+        given = {"targets_BM": targets, "places_BM": places, "lengths_B": torch.tensor([64])}
+    with torch.no_grad():
+        loss = network(ids_BT=ids, **given).item() / 64
+    assert loss / math.log(vocab_size) == pytest.approx(1, abs=0.015)
 
 
 @pytest.mark.parametrize("recipe", ["gpt-small", "gpt-medium", "gpt-1b"])

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
+from model.network.base import Network
+from model.network.build import build_network
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.muon import Muon, orthogonalized
 from model.training.optimizer import build_optimizers, kinds
+from tests.networks import TRANSFORMER
 
 SMALL = DecoderConfig(hidden_size=8, num_hidden_layers=2)
 
@@ -18,7 +21,7 @@ def _network(*, tied: bool = False) -> Decoder:
     return network
 
 
-def _groups(network: Decoder, config: TrainConfig) -> dict[str, tuple[str, float, float]]:
+def _groups(network: Network, config: TrainConfig) -> dict[str, tuple[str, float, float]]:
     """Optimizer, full rate (nine digits) and decay of each parameter, by name."""
     names = {parameter: name for name, parameter in network.named_parameters()}
     return {
@@ -52,6 +55,21 @@ def test_muon_moves_matrices_and_adamw_the_rest_at_rates_of_their_own() -> None:
 def test_embeddings_that_are_the_head_too_move_as_a_head() -> None:
     found = _groups(_network(tied=True), TrainConfig(learning_rate=0.03))
     assert found["embed_tokens.weight"] == ("AdamW", 0.01, 0.0)
+
+
+def test_a_tied_head_keeps_its_rate_at_any_width_and_the_gain_before_it_shrinks() -> None:
+    network = _network(tied=True)
+    carried = _groups(network, TrainConfig(learning_rate=0.03, base_hidden_size=2))
+    assert carried["embed_tokens.weight"] == ("AdamW", 0.01, 0.0)
+    assert carried["norm.weight"] == ("AdamW", 0.001, 0.0)
+
+
+def test_a_tied_head_moves_as_far_as_it_begins_large() -> None:
+    network = build_network(TRANSFORMER, 300)
+    begins = TRANSFORMER.hidden_size**-0.5
+    rate = round(0.01 * begins / 0.02, 9)
+    found = _groups(network, TrainConfig(learning_rate=0.03))
+    assert found["embed_tokens.weight"] == ("AdamW", rate, 0.0)
 
 
 def test_a_rate_given_for_embeddings_or_head_holds() -> None:

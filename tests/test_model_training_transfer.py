@@ -28,7 +28,7 @@ def _text() -> Tensor:
     return torch.from_numpy(np.frombuffer(text, np.uint8).astype(np.int64))
 
 
-def _network(width: int) -> Decoder:
+def _network(width: int, *, tied: bool) -> Decoder:
     config = DecoderConfig(
         hidden_size=width,
         num_hidden_layers=2,
@@ -36,6 +36,7 @@ def _network(width: int) -> Decoder:
         num_key_value_heads=width // 16,
         head_dim=16,
         intermediate_size=2 * width,
+        tie_word_embeddings=tied,
     )
     network = Decoder(config, 256)
     network.init_weights(seed=0)
@@ -43,9 +44,9 @@ def _network(width: int) -> Decoder:
 
 
 @cache
-def _learned(optimizer: str, width: int, rate: float, base: int | None) -> float:
+def _learned(optimizer: str, width: int, rate: float, base: int | None, tied: bool) -> float:
     """Mean loss of the last quarter of a short run, nats a byte."""
-    text, network, losses = _text(), _network(width), []
+    text, network, losses = _text(), _network(width, tied=tied), []
     config = TrainConfig.model_validate(
         {
             "optimizer": optimizer,
@@ -65,13 +66,15 @@ def _learned(optimizer: str, width: int, rate: float, base: int | None) -> float
     return float(np.mean(losses[-STEPS // 4 :]))
 
 
-def _curve(optimizer: str, width: int, base: int | None) -> list[float]:
-    return [_learned(optimizer, width, rate, base) for rate in RATES[optimizer]]
+def _curve(optimizer: str, width: int, base: int | None, *, tied: bool = False) -> list[float]:
+    return [_learned(optimizer, width, rate, base, tied) for rate in RATES[optimizer]]
 
 
-@pytest.mark.parametrize("optimizer", RATES)
-def test_the_best_rate_of_a_narrow_network_is_the_best_of_a_wide_one(optimizer: str) -> None:
-    narrow, wide = (_curve(optimizer, width, base=NARROW) for width in (NARROW, WIDE))
+@pytest.mark.parametrize(("optimizer", "tied"), [("adamw", False), ("muon", False), ("muon", True)])
+def test_the_best_rate_of_a_narrow_network_is_the_best_of_a_wide_one(
+    optimizer: str, tied: bool
+) -> None:
+    narrow, wide = (_curve(optimizer, width, NARROW, tied=tied) for width in (NARROW, WIDE))
     assert int(np.argmin(narrow)) == int(np.argmin(wide)) == 1
 
 

@@ -1,5 +1,7 @@
 """What all networks share: precision, dropout, layers, how they begin."""
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -14,7 +16,7 @@ from model.network.loss import Head, padded_vocab_size
 from storage.settings import ComputePrecision
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A single-device network with fp32 parameters, which knows nothing of ranks.
 
     The embedding and the head have `padded_vocab_size(vocab_size)` rows; those beyond the
@@ -96,6 +98,9 @@ class Network(nn.Module):
         to it start at zero, and an untied head too, so that every layer begins as the identity
         (or a norm) and the first prediction is (nearly) uniform. Embeddings are normal with
         variance 1, as the norm after them would make them, or small where they are the head too.
+        There a token's own embedding, which reaches the head through identities alone, would be
+        predicted with a logit that grows with the width: the last norm begins so small that the
+        logit is half of log V, and the share of that token among V about 1/√V.
         """
         generator = torch.Generator().manual_seed(seed)
         for name, parameter in self.named_parameters():
@@ -104,8 +109,19 @@ class Network(nn.Module):
             elif any(part in name for part in ("o_proj", "down_proj", "lm_head")):
                 parameter.zero_()
             else:
-                std = self._embedding_std() if "embed_" in name else parameter.shape[1] ** -0.5
+                embeds, fan_in = "embed_" in name, parameter.shape[1]
+                std = self.embedding_std(fan_in) if embeds else fan_in**-0.5
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+        if self.lm_head is None:
+            width = self.config.hidden_size
+            own_logit = width * self.embedding_std(width)
+            self.head_gain.fill_(math.log(self.vocab_size) / 2 / own_logit)
 
-    def _embedding_std(self) -> float:
+    @property
+    @abstractmethod
+    def head_gain(self) -> Tensor:
+        """Gain of the norm whose output the head reads, (D,)."""
+
+    def embedding_std(self, width: int) -> float:  # noqa: ARG002 - of all but some
+        """Standard deviation with which embeddings of this width begin."""
         return 0.02 if self.lm_head is None else 1.0

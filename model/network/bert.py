@@ -49,6 +49,11 @@ class Bert(Network):
         self.pooler = Linear(width, width, bias=True) if config.next_sentence else None
         self.next_head = Linear(width, 2, bias=True) if config.next_sentence else None
 
+    @property
+    def head_gain(self) -> Tensor:
+        """Gain of the norm whose output the head reads, (D,)."""
+        return self.transform_norm.weight
+
     def forward(
         self,
         ids_BT: Tensor,

@@ -3,7 +3,7 @@
 Shape suffixes as in `model.network.attention`; V is the vocabulary.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,11 +16,11 @@ from model.network.block import Block, Surroundings
 from model.network.config import DecoderConfig
 from model.network.feed_forward import SwiGLU
 from model.network.loss import summed_cross_entropy
-from model.network.norms import RMSNorm
+from model.network.norms import LayerNorm, RMSNorm
 from model.network.positions import Rotation, rotation
 
 
-class CausalNetwork(Network, ABC):
+class CausalNetwork(Network):
     """A network that predicts every token from those before it.
 
     A subclass says in `_embedded` how positions come in.
@@ -31,7 +31,12 @@ class CausalNetwork(Network, ABC):
     """
 
     layers: nn.ModuleList
-    norm: nn.Module
+    norm: RMSNorm | LayerNorm
+
+    @property
+    def head_gain(self) -> Tensor:
+        """Gain of the norm whose output the head reads, (D,)."""
+        return self.norm.weight
 
     def forward(
         self,

@@ -52,6 +52,15 @@ class EncoderDecoder(Network):
         self.norm = norm() if config.norm_first else None
         self.head_bias = nn.Parameter(torch.zeros(self.embed_tokens.num_embeddings))
 
+    @property
+    def head_gain(self) -> Tensor:
+        """Gain of the norm whose output the head reads, (D,)."""
+        if self.norm is not None:
+            return self.norm.weight
+        *_, last = self.blocks()
+        assert isinstance(last.mlp_norm, LayerNorm)
+        return last.mlp_norm.weight
+
     def forward(
         self,
         source_BS: Tensor,
@@ -119,8 +128,9 @@ class EncoderDecoder(Network):
         scaled_BTD = (self.embed_tokens(ids_BT) * math.sqrt(width)).to(dtype)
         return self.dropped(scaled_BTD + sinusoids(positions, width, dtype))
 
-    def _embedding_std(self) -> float:
-        return 1 / math.sqrt(self.config.hidden_size)
+    def embedding_std(self, width: int) -> float:
+        """Standard deviation with which embeddings of this width begin: 1 when scaled by √D."""
+        return 1 / math.sqrt(width)
 
 
 def _block(config: EncoderDecoderConfig, *, decodes: bool) -> Block:

@@ -13,8 +13,14 @@ from model.training.parallel import whole
 # Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of
 # a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.
 _MULTIPLES = {
-    "muon": {"matrices": 1.0, "embeddings": 5.0, "head": 1 / 3, "gains": 2 / 15},
-    "adamw": {"matrices": 1.0, "embeddings": 1.0, "head": 1.0, "gains": 1.0},
+    "muon": {
+        "matrices": 1.0,
+        "embeddings": 5.0,
+        "head": 1 / 3,
+        "gains": 2 / 15,
+        "head_gain": 2 / 15,
+    },
+    "adamw": dict.fromkeys(("matrices", "embeddings", "head", "gains", "head_gain"), 1.0),
 }
 
 
@@ -51,12 +57,14 @@ def kinds(model: Network) -> dict[str, list[Tensor]]:
     """Parameters by what they are: matrices, embeddings, head, gains.
 
     A head that is tied to the embeddings counts as the head, and so do positions and segments that
-    are added to them: all of these begin as small.
+    are added to them: all of these begin as small. The gain before it is of a kind of its own.
     """
-    found: dict[str, list[Tensor]] = {"matrices": [], "embeddings": [], "head": [], "gains": []}
+    found: dict[str, list[Tensor]] = {kind: [] for kind in _MULTIPLES["muon"]}
     tied = model.lm_head is None
     for name, parameter in model.named_parameters():
-        if parameter.ndim == 1:
+        if tied and parameter is model.head_gain:
+            found["head_gain"].append(parameter)
+        elif parameter.ndim == 1:
             found["gains"].append(parameter)
         elif name.startswith("lm_head") or (tied and name.startswith("embed")):
             found["head"].append(parameter)
@@ -74,11 +82,11 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
 
     With `base_hidden_size` AdamW's rates of matrices and head shrink as base/width, which with
     this initialisation (variance 1/fan_in inside, zero outputs and head) is the maximal-update
-    parametrisation (Yang et al. 2022, table 8). Muon's rate of matrices needs no such factor.
+    parametrisation (Yang et al. 2022, table 8). Muon's rate of matrices needs no such factor. A
+    tied head begins and moves as embeddings do, and what shrinks is the gain before it.
     """
     groups = []
     by_kind = kinds(model)
-    multiples = _MULTIPLES[config.optimizer]
     set_by_hand = {
         "embeddings": config.embedding_learning_rate,
         "head": config.head_learning_rate,
@@ -96,9 +104,9 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
         )
         each.append(muon)
     for kind, parameters in by_kind.items():
-        rate = set_by_hand.get(kind) or config.learning_rate * multiples[kind]
+        rate = set_by_hand.get(kind) or config.learning_rate * _multiple(kind, model, config)
         rate *= _carried_over(kind, model, config)
-        decays = config.optimizer == "adamw" and kind != "gains"
+        decays = config.optimizer == "adamw" and parameters[0].ndim > 1
         decay = config.weight_decay if decays else 0.0
         groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
     betas = config.adam_beta1, config.adam_beta2
@@ -109,11 +117,25 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     return Optimizers(tuple(each))
 
 
+def _multiple(kind: str, model: Network, config: TrainConfig) -> float:
+    """The kind's share of the learning rate."""
+    multiple = _MULTIPLES[config.optimizer][kind]
+    if config.optimizer == "muon" and kind == "head" and model.lm_head is None:
+        # The rate is one for embeddings that begin at 0.02; the gain before them is smaller by as
+        # much as they are larger.
+        return multiple * model.embedding_std(model.config.hidden_size) / 0.02
+    return multiple
+
+
 def _carried_over(kind: str, model: Network, config: TrainConfig) -> float:
     """Factor of AdamW's rate at this width."""
-    if config.base_hidden_size is None or kind in ("embeddings", "gains"):
+    base, width = config.base_hidden_size, model.config.hidden_size
+    if base is None or kind == "gains":
         return 1.0
-    return config.base_hidden_size / model.config.hidden_size
+    begins = model.embedding_std(width) / model.embedding_std(base)
+    if kind == "head" and model.lm_head is None:
+        return 1.0 if config.optimizer == "muon" else begins
+    return {"embeddings": begins, "head_gain": base / width / begins}.get(kind, base / width)
 
 
 def gradient_norm(model: nn.Module, config: TrainConfig) -> Tensor:
