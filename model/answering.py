@@ -17,6 +17,7 @@ from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.request import Sampling
+from model.tokenizer.encoding import decode, encode_texts
 
 
 class Answerer(Protocol):
@@ -59,8 +60,8 @@ class _Continuing:
 
     def _check(self, prompts: Sequence[str]) -> None:
         # The writer would read the end of a prompt that is too long, and say nothing.
-        for encoding in self.writer.tokenizer.encode_batch(list(prompts), add_special_tokens=False):
-            check_length(1 + len(encoding), self.writer.sequence_length)
+        for ids in encode_texts(self.writer.tokenizer, prompts):
+            check_length(1 + len(ids), self.writer.sequence_length)
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,10 @@ class _Writing:
         written = iter(gather(self._tokens(filled, max_new_tokens, sampling), len(filled)))
         translated = iter(self._translated(others, max_new_tokens))
         return [
-            str(
-                self.loaded.tokenizer.decode(
-                    next(written if has else translated), skip_special_tokens=not has
-                )
+            decode(
+                self.loaded.tokenizer,
+                next(written if has else translated),
+                skip_special_tokens=not has,
             )
             for has in gaps
         ]
@@ -178,8 +179,8 @@ def text_pieces(
     ids, said = list[int](), 0
     for _, token in tokens:
         ids.append(token)
-        text = tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
+        text = decode(tokenizer, ids, skip_special_tokens=skip_special_tokens)
         if not text.endswith("\ufffd"):
             yield text[said:]
             said = len(text)
-    yield tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)[said:]
+    yield decode(tokenizer, ids, skip_special_tokens=skip_special_tokens)[said:]

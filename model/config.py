@@ -13,6 +13,9 @@ from storage.artifacts import Spec, folder_digest
 from storage.config import Config
 from storage.settings import ComputePrecision, Precision
 
+# Of a trained model.
+FORMAT_VERSION = 4
+
 
 class Hardware(Config):
     """What training and evaluation find on a machine.
@@ -76,7 +79,7 @@ def model_spec(
         assert initialize_from, "there is neither a shape nor a model to start from"
         family, shape = family_of(initialize_from), None
     config = {"model": shape, "train": train.identity(family, num_processes)}
-    return Spec("model", 4, inputs, config)
+    return Spec("model", FORMAT_VERSION, inputs, config)
 
 
 class TrainingJob(Config):

@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 
 from model.network.bert import Bert
 from model.objectives.vocabulary import Vocabulary
+from model.tokenizer.encoding import decode, encode_texts
 from storage.errors import ConfigError
 
 
@@ -35,7 +36,7 @@ def fill_in(
     logits_NV = network.masked_logits(hidden_BTD, torch.tensor([places], device=device))
     for place, token in zip(places, logits_NV.argmax(-1).tolist(), strict=True):
         ids[place] = token
-    return str(tokenizer.decode(ids, skip_special_tokens=True))
+    return decode(tokenizer, ids, skip_special_tokens=True)
 
 
 def read_source(
@@ -60,14 +61,14 @@ def _encoded(
     """
     by_token = {vocabulary.tokens[mark]: mark for mark in marks}
     if not by_token:
-        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+        return encode_texts(tokenizer, [text])[0]
     pattern = "|".join(re.escape(token) for token in sorted(by_token, key=len, reverse=True))
     ids: list[int] = []
     for piece in re.split(f"({pattern})", text):
         if piece in by_token:
             ids.append(by_token[piece])
         else:
-            ids += tokenizer.encode(piece, add_special_tokens=False).ids
+            ids += encode_texts(tokenizer, [piece])[0]
     return ids
 
 

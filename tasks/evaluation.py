@@ -3,6 +3,7 @@
 import json
 import tempfile
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -15,6 +16,9 @@ from storage.config import read_json, write_json_value
 from storage.corpus.documents import SPLITS, read_documents
 from storage.layout import Layout
 from tasks.launch import check_outcome, evaluation_command, supervised, wait
+
+# They give what is counted: tokens, and the words that BLEU compares.
+_ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
 
 
 @task(name="evaluate", cache_policy=NO_CACHE, task_run_name="evaluate-{name}")
@@ -44,7 +48,8 @@ def evaluate(
             check_outcome(process, log, "evaluation")
 
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    spec = Spec("evaluation", 7, inputs, config.model_dump(mode="json"))
+    decides = config.model_dump(mode="json") | {"engines": _ENGINES}
+    spec = Spec("evaluation", 7, inputs, decides)
     evaluation, reused = obtain(layout, spec, write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
     get_run_logger().info(

@@ -24,7 +24,7 @@ from storage.shards.schema import Split
 from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _ENGINES = {"tokenizers": version("tokenizers")}
 
 

@@ -22,7 +22,7 @@ from storage.corpus.pairs import SEPARATOR
 from storage.layout import Layout
 from storage.manifest import digest_file, read_manifest
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @task(name="train-tokenizer", task_run_name="train-tokenizer", cache_policy=NO_CACHE)
@@ -63,7 +63,7 @@ def _write(directory: Path, documents: Path, config: TokenizerConfig) -> dict[st
     return {
         "engine": engine,
         "sample_bytes": {"/".join(stratum): size for stratum, size in sizes},
-        **asdict(accept(directory, sample)),
+        **asdict(accept(directory, sample, exact=config.exact)),
     }
 
 

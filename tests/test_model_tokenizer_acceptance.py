@@ -10,6 +10,7 @@ import pytest
 from model.tokenizer.acceptance import accept, passages_by_script
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import END_OF_TEXT
+from model.tokenizer.encoding import Encoder
 from model.tokenizer.sampling import Piece
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ConfigError, ModelError
@@ -98,6 +99,47 @@ def test_a_fault_stops_with_a_sentence(tmp_path: Path, damage: Damage, sentence:
     _damage(_train(tmp_path), damage)
     with pytest.raises(ModelError, match=sentence):
         accept(tmp_path, SAMPLE)
+
+
+def _added(token: str, **flags: bool) -> Damage:
+    def damage(value: dict[str, Any]) -> None:
+        number = len(value["model"]["vocab"])
+        value["model"]["vocab"][token] = number
+        entry = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+        value["added_tokens"].append(entry | {"id": number, "content": token} | flags)
+
+    return damage
+
+
+@pytest.mark.parametrize("side", ["lstrip", "rstrip"])
+def test_an_added_token_that_takes_the_spaces_beside_it_is_refused(
+    tmp_path: Path, side: str
+) -> None:
+    _damage(_train(tmp_path), _added("COVID-19"))
+    accept(tmp_path, SAMPLE)
+    _damage(_train(tmp_path), _added("COVID-19", **{side: True}))
+    with pytest.raises(ModelError, match=r"a text with its added token 'COVID-19': .* lstrip"):
+        accept(tmp_path, SAMPLE)
+
+
+def test_one_that_lowercases_is_refused_where_text_must_come_back(tmp_path: Path) -> None:
+    _damage(_train(tmp_path), lambda value: value.update(normalizer={"type": "Lowercase"}))
+    accept(tmp_path, SAMPLE)
+    with pytest.raises(ModelError, match=r"does not give back a text .*'The old house"):
+        accept(tmp_path, SAMPLE, exact=True)
+
+
+def test_a_pattern_that_gives_up_on_a_text_is_a_sentence(tmp_path: Path) -> None:
+    def damage(value: dict[str, Any]) -> None:
+        value["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": "(a+)+$"}
+
+    _damage(_train(tmp_path), damage)
+    text = "a" * 40 + "b"
+    sentence = r"does not encode a text \(panic: .*retry-limit"
+    with pytest.raises(ModelError, match=sentence):
+        accept(tmp_path, [Piece(0, ("odd", "en"), text)])
+    with pytest.raises(ModelError, match=sentence):
+        Encoder(tmp_path).encode([text])
 
 
 def test_a_language_that_the_vocabulary_does_not_know_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Vocabularies: every text comes back, the same text gives the same bytes, anyone can load them."""
 
+import json
 import random
 import re
 import sys
@@ -12,8 +13,10 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from model.tokenizer import bpe
+from model.tokenizer.acceptance import accept
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import END_OF_TEXT, control_ids, end_of_text_id
+from model.tokenizer.encoding import encode_texts
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.errors import ConfigError, ModelError
@@ -64,6 +67,14 @@ def test_any_text_comes_back(tokenizers: dict[str, Tokenizer], name: str, text: 
     tokenizer = tokenizers[name]
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     assert tokenizer.decode(ids, skip_special_tokens=False) == text
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_what_must_give_text_back_gives_odd_text_and_its_own_tokens_back(
+    folders: dict[str, Path], name: str
+) -> None:
+    assert CONFIGS[name].exact
+    accept(folders[name], [], exact=True)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -123,6 +134,23 @@ def test_the_same_text_gives_the_same_bytes(
     train_tokenizer(iter(texts()), CONFIGS[name], tmp_path)
     for path in folders[name].iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_text_has_the_same_ids_each_time_whatever_training_dropped(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    value = json.loads((folders["gpt"] / "tokenizer.json").read_text(encoding="utf-8"))
+    value["model"]["dropout"] = 0.5
+    for name in ("source", "brought"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "source" / "tokenizer.json").write_text(json.dumps(value), encoding="utf-8")
+    brought = TokenizerConfig(source=str(tmp_path / "source"))
+    train_tokenizer(texts(), brought, tmp_path / "brought")
+    for name in ("source", "brought"):
+        ids = [encode_texts(load_tokenizer(tmp_path / name), [CHINESE]) for _ in range(3)]
+        assert ids[0] == ids[1] == ids[2]
+    kept = json.loads((tmp_path / "brought" / "tokenizer.json").read_text(encoding="utf-8"))
+    assert kept["model"]["dropout"] is None
 
 
 def test_wordpiece_takes_chinese_apart_and_counts_what_it_lacks(
@@ -212,7 +240,11 @@ def test_a_configuration_that_cannot_work_is_refused(
         TokenizerConfig.model_validate(values)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\xfe"])
+CHARSMAP = '{"type": "Precompiled", "precompiled_charsmap": "AQ=="}'
+SHORT_CHARSMAP = f'{{"version": "1.0", "normalizer": {CHARSMAP}}}'.encode()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff\xfe", SHORT_CHARSMAP])
 def test_a_folder_without_tokenizer_is_refused(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "tokenizer.json").write_bytes(content)

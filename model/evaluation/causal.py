@@ -18,7 +18,7 @@ from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
 from model.request import Sampling
 from model.tokenizer.control import end_of_text_id
-from model.tokenizer.encoding import encode_documents
+from model.tokenizer.encoding import decode, encode_documents, encode_texts
 from storage.errors import ModelError
 
 Window = tuple[np.ndarray, np.ndarray]
@@ -79,15 +79,15 @@ class Writer:
         """What the model writes after each prompt; an empty one starts a new document."""
         tokens = self.tokens(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
         texts = gather(tokens, len(prompts))
-        return [str(self.tokenizer.decode(ids, skip_special_tokens=True)) for ids in texts]
+        return [decode(self.tokenizer, ids, skip_special_tokens=True) for ids in texts]
 
     def tokens(self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling) -> Tokens:
         """The same, token by token."""
         end = end_of_text_id(self.tokenizer)
-        encoded = self.tokenizer.encode_batch(list(prompts), add_special_tokens=False)
+        encoded = encode_texts(self.tokenizer, prompts)
         return generate(
             self.model,
-            [[end, *each.ids] for each in encoded],
+            [[end, *ids] for ids in encoded],
             sequence_length=self.sequence_length,
             max_new_tokens=max_new_tokens,
             sampling=sampling,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from tokenizers import Tokenizer
 
+from model.tokenizer.panics import tokenizer_refused
+
 
 def lost_bytes(tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.ndarray]) -> int:
     """UTF-8 bytes of characters that do not come back when the ids of the texts are decoded.
@@ -17,7 +19,8 @@ def lost_bytes(tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.
         encoded: ids of each text with the control tokens around it.
     """
     lost = 0
-    backs = tokenizer.decode_batch([ids.tolist() for ids in encoded], skip_special_tokens=True)
+    with tokenizer_refused("decode its tokens"):
+        backs = tokenizer.decode_batch([ids.tolist() for ids in encoded], skip_special_tokens=True)
     for text, back in zip(texts, backs, strict=True):
         if back != text:
             missing = Counter(text) - Counter(back)

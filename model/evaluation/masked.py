@@ -26,7 +26,7 @@ from model.objectives.masked import MaskedRows
 from model.objectives.masking import Masking
 from model.objectives.pairs import SentencePairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import encode_documents
+from model.tokenizer.encoding import decode, encode_documents
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream
 
@@ -187,7 +187,7 @@ def _filled(
         filled, masked = logits_NV.argmax(-1).tolist(), batch.targets_BM[0, used].tolist()
         shown = [index for index, place in enumerate(places.tolist()) if 0 < place < end]
         yield Sample(
-            prompt=loaded.tokenizer.decode(read[1:end].tolist(), skip_special_tokens=False),
+            prompt=decode(loaded.tokenizer, read[1:end].tolist(), skip_special_tokens=False),
             continuation=_listed(vocabulary, [filled[index] for index in shown]),
             reference=_listed(vocabulary, [masked[index] for index in shown]),
         )

@@ -18,7 +18,7 @@ from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.config import SpanCorruption
 from model.objectives.spans import CorruptedRows, fitting_length
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import encode_documents
+from model.tokenizer.encoding import decode, encode_documents
 from storage.shards.reading import ArrayStream
 
 
@@ -110,7 +110,7 @@ def _samples(
     cut_out = [row[row != IGNORED][:-1].tolist() for row in batch.targets_BT]
     for each in zip(sources, gather(tokens, count), cut_out, strict=True):
         prompt, answer, reference = (
-            loaded.tokenizer.decode(ids[: config.sample_tokens], skip_special_tokens=False)
+            decode(loaded.tokenizer, ids[: config.sample_tokens], skip_special_tokens=False)
             for ids in each
         )
         yield Sample(prompt=prompt, continuation=answer, reference=reference)

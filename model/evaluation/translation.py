@@ -18,7 +18,7 @@ from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.translation import TranslatedPairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import encode_documents
+from model.tokenizer.encoding import decode, encode_documents
 from storage.shards.reading import ArrayStream
 
 _LONGER = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017, §6.1)
@@ -90,8 +90,8 @@ def translate(
             beams=config.beams,
             length_penalty=config.length_penalty,
         )
-        for row, text in zip(rows, loaded.tokenizer.decode_batch(found), strict=True):
-            translated[row] = text.strip()
+        for row, ids in zip(rows, found, strict=True):
+            translated[row] = decode(loaded.tokenizer, ids, skip_special_tokens=True).strip()
     return translated
 
 

@@ -19,6 +19,7 @@ from model.tokenizer.control import (
 from model.tokenizer.extension import extend_tokenizer
 from model.tokenizer.files import build_tokenizer, has_vocabulary, vocabulary_files
 from model.tokenizer.folder import TOKENIZER, as_used, load_tokenizer
+from model.tokenizer.panics import panics_as_errors
 from storage.errors import ConfigError, ModelError
 
 # Looked for where the folder does not say; the first that is there.
@@ -90,7 +91,8 @@ def _read(source: Path) -> Tokenizer:
 def _check_any_text(tokenizer: Tokenizer, source: Path) -> None:
     """A character that the vocabulary lacks may neither stop the encoder nor vanish."""
     try:
-        ids = tokenizer.encode(_IN_NO_VOCABULARY, add_special_tokens=False).ids
+        with panics_as_errors():
+            ids = tokenizer.encode(_IN_NO_VOCABULARY, add_special_tokens=False).ids
         fault = "" if ids else "it is dropped"
     except Exception as error:  # tokenizers raises bare Exception
         fault = str(error)

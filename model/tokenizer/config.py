@@ -40,6 +40,15 @@ class TokenizerConfig(Config):
     source: str | None = None
     extend_to: int | None = Field(None, ge=1, le=1 << 20)
 
+    @property
+    def exact(self) -> bool:
+        """Whether every text must come back from its tokens as it was: bits per byte count on it.
+
+        Of a vocabulary brought along, which may normalise, evaluation counts the bytes that it
+        loses.
+        """
+        return self.source is None and self.algorithm != "wordpiece"
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.extend_to and not self.source:

@@ -11,9 +11,17 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from model.tokenizer.control import END_OF_TEXT, control_ids, framing_of
-from model.tokenizer.engines import Engine, Flat, Reference, choose_engine, find_fault, first_line
+from model.tokenizer.engines import (
+    Engine,
+    Flat,
+    Reference,
+    choose_engine,
+    encode_bounded,
+    find_fault,
+)
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.hostile import hostile_texts
+from model.tokenizer.panics import first_line, tokenizer_refused
 from storage.shards.schema import token_dtype
 
 _BATCH = 256
@@ -41,7 +49,8 @@ class Encoder:
                 their threads once in a process: its first encoder decides.
 
         Raises:
-            ModelError: there is no readable tokenizer, or none that closes documents.
+            ModelError: there is no readable tokenizer, none that closes documents, or one that
+                fails on hostile text.
         """
         tokenizer = load_tokenizer(directory)
         self._before, self.closing = framing_of(tokenizer)
@@ -67,18 +76,21 @@ class Encoder:
         Returns:
             ids: (tokens,), of `dtype`.
             ends: int64 (documents,): where each document ends in `ids`.
+
+        Raises:
+            ModelError: a text is too much for the tokenizer.
         """
         listed = texts.to_pylist() if isinstance(texts, pa.Array) else list(texts)
         if not self._seen_text and self._engine is not self._reference:
             self._fall_back(find_fault(self._engine, self._reference, _beginning(listed)))
         self._seen_text = True
         try:
-            ids, ends = self._engine.encode(listed)
+            ids, ends = encode_bounded(self._engine, listed)
         except Exception as error:  # of whatever kind: the reference tells what is wrong, if it is
             if self._engine is self._reference:
                 raise
             self._fall_back(f"{self.engine} failed on a text ({first_line(error)})")
-            ids, ends = self._engine.encode(listed)
+            ids, ends = encode_bounded(self._engine, listed)
         return self._frame(ids, ends)
 
     def _fall_back(self, fault: str) -> None:
@@ -105,8 +117,29 @@ def encode_documents(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[np.
     before, closing = framing_of(tokenizer)
     texts = iter(texts)
     while batch := list(islice(texts, _BATCH)):
-        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-            yield np.array([*before, *encoding.ids, closing], np.uint32)
+        for ids in encode_texts(tokenizer, batch):
+            yield np.array([*before, *ids, closing], np.uint32)
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Ids of each text, without control tokens, by `tokenizers` alone.
+
+    Raises:
+        ModelError: a text is too much for the tokenizer.
+    """
+    ids, ends = encode_bounded(Reference(tokenizer), list(texts))
+    starts = [0, *ends[:-1].tolist()]
+    return [ids[start:end].tolist() for start, end in zip(starts, ends.tolist(), strict=False)]
+
+
+def decode(tokenizer: Tokenizer, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+    """The text of these ids.
+
+    Raises:
+        ModelError: they are too much for the tokenizer's decoder.
+    """
+    with tokenizer_refused("decode its tokens"):
+        return str(tokenizer.decode(ids, skip_special_tokens=skip_special_tokens))
 
 
 def _beginning(texts: Sequence[str]) -> list[str]:

@@ -11,7 +11,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from model.tokenizer.folder import TOKENIZER
-from model.tokenizer.panics import panics_as_errors
+from model.tokenizer.panics import first_line, panics_as_errors, tokenizer_refused
+from model.tokenizer.runs import ENCODED, cut_runs
 
 _BATCH = 256
 Flat = tuple[np.ndarray, np.ndarray]
@@ -35,11 +36,12 @@ class Reference:
         self._tokenizer = tokenizer
 
     def encode(self, texts: list[str]) -> Flat:
-        """As `Engine.encode`."""
+        """As `Engine.encode`; raises ModelError where a text is too much for the tokenizer."""
         parts = [np.empty(0, np.uint32)]
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
-            encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            with tokenizer_refused("encode a text"):
+                encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
             parts += [np.array(encoding.ids, np.uint32) for encoding in encodings]
         lengths = [len(part) for part in parts[1:]]
         return np.concatenate(parts), np.cumsum(lengths, dtype=np.int64)
@@ -67,6 +69,15 @@ class Fastokens:
         return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.int64)[1:]
 
 
+def encode_bounded(engine: Engine, texts: list[str]) -> Flat:
+    """As `Engine.encode`, of texts whose runs without end are cut beforehand."""
+    if all(len(text) < ENCODED for text in texts):
+        return engine.encode(texts)
+    parts = [cut_runs(text, ENCODED) for text in texts]
+    ids, ends = engine.encode([part for each in parts for part in each])
+    return ids, ends[np.cumsum([len(each) for each in parts]) - 1]
+
+
 def choose_engine(directory: Path, reference: Engine, probes: list[str]) -> tuple[Engine, str]:
     """`fastokens` where it gives the ids of the reference for all probes; else that, and why."""
     try:
@@ -92,8 +103,3 @@ def find_fault(engine: Engine, reference: Engine, texts: list[str]) -> str:
     pairs = zip(texts, found, wanted, strict=True)
     differing = (text for text, mine, theirs in pairs if not np.array_equal(mine, theirs))
     return f"{engine.name} gives other ids for {next(differing)[:40]!r}"
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its name."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

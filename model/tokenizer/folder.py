@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
+from model.tokenizer.panics import panics_as_errors
 from storage.errors import ModelError
 
 TOKENIZER = "tokenizer.json"
@@ -17,7 +18,8 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     """
     path = directory / TOKENIZER
     try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+        with panics_as_errors():
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # tokenizers raises bare Exception
         raise ModelError(
             f"{path} is not a readable tokenizer ({error}); expected the tokenizer.json of "
@@ -27,8 +29,13 @@ def load_tokenizer(directory: Path) -> Tokenizer:
 
 
 def as_used(tokenizer: Tokenizer) -> Tokenizer:
-    """The same, set so that no text becomes a control token, nor is cut or filled up."""
+    """The same, set so that no text becomes a control token, nor is cut or filled up.
+
+    Nor are merges dropped at random: a text has the same ids each time.
+    """
     tokenizer.encode_special_tokens = True
+    if isinstance(tokenizer.model, models.BPE):
+        tokenizer.model.dropout = None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

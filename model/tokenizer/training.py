@@ -13,6 +13,8 @@ from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
 from model.tokenizer.folder import TOKENIZER
 from model.tokenizer.memory import learner_of
+from model.tokenizer.panics import tokenizer_refused
+from model.tokenizer.runs import learnable
 from model.tokenizer.unigram import train_unigram
 from model.tokenizer.wordpiece import train_wordpiece
 from storage.errors import ConfigError
@@ -29,11 +31,13 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, directory: Pa
             not fit the configuration.
         ModelError: there is no readable tokenizer in `config.source`.
     """
-    sample = list(texts)
+    sample = list(learnable(texts))
     if config.source:
-        tokenizer, roles, engine = bring_tokenizer(Path(config.source), sample, config)
+        with tokenizer_refused("take this text"):
+            tokenizer, roles, engine = bring_tokenizer(Path(config.source), sample, config)
     else:
-        tokenizer, engine = _learn(sample, config)
+        with tokenizer_refused("learn from this text"):
+            tokenizer, engine = _learn(sample, config)
         roles = roles_of(config.family, config.algorithm)
         _check_size(tokenizer, config.vocab_size, sample)
     frame(tokenizer, config.family, roles)

@@ -1,0 +1,206 @@
+"""What each stage makes of one small input: where it changes, so must the stage's format version.
+
+A stage whose work is there is not done again, so that a change of the code that makes other bytes
+of the same inputs would leave the old ones in use. What floating point decides is left out.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from model.data.feed import open_feed
+from model.network.config import BertConfig, DecoderConfig, EncoderDecoderConfig, ModelConfig
+from model.objectives.config import FillInTheMiddle, MaskedTokens, NextToken, SpanCorruption
+from model.objectives.samples import Reading
+from model.tokenizer.bpe import train_by_tokenizers
+from model.tokenizer.config import TokenizerConfig
+from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
+from model.tokenizer.encoding import Encoder, decode
+from model.tokenizer.folder import TOKENIZER, load_tokenizer
+from model.tokenizer.runs import learnable
+from model.tokenizer.sampling import draw_sample
+from model.tokenizer.wordpiece import train_wordpiece
+from model.training.config import TrainConfig
+from storage.artifacts import Ref
+from storage.corpus import documents, parts
+from storage.corpus.cleaning.languages import language_of_script
+from storage.corpus.config import CleaningConfig, CorpusConfig, FileSource
+from storage.corpus.documents import SPLITS, read_documents
+from storage.shards.parts import assemble, write_part
+from storage.shards.reading import TokenStream
+from storage.shards.schema import documents_path, tokens_path
+from tasks import shards, tokenizer, training
+from tests.corpora import build_of, counts_of, speeches
+
+CHINESE = "老房子站在河边，窗户朝着山。雨下了三天三夜，孩子们在屋里读书，母亲在灯下缝衣服。"
+ODD = ["  two  spaces\t12345 \r\n", "don't 🎈 e\u0301 \0", "中文English混排 Привет", "a" * 140_000]
+
+# By stage: its format version, and the digest of what it makes.
+GOLDEN = {
+    "corpus": ((2, 2), "693018582f103aa4"),
+    "tokenizer": (3, "cbcef3e30a75eef8"),
+    "shards": (3, "2b2ebaf4df0f9a1b"),
+    "model": (2, "56417d1a066626c6"),
+}
+
+
+def check(stage: str, version: object, where: str, made: object) -> None:
+    """Compares what a stage made with what it made before."""
+    text = json.dumps(made, sort_keys=True, ensure_ascii=False, default=_plain)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    before, golden = GOLDEN[stage]
+    if digest != golden:
+        assert version != before, (
+            f"{stage}: other bytes of the same input; raise the format version of {stage} in "
+            f"{where}, then update the golden value"
+        )
+    assert (version, digest) == GOLDEN[stage], (
+        f"{stage}: update its golden value to {(version, digest)!r}"
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return [str(value.dtype), value.tolist()]
+    assert is_dataclass(value) and not isinstance(value, type), value
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Texts of several formats, with what each cleaning step looks for."""
+    folder = tmp_path_factory.mktemp("sources") / "text"
+    folder.mkdir()
+    texts = [speech[:3000] for speech in speeches()[::40]]
+    (folder / "a.txt").write_text(texts[0] + "\n\nCall 212-555-0187 or a@b.org.\n" * 3)
+    (folder / "b.txt").write_bytes((CHINESE * 3).encode("gb18030"))
+    lines: list[dict[str, Any]] = [
+        {"text": text} for text in [*texts, texts[1] + " Nearly so.", "\x07 e\u0301 lorem"]
+    ]
+    lines += [{"text": f"{CHINESE}{number}"} for number in range(9)] + [{"other": 1}]
+    (folder / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "d.csv").write_text('text\n"one, ""two"""\nthree words here\n' * 2)
+    (folder / "p.tsv").write_text("en\tzh\nThe house stands.\t房子站着。\nIt rained.\t下雨了。\n")
+    return folder
+
+
+def test_corpus(sources: Path, tmp_path: Path) -> None:
+    cleaning = CleaningConfig(
+        identify_languages=False, gopher_quality=True, gopher_repetition=True, mask_pii=True
+    )
+    plain = CleaningConfig(identify_languages=False, c4_quality=True, near_duplicates="keep")
+    pairs = FileSource(files=str(sources / "p.tsv"), pair=("en", "zh"))
+    made: list[Any] = [language_of_script(text) for text in (CHINESE, "Привет", "かな漢字", "abc")]
+    texts = str(sources / "[a-d].*")
+    for options in (
+        {"sources": (texts,), "cleaning": cleaning},
+        {"sources": (texts,), "cleaning": plain, "text_unit": "paragraph"},
+        {"sources": (texts, pairs), "cleaning": plain, "validation_fraction": 0.3},
+    ):
+        ref = build_of(tmp_path, CorpusConfig.model_validate(options))
+        made += [_documents(ref), counts_of(ref)]
+        made += [np.load(path) for path in sorted(ref.path.glob("*.bands.npy"))]
+        made += [(ref.path / "figures.json").read_text(), (ref.path / "dropped.jsonl").read_text()]
+    versions = (documents.FORMAT_VERSION, parts.FORMAT_VERSION)
+    check("corpus", versions, "storage/corpus/documents.py and parts.py", made)
+
+
+def _documents(corpus: Ref) -> list[Any]:
+    return [asdict(each) for split in SPLITS for each in read_documents(corpus.path, split)]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Tokenizers by what is the same everywhere: `tokenizers`, without rustbpe and Unigram."""
+    made = {}
+    texts = list(learnable([*(speech[:3000] for speech in speeches()[::40]), CHINESE * 9]))
+    for family in ("causal_lm", "masked_lm", "encoder_decoder"):
+        made[family] = tmp_path_factory.mktemp(family)
+        algorithm = "wordpiece" if family == "masked_lm" else "bpe"
+        control = control_tokens(family, algorithm, infilling=family == "causal_lm")
+        learn = train_wordpiece if family == "masked_lm" else train_by_tokenizers
+        learned, roles = learn(texts, 600, control), roles_of(family, algorithm)
+        frame(learned, family, roles)
+        learned.save(str(made[family] / TOKENIZER))
+        write_roles(made[family], roles)
+    return made
+
+
+def test_tokenizer(folders: dict[str, Path]) -> None:
+    strata = [((name, "en"), f"{name}{n}", text) for n, text in enumerate(ODD) for name in "ab"]
+    totals = {(name, "en"): 2 * sum(len(text.encode()) for text in ODD) for name in "ab"}
+    made: list[Any] = [draw_sample(strata, totals, 100_000, 0.7), TokenizerConfig().model_dump()]
+    for folder in folders.values():
+        loaded = load_tokenizer(folder)
+        ids = loaded.encode(CHINESE + speeches(1)[0][:2000]).ids
+        made += [loaded.get_vocab(), ids, decode(loaded, ids, skip_special_tokens=False)]
+        made += [path.read_text() for path in sorted(folder.iterdir()) if path.name != TOKENIZER]
+    check("tokenizer", tokenizer.FORMAT_VERSION, "tasks/tokenizer.py", made)
+
+
+@pytest.fixture(scope="module")
+def encoded(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ref]:
+    """Shards of the same texts by each tokenizer."""
+    made = {}
+    texts = [*ODD, *(speech[:3000] for speech in speeches()[::40]), CHINESE * 9, ""]
+    for family, folder in folders.items():
+        encoder, directory = Encoder(folder), tmp_path_factory.mktemp("shards")
+        ids, ends = encoder.encode(texts)
+        names = [f"{number:032}" for number in range(len(texts))]
+        part = write_part(
+            directory,
+            0,
+            ids,
+            ends=ends,
+            document_ids=names,
+            sources=["ab"[number % 2] for number in range(len(texts))],
+            languages=["en"] * len(texts),
+            sizes=np.array([len(text.encode()) for text in texts]),
+        )
+        out = tmp_path_factory.mktemp("out")
+        vocab_size = load_tokenizer(folder).get_vocab_size()
+        for split in SPLITS:
+            assemble(out, split, vocab_size, [part])
+        made[family] = Ref("shards", family, out)
+    return made
+
+
+def test_shards(encoded: dict[str, Ref]) -> None:
+    made: list[Any] = []
+    for ref in encoded.values():
+        stream = TokenStream(ref.path, "train")
+        made.append(stream.read(0, len(stream)))
+        for path in (tokens_path(ref.path, "train"), documents_path(ref.path, "train")):
+            with pa.ipc.open_file(path) as file:
+                made += [str(file.schema), file.num_record_batches]
+        made.append(file.read_all().to_pylist())
+    check("shards", shards.FORMAT_VERSION, "tasks/shards.py", made)
+
+
+READINGS: list[tuple[str, ModelConfig, Any, dict[str, Any]]] = [
+    ("causal_lm", DecoderConfig(), NextToken(), {}),
+    ("causal_lm", DecoderConfig(), NextToken(), {"packing": "best_fit", "document_mask": True}),
+    ("causal_lm", DecoderConfig(), FillInTheMiddle(), {}),
+    ("masked_lm", BertConfig(), MaskedTokens(), {}),
+    ("encoder_decoder", EncoderDecoderConfig(), SpanCorruption(), {}),
+]
+
+
+def test_model(encoded: dict[str, Ref], folders: dict[str, Path]) -> None:
+    made: list[Any] = []
+    for family, network, objective, options in READINGS:
+        config = TrainConfig(
+            sequence_length=64, global_batch_size=8, objectives=(objective,), **options
+        )
+        reading = Reading(encoded[family].path, network, folders[family])
+        feed = open_feed(reading, config, {})
+        for step in (0, 5):
+            drawn = feed.step(step)
+            made += [drawn, feed.samples.read(drawn.numbers.ravel(), drawn.draws.ravel())]
+    check("model", training.FORMAT_VERSION, "tasks/training.py", made)
