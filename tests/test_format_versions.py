@@ -46,7 +46,7 @@ GOLDEN = {
     "corpus": ((2, 2), "693018582f103aa4"),
     "tokenizer": (3, "cbcef3e30a75eef8"),
     "shards": (3, "2b2ebaf4df0f9a1b"),
-    "model": (2, "56417d1a066626c6"),
+    "model": (3, "56417d1a066626c6"),
 }
 
 
