@@ -14,8 +14,9 @@ TRAINERS := .venv-peers-train/.installed
 # In a variable, for a comma would part the arguments of `call`.
 EXTRAS := .[fast,web]
 TORCH := 2.13.0
-# Taken as it was typed: a dollar sign in a prompt is a dollar sign.
+# Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
 override export PROMPT := $(value PROMPT)
+sample: override export MODEL := $(value MODEL)
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,7 +34,7 @@ ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui
 
 sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
-	@$(BIN)/corpusmill sample $(if $(MODEL),--model "$(MODEL)") "$$PROMPT"
+	@$(BIN)/corpusmill sample $(if $(value MODEL),--model "$$MODEL") "$$PROMPT"
 
 # A shell that talks to a running stack must not lead the tests to it. Three workers feed two cores:
 # one of them always waits for a server.

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from flows.config import RegistrationConfig
+from storage.config import parse
 from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
@@ -95,12 +96,13 @@ def run(parameters: tuple[str, ...]) -> None:
 @click.option("--model", default=RegistrationConfig().name, show_default=True)
 def sample(prompt: str, model: str) -> None:
     """Let the champion answer PROMPT: continue it, fill in its masks or gaps, or translate it."""
+    name = parse(RegistrationConfig, {"name": model}).name
     settings, layout = _here()
     settings = _tracked(settings, layout)
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
     from storage.registry import champion_or_refuse, fetch
 
-    champion = champion_or_refuse(settings, model)
+    champion = champion_or_refuse(settings, name)
     sys.exit(run_to_end(sample_command(fetch(settings, layout, champion).path, prompt)))
 
 

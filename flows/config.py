@@ -16,6 +16,7 @@ from model.training.config import TrainConfig, check_device
 from storage.config import Config, parse
 from storage.corpus.config import CorpusConfig
 from storage.errors import ConfigError
+from storage.names import RegisteredName
 from storage.settings import load_settings
 from tasks.launch import default_processes, find_hardware
 
@@ -25,7 +26,7 @@ class RegistrationConfig(Config):
     name: of the registered model in MLflow; its aliases are `candidate` and `champion`.
     """
 
-    name: str = Field("gpt-tiny", pattern=r"^[^/:@]+$")
+    name: RegisteredName = "gpt-tiny"
 
 
 class PretrainConfig(Config):

@@ -10,7 +10,7 @@ from model.network.config import Family, ModelConfig
 from model.request import NewTokens, Sampling
 from model.training.config import TrainConfig
 from storage.artifacts import Spec, folder_digest
-from storage.config import Config
+from storage.config import Config, Seed
 from storage.settings import ComputePrecision, Precision
 
 # Of a trained model.
@@ -55,6 +55,7 @@ class EvaluationConfig(Sampling):
     beams: PositiveInt = 4
     length_penalty: float = Field(1.0, ge=0, allow_inf_nan=False)
     precision: Precision = "auto"
+    seed: Seed = 0
 
 
 def model_spec(

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from storage.errors import ConfigError
 from storage.manifest import write_json
+
+# What every generator of numpy and torch takes, and the keys of our own draws can hold.
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Config(BaseModel):

@@ -59,8 +59,8 @@ def load_settings() -> Settings:
     """Reads the environment.
 
     Raises:
-        ConfigError: a port that is not a number from 1 to 65535, no number of processes, or a
-            precision that there is not.
+        ConfigError: a port that is not a number from 1 to 65535, no number of processes, a
+            precision that there is not, or a name that MLflow cannot hold.
     """
     port = "a port from 1 to 65535"
     prefect_port = _number("PREFECT_PORT", 4200, port, 65535)
@@ -74,7 +74,7 @@ def load_settings() -> Settings:
         mlflow_port=mlflow_port,
         prefect_api_url=os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{prefect_port}/api",
         mlflow_url=os.environ.get("MLFLOW_TRACKING_URI") or f"http://127.0.0.1:{mlflow_port}",
-        experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill",
+        experiment=_experiment(),
         processors=processors,
         processes=_number("CORPUSMILL_PROCESSES", processors, "a number of processes"),
         task_runner=os.environ.get("CORPUSMILL_TASK_RUNNER") or "local",
@@ -94,6 +94,17 @@ def go_around_proxies() -> None:
     """Has clients in this process speak to this machine's servers directly."""
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = around_proxies(os.environ.get(name))
+
+
+def _experiment() -> str:
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill"
+    # Bytes that are no UTF-8 come as halves of surrogate pairs.
+    if len(name) <= 500 and name.encode(errors="ignore").decode() == name:
+        return name
+    raise ConfigError(
+        f"MLFLOW_EXPERIMENT_NAME is {name[:40]!a}, of {len(name)} characters; expected up to 500 "
+        "characters in UTF-8, such as corpusmill."
+    )
 
 
 def _number(name: str, default: int, expected: str, most: float = math.inf) -> int:

@@ -106,6 +106,11 @@ def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
         ({"tokenizer.vocab_size": 100}, "tokenizer.vocab_size is 100: .*257"),
         ({"model.num_key_value_heads": 3}, "num_attention_heads 4 is not a multiple"),
         ({"corpus.sources": []}, "corpus.sources"),
+        ({"registration.name": "a/b"}, "registration.name: 'a/b', of 3 characters, cannot name"),
+        (
+            {"evaluation.seed": 2**58},
+            "evaluation.seed is 288230376151711744: .*less than 4294967296",
+        ),
         ({"train.max_steps": "many"}, "train.max_steps is 'many': .*integer"),
     ],
 )

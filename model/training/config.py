@@ -7,7 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from model.network.config import DecoderConfig, Family, ModelConfig
 from model.objectives.config import Objective, default_objective
-from storage.config import Config
+from storage.config import Config, Seed
 from storage.errors import ConfigError
 from storage.settings import Precision
 
@@ -146,7 +146,7 @@ class TrainConfig(Config):
     main_process_port: int | None = Field(None, ge=1, le=65535)
     parallelism: Literal["ddp", "fsdp"] = "ddp"
     activation_checkpointing: bool = False
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: Seed = 0
     log_every: PositiveInt = 10
     validate_every: PositiveInt = 100
     validation_windows: PositiveInt = 64
