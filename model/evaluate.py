@@ -1,7 +1,8 @@
 """Entry point of the evaluation process: `python -m model.evaluate job.json`.
 
 Scores a model in the Hugging Face format on held-out documents, whatever its tokenizer, and writes
-result.json into the job's directory. Exit code 0: done. 1: a sentence on standard error says why.
+result.json into the job's directory. Exit code 0: done. 3: the input must
+change first, as a sentence on standard error says. Any other: it may be tried again.
 """
 
 import signal
@@ -9,9 +10,9 @@ import sys
 from pathlib import Path
 
 from model.config import EvaluationJob
-from model.process import die_with_parent
+from model.process import INPUT_ERROR, die_with_parent
 from storage.config import read_json, write_json_value
-from storage.errors import CorpusmillError
+from storage.errors import InputError
 
 
 def main() -> int:
@@ -24,9 +25,9 @@ def main() -> int:
         from model.evaluation.held_out import evaluate  # torch, after the tie to the parent
 
         result = evaluate(job)
-    except CorpusmillError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
-        return 1
+        return INPUT_ERROR
     write_json_value(job.directory / "result.json", result)
     return 0
 

@@ -1,6 +1,6 @@
 """Entry point that tells what the hardware is: `python -m model.hardware hardware.json`.
 
-Out: a `Hardware`, as torch finds it in this environment. Exit code 0: done. 1: a sentence on
+Out: a `Hardware`, as torch finds it in this environment. Exit code 0: done. 3: a sentence on
 standard error says why not.
 """
 
@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from model.device import find_hardware
+from model.process import INPUT_ERROR
 from storage.config import write_json_value
-from storage.errors import CorpusmillError
+from storage.errors import InputError
 
 
 def main() -> int:
@@ -18,9 +19,9 @@ def main() -> int:
         return 2
     try:
         write_json_value(Path(sys.argv[1]), find_hardware())
-    except CorpusmillError as error:
+    except InputError as error:
         print(error, file=sys.stderr)
-        return 1
+        return INPUT_ERROR
     return 0
 
 

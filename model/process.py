@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+# Exit code that says: another try helps only once the input has changed. A traceback's is 1.
+INPUT_ERROR = 3
 _PR_SET_PDEATHSIG = 1
 # As long as the launching side waits before it kills.
 _GRACE_SECONDS = 20.0

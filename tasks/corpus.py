@@ -31,12 +31,10 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     sizes = [group.size for group in plan.groups]
     while True:
         parts = map_groups(settings, clean, calls, sizes, "clean")
-        try:
-            return merge(layout, plan, config, parts)
-        except (ArtifactError, FileNotFoundError):
-            if all((part.path / MANIFEST).exists() for part in parts):
-                raise
-            get_run_logger().warning("another flow took in some of these parts; making them again")
+        corpus = merge(layout, plan, config, parts)
+        if corpus:
+            return corpus
+        get_run_logger().warning("another flow took in some of these parts; making them again")
 
 
 @task(
@@ -76,17 +74,40 @@ def clean(layout: Layout, group: Group, config: CorpusConfig) -> Ref:
     return make_part(layout, group, config)
 
 
-@task(name="merge", task_run_name="merge", cache_policy=NO_CACHE)
-def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Ref]) -> Ref:
-    """Drops duplicates across all parts, chooses sides and writes the corpus."""
-    corpus = build_corpus(layout, plan.sources, config, parts)
+@task(
+    name="merge",
+    task_run_name="merge",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Ref]) -> Ref | None:
+    """Drops duplicates across all parts, chooses sides and writes the corpus.
+
+    Returns:
+        The corpus, or None where parts are gone because another flow has taken them in.
+    """
+    try:
+        corpus = build_corpus(layout, plan.sources, config, parts)
+    except (ArtifactError, FileNotFoundError):
+        if all((part.path / MANIFEST).exists() for part in parts):
+            raise
+        return None
     for part in parts:
         discard(part)
     _report(corpus, reused=False)
     return corpus
 
 
-@task(name="select-new-documents", task_run_name="select-new-documents", cache_policy=NO_CACHE)
+@task(
+    name="select-new-documents",
+    task_run_name="select-new-documents",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def select_new(layout: Layout, corpus: Ref, seen: Ref) -> Ref:
     """The documents of `corpus` that the registered model has not met."""
     new, reused = select_unseen(layout, corpus, seen)

@@ -16,12 +16,20 @@ from storage.config import read_json, write_json_value
 from storage.corpus.documents import SPLITS, read_documents
 from storage.layout import Layout
 from tasks.launch import check_outcome, evaluation_command, supervised, wait
+from tasks.retries import can_be_retried
 
 # They give what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
 
 
-@task(name="evaluate", cache_policy=NO_CACHE, task_run_name="evaluate-{name}")
+@task(
+    name="evaluate",
+    task_run_name="evaluate-{name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def evaluate(
     layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig, name: str
 ) -> EvaluationResult:
@@ -47,10 +55,7 @@ def evaluate(
                     pass
             check_outcome(process, log, "evaluation")
 
-    inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    decides = config.model_dump(mode="json") | {"engines": _ENGINES}
-    spec = Spec("evaluation", 7, inputs, decides)
-    evaluation, reused = obtain(layout, spec, write)
+    evaluation, reused = obtain(layout, evaluation_spec(model, corpus, config), write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
     get_run_logger().info(
         "%s: %.3f %s over %d held-out documents (%s bytes)%s",
@@ -64,12 +69,26 @@ def evaluate(
     return result
 
 
+def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
+    """What an evaluation is made from: of the model the bytes count, not what they came of."""
+    inputs = {"model": content_digest(model), "corpus": corpus.digest}
+    decides = config.model_dump(mode="json") | {"engines": _ENGINES}
+    return Spec("evaluation", 7, inputs, decides)
+
+
 def in_words(figure: str) -> str:
     """The name of a figure as a person reads it."""
     return figure.replace("_", " ").replace("bleu", "BLEU").replace("chrf", "chrF")
 
 
-@task(name="measure-xz", task_run_name="measure-xz", cache_policy=NO_CACHE)
+@task(
+    name="measure-xz",
+    task_run_name="measure-xz",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
     """What `xz -9e` needs for the same held-out documents."""
 

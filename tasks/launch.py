@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from model.config import Hardware, TrainingJob, TrainingResult
+from model.process import INPUT_ERROR
 from storage.config import read_json
 from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
@@ -155,7 +156,7 @@ def check_outcome(process: subprocess.Popen[bytes], log: Path, name: str) -> Non
     """Raises InputError or ProcessError unless the ended process, called `name`, did its work."""
     if process.returncode == 0:
         return
-    if process.returncode == 1:
+    if process.returncode == INPUT_ERROR:
         raise InputError(log.read_text(encoding="utf-8", errors="replace").strip().split("\n")[-1])
     raise ProcessError(
         f"The {name} process ended with code {process.returncode}. {_last_lines(log)}"

@@ -10,11 +10,19 @@ from model.hf.families import family_of
 from storage.artifacts import Ref, Spec, obtain
 from storage.layout import Layout
 from storage.manifest import digest_file
+from tasks.retries import can_be_retried
 
 _PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 
 
-@task(name="bring-model", task_run_name="bring-model", cache_policy=NO_CACHE)
+@task(
+    name="bring-model",
+    task_run_name="bring-model",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def bring_model(layout: Layout, source: str) -> Ref:
     """Copies configuration and weights into the store, so that what a run began with stays.
 

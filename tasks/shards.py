@@ -84,7 +84,14 @@ def tokenize(layout: Layout, documents: Range, tokenizer: Ref, threads: int | No
     return part
 
 
-@task(name="shard", task_run_name="shard", cache_policy=NO_CACHE)
+@task(
+    name="shard",
+    task_run_name="shard",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Ref]]) -> Ref:
     """Puts the encoded documents together, in their order, into the shards."""
     vocab_size = load_tokenizer(tokenizer.path).get_vocab_size()

@@ -21,11 +21,19 @@ from storage.corpus.documents import record_batches
 from storage.corpus.pairs import SEPARATOR
 from storage.layout import Layout
 from storage.manifest import digest_file, read_manifest
+from tasks.retries import can_be_retried
 
 FORMAT_VERSION = 3
 
 
-@task(name="train-tokenizer", task_run_name="train-tokenizer", cache_policy=NO_CACHE)
+@task(
+    name="train-tokenizer",
+    task_run_name="train-tokenizer",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
     """Learns a vocabulary from a sample of the corpus's training side, or brings one along."""
     brought = {path.name: digest_file(path) for path in source_files(config)}

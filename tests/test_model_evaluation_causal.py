@@ -18,6 +18,7 @@ from model.evaluation.causal import load_writer
 from model.evaluation.held_out import evaluate
 from model.hf.folder import export_model
 from model.network.gpt2 import GPT2
+from model.process import INPUT_ERROR
 from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import end_of_text_id
@@ -207,7 +208,7 @@ def test_the_process_says_in_one_sentence_that_there_is_no_model(
     write_json_value(tmp_path / "job.json", job)
     command = evaluation_command(tmp_path / "job.json")
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
+    assert done.returncode == INPUT_ERROR
     assert done.stderr.count("\n") == 1
     assert "nothing/config.json is not a readable JSON file" in done.stderr
     assert not (tmp_path / "result.json").exists()

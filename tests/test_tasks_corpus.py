@@ -38,9 +38,13 @@ def test_parts_that_another_flow_took_in_are_made_again(
     expected = content_digest(_ingest(tmp_path / "alone", config))
     made: list[Ref] = []
 
-    def merge_second(layout: Layout, plan: Any, config: CorpusConfig, parts: list[Ref]) -> Ref:
+    def merge_second(
+        layout: Layout, plan: Any, config: CorpusConfig, parts: list[Ref]
+    ) -> Ref | None:
         if not made:
-            made.append(merge(layout, plan_corpus(layout, other), other, parts))
+            first = merge(layout, plan_corpus(layout, other), other, parts)
+            assert first
+            made.append(first)
         return merge(layout, plan, config, parts)
 
     monkeypatch.setattr(tasks.corpus, "merge", merge_second)

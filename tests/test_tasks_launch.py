@@ -144,7 +144,12 @@ def test_a_finished_result_is_the_outcome(layout: RunLayout) -> None:
 @pytest.mark.parametrize(
     ("code", "kind", "words"),
     [
-        ("print('noise'); raise SystemExit('what to mend')", InputError, "^what to mend$"),
+        (
+            "print('noise'); print('what to mend'); raise SystemExit(3)",
+            InputError,
+            "^what to mend$",
+        ),
+        ("raise RuntimeError('out of memory')", ProcessError, r"code 1[\s\S]*out of memory$"),
         ("print('last words'); raise SystemExit(9)", ProcessError, r"code 9[\s\S]*last words$"),
     ],
 )

@@ -9,12 +9,20 @@ from tasks.corpus_report.findings import Findings, gather
 from tasks.corpus_report.page import render
 from tasks.corpus_report.sentences import deck, headline
 from tasks.corpus_report.words import cell, number, plain, share, size
+from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
 _PAGE = "corpus.html"
 
 
-@task(name="report-corpus", task_run_name="report-corpus", cache_policy=NO_CACHE)
+@task(
+    name="report-corpus",
+    task_run_name="report-corpus",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def report_corpus(context: FlowContext, corpus: Ref, tokenizer: Ref, shards: Ref) -> None:
     """Keeps the corpus report among the MLflow run's files, and its summary in Prefect."""
     findings = gather(corpus.path, tokenizer.path, shards.path)
