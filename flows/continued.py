@@ -38,7 +38,7 @@ def continue_pretraining(
         champion = champion_or_refuse(context.settings, config.registration.name)
         base = fetch(context.settings, layout, champion)
         everything = ingest(context.settings, layout, config.corpus)
-        new = select_new(layout, everything, find(layout, "corpus", champion.tags["corpus"]))
+        new = select_new(layout, everything, find(layout, "corpus", champion.tag("corpus")))
         shards = make_shards(context.settings, layout, new, base, held_out=everything)
         report_corpus(context, new, base, shards)
         counts = read_manifest(shards.path)["counts"]["train"]

@@ -10,6 +10,7 @@ from flows.tail import judge_and_register
 from tasks.corpus import ingest
 from tasks.corpus_report.report import report_corpus
 from tasks.origin import bring_model
+from tasks.registration import look_at_champion
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
 from tasks.tracking import tracked_run
@@ -27,6 +28,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
     config = on_this_machine(resolve(RECIPES, recipe, overrides or {}))
     with tracked_run(recipe, config) as context:
         layout = context.layout
+        look_at_champion(context, config.registration.name)
         corpus = ingest(context.settings, layout, config.corpus)
         start = bring_model(layout, config.initialize_from) if config.initialize_from else None
         tokenizer = make_tokenizer(layout, corpus, config.tokenizer)

@@ -44,8 +44,7 @@ def print_outcome(settings: Settings, flow_run_id: str) -> None:
             "its outcome: look at its page in Prefect for what happened."
         )
     outcome = json.loads(text)
-    role = "champion" if outcome["champion"] else "candidate; the champion is better"
-    print(f"\n{outcome['model']} version {outcome['version']} ({role})\n")
+    print(f"\n{outcome['model']} version {outcome['version']} ({outcome['standing']})\n")
     figure = in_words(outcome["decides"])
     figure = figure[:1].upper() + figure[1:]
     print(f"{figure} of {outcome['held_out_documents']} held-out documents:")

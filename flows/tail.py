@@ -1,8 +1,9 @@
 """The end that every training flow has: evaluate, register, promote, report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 
 from model.config import EvaluationConfig
 from storage.artifacts import Ref
@@ -26,24 +27,37 @@ def judge_and_register(
     inherited_licences: Iterable[str] = (),
 ) -> None:
     """Scores the model on `held_out`, registers it, and makes it champion if it is the best."""
-    for kind, ref in inputs.items():
-        context.tracker.log_dataset(kind, ref, "training")
-    figures = evaluate(context.layout, model, held_out, evaluation, "candidate")
-    # What does not write text has no bits to compare.
-    writes = "bits_per_byte" in figures.figures
-    baseline = measure_compressor(context.layout, held_out) if writes else None
-    counts = read_manifest(trained_on.path)["counts"]
-    licences = licences_of(counts, inherited_licences)
-    tags = {
-        "licences": "; ".join(licences),
-        "corpus": trained_on.digest,
-        "held_out": held_out.digest,
-        figures.decides: f"{figures.score:.4f}",
-        "evaluation_precision": figures.precision,
-        "prefect.flow_run_url": str(runtime.flow_run.ui_url),
-    }
-    example = next((sample.prompt for sample in figures.samples), "")
-    version = register(context, name, model, tags, example)
-    champion = promote_if_better(context, version, figures, held_out, evaluation)
-    outcome = make_outcome(context, model, version, champion, figures, baseline)
-    report(context, model, held_out, outcome, render_card(outcome, counts, licences))
+    with _kept(model):
+        figures = evaluate(context.layout, model, held_out, evaluation, "candidate")
+        counts = read_manifest(trained_on.path)["counts"]
+        licences = licences_of(counts, inherited_licences)
+        tags = {
+            "licences": "; ".join(licences),
+            "corpus": trained_on.digest,
+            "held_out": held_out.digest,
+            figures.decides: f"{figures.score:.4f}",
+            "evaluation_precision": figures.precision,
+            "prefect.flow_run_url": str(runtime.flow_run.ui_url),
+        }
+        example = next((sample.prompt for sample in figures.samples), "")
+        version = register(context, name, model, inputs, tags, example)
+        standing = promote_if_better(context, version, figures, held_out, evaluation)
+        # What does not write text has no bits to compare.
+        writes = "bits_per_byte" in figures.figures
+        baseline = measure_compressor(context.layout, held_out) if writes else None
+        outcome = make_outcome(context, model, version, standing, figures, baseline)
+        report(context, model, held_out, outcome, render_card(outcome, counts, licences))
+
+
+@contextmanager
+def _kept(model: Ref) -> Iterator[None]:
+    """Says of a failure after training that nothing of it is lost."""
+    try:
+        yield
+    except Exception:
+        get_run_logger().error(
+            "the trained model is kept in %s: mend what is said below and run the flow again with "
+            "the same parameters, which goes on from there",
+            model.path,
+        )
+        raise

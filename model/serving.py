@@ -6,6 +6,7 @@ cannot be answered as it is, is refused with one sentence: HTTP status 400.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,9 +98,9 @@ def _wrap(module: Any, name: str, check: Callable[..., None]) -> None:
     if not hasattr(function, "__wrapped__"):
 
         @functools.wraps(function)
-        def checked(*given: Any) -> Any:
-            found = function(*given)
-            check(found, *given)
+        def checked(*given: Any, **named: Any) -> Any:
+            found = function(*given, **named)
+            check(found, *inspect.signature(function).bind(*given, **named).args)
             return found
 
         setattr(module, name, checked)

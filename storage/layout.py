@@ -7,7 +7,7 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Layout:
     """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>`, `downloads`,
-    `compiled`, `stack`."""
+    `compiled`, `locks`, `stack`."""
 
     root: Path
 
@@ -32,6 +32,10 @@ class Layout:
     def compiled(self) -> Path:
         """Machine code of networks, kept from run to run."""
         return self.root / "compiled"
+
+    def lock(self, digest: str) -> Path:
+        """File that is locked by whoever changes what has this digest."""
+        return self.root / "locks" / digest
 
     @property
     def stack(self) -> Path:

@@ -1,27 +1,31 @@
 """The MLflow model registry: versions without pickle, the aliases `candidate` and `champion`."""
 
+import fcntl
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
-from storage.artifacts import Ref, Spec, obtain
-from storage.errors import ConfigError
+from storage.artifacts import Ref, Spec, find, obtain
+from storage.errors import ArtifactError, ConfigError
 from storage.layout import Layout
-from storage.manifest import MANIFEST, verify
+from storage.manifest import MANIFEST, digest_json, verify
 from storage.settings import CHECKOUT, Settings
-from storage.tracking import connect, refusal
+from storage.tracking import Tracker, connect, refusal
 
 CANDIDATE, CHAMPION = "candidate", "champion"
+DIGEST = "model_digest"
 _WEIGHTS = "model"
 _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "pydantic")
 
@@ -39,44 +43,79 @@ class RegisteredModel:
     def uri(self) -> str:
         return f"models:/{self.name}/{self.version}"
 
+    @property
+    def digest(self) -> str:
+        """Identity of the model.
+
+        Raises:
+            ConfigError: another tool registered this version.
+        """
+        return self.tag(DIGEST)
+
+    def tag(self, key: str) -> str:
+        """A tag that every version has from `register`.
+
+        Raises:
+            ConfigError: it is not there, so another tool registered this version.
+        """
+        if key not in self.tags:
+            raise ConfigError(
+                f"{self.uri} has no tag {key!r}, so it is not one that corpusmill registered; give "
+                "its alias to one that is, on the model's page in MLflow, or name another model."
+            )
+        return self.tags[key]
+
 
 def register(
-    settings: Settings, run_id: str, name: str, model: Ref, tags: Mapping[str, str], example: str
+    layout: Layout, tracker: Tracker, name: str, model: Ref, tags: Mapping[str, str], example: str
 ) -> RegisteredModel:
     """Logs a model folder to a run and makes it a version, under the alias `candidate`.
 
-    A model that is registered already, by a try before this one or another flow run, is not
-    registered again: the alias moves to its version.
+    A version is there with all its tags or not at all. A model that is registered already, by a try
+    before this one or another flow run, is not registered again, unless its files are gone: the
+    alias moves to its version.
 
     Args:
         example: a prompt, to show how the model is asked.
     """
-    client = connect(settings)
-    for version in _versions(client, name):
-        if version.tags.get("model_digest") == model.digest:
-            client.set_registered_model_alias(name, CANDIDATE, version.version)
-            return _view(version)
-    with mlflow.start_run(run_id=run_id), tempfile.TemporaryDirectory() as scratch:
-        info = mlflow.pyfunc.log_model(
-            name=_WEIGHTS,
-            python_model=str(CHECKOUT / "model" / "serving.py"),
-            artifacts={_WEIGHTS: str(model.path)},
-            code_paths=_copy_code(Path(scratch)),
-            signature=served_signature(),
-            input_example=({"prompt": [example]}, {"max_new_tokens": 40}),
-            pip_requirements=_requirements(),
-            registered_model_name=name,
-        )
-    number = str(info.registered_model_version)
-    for key, value in {"model_digest": model.digest, **tags}.items():
-        client.set_model_version_tag(name, number, key, value)
-    client.set_registered_model_alias(name, CANDIDATE, number)
-    return _view(client.get_model_version(name, number))
+    client = tracker.client
+    with only_one(layout, name):
+        version = _find(client, name, model.digest)
+        if version is None:
+            model_id = _log(tracker, model, example)
+            with suppress(MlflowException):  # it is there, or the next call says what is wrong
+                client.create_registered_model(name)
+            version = client.create_model_version(
+                name,
+                f"models:/{model_id}",
+                run_id=tracker.run_id,
+                tags={DIGEST: model.digest, **tags},
+                model_id=model_id,
+            )
+        # An older release gave a version its tags one by one, and may have been stopped at it.
+        for key in tags.keys() - version.tags.keys():
+            client.set_model_version_tag(name, version.version, key, tags[key])
+        client.set_registered_model_alias(name, CANDIDATE, version.version)
+        return _view(client.get_model_version(name, version.version))
 
 
-def promote(settings: Settings, model: RegisteredModel) -> None:
-    """Gives a version the alias `champion`."""
-    connect(settings).set_registered_model_alias(model.name, CHAMPION, model.version)
+def promote(
+    settings: Settings, layout: Layout, model: RegisteredModel, instead_of: RegisteredModel | None
+) -> RegisteredModel:
+    """Gives a version the alias `champion`, if that is still with `instead_of`.
+
+    Flows that share a store take turns. MLflow itself cannot compare and set: between flows on
+    machines without a common store some milliseconds stay open.
+
+    Returns:
+        The champion: `model`, or another one that has come to it meanwhile.
+    """
+    with only_one(layout, model.name):
+        champion = find_by_alias(settings, model.name, CHAMPION)
+        if champion and (instead_of is None or champion.version != instead_of.version):
+            return champion
+        connect(settings).set_registered_model_alias(model.name, CHAMPION, model.version)
+    return model
 
 
 def describe(settings: Settings, name: str, version: str, text: str) -> None:
@@ -120,27 +159,99 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
 def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     """The version's model folder in the Hugging Face format, kept in the store once fetched.
 
+    Where MLflow has lost its files, or changed them, the model as it was trained in this store
+    serves as well.
+
     Raises:
         ArtifactError: what MLflow gives back is not what was registered.
+        ConfigError: another tool registered this version.
     """
-    inputs = {"model": model.tags["model_digest"]}
+    inputs = {"model": model.digest}
     config = {"name": model.name, "version": model.version, "run": model.run_id}
 
     def write(directory: Path) -> None:
         connect(settings)
         with tempfile.TemporaryDirectory() as scratch:
-            mlflow.artifacts.download_artifacts(f"{model.uri}/artifacts", dst_path=scratch)
-            [manifest] = Path(scratch).rglob(MANIFEST)
-            verify(manifest.parent)
-            manifest.unlink()
-            shutil.copytree(manifest.parent, directory, dirs_exist_ok=True)
+            shutil.copytree(_download(model, Path(scratch)), directory, dirs_exist_ok=True)
 
-    ref, _ = obtain(layout, Spec("registered", 1, inputs, config), write)
+    try:
+        ref, _ = obtain(layout, Spec("registered", 1, inputs, config), write)
+    except ArtifactError as error:
+        with suppress(ArtifactError):
+            return find(layout, "model", model.digest)
+        raise ArtifactError(
+            f"The files of {model.uri} in MLflow are not what was registered ({error}); restore "
+            "them, or give its alias to another version on the model's page in MLflow."
+        ) from error
     return ref
 
 
-def _versions(client: MlflowClient, name: str) -> list[ModelVersion]:
-    return list(client.search_model_versions(f"name='{name}'"))
+def _download(model: RegisteredModel, scratch: Path) -> Path:
+    """The folder of the model in a copy of the version's files, without its manifest."""
+    if not _has_files(model.uri):
+        raise ArtifactError("they are gone")
+    mlflow.artifacts.download_artifacts(f"{model.uri}/artifacts", dst_path=str(scratch))
+    manifests = list(scratch.rglob(MANIFEST))
+    if len(manifests) != 1:
+        raise ArtifactError(f"found {len(manifests)} files called {MANIFEST}, expected one")
+    verify(manifests[0].parent)
+    manifests[0].unlink()
+    return manifests[0].parent
+
+
+def _has_files(uri: str) -> bool:
+    try:
+        return bool(mlflow.artifacts.list_artifacts(f"{uri}/artifacts"))
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return False
+        raise
+
+
+def _find(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
+    """The version that holds a model, where MLflow still has its files."""
+    # By digest alone: a filter cannot quote every name.
+    found = client.search_model_versions(f"tags.{DIGEST} = '{digest}'")
+    whole = (each for each in found if each.name == name and _has_files(_view(each).uri))
+    return next(whole, None)
+
+
+@contextmanager
+def only_one(layout: Layout, name: str) -> Iterator[None]:
+    """Lets one flow at a time change the versions and aliases of a registered model."""
+    path = layout.lock(digest_json(["registered model", name]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _log(tracker: Tracker, model: Ref, example: str) -> str:
+    """Logs a model folder to a run; the id under which MLflow keeps it.
+
+    `mlflow.pyfunc.log_model` would load the model into this process, to try the example, and call
+    the run finished.
+    """
+    client = tracker.client
+    logged = client.create_logged_model(
+        tracker.experiment_id, name=_WEIGHTS, source_run_id=tracker.run_id
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / _WEIGHTS
+        mlflow.pyfunc.save_model(
+            path=str(folder),
+            python_model=str(CHECKOUT / "model" / "serving.py"),
+            artifacts={_WEIGHTS: str(model.path)},
+            code_paths=_copy_code(Path(scratch) / "code"),
+            signature=served_signature(),
+            input_example=({"prompt": [example]}, {"max_new_tokens": 40}),
+            pip_requirements=_requirements(),
+            mlflow_model=Model(run_id=tracker.run_id, model_id=logged.model_id),
+        )
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(tracker.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return str(logged.model_id)
 
 
 def _view(version: ModelVersion) -> RegisteredModel:

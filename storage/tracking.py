@@ -1,6 +1,7 @@
 """MLflow runs: one a flow run, its metrics projected from the journal of a training run."""
 
 import getpass
+import logging
 import platform
 import subprocess
 import tempfile
@@ -31,6 +32,7 @@ from storage.journal import Record
 from storage.settings import CHECKOUT, USER, Settings, go_around_proxies
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
+_LOGGER = logging.getLogger(__name__)
 _BATCH = 1000
 _STEP_OF_PROGRESS = "train/loss"
 _SYSTEM_METRICS_SECONDS = 5
@@ -77,10 +79,12 @@ class Tracker:
         self.client.log_inputs(self.run_id, datasets=[entity])
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Logs metrics of one step, now."""
+        """Logs metrics of one step, now; those whose last value is the same are logged already."""
         now = int(time.time() * 1000)
+        logged = self.client.get_run(self.run_id).data.metrics
+        fresh = {k: float(v) for k, v in metrics.items() if logged.get(k) != float(v)}
         self.client.log_batch(
-            self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in metrics.items()]
+            self.run_id, metrics=[Metric(k, v, now, step) for k, v in fresh.items()]
         )
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
@@ -243,7 +247,11 @@ def tracked(tracker: Tracker, settings: Settings) -> Iterator[Tracker]:
         raise
     finally:
         monitor.finish()
-        tracker.finish(status)
+        try:
+            tracker.finish(status)
+        except MlflowException as error:
+            # What was done, or why it failed, is not lost by this; the next flow ends the run.
+            _LOGGER.warning("the MLflow run could not be ended as %s: %s", status, error)
 
 
 def running_flow_runs(settings: Settings, beside: Tracker) -> list[tuple[str, str]]:
@@ -258,9 +266,9 @@ def running_flow_runs(settings: Settings, beside: Tracker) -> list[tuple[str, st
     ]
 
 
-def close_run(settings: Settings, run_id: str) -> None:
-    """Ends a run that nobody will end: KILLED."""
-    connect(settings).set_terminated(run_id, "KILLED")
+def close_run(settings: Settings, run_id: str, status: str) -> None:
+    """Ends a run that nobody will end: FINISHED or KILLED."""
+    connect(settings).set_terminated(run_id, status)
 
 
 def file_of_run(settings: Settings, flow_run_id: str, path: str) -> str | None:

@@ -1,6 +1,7 @@
 """Registration: a model and its figures in, a version in the MLflow registry out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -10,7 +11,45 @@ from storage import registry
 from storage.artifacts import Ref
 from storage.registry import CHAMPION, RegisteredModel
 from tasks.evaluation import evaluate, in_words
+from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a new version stands beside the others of its model.
+
+    Attributes:
+        champion: whether it has the alias.
+        words: the same as a person reads it, with the reason where it has not.
+    """
+
+    champion: bool
+    words: str
+
+
+@task(
+    name="look-at-champion",
+    task_run_name="look-at-champion",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def look_at_champion(context: FlowContext, name: str) -> None:
+    """Warns, before training is paid for, of a champion with which nothing can be compared."""
+    champion = registry.find_by_alias(context.settings, name, CHAMPION)
+    if champion is None:
+        return
+    try:
+        registry.fetch(context.settings, context.layout, champion)
+    except Exception as error:
+        get_run_logger().warning(
+            "version %s, the champion, cannot be compared with what is trained here, which will be "
+            "registered and not take its place: %s",
+            champion.version,
+            error,
+        )
 
 
 @task(
@@ -19,41 +58,79 @@ from tasks.tracking import FlowContext
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
 )
 def register(
-    context: FlowContext, name: str, model: Ref, tags: Mapping[str, str], example: str
+    context: FlowContext,
+    name: str,
+    model: Ref,
+    inputs: Mapping[str, Ref],
+    tags: Mapping[str, str],
+    example: str,
 ) -> RegisteredModel:
     """Makes the model a version of `name` under the alias `candidate`."""
-    version = registry.register(
-        context.settings, context.tracker.run_id, name, model, tags, example
-    )
+    for kind, ref in inputs.items():
+        context.tracker.log_dataset(kind, ref, "training")
+    version = registry.register(context.layout, context.tracker, name, model, tags, example)
     context.tracker.set_tags({"registered_model": f"{version.name} v{version.version}"})
     get_run_logger().info("registered as %s version %s", version.name, version.version)
     return version
 
 
-@task(name="promote", task_run_name="promote", cache_policy=NO_CACHE)
+@task(
+    name="promote",
+    task_run_name="promote",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def promote_if_better(
     context: FlowContext,
     candidate: RegisteredModel,
     figures: EvaluationResult,
     corpus: Ref,
     config: EvaluationConfig,
-) -> bool:
+) -> Standing:
     """Makes the candidate the champion if there is none, or if it is better.
 
     The champion is scored on the same held-out documents as the candidate, with the tokenizer of
-    its own.
+    its own. One that cannot be scored stays, for nothing shows that the candidate is better. If
+    another flow promotes its model meanwhile, the candidate is judged again beside that.
     """
-    logger, settings, layout = get_run_logger(), context.settings, context.layout
-    champion = registry.find_by_alias(settings, candidate.name, CHAMPION)
-    if champion and champion.version == candidate.version:
-        logger.info("version %s is the champion already", candidate.version)
-        return True
-    if champion:
-        model = registry.fetch(settings, layout, champion)
-        theirs = evaluate(layout, model, corpus, config, "champion")
-        if not figures.better_than(theirs):
+    champion = registry.find_by_alias(context.settings, candidate.name, CHAMPION)
+    while champion is None or champion.version != candidate.version:
+        if champion:
+            reason = _why_it_stays(context, champion, candidate, figures, corpus, config)
+            if reason:
+                return Standing(False, f"candidate; {reason}")
+        champion = registry.promote(context.settings, context.layout, candidate, champion)
+    get_run_logger().info("version %s is the champion", candidate.version)
+    return Standing(True, "champion")
+
+
+def _why_it_stays(
+    context: FlowContext,
+    champion: RegisteredModel,
+    candidate: RegisteredModel,
+    figures: EvaluationResult,
+    corpus: Ref,
+    config: EvaluationConfig,
+) -> str | None:
+    """Why the champion is not to be replaced, or None."""
+    logger = get_run_logger()
+    if champion.tags.get(registry.DIGEST) == candidate.digest:
+        return None  # the same model, registered anew because its files were gone
+    try:
+        model = registry.fetch(context.settings, context.layout, champion)
+        theirs = evaluate(context.layout, model, corpus, config, "champion")
+    except Exception as error:
+        # Whatever it is: the candidate is trained and registered, and what is left is a report.
+        reason = str(error).split("\n")[0] or type(error).__name__
+    else:
+        if theirs.decides == figures.decides:
+            if figures.better_than(theirs):
+                return None
             logger.info(
                 "version %s stays the champion: %.3f against %.3f %s",
                 champion.version,
@@ -61,7 +138,12 @@ def promote_if_better(
                 figures.score,
                 in_words(figures.decides),
             )
-            return False
-    registry.promote(settings, candidate)
-    logger.info("version %s is the champion now", candidate.version)
-    return True
+            return "the champion is better"
+        reason = f"it is judged by {in_words(theirs.decides)}, not {in_words(figures.decides)}"
+    said = (
+        f"version {champion.version}, the champion, cannot be compared: {reason.rstrip('.')}; to "
+        f"let version {candidate.version} take its place, give it the alias champion on the "
+        "model's page in MLflow"
+    )
+    logger.warning(said)
+    return said

@@ -23,6 +23,8 @@ from storage.layout import RunLayout
 from storage.manifest import read_manifest
 from storage.registry import RegisteredModel, describe
 from tasks.evaluation import in_words
+from tasks.registration import Standing
+from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
 # What samples show, by the figure that decides.
@@ -39,6 +41,7 @@ class Outcome:
     """What a flow run came to.
 
     Attributes:
+        standing: whether it is the champion, in words.
         figures: of the evaluation, by name.
         decides: the figure by which versions are compared.
         signature: how that figure was worked out, where others do it differently.
@@ -49,6 +52,7 @@ class Outcome:
     model: str
     version: str
     champion: bool
+    standing: str
     family: Family
     figures: dict[str, float]
     decides: str
@@ -74,7 +78,7 @@ def make_outcome(
     context: FlowContext,
     model: Ref,
     version: RegisteredModel,
-    champion: bool,
+    standing: Standing,
     figures: EvaluationResult,
     compressor: CompressionBaseline | None,
 ) -> Outcome:
@@ -88,7 +92,8 @@ def make_outcome(
     return Outcome(
         model=version.name,
         version=version.version,
-        champion=champion,
+        champion=standing.champion,
+        standing=standing.words,
         family=figures.family,
         figures=figures.figures,
         decides=figures.decides,
@@ -121,7 +126,14 @@ def _baselines(
     return {said: figures.figures[key] for key, said in named.items() if key in figures.figures}
 
 
-@task(name="report", task_run_name="report", cache_policy=NO_CACHE)
+@task(
+    name="report",
+    task_run_name="report",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
 def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card: str) -> None:
     """Logs figures, curve, report and model card to MLflow, and the report to Prefect."""
     tracker = context.tracker
@@ -129,7 +141,7 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
         {f"evaluation/{name}": value for name, value in outcome.figures.items()}
         | {f"baseline/{_key(name)}": value for name, value in outcome.baselines.items()}
     )
-    curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal, outcome)
+    curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal)
     text = render(outcome, read_manifest(corpus.path)["counts"])
     tracker.log_bytes(curve, "loss.png", "report")
     tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
@@ -142,7 +154,7 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
     )
 
 
-def draw_curve(journal: Path, outcome: Outcome) -> bytes:
+def draw_curve(journal: Path) -> bytes:
     """Training and held-out loss by tokens seen, as a PNG."""
     train: dict[int, float] = {}
     held_out: dict[int, float] = {}
@@ -161,7 +173,6 @@ def draw_curve(journal: Path, outcome: Outcome) -> bytes:
         list(held_out), list(held_out.values()), color="#1f4e8c", marker="o", label="held out"
     )
     axes.set(xlabel="step", ylabel="loss, nats a token")
-    axes.set_title(f"{outcome.model} version {outcome.version}", loc="left", fontsize=10)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
@@ -173,7 +184,6 @@ def draw_curve(journal: Path, outcome: Outcome) -> bytes:
 def render(outcome: Outcome, counts: dict[str, Any]) -> str:
     """The report as markdown; the word CURVE stands where the picture's address goes."""
     documents = counts["documents"]
-    champion = "champion" if outcome.champion else "candidate; the champion is better"
     samples = "\n".join(map(_shown, outcome.samples))
     baselines = "\n".join(f"| {name} | {value:.3f} |" for name, value in outcome.baselines.items())
     others = "\n".join(
@@ -182,7 +192,7 @@ def render(outcome: Outcome, counts: dict[str, Any]) -> str:
         if name != outcome.decides
     )
     signature = f"\n`{outcome.signature}`\n" if outcome.signature else ""
-    return f"""# {outcome.model} version {outcome.version} ({champion})
+    return f"""# {outcome.model} version {outcome.version} ({outcome.standing})
 
 ![loss curve](CURVE)
 

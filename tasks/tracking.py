@@ -68,7 +68,7 @@ def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
 
 
 def _close_abandoned(settings: Settings, tracker: Tracker) -> None:
-    """Ends MLflow runs whose flow run was killed before it could do that itself."""
+    """Ends MLflow runs whose flow run ended before it could do that itself."""
     with get_client(sync_client=True) as client:
         for run_id, flow_run_id in running_flow_runs(settings, tracker):
             try:
@@ -76,4 +76,4 @@ def _close_abandoned(settings: Settings, tracker: Tracker) -> None:
             except (ObjectNotFound, ValueError):
                 continue  # another Prefect server's
             if state and state.is_final():
-                close_run(settings, run_id)
+                close_run(settings, run_id, "FINISHED" if state.is_completed() else "KILLED")

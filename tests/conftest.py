@@ -50,6 +50,12 @@ def mlflow_server(together: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mlflow_artifacts(together: Path, mlflow_server: str) -> Path:
+    """The folder in which the MLflow server keeps files."""
+    return servers.artifacts_of(together / "mlflow")
+
+
+@pytest.fixture(scope="session")
 def prefect_server(together: Path) -> Iterator[str]:
     """The API of a real Prefect server, which flows of this process talk to."""
     from prefect.settings import PREFECT_API_URL, temporary_settings

@@ -119,7 +119,7 @@ class MlflowServer:
     def start(self) -> None:
         command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
         command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self._folder}/mlflow.db"]
-        command += ["--artifacts-destination", str(self._folder / "artifacts")]
+        command += ["--artifacts-destination", str(artifacts_of(self._folder))]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.pid = start(command, quiet, f"{self.url}/health")
 
@@ -127,6 +127,11 @@ class MlflowServer:
         if self.pid:
             stop(self.pid)
             self.pid = 0
+
+
+def artifacts_of(folder: Path) -> Path:
+    """Where an MLflow server of this folder keeps files."""
+    return folder / "artifacts"
 
 
 def start_mlflow(folder: Path) -> tuple[str, int]:

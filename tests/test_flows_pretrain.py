@@ -15,13 +15,19 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 
 from flows.continued import continue_pretraining
 from flows.pretrain import pretrain
-from storage.errors import CorpusError
+from storage.errors import ConfigError, CorpusError
 from storage.layout import Layout
 from storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
 from storage.settings import Settings, load_settings
+from storage.tracking import FLOW_RUN_TAG, file_of_run
 from tests.corpora import speeches
+from tests.registered import add_foreign
+
+# One that no filter, formula or font takes without care.
+NAME = 'Bob\'s "小" $model_1$'
 
 SMALL = {
+    "registration.name": NAME,
     "tokenizer.vocab_size": 300,
     "train.num_processes": 1,
     "train.max_steps": 12,
@@ -55,7 +61,7 @@ class Mill:
     def continue_pretraining(self) -> Any:
         overrides = {
             "corpus.sources": [f"{self.text}/*.txt"],
-            "registration.name": "gpt-smoke",
+            "registration.name": NAME,
             "train.sequence_length": 64,
             "train.max_steps": 4,
             "train.warmup_steps": 1,
@@ -79,8 +85,8 @@ class Mill:
             return {a.key: a for a in client.read_artifacts(artifact_filter=wanted)}
 
     def versions(self) -> list[str]:
-        found = self.client.search_model_versions("name='gpt-smoke'")
-        return sorted(version.version for version in found)
+        found = self.client.search_model_versions()
+        return sorted(version.version for version in found if version.name == NAME)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +110,7 @@ def mill(
 
 def test_the_first_model_is_candidate_and_champion(mill: Mill) -> None:
     for alias in (CANDIDATE, CHAMPION):
-        version = find_by_alias(mill.settings, "gpt-smoke", alias)
+        version = find_by_alias(mill.settings, NAME, alias)
         assert version and version.version == "1"
         assert float(version.tags["bits_per_byte"]) > 1
 
@@ -112,7 +118,7 @@ def test_the_first_model_is_candidate_and_champion(mill: Mill) -> None:
 def test_the_registered_model_loads_with_transformers(mill: Mill) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
+    champion = find_by_alias(mill.settings, NAME, CHAMPION)
     assert champion
     folder = fetch(mill.settings, Layout(mill.settings.home), champion).path
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -140,7 +146,7 @@ def test_the_model_card_names_the_licences_of_the_text(mill: Mill, tmp_path: Pat
     card = Path(path).read_text(encoding="utf-8")
     assert card.startswith('---\nlicense: "CC0-1.0"')
     assert "| speeches | CC0-1.0 |" in card
-    champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
+    champion = find_by_alias(mill.settings, NAME, CHAMPION)
     assert champion and champion.tags["licences"] == "CC0-1.0"
 
 
@@ -175,11 +181,9 @@ def test_the_model_holds_no_pickle_and_has_a_signature(mill: Mill, tmp_path: Pat
     import mlflow
 
     mlflow.set_tracking_uri(mill.settings.mlflow_url)
-    folder = mlflow.artifacts.download_artifacts(
-        "models:/gpt-smoke@champion", dst_path=str(tmp_path)
-    )
+    folder = mlflow.artifacts.download_artifacts(f"models:/{NAME}@champion", dst_path=str(tmp_path))
     assert not [p for p in Path(folder).rglob("*") if p.suffix in (".pkl", ".pickle", ".bin")]
-    signature = mlflow.models.get_model_info("models:/gpt-smoke@champion").signature
+    signature = mlflow.models.get_model_info(f"models:/{NAME}@champion").signature
     assert signature is not None
     assert signature.inputs.input_names() == ["prompt"]
 
@@ -193,7 +197,7 @@ def test_the_registered_model_answers_side_by_side_and_in_pieces(
     mlflow.set_tracking_uri(mill.settings.mlflow_url)
     # bf16 rounds by what stands side by side.
     monkeypatch.setenv("CORPUSMILL_PRECISION", "fp32")
-    model = mlflow.pyfunc.load_model("models:/gpt-smoke@champion")
+    model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
     options = {"temperature": 0.0, "max_new_tokens": 8}
     prompts = pandas.DataFrame({"prompt": ["Fellow", "The people of the"]})
     answers = model.predict(prompts, params=options)
@@ -236,10 +240,14 @@ def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion
         mill.pretrain(train__max_steps=3, train__warmup_steps=1, evaluation__precision="bf16")
     (theirs,) = (line for line in caplog.messages if line.startswith("champion:"))
     assert not theirs.endswith("- reused"), "the champion is scored in the same precision"
-    candidate = find_by_alias(mill.settings, "gpt-smoke", CANDIDATE)
-    champion = find_by_alias(mill.settings, "gpt-smoke", CHAMPION)
+    candidate = find_by_alias(mill.settings, NAME, CANDIDATE)
+    champion = find_by_alias(mill.settings, NAME, CHAMPION)
     assert candidate and champion
     assert (candidate.version, champion.version) == ("2", "1")
+    outcome = json.loads(
+        file_of_run(mill.settings, mill.newest_run().data.tags[FLOW_RUN_TAG], "outcome.json") or ""
+    )
+    assert outcome["standing"] == "candidate; the champion is better"
 
 
 def test_with_nothing_new_the_night_ends_early_and_well(mill: Mill) -> None:
@@ -257,6 +265,13 @@ def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
     assert names == {"corpus", "initialize_from", "shards"}
     assert run.data.metrics["train/tokens_seen"] < 10_000
     assert "auto" not in {run.data.params[f"{part}.precision"] for part in ("train", "evaluation")}
+
+
+def test_a_champion_that_another_tool_registered_ends_the_night_in_a_sentence(mill: Mill) -> None:
+    theirs = add_foreign(mill.client, mill.newest_run().info.run_id, NAME)
+    mill.client.set_registered_model_alias(NAME, CHAMPION, theirs.version)
+    with pytest.raises(ConfigError, match="has no tag 'model_digest'"):
+        mill.continue_pretraining().result()
 
 
 def test_a_bad_corpus_fails_the_run_with_its_sentence_at_once(mill: Mill) -> None:

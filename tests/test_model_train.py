@@ -26,7 +26,6 @@ from tests.training_runs import (
     SHORT,
     Running,
     Workshop,
-    finish_all,
     launch_all,
     losses,
     records,
@@ -109,8 +108,7 @@ def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
         "long": LONG,
     }
     layouts = {name: workshop.prepare(name, train) for name, train in configs.items()}
-    launch_all([layouts["pair"]])
-    finish_all([layouts[name] for name in ("alone", "accumulated", "long")])
+    launch_all(list(layouts.values()))
     return layouts
 
 
@@ -127,7 +125,7 @@ def wounds(battered: RunLayout) -> dict[str, Wound]:
         with started(battered) as running:
             wounds[name] = _strike(running, 60 * (number + 1), blow)
     _flip_a_byte(battered.checkpoints / wounds["launcher killed"].checkpoints[-1])
-    finish_all([battered])
+    launch_all([battered])
     return wounds
 
 

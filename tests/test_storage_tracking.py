@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from storage.errors import StackError
 from storage.settings import Settings, load_settings
@@ -17,6 +18,7 @@ from storage.tracking import (
     file_of_run,
     open_run,
     running_flow_runs,
+    tracked,
 )
 from tests.servers import MlflowServer, free_port
 
@@ -95,8 +97,23 @@ def test_a_run_that_nobody_ends_can_be_closed(settings: Settings) -> None:
     lost = open_run(settings, "flow-5", "name", {"flow": "pretrain"})
     tracker = open_run(settings, "flow-6", "name", {"flow": "pretrain"})
     assert running_flow_runs(settings, tracker) == [(lost.run_id, "flow-5")]
-    close_run(settings, lost.run_id)
+    close_run(settings, lost.run_id, "KILLED")
     assert connect(settings).get_run(lost.run_id).info.status == "KILLED"
+
+
+def test_figures_that_are_logged_again_are_kept_once(settings: Settings) -> None:
+    tracker = open_run(settings, "flow-8", "name", {"flow": "pretrain"})
+    for figures in ({"a": 1.0}, {"a": 1.0, "b": 2.0}):
+        tracker.log_metrics(figures)
+    history = tracker.client.get_metric_history
+    assert [len(history(tracker.run_id, name)) for name in ("a", "b")] == [1, 1]
+
+
+def test_why_a_run_failed_is_said_even_if_it_cannot_be_ended(settings: Settings) -> None:
+    tracker = open_run(settings, "flow-9", "name", {"flow": "pretrain"})
+    tracker.client = MlflowClient(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StackError, match="the reason"), tracked(tracker, settings):
+        raise StackError("the reason")
 
 
 def test_no_server_is_said_in_a_sentence(settings: Settings) -> None:

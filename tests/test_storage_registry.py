@@ -1,0 +1,115 @@
+"""The registry against a real server: whole versions or none, one champion, files that are gone."""
+
+import shutil
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from mlflow.exceptions import MlflowException
+
+from storage.artifacts import discard
+from storage.errors import ArtifactError, ConfigError
+from storage.layout import Layout
+from storage.registry import (
+    CANDIDATE,
+    CHAMPION,
+    champion_or_refuse,
+    describe,
+    fetch,
+    find_by_alias,
+    promote,
+    register,
+)
+from tests.registered import TAGS, Shop, open_shop
+
+
+@pytest.fixture(scope="module")
+def shop(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return open_shop(tmp_path_factory.mktemp("shop"), mlflow_server)
+
+
+@pytest.fixture
+def name() -> str:
+    """One that an MLflow filter cannot quote, and that no other test has."""
+    return f'bob\'s "小" model {uuid.uuid4().hex[:6]}'
+
+
+def test_a_model_is_registered_once_with_all_its_tags(shop: Shop, name: str) -> None:
+    model, _ = shop.model(1.0)
+    first, second = shop.register(name, model), shop.register(name, model)
+    assert first == second == find_by_alias(shop.settings, name, CANDIDATE)
+    assert first.tags == {"model_digest": model.digest, **TAGS}
+    assert shop.versions(name) == ["1"]
+    assert shop.client.get_run(shop.tracker.run_id).info.status == "RUNNING"
+    describe(shop.settings, name, first.version, "said")
+    copy = fetch(shop.settings, Layout(shop.settings.home / "elsewhere"), first)
+    assert (copy.path / "model.safetensors").read_text() == "weights 1.0"
+
+
+def test_a_version_that_cannot_have_its_tags_is_not_made(shop: Shop, name: str) -> None:
+    model, _ = shop.model(1.0)
+    with pytest.raises(MlflowException):
+        register(shop.layout, shop.tracker, name, model, {"corpus": "x" * 100_001}, "Once")
+    assert shop.versions(name) == []
+
+
+def test_a_version_that_lacks_tags_gets_them_when_it_is_registered_again(
+    shop: Shop, name: str
+) -> None:
+    model, _ = shop.model(1.0)
+    shop.version(name, 1.0)
+    assert shop.register(name, model).tag("corpus") == "some"
+    assert shop.versions(name) == ["1"]
+
+
+def test_of_two_flows_that_would_replace_one_champion_one_does(shop: Shop, name: str) -> None:
+    candidates = [shop.version(name, 1.0), shop.version(name, 1.0)]
+    for _ in range(5):
+        shop.client.delete_registered_model_alias(name, CHAMPION)
+        together = Barrier(2)
+
+        def run(number: int, together: Barrier = together) -> str:
+            together.wait()
+            return promote(shop.settings, shop.layout, candidates[number], None).version
+
+        with ThreadPoolExecutor(2) as threads:
+            said = list(threads.map(run, range(2)))
+        champion = find_by_alias(shop.settings, name, CHAMPION)
+        assert champion and said == [champion.version] * 2
+
+
+def test_files_that_mlflow_has_lost_are_taken_from_the_store_they_were_trained_in(
+    shop: Shop, mlflow_artifacts: Path, name: str
+) -> None:
+    model, _ = shop.model(3.0)
+    version = shop.register(name, model)
+    shutil.rmtree(shop.files(mlflow_artifacts, version))
+    assert fetch(shop.settings, shop.layout, version) == model
+    elsewhere = Layout(shop.settings.home / "elsewhere")
+    with pytest.raises(ArtifactError, match=r"not what was registered \(they are gone\); restore"):
+        fetch(shop.settings, elsewhere, version)
+    assert shop.register(name, model).version == "2"
+
+
+def test_files_that_were_damaged_in_mlflow_are_refused(
+    shop: Shop, mlflow_artifacts: Path, name: str
+) -> None:
+    model, _ = shop.model(4.0)
+    version = shop.register(name, model)
+    [weights] = shop.files(mlflow_artifacts, version).rglob("model.safetensors")
+    weights.write_bytes(b"x" * weights.stat().st_size)
+    discard(model)
+    with pytest.raises(ArtifactError, match="does not have the SHA-256"):
+        fetch(shop.settings, shop.layout, version)
+
+
+def test_a_champion_that_another_tool_registered_is_refused_in_a_sentence(
+    shop: Shop, name: str
+) -> None:
+    theirs = shop.foreign(name)
+    shop.client.set_registered_model_alias(name, CHAMPION, theirs.version)
+    champion = champion_or_refuse(shop.settings, name)
+    with pytest.raises(ConfigError, match="has no tag 'model_digest', so it is not one that corp"):
+        fetch(shop.settings, shop.layout, champion)

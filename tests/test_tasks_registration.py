@@ -1,0 +1,126 @@
+"""Promotion against real servers: the better one, whatever happens meanwhile, and in one sentence
+where nothing can be compared."""
+
+import logging
+import re
+import shutil
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from pathlib import Path
+
+import pytest
+
+from model.config import EvaluationResult
+from storage.artifacts import discard
+from storage.registry import CHAMPION, RegisteredModel, find_by_alias, only_one
+from tasks.registration import Standing, look_at_champion, promote_if_better
+from tasks.tracking import FlowContext
+from tests.registered import EVALUATION, Shop, open_shop
+from tests.servers import wait_for
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+STAYS = "candidate; version 1, the champion, cannot be compared: .*; to let version 2 take"
+
+
+@pytest.fixture(scope="module")
+def shop(mlflow_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    return open_shop(tmp_path_factory.mktemp("shop"), mlflow_server)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"model {uuid.uuid4().hex[:6]}"
+
+
+def judge(shop: Shop, candidate: RegisteredModel, figures: EvaluationResult) -> Standing:
+    context = FlowContext(shop.settings, shop.layout, shop.tracker)
+    return promote_if_better(context, candidate, figures, shop.corpus, EVALUATION)
+
+
+def champion_of(shop: Shop, name: str) -> str:
+    champion = find_by_alias(shop.settings, name, CHAMPION)
+    assert champion
+    return champion.version
+
+
+def crowned(shop: Shop, name: str, bits: float) -> RegisteredModel:
+    """The first version of a model, as its champion."""
+    version = shop.version(name, bits)
+    shop.client.set_registered_model_alias(name, CHAMPION, version.version)
+    return version
+
+
+def test_the_better_one_is_champion_and_another_try_changes_nothing(shop: Shop, name: str) -> None:
+    for bits, standing, champion in (
+        (2.0, Standing(True, "champion"), "1"),
+        (3.0, Standing(False, "candidate; the champion is better"), "1"),
+        (1.0, Standing(True, "champion"), "3"),
+    ):
+        candidate, figures = shop.version(name, bits), shop.model(bits)[1]
+        for _ in range(2):
+            assert judge(shop, candidate, figures) == standing
+            assert champion_of(shop, name) == champion
+
+
+def test_a_model_promoted_while_another_is_judged_is_its_measure(
+    shop: Shop, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    crowned(shop, name, 3.0)
+    better, worse = (shop.version(name, bits) for bits in (1.0, 2.0))
+    figures = shop.model(2.0)[1]
+    with ThreadPoolExecutor() as threads, caplog.at_level(logging.INFO):
+        with only_one(shop.layout, name):
+            # Which Prefect server is asked is known to this context.
+            judged = threads.submit(copy_context().run, judge, shop, worse, figures)
+            wait_for(lambda: "champion: 3.000 bits per byte" in caplog.text, 30)
+            shop.client.set_registered_model_alias(name, CHAMPION, better.version)
+        assert not judged.result().champion
+    assert champion_of(shop, name) == better.version
+
+
+@pytest.mark.parametrize("fault", ["gone", "damaged", "foreign", "judged otherwise"])
+def test_a_champion_that_cannot_be_compared_stays_and_the_run_goes_on(
+    shop: Shop,
+    mlflow_artifacts: Path,
+    name: str,
+    fault: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bits = {"gone": 14.0, "damaged": 15.0}.get(fault, 3.0)
+    if fault == "foreign":
+        theirs = shop.foreign(name)
+        shop.client.set_registered_model_alias(name, CHAMPION, theirs.version)
+    else:
+        champion = crowned(shop, name, bits)
+        files = shop.files(mlflow_artifacts, champion)
+        if fault == "gone":
+            shutil.rmtree(files)
+        elif fault == "damaged":
+            [weights] = files.rglob("model.safetensors")
+            weights.write_bytes(b"")
+        discard(shop.model(bits)[0])
+    figures = shop.model(1.0)[1]
+    if fault == "judged otherwise":
+        figures = figures.model_copy(update={"figures": {"bleu": 9.0}, "decides": "bleu"})
+    context = FlowContext(shop.settings, shop.layout, shop.tracker)
+    with caplog.at_level(logging.WARNING):
+        look_at_champion(context, name)
+    if fault != "judged otherwise":
+        assert "version 1, the champion, cannot be compared with what is trained" in caplog.text
+    candidate = shop.version(name, 1.0)
+    standing = judge(shop, candidate, figures)
+    assert not standing.champion
+    assert re.match(STAYS, standing.words)
+    assert champion_of(shop, name) == "1"
+
+
+def test_a_champion_whose_files_are_gone_gives_way_to_the_same_model_registered_anew(
+    shop: Shop, mlflow_artifacts: Path, name: str
+) -> None:
+    champion = crowned(shop, name, 5.0)
+    shutil.rmtree(shop.files(mlflow_artifacts, champion))
+    model, figures = shop.model(5.0)
+    again = shop.register(name, model)  # version 1 has no files
+    assert judge(shop, again, figures).champion
+    assert champion_of(shop, name) == again.version == "2"
