@@ -26,6 +26,7 @@ from tests.training_runs import (
     SHORT,
     Running,
     Workshop,
+    finish_all,
     launch_all,
     losses,
     records,
@@ -108,7 +109,8 @@ def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
         "long": LONG,
     }
     layouts = {name: workshop.prepare(name, train) for name, train in configs.items()}
-    launch_all(list(layouts.values()))
+    launch_all([layouts["pair"]])
+    finish_all([layouts[name] for name in ("alone", "accumulated", "long")])
     return layouts
 
 
@@ -125,7 +127,7 @@ def wounds(battered: RunLayout) -> dict[str, Wound]:
         with started(battered) as running:
             wounds[name] = _strike(running, 60 * (number + 1), blow)
     _flip_a_byte(battered.checkpoints / wounds["launcher killed"].checkpoints[-1])
-    launch_all([battered])
+    finish_all([battered])
     return wounds
 
 

@@ -67,9 +67,7 @@ def runs(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     for name, (model, train) in RUNS.items():
         place = pairs if name.startswith("translation") else places[model.family]
         layouts[name] = place.prepare(name, train, model=model)
-    some = list(layouts.values())
-    for first in range(0, len(some), 5):
-        finish_all(some[first : first + 5])
+    finish_all(list(layouts.values()))
     return layouts
 
 
