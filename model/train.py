@@ -12,6 +12,7 @@ from model.config import TrainingJob
 from model.process import stop_with_parent
 from storage.config import read_json
 from storage.errors import CorpusmillError
+from storage.settings import drop_variables
 
 _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 3}
 
@@ -21,6 +22,8 @@ def main() -> int:
         print("usage: accelerate launch --module model.train job.json", file=sys.stderr)
         return 2
     stop_with_parent()
+    # By these accelerate would scale gradients, cast, compile or shard as a shell says.
+    drop_variables("ACCELERATE_", "FSDP_")
     try:
         job = read_json(TrainingJob, Path(sys.argv[1]))
     except CorpusmillError as error:

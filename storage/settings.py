@@ -96,6 +96,12 @@ def go_around_proxies() -> None:
         os.environ[name] = around_proxies(os.environ.get(name))
 
 
+def drop_variables(*prefixes: str) -> None:
+    """Takes out of this process's environment what a library would read there."""
+    for name in [each for each in os.environ if each.startswith(prefixes)]:
+        del os.environ[name]
+
+
 def _experiment() -> str:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill"
     # Bytes that are no UTF-8 come as halves of surrogate pairs.

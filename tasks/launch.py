@@ -24,6 +24,19 @@ from storage.errors import InputError, ProcessError
 from storage.layout import RunLayout
 from storage.manifest import write_json
 
+# What a process is given of this one's environment: what finds programs and files, how a person
+# reads, and what machines with GPUs need to find those and each other. All else stays behind, above
+# all what a launcher, a scheduler or a library would take for a setting of the run (ACCELERATE_*,
+# WORLD_SIZE, SLURM_*, OMPI_*, …): those stand in its job.
+_GIVEN = {
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CACHE_HOME", "LANG", "LANGUAGE", "TZ"),
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8"),
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "CONDA_PREFIX"),
+    *("CC", "CXX", "CPATH", "CPLUS_INCLUDE_PATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "SDKROOT"),
+    *("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"),
+}
+_GIVEN_PREFIXES = ("LC_", "CORPUSMILL_", "CUDA_", "NCCL_", "GLOO_", "UCX_", "FI_")
+
 # Prefect kills a flow 30 s after it asks it to end: a checkpoint must fit into less.
 GRACE_SECONDS = 20.0
 _LINES_SHOWN = 12
@@ -195,8 +208,19 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     # A folder named `model` in the current directory must not hide the package of that name.
     # One thread until the process shares out the cores: the launcher would say the same, loudly.
     # Threads that wait without spinning: on cores that are busy otherwise twice as fast.
-    own = {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    return {**os.environ, **own, **extra}
+    # Lines in the order in which they were written, for the last one may say why it ended.
+    own = {
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    given = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _GIVEN or name.startswith(_GIVEN_PREFIXES)
+    }
+    return {**given, **own, **extra}
 
 
 def _tie_to_parent() -> Callable[[], None]:

@@ -202,8 +202,8 @@ class _Follower:
                         "%s tokens are in texts too short, or pairs too long, to be read",
                         record["dropped_tokens"],
                     )
-                if record["compiled"]:
-                    logger.info("compiling: %s", record["compilation"])
+                does = "compiling" if record["compiled"] else "not compiling"
+                logger.info("%s: %s", does, record["compilation"])
             case "micro_batch_halved":
                 logger.warning(
                     "out of memory: train.micro_batch_size is %d now", record["micro_batch_size"]

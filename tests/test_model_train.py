@@ -334,10 +334,11 @@ def test_accelerate_alone_trains_from_a_folder_with_a_model_of_its_own(
     (tmp_path / "model" / "__init__.py").write_text("raise ImportError('the wrong model')")
     layout = workshop.prepare("by-hand", SHORT)
     accelerate = Path(sys.executable).with_name("accelerate")
+    shell = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"}
     subprocess.run(
         [accelerate, "launch", "--num_processes", "1", "--module", "model.train", layout.job],
         cwd=tmp_path,
-        env={**os.environ, **ON_A_CPU, "PYTHONSAFEPATH": "1", "HF_HOME": str(tmp_path)},
+        env={**os.environ, **ON_A_CPU, **shell, "PYTHONSAFEPATH": "1", "HF_HOME": str(tmp_path)},
         check=True,
         timeout=PATIENCE,
     )

@@ -1,9 +1,11 @@
 """When a run is compiled, and that compiling changes only its speed."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor import config as inductor_config
 
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
@@ -34,15 +36,28 @@ def test_a_run_on_pairs_stays_eager_for_their_batches_differ_in_shape() -> None:
     assert not decided.compiled and "differ in shape" in decided.reason
 
 
+@pytest.mark.parametrize(
+    ("device", "sentence"), [("cpu", "no C++ compiler"), ("cuda", "no C comp")]
+)
 def test_without_a_compiler_a_run_stays_eager_and_says_so(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, device: str, sentence: str
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("g++",))
+    config = TrainConfig(compile="always")
+    with inductor_config.patch("cpp.cxx", ("g++",)):
+        decided = decide_compilation(Decoder(SMALL, 65), config, torch.device(device), 1)
+    assert not decided.compiled
+    assert sentence in decided.reason
+
+
+def test_where_a_path_holds_a_space_a_run_stays_eager_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "my home"))
     config = TrainConfig(compile="always")
     decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
     assert not decided.compiled
-    assert "no C++ compiler" in decided.reason
+    assert f"there is '{tmp_path / 'my home'}'; the run stays eager" in decided.reason
 
 
 @pytest.fixture(scope="module")

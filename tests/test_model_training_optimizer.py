@@ -9,7 +9,7 @@ from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.muon import Muon, orthogonalized
-from model.training.optimizer import build_optimizers, kinds
+from model.training.optimizer import build_optimizers, kinds, remembered
 from tests.networks import TRANSFORMER
 
 SMALL = DecoderConfig(hidden_size=8, num_hidden_layers=2)
@@ -42,6 +42,28 @@ def test_every_parameter_is_moved_by_one_optimizer(optimizer: str, tied: bool) -
     network = _network(tied=tied)
     config = TrainConfig.model_validate({"optimizer": optimizer})
     assert _groups(network, config).keys() == dict(network.named_parameters()).keys()
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_the_memory_tried_beforehand_is_what_optimizers_come_to_hold(optimizer: str) -> None:
+    network, config = _network(), TrainConfig.model_validate({"optimizer": optimizer})
+    optimizers = build_optimizers(network, config)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizers.step(1.0)
+    held = (value for _, state in optimizers.states() for value in state.values())
+    expected = sum(value.numel() for value in held if value.ndim)
+    assert sum(parameter.numel() for parameter in remembered(network, config)) == expected
+
+
+def test_a_rehearsed_step_moves_and_remembers_nothing() -> None:
+    network = _network()
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    muon = build_optimizers(network, TrainConfig()).each[0]
+    assert isinstance(muon, Muon)
+    muon.rehearse()
+    assert all(map(torch.equal, before, network.parameters()))
+    assert not muon.state
 
 
 def test_muon_moves_matrices_and_adamw_the_rest_at_rates_of_their_own() -> None:

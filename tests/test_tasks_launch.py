@@ -1,5 +1,7 @@
 """Starting and ending processes, and what an ended one says to a person."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -96,6 +98,36 @@ def test_output_is_appended_to_the_log(tmp_path: Path) -> None:
     for word in ("first", "second"):
         _ended(f"import sys; print('{word}', file=sys.stderr)", tmp_path / "deep" / "log")
     assert (tmp_path / "deep" / "log").read_text() == "first\nsecond\n"
+
+
+def test_a_process_gets_what_finds_programs_and_devices_and_no_setting_of_a_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = {"CUDA_VISIBLE_DEVICES": "", "NCCL_SOCKET_IFNAME": "eth0", "LC_ALL": "C.UTF-8"}
+    kept_back = {
+        "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
+        "ACCELERATE_MIXED_PRECISION": "bf16",
+        "WORLD_SIZE": "2",
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "MASTER_ADDR": "10.0.0.1",
+        "MASTER_PORT": "29500",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "PMI_SIZE": "2",
+        "SLURM_NTASKS": "2",
+        "TORCHELASTIC_RUN_ID": "none",
+        "TORCH_COMPILE_DISABLE": "1",
+        "PYTHONINSPECT": "1",
+        "NVIDIA_TF32_OVERRIDE": "1",
+        "PREFECT_API_AUTH_STRING": "secret",
+    }
+    for name, value in (given | kept_back).items():
+        monkeypatch.setenv(name, value)
+    _ended("import json, os; print(json.dumps(dict(os.environ)))", tmp_path / "log")
+    found = json.loads((tmp_path / "log").read_text())
+    assert {name: found.get(name) for name in given} == given
+    assert found["PATH"] == os.environ["PATH"]
+    assert not kept_back.keys() & found.keys()
 
 
 def test_waiting_tells_whether_the_process_ended(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ The answer follows from the job alone, never from a clock: a run that is resumed
 compute the same bits.
 """
 
+import shutil
 from dataclasses import dataclass
 
 import torch
+from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 from model.network.base import Network
 from model.training.config import TrainConfig
@@ -61,8 +63,8 @@ def _decide(
         else f"train.compile is {config.compile}"
     )
     wanted = config.compile == "always" or (config.compile == "auto" and won > cost)
-    if wanted and (missing := _missing_compiler(device)):
-        return Compilation(False, missing)
+    if wanted and (fault := _fault(device)):
+        return Compilation(False, fault)
     return Compilation(wanted, reason)
 
 
@@ -79,9 +81,19 @@ def _seconds(
     return once + each * layers, won * micro_batches * config.max_steps
 
 
-def _missing_compiler(device: torch.device) -> str | None:
+def _fault(device: torch.device) -> str | None:
+    """Why nothing can be compiled on this device, where that is so."""
+    for path in (cache_dir(), torch.__path__[0]):
+        # torch 2.13 gives the linker such a path unquoted, as two.
+        if len(path.split()) > 1:
+            return (
+                f"compiling needs paths without spaces, but there is {path!r}; the run stays eager"
+            )
     if device.type == "cuda":
-        return None
+        # Triton builds what starts a kernel with one of these.
+        if shutil.which("gcc") or shutil.which("clang"):
+            return None
+        return "there is no C compiler on the PATH (gcc or clang); the run stays eager"
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 

@@ -27,6 +27,7 @@ from model.training.optimizer import gradient_norm
 from model.training.parallel import compile_in_place, synchronized, whole_network
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
+from model.training.stopping import Vote
 from model.training.validation import given_up, named_losses, validate
 from storage.artifacts import publish, set_aside
 from storage.config import write_json_value
@@ -87,13 +88,14 @@ def _ran_out(config: TrainConfig, error: BaseException) -> TrainingResult:
 def _loop(run: Run, stop: StopRequest) -> str:
     config = run.config
     run.model.train()
+    vote = Vote(run.accelerator, behind=run.accelerator.device.type == "cuda")
     while run.progress.step < config.max_steps:
         _compile(run)
         _profile(run)
         _update(run)
         step = run.progress.step
         last = step == config.max_steps
-        stopping = _agreed(run, stop)
+        stopping = _agreed(run, vote, stop)
         if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
             _log(run)
         improved = (last or step % config.validate_every == 0) and validate(run)
@@ -225,14 +227,13 @@ def _journal_checkpoints(run: Run) -> None:
         run.journal.sync()
 
 
-def _agreed(run: Run, stop: StopRequest) -> bool:
-    """Whether any process was asked to stop: all must leave the loop after the same step."""
-    accelerator = run.accelerator
-    # Reading a flag stalls a GPU, so that there it is read only where metrics are read anyway.
-    if accelerator.device.type == "cuda" and run.progress.step % run.config.log_every:
-        return False
-    flag = torch.tensor(float(bool(stop)), device=accelerator.device)
-    return bool(accelerator.reduce(flag, "sum").item() > 0)
+def _agreed(run: Run, vote: Vote, stop: StopRequest) -> bool:
+    """Whether any process was asked to stop; a GPU works meanwhile, and its time counts."""
+    begun = time.perf_counter()
+    stopping = vote.cast(stop)
+    waited = time.perf_counter() - begun
+    run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
+    return stopping
 
 
 def _finish(run: Run, status: str) -> TrainingResult:

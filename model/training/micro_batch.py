@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 
 from model.data.batches import Samples
 from model.data.tensors import as_tensors
 from model.network.base import Network
 from model.training.config import TrainConfig
+from model.training.muon import Muon
+from model.training.optimizer import build_optimizers, remembered
 from storage.errors import ConfigError
 
 # Samples of which the longest are tried.
@@ -24,9 +25,10 @@ def fitting_micro_batches(
 ) -> Iterator[int]:
     """Tries `train.micro_batch_size`, then half of it, and so on; the last one given fits.
 
-    A pass forward and backward is tried beside as much memory as the optimizer will take, on the
-    network before it is distributed, so that no process waits for one that failed. A sharded
-    network never exists as a whole: its micro-batch is taken as it is.
+    The products of an optimizer step, then a pass forward and backward, are tried beside as much
+    memory as the optimizers and the average will hold, on the network before it is distributed, so
+    that no process waits for one that failed. The parts of a sharded network are gathered only
+    while all processes take part: its micro-batch is taken as it is.
 
     Raises:
         ConfigError: not even one sequence fits, or what is left does not divide.
@@ -82,12 +84,15 @@ def _fits(
 def _try(
     network: Network, samples: Samples, config: TrainConfig, size: int, on: torch.device
 ) -> None:
-    # The gradients of micro-batches before this one, and what the optimizer remembers.
-    copies = 2 if config.optimizer == "muon" else 3
-    reserved: list[Tensor] = [
-        torch.empty_like(parameter) for parameter in network.parameters() for _ in range(copies)
-    ]
+    # What is there from the second micro-batch or step on: gradients, what the optimizers remember,
+    # and the average.
+    copies = 2 if config.weight_average else 1
+    held = [torch.empty_like(each) for each in network.parameters() for _ in range(copies)]
+    held += [torch.empty_like(each) for each in remembered(network, config)]
+    for optimizer in build_optimizers(network, config).each:
+        if isinstance(optimizer, Muon):
+            optimizer.rehearse()
     some = np.arange(min(_LOOKED_AT, sum(samples.sizes)))
     longest = np.resize(some[np.argsort(-samples.tokens(some), kind="stable")], size)
     network(**as_tensors(samples.read(longest, longest), on)).sum().backward()
-    del reserved
+    del held

@@ -93,6 +93,14 @@ class Muon(optim.Optimizer):
         for group in self.param_groups:
             self._move(group["params"], group["lr"], group["momentum"], group["weight_decay"])
 
+    @torch.no_grad()
+    def rehearse(self) -> None:
+        """Takes the memory that a step takes beside gradients and momentum, and moves nothing."""
+        for group in self.param_groups:
+            ahead = [torch.zeros_like(matrix) for matrix in group["params"]]
+            directions = torch.stack([each.to(self._dtype) for each in ahead])
+            orthogonalized(directions, self._steps).to(ahead[0].dtype)
+
     def _move(self, bank: list[Tensor], lr: float, momentum: float, weight_decay: float) -> None:
         gradients = [matrix.grad for matrix in bank if matrix.grad is not None]
         assert len(gradients) == len(bank), "a matrix has no gradient"

@@ -127,6 +127,13 @@ def _multiple(kind: str, model: Network, config: TrainConfig) -> float:
     return multiple
 
 
+def remembered(model: Network, config: TrainConfig) -> Iterator[Tensor]:
+    """Each parameter as often as its optimizer keeps a tensor of its size."""
+    for kind, parameters in kinds(model).items():
+        by_muon = config.optimizer == "muon" and kind == "matrices"
+        yield from parameters if by_muon else 2 * parameters
+
+
 def _carried_over(kind: str, model: Network, config: TrainConfig) -> float:
     """Factor of AdamW's rate at this width."""
     base, width = config.base_hidden_size, model.config.hidden_size

@@ -1,0 +1,34 @@
+"""How processes agree to stop."""
+
+from collections.abc import Iterator
+
+import pytest
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from model.process import StopRequest
+from model.training.stopping import Vote
+
+
+class _Asked(StopRequest):
+    def __init__(self, asked: bool) -> None:
+        self._is_asked = asked
+
+    def __bool__(self) -> bool:
+        return self._is_asked
+
+
+@pytest.fixture
+def accelerator() -> Iterator[Accelerator]:
+    yield Accelerator(cpu=True)
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize(
+    ("behind", "heard"), [(False, [False, True, False]), (True, [False, False, True])]
+)
+def test_who_is_asked_is_heard_after_this_step_or_the_next(
+    accelerator: Accelerator, behind: bool, heard: list[bool]
+) -> None:
+    vote = Vote(accelerator, behind=behind)
+    assert [vote.cast(_Asked(asked)) for asked in (False, True, False)] == heard
