@@ -11,6 +11,7 @@ from storage.errors import ConfigError
 CHECKOUT = Path(__file__).resolve().parent.parent
 # The name beside `Settings.key` in HTTP's basic authentication.
 USER = "corpusmill"
+EXPERIMENT = "corpusmill"
 LOCAL = ("127.0.0.1", "localhost")
 ComputePrecision = Literal["bf16", "fp32"]
 Precision = Literal["auto", ComputePrecision]
@@ -69,7 +70,7 @@ def load_settings() -> Settings:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return Settings(
-        home=Path(os.environ.get("CORPUSMILL_HOME") or CHECKOUT / "var").expanduser().absolute(),
+        home=Path(os.environ.get("CORPUSMILL_HOME") or CHECKOUT / "var").expanduser().resolve(),
         prefect_port=prefect_port,
         mlflow_port=mlflow_port,
         prefect_api_url=os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{prefect_port}/api",
@@ -79,7 +80,7 @@ def load_settings() -> Settings:
         processes=_number("CORPUSMILL_PROCESSES", processors, "a number of processes"),
         task_runner=os.environ.get("CORPUSMILL_TASK_RUNNER") or "local",
         precision=_precision(),
-        local_processes=int(os.environ.get("LOCAL_WORLD_SIZE") or 1),
+        local_processes=_local_processes(),
         under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
     )
 
@@ -94,6 +95,8 @@ def go_around_proxies() -> None:
     """Has clients in this process speak to this machine's servers directly."""
     for name in ("NO_PROXY", "no_proxy"):
         os.environ[name] = around_proxies(os.environ.get(name))
+    # Else the client that MLflow uses sends a line of ~/.netrc in place of the key of the stack.
+    os.environ["NETRC"] = os.devnull
 
 
 def drop_variables(*prefixes: str) -> None:
@@ -102,8 +105,14 @@ def drop_variables(*prefixes: str) -> None:
         del os.environ[name]
 
 
+def _local_processes() -> int:
+    # A launcher writes a number; whatever else a shell holds under this name was not meant for us.
+    given = os.environ.get("LOCAL_WORLD_SIZE") or ""
+    return max(1, int(given)) if given.isdecimal() else 1
+
+
 def _experiment() -> str:
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "corpusmill"
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
     # Bytes that are no UTF-8 come as halves of surrogate pairs.
     if len(name) <= 500 and name.encode(errors="ignore").decode() == name:
         return name

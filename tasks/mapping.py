@@ -88,7 +88,12 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
         if name == "dask":
             from prefect_dask.task_runners import DaskTaskRunner
 
-            workers = {"n_workers": settings.processes, "threads_per_worker": 1}
+            # Its page would be open to everybody in the network.
+            workers = {
+                "n_workers": settings.processes,
+                "threads_per_worker": 1,
+                "dashboard_address": None,
+            }
             if address:
                 return DaskTaskRunner(address=address)
             return DaskTaskRunner(cluster_kwargs=workers)

@@ -20,7 +20,7 @@ import psutil
 
 from storage.errors import StackError
 from storage.layout import Layout
-from storage.settings import CHECKOUT, Settings
+from storage.settings import CHECKOUT, EXPERIMENT, Settings
 from tasks import supervision
 from tasks.deployments import deploy
 from tasks.door import link, make_key
@@ -55,6 +55,7 @@ def up(settings: Settings, layout: Layout, checkout: Path = CHECKOUT) -> Setting
                     f"The stack in {layout.root} was started by an earlier version, or with "
                     "another key than it has now: `make down`, then run this again."
                 )
+            _check_same(supervisor, settings, layout)
             _mend(supervisor, settings, layout)
             _complete(supervisor, settings, layout, checkout, datetime.min.replace(tzinfo=UTC))
             return settings
@@ -311,7 +312,29 @@ def _paused(layout: Layout) -> Path:
 def _in_effect(supervisor: Supervisor, settings: Settings) -> Settings:
     started = supervisor.environment
     prefect, mlflow = (int(started[name]) for name in ("PREFECT_PORT", "MLFLOW_PORT"))
+    if settings.experiment == EXPERIMENT:
+        settings = replace(settings, experiment=started["MLFLOW_EXPERIMENT_NAME"])
     return _with(settings, prefect, mlflow, started.get("MLFLOW_TRACKING_PASSWORD"))
+
+
+def _check_same(supervisor: Supervisor, asked: Settings, layout: Layout) -> None:
+    """Refuses what this shell asks of flows and the stack, whose worker starts them, has not."""
+    started = supervisor.environment
+    differing = [
+        f"{name}={value}"
+        for name, value, default in (
+            ("CORPUSMILL_PRECISION", asked.precision, "auto"),
+            ("CORPUSMILL_TASK_RUNNER", asked.task_runner, "local"),
+            ("CORPUSMILL_PROCESSES", str(asked.processes), str(asked.processors)),
+            ("MLFLOW_EXPERIMENT_NAME", asked.experiment, EXPERIMENT),
+        )
+        if value not in (default, started.get(name) or default)
+    ]
+    if differing:
+        raise StackError(
+            f"The stack in {layout.root} was started without {' and '.join(differing)}, which this "
+            "shell asks for: `make down`, then run this again."
+        )
 
 
 def _with(settings: Settings, prefect: int, mlflow: int, key: str | None) -> Settings:

@@ -50,14 +50,16 @@ def test_without_a_compiler_a_run_stays_eager_and_says_so(
     assert sentence in decided.reason
 
 
-def test_where_a_path_holds_a_space_a_run_stays_eager_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("name", ["my home", "bob's"])
+def test_where_a_path_is_no_single_word_a_run_stays_eager_and_says_so(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "my home"))
+    path = str(tmp_path / name)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", path)
     config = TrainConfig(compile="always")
     decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
     assert not decided.compiled
-    assert f"there is '{tmp_path / 'my home'}'; the run stays eager" in decided.reason
+    assert f"there is {path!r}; the run stays eager" in decided.reason
 
 
 @pytest.fixture(scope="module")

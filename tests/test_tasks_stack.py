@@ -173,6 +173,13 @@ def test_no_command_line_and_no_log_shows_the_key(running: Running) -> None:
         assert key not in log.read_text(errors="replace"), log
 
 
+def test_what_a_shell_asks_of_flows_and_the_stack_has_not_is_refused(running: Running) -> None:
+    asked = replace(running.settings, task_runner="dask", experiment="mine")
+    refusal = "without CORPUSMILL_TASK_RUNNER=dask and MLFLOW_EXPERIMENT_NAME=mine.*make down"
+    with pytest.raises(StackError, match=refusal):
+        stack.up(asked, running.layout, running.checkout)
+
+
 def test_second_up_changes_nothing_but_the_deployments(running: Running) -> None:
     before = [running.pid(program) for program in ("prefect", "mlflow", "worker")]
     asked = settings_in(running.layout.root)

@@ -4,6 +4,7 @@ The answer follows from the job alone, never from a clock: a run that is resumed
 compute the same bits.
 """
 
+import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -84,10 +85,11 @@ def _seconds(
 def _fault(device: torch.device) -> str | None:
     """Why nothing can be compiled on this device, where that is so."""
     for path in (cache_dir(), torch.__path__[0]):
-        # torch 2.13 gives the linker such a path unquoted, as two.
-        if len(path.split()) > 1:
+        # torch 2.13 gives the compiler and the linker such a path unquoted.
+        if not _is_one_word(path):
             return (
-                f"compiling needs paths without spaces, but there is {path!r}; the run stays eager"
+                f"compiling needs paths without spaces and quotes, but there is {path!r}; "
+                "the run stays eager"
             )
     if device.type == "cuda":
         # Triton builds what starts a kernel with one of these.
@@ -102,3 +104,10 @@ def _fault(device: torch.device) -> str | None:
     except InvalidCxxCompiler:
         return "there is no C++ compiler on the PATH (g++ or clang++); the run stays eager"
     return None
+
+
+def _is_one_word(path: str) -> bool:
+    try:
+        return shlex.split(path) == [path]
+    except ValueError:  # a quote that is not closed
+        return False

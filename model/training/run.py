@@ -110,6 +110,9 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             f"{job.num_processes}; start it with --num_processes {job.num_processes} "
             "(and --multi_gpu for more than one, on a CPU too)."
         )
+    # A job that was written by hand may leave it open; what is trained may not.
+    precision = resolve_precision(job.train.precision)
+    job = job.model_copy(update={"train": job.train.model_copy(update={"precision": precision})})
     spec = job.spec()
     _check_same(job, spec)
     check_device(job.train, torch.cuda.device_count(), load_settings().processors)
