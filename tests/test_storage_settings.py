@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-import requests  # type: ignore[import-untyped]
+import requests
 
 from storage.settings import USER, go_around_proxies, load_settings
 
