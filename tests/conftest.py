@@ -7,19 +7,8 @@ from pathlib import Path
 import pytest
 
 from storage.settings import ComputePrecision
-from tests import servers
+from tests import quiet, servers  # noqa: F401 - quiet comes before what loads torch
 from tests.training_runs import Workshop, open_workshop
-
-QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    # Tests share the cores by processes: threads of each would only wait for each other.
-    "OMP_NUM_THREADS": "1",
-}
-os.environ.update(QUIET)
 
 # Fixtures with servers behind them.
 SERVERS = {"deployed", "running", "mill", "home", "mlflow_server", "prefect_server", "s3"}

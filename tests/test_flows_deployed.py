@@ -61,7 +61,7 @@ class Deployed:
             *("prefect", "deployment", "run", "pretrain/smoke", "--param", f"overrides={overrides}")
         )
         flow_run: str = started.stdout.split("UUID: ")[1].split()[0]
-        wait_for(lambda: self.checkpoints(seed), 60)
+        wait_for(lambda: self.checkpoints(seed), 120)
         return flow_run
 
     def checkpoints(self, seed: int) -> list[Path]:

@@ -45,6 +45,7 @@ from model.network.decoder import Decoder
 from model.training.optimizer import build_optimizers
 from storage.artifacts import Spec
 network = Decoder(DecoderConfig(num_hidden_layers=1), 300)
+network.init_weights(seed=0)
 optimizer = build_optimizers(network, TrainConfig())
 for parameter in network.parameters():
     parameter.grad = parameter.detach().clone()
