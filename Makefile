@@ -14,6 +14,8 @@ TRAINERS := .venv-peers-train/.installed
 # In a variable, for a comma would part the arguments of `call`.
 EXTRAS := .[fast,web]
 TORCH := 2.13.0
+# pip compiles nothing; what is used is compiled as it is first imported, and then must be kept.
+unexport PYTHONDONTWRITEBYTECODE
 # Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
 override export PROMPT := $(value PROMPT)
 sample: override export MODEL := $(value MODEL)
