@@ -161,7 +161,8 @@ class EvaluationResult(Config):
             with compressors, for what a tokenizer loses is paid for; the others are explained where
             they are worked out.
         decides: the figure by which versions of a model are compared.
-        signature: how that figure was worked out, where others do it differently.
+        signature: how that figure was worked out, where others do it differently: it compares
+            only with figures of the same signature.
         precision: in which all of them were computed.
     """
 
@@ -182,7 +183,13 @@ class EvaluationResult(Config):
         """The figure that decides."""
         return self.figures[self.decides]
 
+    @property
+    def judged_by(self) -> tuple[str, str]:
+        """What two figures must have in common to be compared."""
+        return self.decides, self.signature
+
     def better_than(self, other: "EvaluationResult") -> bool:
         """Whether this is the better model; both were judged by the same documents."""
         assert self.precision == other.precision, "figures of two precisions are not compared"
+        assert self.judged_by == other.judged_by, "figures of two kinds are not compared"
         return self.score > other.score if self.higher_is_better else self.score < other.score

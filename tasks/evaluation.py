@@ -18,6 +18,7 @@ from storage.layout import Layout
 from tasks.launch import check_outcome, evaluation_command, supervised, wait
 from tasks.retries import can_be_retried
 
+FORMAT_VERSION = 8
 # They give what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
 
@@ -73,7 +74,7 @@ def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
     """What an evaluation is made from: of the model the bytes count, not what they came of."""
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
     decides = config.model_dump(mode="json") | {"engines": _ENGINES}
-    return Spec("evaluation", 7, inputs, decides)
+    return Spec("evaluation", FORMAT_VERSION, inputs, decides)
 
 
 def in_words(figure: str) -> str:

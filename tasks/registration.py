@@ -128,7 +128,7 @@ def _why_it_stays(
         # Whatever it is: the candidate is trained and registered, and what is left is a report.
         reason = str(error).split("\n")[0] or type(error).__name__
     else:
-        if theirs.decides == figures.decides:
+        if theirs.judged_by == figures.judged_by:
             if figures.better_than(theirs):
                 return None
             logger.info(
@@ -139,7 +139,8 @@ def _why_it_stays(
                 in_words(figures.decides),
             )
             return "the champion is better"
-        reason = f"it is judged by {in_words(theirs.decides)}, not {in_words(figures.decides)}"
+        mine, its = (_judged_by(each) for each in (figures, theirs))
+        reason = f"it is judged by {its}, not {mine}"
     said = (
         f"version {champion.version}, the champion, cannot be compared: {reason.rstrip('.')}; to "
         f"let version {candidate.version} take its place, give it the alias champion on the "
@@ -147,3 +148,8 @@ def _why_it_stays(
     )
     logger.warning(said)
     return said
+
+
+def _judged_by(figures: EvaluationResult) -> str:
+    signed = f" ({figures.signature})" if figures.signature else ""
+    return f"{in_words(figures.decides)}{signed}"

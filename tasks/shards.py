@@ -24,7 +24,7 @@ from storage.shards.schema import Split
 from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _ENGINES = {"tokenizers": version("tokenizers")}
 
 
@@ -101,6 +101,9 @@ def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Re
         for split, refs in parts.items():
             names = [part.path / read_manifest(part.path)["counts"]["part"] for part in refs]
             counts[split] = assemble(directory, split, vocab_size, names)
+        counts["validation"]["lost_bytes"] = sum(
+            read_manifest(part.path)["counts"]["lost_bytes"] for part in parts["validation"]
+        )
         engines = {_engine(part) for refs in parts.values() for part in refs}
         return {**counts, "engines": sorted(engines)}
 
@@ -125,7 +128,7 @@ def _write_part(
     encoder = _encoder(tokenizer.path, content_digest(tokenizer), threads)
     columns: dict[str, list[pa.Array]] = {"id": [], "source": [], "language": []}
     ids, ends, sizes = [], [], []
-    total = 0
+    total = lost = 0
     pairs = pair_sources(documents.corpus.path)
     for kept in range_batches(documents):
         batch = part_pairs(kept, pairs)
@@ -135,6 +138,8 @@ def _write_part(
         ends.append(batch_ends + total)
         sizes.append(np.asarray(pc.binary_length(text)))
         total += len(batch_ids)
+        if documents.split == "validation":  # which costs as much time again
+            lost += encoder.lost_bytes(text, batch_ids, batch_ends)
         for name, arrays in columns.items():
             arrays.append(batch.column(name))
     name, source, language = (pa.concat_arrays(arrays) for arrays in columns.values())
@@ -148,7 +153,12 @@ def _write_part(
         languages=language,
         sizes=np.concatenate(sizes),
     )
-    return {"part": part.name, "engine": encoder.engine, "engine_note": encoder.engine_note}
+    return {
+        "part": part.name,
+        "engine": encoder.engine,
+        "engine_note": encoder.engine_note,
+        "lost_bytes": lost,
+    }
 
 
 def _engine(part: Ref) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers.normalizers import Lowercase
 
 from model.answering import load_answerer
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.held_out import evaluate
+from model.evaluation.loaded import load_for_use
 from model.hf.folder import export_model
 from model.network.base import Network
 from model.network.bert import Bert
@@ -99,6 +101,15 @@ def test_every_figure_is_there_and_the_accuracy_decides(result: EvaluationResult
     assert result.family == "masked_lm"
     assert (result.decides, result.higher_is_better) == ("masked_accuracy", True)
     assert all(0 <= value <= 1 for name, value in result.figures.items() if "accuracy" in name)
+
+
+def test_the_accuracy_compares_only_with_one_of_the_same_tokenizer(
+    exam: Exam, result: EvaluationResult
+) -> None:
+    loaded = load_for_use(exam.model)
+    assert loaded.tokenizer_signature == result.signature
+    loaded.tokenizer.normalizer = Lowercase()
+    assert loaded.tokenizer_signature != result.signature
 
 
 def test_the_same_model_is_judged_the_same_again(

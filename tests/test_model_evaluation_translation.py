@@ -156,6 +156,7 @@ def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam) -> None:
     config = exam.job.evaluation.model_copy(update={"translate": False})
     result = evaluate(exam.job.model_copy(update={"evaluation": config}))
     assert result.decides == "span_perplexity"
+    assert result.signature.startswith("tokenizer:")
     assert result.documents == 2 * len(exam.pairs)
     texts = [text for pair in exam.pairs for text in pair]
     stream = ArrayStream(np.concatenate(list(encode_documents(load_tokenizer(exam.model), texts))))

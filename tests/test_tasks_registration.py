@@ -79,7 +79,9 @@ def test_a_model_promoted_while_another_is_judged_is_its_measure(
     assert champion_of(shop, name) == better.version
 
 
-@pytest.mark.parametrize("fault", ["gone", "damaged", "foreign", "judged otherwise"])
+@pytest.mark.parametrize(
+    "fault", ["gone", "damaged", "foreign", "judged otherwise", "another tokenizer"]
+)
 def test_a_champion_that_cannot_be_compared_stays_and_the_run_goes_on(
     shop: Shop,
     mlflow_artifacts: Path,
@@ -103,10 +105,12 @@ def test_a_champion_that_cannot_be_compared_stays_and_the_run_goes_on(
     figures = shop.model(1.0)[1]
     if fault == "judged otherwise":
         figures = figures.model_copy(update={"figures": {"bleu": 9.0}, "decides": "bleu"})
+    elif fault == "another tokenizer":
+        figures = figures.model_copy(update={"signature": "tokenizer:other"})
     context = FlowContext(shop.settings, shop.layout, shop.tracker)
     with caplog.at_level(logging.WARNING):
         look_at_champion(context, name)
-    if fault != "judged otherwise":
+    if fault in ("gone", "damaged", "foreign"):
         assert "version 1, the champion, cannot be compared with what is trained" in caplog.text
     candidate = shop.version(name, 1.0)
     standing = judge(shop, candidate, figures)

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 from prefect.logging import disable_run_logger
+from tokenizers.normalizers import Lowercase
 
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import END_OF_TEXT
-from model.tokenizer.folder import load_tokenizer
+from model.tokenizer.folder import TOKENIZER, load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.artifacts import Ref, Spec, obtain, set_aside
 from storage.corpus.ranges import plan_ranges
 from storage.layout import Layout
+from storage.manifest import read_manifest
 from storage.shards.reading import TokenStream
 from storage.shards.schema import SPLITS, Split
 from tasks.shards import shard, shards_spec, tokenize
@@ -27,14 +29,17 @@ def corpus(tmp_path: Path) -> Ref:
     return build(tmp_path, write_jsonl(tmp_path / "x.jsonl", TEXTS), validation_fraction=0.2)
 
 
-def _tokenizer(layout: Layout, texts: list[str]) -> Ref:
-    """Of one identity, whatever it is learned from."""
-    config = TokenizerConfig(vocab_size=280)
-    ref, reused = obtain(
-        layout,
-        Spec("tokenizer", 1),
-        lambda folder: {"engine": train_tokenizer(texts, config, folder)},
-    )
+def _tokenizer(layout: Layout, texts: list[str], lowers: bool = False) -> Ref:
+    """Of one identity, whatever it is learned from; one that lowers gives no capital back."""
+
+    def write(folder: Path) -> None:
+        train_tokenizer(texts, TokenizerConfig(vocab_size=280), folder)
+        if lowers:
+            lossy = load_tokenizer(folder)
+            lossy.normalizer = Lowercase()
+            lossy.save(str(folder / TOKENIZER))
+
+    ref, reused = obtain(layout, Spec("tokenizer", 1), write)
     assert not reused
     return ref
 
@@ -66,3 +71,10 @@ def test_a_tokenizer_learned_again_gets_shards_of_its_own(tmp_path: Path, corpus
         digests.add(shards.digest)
         set_aside(tokenizer.path)
     assert len(digests) == 2
+
+
+def test_what_the_tokenizer_loses_of_held_out_text_is_counted(tmp_path: Path, corpus: Ref) -> None:
+    layout = Layout(tmp_path)
+    shards = _shards(layout, corpus, _tokenizer(layout, TEXTS, lowers=True))
+    counts = read_manifest(shards.path)["counts"]["validation"]
+    assert counts["lost_bytes"] == counts["documents"] > 0  # the H of each

@@ -132,7 +132,8 @@ def open_workshop(
             documents = zip(names, encode_documents(encoder, side), strict=False)
             size = encoder.get_vocab_size()
             written = write_shards(directory, split, size, documents)
-            counts[split] = {**written, "bytes": sum(len(text.encode()) for text in side)}
+            size_in_bytes = sum(len(text.encode()) for text in side)
+            counts[split] = {**written, "bytes": size_in_bytes, "lost_bytes": 0}
         return counts
 
     publish(root / "shards", Spec("shards", 1), write)

@@ -12,13 +12,13 @@ from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.evaluation.loaded import load_for_use
-from model.evaluation.lost import lost_bytes
 from model.generation import Tokens, gather, generate
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
 from model.request import Sampling
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.encoding import decode, encode_documents, encode_texts
+from model.tokenizer.lost import lost_bytes
 from storage.errors import ModelError
 
 Window = tuple[np.ndarray, np.ndarray]

@@ -1,5 +1,6 @@
 """A model from a folder, ready for use."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_thr
 from model.hf.folder import load_model
 from model.network.base import Network
 from model.tokenizer.folder import load_tokenizer
+from storage.manifest import digest_json
 from storage.settings import Precision
 
 
@@ -31,6 +33,11 @@ class Loaded:
     def device(self) -> torch.device:
         """Where the network is."""
         return self.network.embed_tokens.weight.device
+
+    @property
+    def tokenizer_signature(self) -> str:
+        """Which tokenizer it is: figures a token compare only where it is the same."""
+        return f"tokenizer:{digest_json(json.loads(self.tokenizer.to_str()))[:12]}"
 
 
 def load_for_use(directory: Path, precision: Precision = "auto") -> Loaded:

@@ -18,7 +18,6 @@ from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import MaskedBatch, Samples
 from model.data.tensors import as_tensors
 from model.evaluation.loaded import Loaded
-from model.evaluation.lost import lost_bytes
 from model.network.bert import Bert
 from model.network.config import IGNORED
 from model.objectives.config import MaskedTokens
@@ -27,6 +26,7 @@ from model.objectives.masking import Masking
 from model.objectives.pairs import SentencePairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.tokenizer.encoding import decode, encode_documents
+from model.tokenizer.lost import lost_bytes
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream
 
@@ -44,7 +44,8 @@ def score_masked(
         the first tokens.
     next_sentence_accuracy: share of pairs judged rightly, half of which follow each other.
     lost_bytes: of the texts that their tokens do not give back. They cost nothing here, for what
-        is predicted is the tokens: figures compare between models with one tokenizer alone.
+        is predicted is the tokens: figures compare between models with one tokenizer alone, which
+        the signature names.
     """
     begun = time.perf_counter()
     vocabulary = read_vocabulary(loaded.directory)
@@ -68,6 +69,7 @@ def score_masked(
         figures=figures,
         decides="masked_accuracy",
         higher_is_better=True,
+        signature=loaded.tokenizer_signature,
         samples=tuple(_filled(loaded, network, rows, vocabulary, config)),
         precision=network.precision,
         seconds=time.perf_counter() - begun,

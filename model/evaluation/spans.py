@@ -11,7 +11,6 @@ from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import PairBatch
 from model.data.tensors import as_tensors
 from model.evaluation.loaded import Loaded
-from model.evaluation.lost import lost_bytes
 from model.generation import gather, write
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
@@ -19,6 +18,7 @@ from model.objectives.config import SpanCorruption
 from model.objectives.spans import CorruptedRows, fitting_length
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.tokenizer.encoding import decode, encode_documents
+from model.tokenizer.lost import lost_bytes
 from storage.shards.reading import ArrayStream
 
 
@@ -61,6 +61,7 @@ def score_spans(
             "lost_bytes": lost_bytes(loaded.tokenizer, texts, encoded),
         },
         decides="span_perplexity",
+        signature=loaded.tokenizer_signature,
         samples=tuple(_samples(loaded, network, rows, vocabulary, config)),
         precision=network.precision,
         seconds=time.perf_counter() - begun,

@@ -21,6 +21,7 @@ from model.tokenizer.engines import (
 )
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.hostile import hostile_texts
+from model.tokenizer.lost import lost_bytes
 from model.tokenizer.panics import first_line, tokenizer_refused
 from storage.shards.schema import token_dtype
 
@@ -55,6 +56,7 @@ class Encoder:
         tokenizer = load_tokenizer(directory)
         self._before, self.closing = framing_of(tokenizer)
         self.dtype = token_dtype(tokenizer.get_vocab_size())
+        self._tokenizer = tokenizer
         self._reference: Engine = Reference(tokenizer)
         self._seen_text = False
         probes = hostile_texts(sorted({END_OF_TEXT, *control_ids(tokenizer).values()}))
@@ -92,6 +94,10 @@ class Encoder:
             self._fall_back(f"{self.engine} failed on a text ({first_line(error)})")
             ids, ends = encode_bounded(self._engine, listed)
         return self._frame(ids, ends)
+
+    def lost_bytes(self, texts: pa.LargeStringArray, ids: np.ndarray, ends: np.ndarray) -> int:
+        """UTF-8 bytes of the texts that these ids of theirs, as of `encode`, do not give back."""
+        return lost_bytes(self._tokenizer, texts.to_pylist(), np.split(ids, ends[:-1]))
 
     def _fall_back(self, fault: str) -> None:
         if fault:

@@ -1,5 +1,6 @@
 """A training run: everything that the loop works on, built and resumed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -53,6 +54,7 @@ class Run:
         spec: of the model, as the job was given.
         known_length: tokens that the network could read at once when the run began; 0 for a new
             one.
+        held_out: tokens, bytes and lost bytes of the text that is held out.
     """
 
     job: TrainingJob
@@ -64,7 +66,7 @@ class Run:
     optimizers: Optimizers
     feed: Feed
     validation: Samples
-    tokens_per_byte: float
+    held_out: Mapping[str, int]
     journal: JournalWriter | None
     checkpoints: Behind
     compilation: Compilation
@@ -138,7 +140,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         optimizers=build_optimizers(network, job.train),
         feed=open_feed(reading, job.train, counts["train"]),
         validation=open_samples(reading, job.train, "validation"),
-        tokens_per_byte=counts["validation"]["tokens"] / max(1, counts["validation"]["bytes"]),
+        held_out=counts["validation"],
         journal=journal,
         checkpoints=Behind(layout.checkpoints, spec, writes=accelerator.is_main_process),
         compilation=decide_compilation(network, job.train, accelerator.device, job.num_processes),

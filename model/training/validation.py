@@ -36,7 +36,8 @@ def validate(run: Run) -> bool:
         "validation/perplexity": math.exp(min(float(losses[0]), 700)),
     }
     if run.network.config.family == "causal_lm":
-        metrics["validation/bits_per_byte"] = loss / math.log(2) * run.tokens_per_byte
+        bits = loss / math.log(2) * run.held_out["tokens"] + 8 * run.held_out["lost_bytes"]
+        metrics["validation/bits_per_byte"] = bits / max(1, run.held_out["bytes"])
     run.write("metrics", metrics=metrics)
     before = run.progress
     if run.config.early_stopping is None:
