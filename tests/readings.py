@@ -13,7 +13,7 @@ from storage.corpus.readers.gate import Item
 from storage.corpus.readers.reading import cut, read
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-_OF_THE_FILE = ("text_field", "encoding", "text_unit", "pair")
+_OF_THE_FILE = ("text_field", "encoding", "text_unit", "pair", "quoted")
 
 
 def real(folder: str) -> Path:

@@ -22,7 +22,7 @@ from storage.errors import ConfigError, CorpusError
 from tests.corpora import build_of, counts_of, sides_of
 from tests.readings import flaw_of, flaws_in, items_of, places_in, real, texts_in, texts_of
 
-PAIRS = [("A dog runs.", "一条狗在跑。"), ('Two\tmen, "both" tall', "两个人"), ("Yes.", "是。")]
+PAIRS = [("A dog runs.", "一条狗在跑。"), ('Two men, "both" tall', "两个人"), ("Yes.", "是。")]
 FIELDS = ("en", "zh")
 NESTED = ("translation.en", "translation.zh")
 
@@ -37,7 +37,10 @@ def _lines(records: list[dict[str, object]]) -> bytes:
 
 def _delimited(delimiter: str) -> bytes:
     file = io.StringIO(newline="")
-    csv.writer(file, delimiter=delimiter).writerows([["zh", "n", "en"], *_columns()])
+    writer = csv.writer(file, delimiter=delimiter)
+    if delimiter == "\t":
+        writer = csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_NONE, quotechar=None)
+    writer.writerows([["zh", "n", "en"], *_columns()])
     return file.getvalue().encode()
 
 

@@ -74,7 +74,10 @@ class FileSource(Config):
         licence: an SPDX identifier or a name; it travels into manifests and model cards.
         text_field, encoding, text_unit: as in CorpusConfig, for these files alone.
         pair: the two fields with a text and its translation, as ["en", "zh"] or
-            ["translation.en", "translation.zh"]; each record is then a pair.
+            ["translation.en", "translation.zh"]; each record is then a pair. Columns of a .csv or
+            .tsv without a header line are named by their numbers, as ["1", "2"].
+        quoted: whether fields of .csv and .tsv may stand in quotation marks, as those of RFC 4180
+            do; where it is not given, in .csv they may, and in .tsv quotation marks are text.
         held_out: all of it is for validation and evaluation, and nothing of the other sources is
             that says the same or nearly so; where one source is, no other is held out in part.
     """
@@ -86,6 +89,7 @@ class FileSource(Config):
     encoding: Encoding | None = None
     text_unit: TextUnit | None = None
     pair: PairFields | None = None
+    quoted: bool | None = None
     held_out: bool = False
 
     @field_validator("files")
@@ -182,7 +186,8 @@ class CorpusConfig(Config):
 
     Attributes:
         sources: each a FileSource, a DatasetSource, or the `files` of a FileSource by itself.
-        text_field: the field of a JSON object, or the column of a table, that holds the text.
+        text_field: the field of a JSON object, or the column of a table, that holds the text; the
+            number of a column, from 1, where a .csv or .tsv has no header line.
         encoding: of text files; `auto` finds UTF-8, UTF-16, UTF-32, GB18030, Big5 and Latin-1.
         on_bad_text: whether text that cannot be read is counted and left out, stops the build, or
             has its bad bytes replaced by U+FFFD and counted.

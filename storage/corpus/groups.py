@@ -50,5 +50,4 @@ def plan_groups(pieces: Iterable[Piece], group_bytes: int = GROUP_BYTES) -> list
 
 def _identity(piece: Piece) -> list[object]:
     file = piece.file
-    reading = [file.text_field, file.encoding, file.text_unit, *(file.pair or ())]
-    return [file.source, file.name, file.digest, piece.start, piece.stop, *reading]
+    return [file.source, file.name, file.digest, piece.start, piece.stop, *file.manner]

@@ -21,6 +21,7 @@ class SourceFile:
         modified: time of change in ns when it was digested.
         text_field, encoding, text_unit: how it is read.
         pair: the fields with source and target, where it holds pairs.
+        quoted: whether fields of .csv and .tsv may stand in quotation marks; None as usual in each.
     """
 
     source: str
@@ -33,6 +34,12 @@ class SourceFile:
     encoding: str
     text_unit: TextUnit
     pair: tuple[str, str] | None = None
+    quoted: bool | None = None
+
+    @property
+    def manner(self) -> list[object]:
+        """How it is read, for digests."""
+        return [self.text_field, self.encoding, self.text_unit, self.pair, self.quoted]
 
     def check_unchanged(self) -> None:
         """Raises CorpusError if the file was written to since it was digested."""

@@ -89,16 +89,15 @@ def digest_sources(sources: Sequence[ResolvedSource]) -> str:
     )
 
 
-def _identity(file: SourceFile) -> list[str]:
-    reading = [file.text_field, file.encoding, file.text_unit, *(file.pair or ())]
-    return [file.name, file.digest, *reading]
+def _identity(file: SourceFile) -> list[object]:
+    return [file.name, file.digest, *file.manner]
 
 
 def _reading(source: FileSource | DatasetSource, config: CorpusConfig) -> dict[str, Any]:
     own = source.model_dump()
     keys = ("text_field", "encoding", "text_unit")
     reading = {key: own.get(key) or getattr(config, key) for key in keys}
-    return reading | {"pair": source.pair}
+    return reading | {"pair": source.pair, "quoted": own.get("quoted")}
 
 
 def _digested(source: str, reading: Mapping[str, Any], found: tuple[Path, str]) -> SourceFile:

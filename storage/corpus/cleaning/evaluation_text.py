@@ -83,12 +83,13 @@ def _read(path: Path) -> Iterator[str]:
     elif kind == "jsonl":
         for line in filter(str.strip, text.split("\n")):
             yield from _strings(json.loads(line))
-    elif kind in ("csv", "tsv"):
-        delimiter = "," if kind == "csv" else "\t"
+    elif kind == "tsv":
+        yield from _strings([line.split("\t") for line in text.splitlines()])
+    elif kind == "csv":
         # The limit is the whole process's, and the reader of the corpus needs its own.
         limit = csv.field_size_limit(sys.maxsize)
         try:
-            rows = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+            rows = list(csv.reader(io.StringIO(text)))
         finally:
             csv.field_size_limit(limit)
         yield from _strings(rows)

@@ -1,7 +1,11 @@
-"""CSV and TSV (RFC 4180): the first record names the columns, one of which is the text."""
+"""CSV and TSV: the first record names the columns, unless those asked for are numbers.
+
+In .csv fields may stand in quotation marks (RFC 4180), in .tsv a quotation mark is a character like
+any other (text/tab-separated-values of IANA); `quoted` of a source says otherwise.
+"""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from storage.corpus.blocks import Flaw, excerpt_of
 from storage.corpus.readers.fields import fields_of, pair_text
@@ -10,105 +14,184 @@ from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA, whole_lines
 from storage.corpus.streams import DamageError
 
+Record = tuple[int, list[str] | Flaw]
+# A record of more lines than this, each with the delimiters of a record, is worth a look.
+_FEW_LINES = 4
+
 
 def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Iterator[Item]:
     """A document a record, numbered by the line it begins in; blank lines are no records.
 
-    A record that breaks the rules costs itself only: reading goes on with the next line.
+    A line that breaks the rules costs itself only: where a quotation mark was not closed, reading
+    goes on with the line after it.
 
     Raises:
-        DamageError: no column of that name.
+        DamageError: no column of that name or number.
     """
     batch = Batch(gate, "line")
-    # The limit is the process's own; no reader needs a smaller one.
-    csv.field_size_limit(max(csv.field_size_limit(), gate.limit + 1))
     lines = _Lines(chunks, gate.limit + LINE_EXTRA, batch)
-    yield from batch.fill(_texts(_records(lines, delimiter), gate))
+    quoted = gate.reading.file.quoted
+    if delimiter == "," if quoted is None else quoted:
+        # The limit is the process's own; no reader needs a smaller one.
+        csv.field_size_limit(max(csv.field_size_limit(), gate.limit + 1))
+        records = _quoted_records(lines, delimiter, gate)
+    else:
+        records = _plain_records(lines, delimiter)
+    yield from batch.fill(_texts(records, gate, delimiter))
 
 
 def _texts(
-    records: Iterator[tuple[int, list[str] | Flaw]], gate: Gate
+    records: Iterator[Record], gate: Gate, delimiter: str
 ) -> Iterator[tuple[int, bytes | Flaw]]:
     file = gate.reading.file
-    header: list[str] = []
+    width = 0
     columns: list[int] = []
     for line, record in records:
         if isinstance(record, Flaw):
             yield line, record
-        elif not header:
-            header = record
-            columns = [_column(field, record) for field in fields_of(file)]
-        elif len(record) != len(header):
-            yield line, _ragged(record, len(header), line)
+            continue
+        if not width:
+            width = len(record)
+            columns, is_header = _columns(fields_of(file), record)
+            if is_header:
+                continue
+        if len(record) != width:
+            yield line, _ragged(record, width, line, delimiter)
+            continue
+        sides = [record[column] for column in columns]
+        text = pair_text(sides, file, f"line {line}") if file.pair else sides[0]
+        if isinstance(text, Flaw):
+            yield line, text
         else:
-            sides = [record[column] for column in columns]
-            text = pair_text(sides, file, f"line {line}") if file.pair else sides[0]
-            if isinstance(text, Flaw):
-                yield line, text
-            else:
-                yield line, text.encode("utf-8", "surrogateescape")
+            yield line, text.encode("utf-8", "surrogateescape")
 
 
 class _Lines:
-    """The lines of a text one by one, each with its newline; those that are too long are flaws."""
+    """The lines of a text one by one, each with its newline; those that are too long are flaws.
+
+    Attributes:
+        taken: the lines given since the list was last emptied, with their numbers.
+    """
 
     def __init__(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> None:
-        self.number = 0
+        self.taken: list[tuple[int, str]] = []
+        self._again: list[tuple[int, str]] = []
         self._lines = self._cut(chunks, limit, batch)
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        return next(self._lines)
+        numbered = self._again.pop() if self._again else next(self._lines)
+        self.taken.append(numbered)
+        return numbered[1]
 
-    def _cut(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> Iterator[str]:
+    def put_back(self) -> None:
+        """Gives the last line once more."""
+        self._again.append(self.taken.pop())
+
+    def _cut(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> Iterator[tuple[int, str]]:
+        number = 0
         for item in whole_lines(chunks, "line", limit):
             if isinstance(item, Flaw):
-                self.number += 1
-                batch.add(item, self.number)
+                number += 1
+                batch.add(item, number)
                 continue
             for line in item.text.split(b"\n"):
-                self.number += 1
-                yield line.decode("utf-8", "surrogateescape") + "\n"
+                number += 1
+                yield number, line.decode("utf-8", "surrogateescape") + "\n"
 
 
-def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | Flaw]]:
+def _plain_records(lines: _Lines, delimiter: str) -> Iterator[Record]:
+    for line in lines:
+        number, _ = lines.taken.pop()
+        if line != "\n":
+            yield number, line[:-1].split(delimiter)
+
+
+def _quoted_records(lines: _Lines, delimiter: str, gate: Gate) -> Iterator[Record]:
     """Each record, or why it is none, with the number of its first line."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     record: list[str] | None = []
     while record is not None:
-        line = lines.number + 1
+        lines.taken.clear()
         try:
             record = next(reader, None)
         except csv.Error as error:
-            yield line, _broken(line, error)
+            yield from _resumed(lines, delimiter, error)
             continue
         if record:
-            yield line, record
+            if len(lines.taken) > _FEW_LINES and _look_like_records(lines, delimiter, len(record)):
+                gate.count("records_within_quotes", len(lines.taken) - 2)
+            yield lines.taken[0][0], record
 
 
-def _column(field: str, header: list[str]) -> int:
+def _resumed(lines: _Lines, delimiter: str, error: csv.Error) -> Iterator[Record]:
+    """The flaw of a line, and the lines that its quotation mark swallowed, each by itself.
+
+    The next quotation mark, in the last of them, ended that: it may begin a record of several.
+    """
+    swallowed = len(lines.taken) - 1
+    if swallowed:
+        lines.put_back()
+    (number, first), *others = lines.taken
+    yield number, _broken(number, error, first, swallowed)
+    for place, line in others:
+        try:
+            record = next(csv.reader([line], delimiter=delimiter, strict=True))
+        except csv.Error as again:
+            yield place, _broken(place, again, line, 0)
+            continue
+        if record:
+            yield place, record
+
+
+def _look_like_records(lines: _Lines, delimiter: str, width: int) -> bool:
+    """Whether a quotation mark too many may have made one field of whole records."""
+    return width > 1 and all(line.count(delimiter) == width - 1 for _, line in lines.taken[1:-1])
+
+
+def _columns(fields: Sequence[str], first: Sequence[str]) -> tuple[list[int], bool]:
+    """Where the fields are in each record, and whether the first record is the names of columns."""
+    numbered = all(field.isascii() and field.isdecimal() for field in fields)
+    if not numbered or any(field in first for field in fields):
+        return [_column(field, first) for field in fields], True
+    numbers = [int(field) for field in fields]
+    if missing := [number for number in numbers if not 1 <= number <= len(first)]:
+        finding = f"found {len(first)} columns in its first line, expected a column {missing[0]}"
+        raise DamageError(wrong_schema(finding))
+    return [number - 1 for number in numbers], False
+
+
+def _column(field: str, header: Sequence[str]) -> int:
     if header.count(field) == 1:
         return header.index(field)
     found = f"several columns {field!r}" if field in header else f"no column {field!r}"
     finding = f"found {found} in its first line, only {name_some(header)}; expected one"
-    raise DamageError(wrong_schema(finding))
+    remedy = ", or to its number, such as '1', where the first line is no header"
+    raise DamageError(wrong_schema(finding, remedy))
 
 
-def _ragged(record: list[str], columns: int, line: int) -> Flaw:
+def _ragged(record: list[str], columns: int, line: int, delimiter: str) -> Flaw:
+    remedy = "put fields that hold the delimiter in quotes"
+    if delimiter == "\t":
+        remedy = "take tabs out of the fields, or set quoted=true where fields stand in quotes"
     return Flaw(
         f"line {line}",
         "bad_record",
-        f"found {len(record)} fields, expected {columns}, as the first line names",
-        "put fields that hold the delimiter in quotes",
+        f"found {len(record)} fields, expected {columns}, as in the first line",
+        remedy,
         excerpt_of(" | ".join(record)),
     )
 
 
-def _broken(line: int, error: csv.Error) -> Flaw:
+def _broken(line: int, error: csv.Error, text: str, swallowed: int) -> Flaw:
     place = f"line {line}"
-    if "field limit" in str(error):
+    if "field limit" in str(error) and not swallowed:
         return too_long(place, csv.field_size_limit() + 1, csv.field_size_limit())
-    finding = f"found no sound record ({error}), expected quotes within quotes doubled"
-    return Flaw(place, "bad_record", finding, "mend its quotes", "")
+    said = str(error)
+    if swallowed:
+        said = f"a quotation mark that is not closed within {swallowed} lines"
+    finding = f"found no sound record ({said}), expected quotes within quotes doubled"
+    remedy = "mend its quotes, or set quoted=false where quotation marks are part of the text"
+    return Flaw(place, "bad_record", finding, remedy, excerpt_of(text))

@@ -59,9 +59,9 @@ def name_some(names: Iterable[str]) -> str:
     return ", ".join([*names[:20], "…"] if len(names) > 20 else names) or "none"
 
 
-def wrong_schema(finding: str) -> Flaw:
+def wrong_schema(finding: str, remedy: str = "") -> Flaw:
     """The flaw of a table whose columns are not those that were expected."""
-    remedy = "set text_field to the column that holds the text"
+    remedy = "set text_field to the column that holds the text" + remedy
     return Flaw("whole file", "wrong_schema", finding, remedy, "")
 
 
