@@ -1,14 +1,17 @@
-"""What a process loads: the flows stay light, and every package is this checkout's."""
+"""What a process loads, and what a wheel holds for it: all that this checkout has."""
 
 import json
+import shutil
 import subprocess
 import sys
+import zipfile
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGES = ("flows", "tasks", "model", "storage")
 LOADED = "import {}, json, sys; print(json.dumps(sorted(sys.modules)))"
 
 
@@ -30,6 +33,20 @@ def test_the_training_process_loads_nothing_of_the_flows() -> None:
     assert not loaded & {"prefect", "mlflow", "transformers", "datasets", "pandas"}
 
 
-@pytest.mark.parametrize("package", ["flows", "tasks", "model", "storage"])
+@pytest.mark.parametrize("package", PACKAGES)
 def test_each_package_is_the_one_of_this_checkout(package: str) -> None:
     assert import_module(package).__file__ == str(CHECKOUT / package / "__init__.py")
+
+
+def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    cached = shutil.ignore_patterns("__pycache__")
+    for package in PACKAGES:
+        shutil.copytree(CHECKOUT / package, tmp_path / package, ignore=cached)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    build = "from setuptools import build_meta; build_meta.build_wheel('wheel')"
+    subprocess.run([sys.executable, "-P", "-c", build], cwd=tmp_path, check=True)
+    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    files = (each for package in PACKAGES for each in (tmp_path / package).rglob("*"))
+    assert held == {str(each.relative_to(tmp_path)) for each in files if each.is_file()}
