@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 
 from storage.settings import USER
 
-# What a server answers to anyone: whether it is well.
+# What a server answers without the key: whether it is well.
 FREE = ("/api/health", "/health")
 _KEY_BYTES = 32
 _COOKIE_SECONDS = 30 * 24 * 3600
@@ -70,7 +70,8 @@ class Door:
     """An ASGI application before another one, of which it lets through what shows the key.
 
     Refused with 403 (a websocket with 1008) is whatever names another host than this machine, comes
-    from a page of another origin, or does not show the key.
+    from a page of another origin, or does not show the key; without the key programs may ask only
+    whether the server is well.
     """
 
     def __init__(self, app: App, port: int, key: str) -> None:
@@ -81,14 +82,14 @@ class Door:
         self._cookie = f"{USER}-{port}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or (scope["type"] == "http" and scope["path"] in FREE):
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         reason = _foreign(headers)
         if reason is None and self._brings_key(scope):
             await self._give_cookie(send)
-        elif reason is None and self._shows_key(headers):
+        elif reason is None and (_is_free(scope) or self._shows_key(headers)):
             await self._app(scope, receive, send)
         else:
             await _refuse(scope, send, reason or _NO_KEY)
@@ -128,6 +129,10 @@ _NO_KEY = (
     "This server answers only what shows the key of its stack: open the link that `make ui` "
     "prints, or source environment.sh in the stack's folder before commands."
 )
+
+
+def _is_free(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["path"] in FREE
 
 
 def _foreign(headers: dict[bytes, bytes]) -> str | None:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tasks.door import Door, authorization, link, make_key
+from tasks.door import FREE, Door, authorization, link, make_key
 
 KEY = "a-key-of-forty-three-letters-for-these-tests"
 HERE = "http://127.0.0.1:4200"
@@ -33,7 +35,9 @@ def browser(**cookies: str) -> TestClient:
         WebSocketRoute("/api/events/out", _greet),
         Route("/{path:path}", _say, methods=["GET", "POST", "OPTIONS"]),
     ]
-    door = Door(Starlette(routes=routes), 4200, KEY)
+    # As Prefect's own application answers.
+    anyone = Middleware(CORSMiddleware, allow_origins=["*"])
+    door = Door(Starlette(routes=routes, middleware=[anyone]), 4200, KEY)
     named = {name.replace("_", "-"): value for name, value in cookies.items()}
     return TestClient(door, HERE, cookies=named, follow_redirects=False)
 
@@ -81,6 +85,16 @@ def test_a_page_of_another_origin_is_refused_whatever_it_shows(
     preflight = known.options("/api", headers={**simple, "access-control-request-method": "POST"})
     assert preflight.status_code == 403
     assert "access-control-allow-origin" not in preflight.headers
+
+
+@pytest.mark.parametrize("path", FREE)
+@pytest.mark.parametrize("told", [{"origin": "http://evil.example"}, {"host": "evil.example"}])
+def test_a_page_of_another_origin_learns_not_even_whether_the_server_is_well(
+    path: str, told: dict[str, str]
+) -> None:
+    answer = browser().get(path, headers=told)
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
 
 
 def test_a_page_of_its_own_origin_is_served(known: TestClient) -> None:
