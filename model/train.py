@@ -1,6 +1,8 @@
-"""Entry point of the training process: `accelerate launch --module model.train job.json`.
+"""Entry point of the training process: `accelerate launch --module model.train job.json [MEETING]`.
 
-In: job.json. Out: journal.jsonl, checkpoints, the model and result.json in the job's directory.
+In: job.json, and a file for the processes of one machine to meet in, where they are several and
+shall not open a port for that. Out: journal.jsonl, checkpoints, the model and result.json in the
+job's directory.
 Exit code 0: finished. 1: failed for a reason that result.json names. 3: asked to stop, resumable.
 """
 
@@ -18,8 +20,8 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 3}
 
 
 def main() -> int:
-    if len(sys.argv) != 2:
-        print("usage: accelerate launch --module model.train job.json", file=sys.stderr)
+    if len(sys.argv) not in (2, 3):
+        print("usage: accelerate launch --module model.train job.json [MEETING]", file=sys.stderr)
         return 2
     stop_with_parent()
     # By these accelerate would scale gradients, cast, compile or shard as a shell says.
@@ -29,10 +31,12 @@ def main() -> int:
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return 1
-    from model.training.loop import (
-        train,  # after the tie to the parent: importing torch takes seconds
-    )
+    # After the tie to the parent: importing torch takes seconds.
+    from model.training.loop import train
+    from model.training.ranks import meet
 
+    if sys.argv[2:]:
+        meet(Path(sys.argv[2]), job.num_processes)
     result = train(job)
     if result.error:
         print(result.error, file=sys.stderr)

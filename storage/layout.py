@@ -66,6 +66,11 @@ class RunLayout:
         return self.path / "output.log"
 
     @property
+    def meetings(self) -> Path:
+        """Files in which the processes of a launch find each other, one for each launch."""
+        return self.path / "meetings"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

@@ -36,6 +36,7 @@ class Settings:
         precision: what a precision of auto means here (`CORPUSMILL_PRECISION`: bf16 or fp32; auto
             by default, which asks the hardware).
         local_processes: ranks on this machine, as the launcher says (`LOCAL_WORLD_SIZE`).
+        rank: of this process among those of its run, as the launcher says (`RANK`).
         under_worker: whether a Prefect worker started this process (`PREFECT__FLOW_RUN_ID`).
         key: what the servers of the stack ask for; None where Prefect and MLflow find it in the
             environment, as in a flow run or a shell that sourced environment.sh.
@@ -52,6 +53,7 @@ class Settings:
     task_runner: str
     precision: Precision
     local_processes: int
+    rank: int
     under_worker: bool
     key: str | None = field(default=None, repr=False)
 
@@ -80,7 +82,8 @@ def load_settings() -> Settings:
         processes=_number("CORPUSMILL_PROCESSES", processors, "a number of processes"),
         task_runner=os.environ.get("CORPUSMILL_TASK_RUNNER") or "local",
         precision=_precision(),
-        local_processes=_local_processes(),
+        local_processes=max(1, _launched("LOCAL_WORLD_SIZE")),
+        rank=_launched("RANK"),
         under_worker="PREFECT__FLOW_RUN_ID" in os.environ,
     )
 
@@ -99,16 +102,23 @@ def go_around_proxies() -> None:
     os.environ["NETRC"] = os.devnull
 
 
+def use_network_interface(name: str) -> None:
+    """Has torch's collectives in this process speak, and listen, through this interface alone."""
+    os.environ["GLOO_SOCKET_IFNAME"] = name
+    # The sign of equality: not whatever interface has a name that begins so.
+    os.environ["NCCL_SOCKET_IFNAME"] = f"={name}"
+
+
 def drop_variables(*prefixes: str) -> None:
     """Takes out of this process's environment what a library would read there."""
     for name in [each for each in os.environ if each.startswith(prefixes)]:
         del os.environ[name]
 
 
-def _local_processes() -> int:
+def _launched(name: str) -> int:
     # A launcher writes a number; whatever else a shell holds under this name was not meant for us.
-    given = os.environ.get("LOCAL_WORLD_SIZE") or ""
-    return max(1, int(given)) if given.isdecimal() else 1
+    given = os.environ.get(name) or ""
+    return int(given) if given.isdecimal() else 0
 
 
 def _experiment() -> str:

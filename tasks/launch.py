@@ -6,6 +6,7 @@ whatever ends the `with` block, an exception or a signal, ends the whole tree of
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 
@@ -86,10 +88,19 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     One process needs no launcher, whose start takes a second. Without a config accelerate would
     read whatever default the user's home holds. `MULTI_GPU` is also what makes it start several
     processes on a CPU: `MULTI_CPU` silently starts one without MPI.
+
+    On one machine launcher and processes meet in files: the ports that torch opens for it are open
+    to every network.
     """
     module = ["--module", "model.train", str(layout.job)]
     if job.num_processes == 1:
         return [sys.executable, "-m", *module[1:]]
+    rendezvous = ["--rdzv_backend", "static"]
+    if job.train.num_machines == 1:
+        module.append(str(_new_meeting(layout)))
+        # Nobody waits for this machine's signs of life, each of which would lengthen the file.
+        conf = f"store_type=file,keep_alive_interval={24 * 3600}"
+        rendezvous = ["--rdzv_backend", "c10d", "--rdzv_conf", conf]
     config = layout.path / "accelerate.json"
     write_json(
         config,
@@ -102,7 +113,6 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
             "mixed_precision": "no",
             "main_process_ip": job.train.main_process_ip,
             "main_process_port": job.train.main_process_port or 0,
-            "rdzv_backend": "static",
             "same_network": True,
             "use_cpu": False,
         },
@@ -110,8 +120,16 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     return [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--config_file", str(config)),
+        *rendezvous,
         *module,
     ]
+
+
+def _new_meeting(layout: RunLayout) -> Path:
+    # Of a name of its own: what is left of a launch that was killed may still use the one before.
+    shutil.rmtree(layout.meetings, ignore_errors=True)
+    layout.meetings.mkdir()
+    return layout.meetings / uuid4().hex
 
 
 def training_environment(compiled: Path) -> dict[str, str]:
@@ -209,11 +227,13 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     # One thread until the process shares out the cores: the launcher would say the same, loudly.
     # Threads that wait without spinning: on cores that are busy otherwise twice as fast.
     # Lines in the order in which they were written, for the last one may say why it ended.
+    # No port of the launcher's for processes that meet in a file.
     own = {
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "1",
         "OMP_WAIT_POLICY": "PASSIVE",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }
     given = {
         name: value

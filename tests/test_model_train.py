@@ -267,6 +267,18 @@ def test_a_run_of_one_process_keeps_its_step_when_its_launcher_is_asked_to_stop(
     assert _step(_checkpoints(running.layout)[-1].name) == result.step
 
 
+def test_a_run_on_one_machine_listens_on_no_network(endless: dict[str, Running]) -> None:
+    running = endless["pair"]
+    running.wait_for("metrics", 1)
+    open_ports = (
+        each.laddr.ip
+        for process in [running.process, *running.ranks()]
+        for each in process.net_connections("inet")
+        if each.status == psutil.CONN_LISTEN
+    )
+    assert set(open_ports) == {"127.0.0.1"}
+
+
 def test_an_error_of_the_main_process_alone_ends_the_run(endless: dict[str, Running]) -> None:
     running = endless["pair"]
     running.wait_for("checkpoint", 20)

@@ -19,6 +19,7 @@ from model.training.checkpoint import Progress, tensors_of, write_checkpoint
 from model.training.compilation import Compilation, agreed
 from model.training.config import TrainConfig
 from model.training.optimizer import Optimizers, build_optimizers
+from model.training.ranks import of_all
 from model.training.resuming import load_newest
 from model.training.run import Run, build_run, resume
 from storage.artifacts import Spec
@@ -152,6 +153,24 @@ def test_good_checkpoints_that_one_process_cannot_read_end_the_run_instead_of_it
 
 def test_where_one_process_cannot_compile_none_does(both: list[Any]) -> None:
     assert [compilation for *_, compilation in both] == [Compilation(False, "of process 1")] * 2
+
+
+class Harmful:
+    """What a peer would run if it were sent as a pickle."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os._exit, (1,)
+
+
+def test_what_processes_tell_each_other_holds_no_code(tmp_path: Path) -> None:
+    store = dist.FileStore(str(tmp_path / "meeting"), 1)  # type: ignore[attr-defined]
+    dist.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        assert of_all({"步": [1, None]}) == [{"步": [1, None]}]
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            of_all(Harmful())
+    finally:
+        dist.destroy_process_group()
 
 
 def _prepared(workshop: Workshop, **changes: Any) -> Run:

@@ -25,7 +25,8 @@ def test_what_no_launcher_writes_is_one_process(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", value)
-    assert load_settings().local_processes == 1
+    monkeypatch.setenv("RANK", value)
+    assert (load_settings().local_processes, load_settings().rank) == (1, 0)
 
 
 def test_a_netrc_for_every_host_does_not_replace_the_key(

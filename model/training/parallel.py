@@ -6,10 +6,8 @@ number of processes, reads what the other wrote.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TypeVar, cast
 
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
@@ -19,26 +17,6 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from model.network.base import Network
 from model.network.build import build_network
 from model.training.config import TrainConfig
-
-T = TypeVar("T")
-
-
-def from_main(value: T) -> T:
-    """What the main process holds here, in every process; all of them must ask for it."""
-    if not dist.is_initialized():
-        return value
-    held = [value]
-    dist.broadcast_object_list(held)
-    return held[0]
-
-
-def of_all(value: T) -> list[T]:
-    """What every process holds here, in the order of their ranks; all of them must ask for it."""
-    if not dist.is_initialized():
-        return [value]
-    held: list[T | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(held, value)
-    return cast(list[T], held)
 
 
 def distribute(network: Network, accelerator: Accelerator, config: TrainConfig) -> nn.Module:

@@ -5,7 +5,6 @@ cannot read, none of them goes on from.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import nn
 from model.training.averaging import WeightAverage
 from model.training.checkpoint import Loaded, Progress, newest_first, read_checkpoint, restore
 from model.training.optimizer import Optimizers
-from model.training.parallel import from_main, of_all
+from model.training.ranks import from_main, of_all
 from storage.artifacts import Spec
 from storage.errors import ArtifactError, ConfigError
 from storage.manifest import read_manifest
@@ -48,11 +47,6 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-@dataclass(frozen=True)
-class _Refusal:
-    reason: str
-
-
 def load_newest(
     folder: Path, network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
 ) -> tuple[Progress | None, list[tuple[Path, str]]]:
@@ -68,14 +62,16 @@ def load_newest(
     unshared: str | None = None
     for name in from_main([path.name for path in newest_first(folder)]):
         found = _read(folder / name, network, optimizers, average)
-        every = of_all(found.manifest if isinstance(found, Loaded) else found)
+        every = of_all(
+            {"manifest": found.manifest} if isinstance(found, Loaded) else {"refusal": found}
+        )
         reason = _reason(every)
         if isinstance(found, Loaded) and reason is None:
             restore(found, network, average)
             return found.progress, refused
         assert reason is not None
         refused.append((folder / name, reason))
-        if not isinstance(every[0], _Refusal):
+        if "refusal" not in every[0]:
             unshared = unshared or f"{name}: {reason}"
     if unshared:
         raise ArtifactError(
@@ -87,20 +83,20 @@ def load_newest(
 
 def _read(
     path: Path, network: nn.Module, optimizers: Optimizers, average: WeightAverage | None
-) -> Loaded | _Refusal:
+) -> Loaded | str:
     """What it holds, or why this process refuses it."""
     try:
         return read_checkpoint(path, network, optimizers, average)
     except (ArtifactError, ValueError, TypeError, KeyError) as bad:
-        return _Refusal(str(bad))
+        return str(bad)
 
 
-def _reason(every: list["str | _Refusal"]) -> str | None:
+def _reason(every: list[dict[str, str]]) -> str | None:
     """Why a checkpoint is refused, after what each process has read; None where all read one."""
     for rank, read in enumerate(every):
         by = f"process {rank}: " if rank else ""
-        if isinstance(read, _Refusal):
-            return by + read.reason
+        if "refusal" in read:
+            return by + read["refusal"]
         if read != every[0]:
             return f"{by}its bytes are not those that the main process reads"
     return None

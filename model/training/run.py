@@ -33,8 +33,9 @@ from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
 from model.training.micro_batch import fitting_micro_batches
 from model.training.optimizer import Optimizers, build_optimizers
-from model.training.parallel import distribute, of_all
+from model.training.parallel import distribute
 from model.training.profile import Profile
+from model.training.ranks import of_all
 from model.training.resuming import check_origin, load_newest
 from storage.artifacts import Spec, set_aside
 from storage.errors import ConfigError
@@ -159,7 +160,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
 
 def _check_same(job: TrainingJob, spec: Spec) -> None:
     """Raises ConfigError unless all processes have read one job, and see one text and model."""
-    every = of_all((job, spec.digest))
+    every = of_all([job.model_dump(mode="json"), spec.digest])
     for rank, read in enumerate(every):
         if read != every[0]:
             raise ConfigError(
