@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from model.hf.families import family_of
 from model.network.config import Family, ModelConfig
+from model.objectives.config import engines_of
 from model.request import NewTokens, Sampling
 from model.training.config import TrainConfig
 from storage.artifacts import Spec, folder_digest
@@ -80,6 +81,8 @@ def model_spec(
         assert initialize_from, "there is neither a shape nor a model to start from"
         family, shape = family_of(initialize_from), None
     config = {"model": shape, "train": train.identity(family, num_processes)}
+    if engines := engines_of(train.objectives):
+        config["engines"] = engines
     return Spec("model", FORMAT_VERSION, inputs, config)
 
 

@@ -17,7 +17,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
-from storage.artifacts import Ref, Spec, find, obtain
+from storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
 from storage.errors import ArtifactError, ConfigError
 from storage.layout import Layout
 from storage.manifest import MANIFEST, digest_json, verify
@@ -26,6 +26,7 @@ from storage.tracking import Tracker, connect, refusal
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 DIGEST = "model_digest"
+CONTENT = "model_content"
 _WEIGHTS = "model"
 _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "pydantic")
 
@@ -52,6 +53,11 @@ class RegisteredModel:
         """
         return self.tag(DIGEST)
 
+    @property
+    def content(self) -> str | None:
+        """Digest of its bytes, which training again may make other ones; None of old versions."""
+        return self.tags.get(CONTENT)
+
     def tag(self, key: str) -> str:
         """A tag that every version has from `register`.
 
@@ -73,14 +79,15 @@ def register(
 
     A version is there with all its tags or not at all. A model that is registered already, by a try
     before this one or another flow run, is not registered again, unless its files are gone: the
-    alias moves to its version.
+    alias moves to its version. One that was trained again and has other bytes is another model.
 
     Args:
         example: a prompt, to show how the model is asked.
     """
     client = tracker.client
+    tags = {DIGEST: model.digest, CONTENT: content_digest(model), **tags}
     with only_one(layout, name):
-        version = _find(client, name, model.digest)
+        version = _find(client, name, tags)
         if version is None:
             model_id = _log(tracker, model, example)
             with suppress(MlflowException):  # it is there, or the next call says what is wrong
@@ -89,7 +96,7 @@ def register(
                 name,
                 f"models:/{model_id}",
                 run_id=tracker.run_id,
-                tags={DIGEST: model.digest, **tags},
+                tags=tags,
                 model_id=model_id,
             )
         # An older release gave a version its tags one by one, and may have been stopped at it.
@@ -160,7 +167,7 @@ def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     """The version's model folder in the Hugging Face format, kept in the store once fetched.
 
     Where MLflow has lost its files, or changed them, the model as it was trained in this store
-    serves as well.
+    serves as well, if it has the same bytes.
 
     Raises:
         ArtifactError: what MLflow gives back is not what was registered.
@@ -178,7 +185,9 @@ def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
         ref, _ = obtain(layout, Spec("registered", 1, inputs, config), write)
     except ArtifactError as error:
         with suppress(ArtifactError):
-            return find(layout, "model", model.digest)
+            trained = find(layout, "model", model.digest)
+            _check_content(model, trained.path)
+            return trained
         raise ArtifactError(
             f"The files of {model.uri} in MLflow are not what was registered ({error}); restore "
             "them, or give its alias to another version on the model's page in MLflow."
@@ -195,8 +204,14 @@ def _download(model: RegisteredModel, scratch: Path) -> Path:
     if len(manifests) != 1:
         raise ArtifactError(f"found {len(manifests)} files called {MANIFEST}, expected one")
     verify(manifests[0].parent)
+    _check_content(model, manifests[0].parent)
     manifests[0].unlink()
     return manifests[0].parent
+
+
+def _check_content(model: RegisteredModel, folder: Path) -> None:
+    if model.content and folder_digest(folder) != model.content:
+        raise ArtifactError("they are those of another model")
 
 
 def _has_files(uri: str) -> bool:
@@ -208,12 +223,12 @@ def _has_files(uri: str) -> bool:
         raise
 
 
-def _find(client: MlflowClient, name: str, digest: str) -> ModelVersion | None:
-    """The version that holds a model, where MLflow still has its files."""
+def _find(client: MlflowClient, name: str, tags: Mapping[str, str]) -> ModelVersion | None:
+    """The version that holds a model of these bytes, where MLflow still has its files."""
     # By digest alone: a filter cannot quote every name.
-    found = client.search_model_versions(f"tags.{DIGEST} = '{digest}'")
-    whole = (each for each in found if each.name == name and _has_files(_view(each).uri))
-    return next(whole, None)
+    found = client.search_model_versions(f"tags.{DIGEST} = '{tags[DIGEST]}'")
+    same = (each for each in found if (each.name, each.tags.get(CONTENT)) == (name, tags[CONTENT]))
+    return next((each for each in same if _has_files(_view(each).uri)), None)
 
 
 @contextmanager

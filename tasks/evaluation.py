@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import unicodedata
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,7 @@ from tasks.retries import can_be_retried
 FORMAT_VERSION = 8
 # They give what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
+_ENGINES["unicode"] = unicodedata.unidata_version
 
 
 @task(

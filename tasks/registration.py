@@ -119,7 +119,7 @@ def _why_it_stays(
 ) -> str | None:
     """Why the champion is not to be replaced, or None."""
     logger = get_run_logger()
-    if champion.tags.get(registry.DIGEST) == candidate.digest:
+    if champion.content and champion.content == candidate.content:
         return None  # the same model, registered anew because its files were gone
     try:
         model = registry.fetch(context.settings, context.layout, champion)

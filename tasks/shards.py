@@ -1,5 +1,6 @@
 """Sharding: a corpus and a tokenizer in, Arrow token shards out."""
 
+import unicodedata
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +26,7 @@ from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
 FORMAT_VERSION = 4
-_ENGINES = {"tokenizers": version("tokenizers")}
+_ENGINES = {"tokenizers": version("tokenizers"), "unicode": unicodedata.unidata_version}
 
 
 def make_shards(

@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from model.config import EvaluationConfig, EvaluationResult
-from storage.artifacts import Ref, Spec, obtain
+from storage.artifacts import Ref, Spec, content_digest, obtain
 from storage.config import write_json_value
 from storage.layout import Layout
-from storage.registry import DIGEST, RegisteredModel, register
+from storage.registry import CONTENT, DIGEST, RegisteredModel, register
 from storage.settings import Settings, load_settings
 from storage.tracking import Tracker, open_run
 from tasks.evaluation import evaluation_spec
@@ -40,10 +40,10 @@ class Shop:
     def client(self) -> MlflowClient:
         return self.tracker.client
 
-    def model(self, bits: float) -> tuple[Ref, EvaluationResult]:
+    def model(self, bits: float, text: str = "weights") -> tuple[Ref, EvaluationResult]:
         """A model, evaluated with so many bits per byte."""
         spec = Spec("model", 1, config={"bits": bits})
-        ref, _ = obtain(self.layout, spec, lambda folder: _write(folder, f"weights {bits}"))
+        ref, _ = obtain(self.layout, spec, lambda folder: _write(folder, f"{text} {bits}"))
         figures = EvaluationResult(
             family="causal_lm",
             documents=1,
@@ -76,7 +76,7 @@ class Shop:
         made = self.client.create_model_version(
             name,
             source := self.sources[model.digest],
-            tags={DIGEST: model.digest},
+            tags={DIGEST: model.digest, CONTENT: content_digest(model)},
             model_id=source.removeprefix("models:/"),
         )
         return RegisteredModel(name, str(made.version), str(made.run_id), dict(made.tags))

@@ -79,8 +79,7 @@ def test_a_version_matters_where_the_package_is_used(
     config = CorpusConfig(sources=(str(tmp_path / name),), **options)
     digest = _digest(tmp_path, config)
     real = metadata.version
-    for module in ("storage.corpus.engines", "storage.corpus.cleaning.languages"):
-        monkeypatch.setattr(f"{module}.version", lambda p: "0" if p == package else real(p))
+    monkeypatch.setattr("storage.packages.version", lambda p: "0" if p == package else real(p))
     assert (_digest(tmp_path, config) != digest) == matters
 
 

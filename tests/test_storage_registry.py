@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 from mlflow.exceptions import MlflowException
 
-from storage.artifacts import discard
+from storage.artifacts import content_digest, discard
 from storage.errors import ArtifactError, ConfigError
 from storage.layout import Layout
 from storage.registry import (
@@ -40,7 +40,8 @@ def test_a_model_is_registered_once_with_all_its_tags(shop: Shop, name: str) -> 
     model, _ = shop.model(1.0)
     first, second = shop.register(name, model), shop.register(name, model)
     assert first == second == find_by_alias(shop.settings, name, CANDIDATE)
-    assert first.tags == {"model_digest": model.digest, **TAGS}
+    content = content_digest(model)
+    assert first.tags == {"model_digest": model.digest, "model_content": content, **TAGS}
     assert shop.versions(name) == ["1"]
     assert shop.client.get_run(shop.tracker.run_id).info.status == "RUNNING"
     describe(shop.settings, name, first.version, "said")
@@ -91,6 +92,22 @@ def test_files_that_mlflow_has_lost_are_taken_from_the_store_they_were_trained_i
     with pytest.raises(ArtifactError, match=r"not what was registered \(they are gone\); restore"):
         fetch(shop.settings, elsewhere, version)
     assert shop.register(name, model).version == "2"
+
+
+def test_a_model_trained_again_with_other_bytes_is_another_one(
+    shop: Shop, mlflow_artifacts: Path, name: str
+) -> None:
+    model, _ = shop.model(6.0)
+    version = shop.register(name, model)
+    discard(model)
+    again, _ = shop.model(6.0, "other weights")
+    assert again.digest == model.digest
+    other = shop.register(name, again)
+    assert shop.register(name, again) == other
+    assert other.version == "2"
+    shutil.rmtree(shop.files(mlflow_artifacts, version))
+    with pytest.raises(ArtifactError, match=r"not what was registered \(they are gone\)"):
+        fetch(shop.settings, shop.layout, version)
 
 
 def test_files_that_were_damaged_in_mlflow_are_refused(

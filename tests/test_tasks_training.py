@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.config import model_spec
+from model.network.config import BertConfig
+from model.objectives.config import MaskedTokens
 from model.training.config import TrainConfig
 from storage.artifacts import Ref, Spec, obtain
 from storage.layout import Layout
@@ -34,3 +36,18 @@ def _digest(root: Path, changed: str) -> str:
 def test_a_model_is_named_by_the_bytes_that_go_in(tmp_path: Path, changed: str) -> None:
     digests = [_digest(tmp_path / str(n), what) for n, what in enumerate(["", "", changed])]
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_what_says_what_a_word_is_names_a_model_that_masks_whole_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards, tokenizer = (_made(tmp_path, kind).path for kind in INPUTS[:2])
+
+    def digest(*, whole_words: bool) -> str:
+        train = TrainConfig(objectives=(MaskedTokens(whole_words=whole_words),))
+        return model_spec(shards, tokenizer, None, BertConfig(), train, 1).digest
+
+    before = {each: digest(whole_words=each) for each in (True, False)}
+    monkeypatch.setattr("storage.packages.version", lambda _: "another")
+    assert digest(whole_words=False) == before[False]
+    assert digest(whole_words=True) != before[True]

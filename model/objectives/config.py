@@ -1,5 +1,6 @@
 """What a network is taught to do with text. Imports no torch."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
@@ -7,6 +8,7 @@ from pydantic import Field
 
 from model.network.config import Family
 from storage.config import Config
+from storage.packages import installed
 
 
 class _Weighted(Config):
@@ -80,6 +82,15 @@ def default_objective(family: Family) -> Objective:
     kind = OBJECTIVES[family][0]
     objective: Objective = kind()  # type: ignore[assignment]
     return objective
+
+
+def engines_of(objectives: Iterable[Objective]) -> dict[str, str]:
+    """What decides which samples are made beside the text and the configuration: what is a word,
+    where words are masked whole.
+    """
+    if any(isinstance(each, MaskedTokens) and each.whole_words for each in objectives):
+        return {"rjieba": installed("rjieba"), "unicode": unicodedata.unidata_version}
+    return {}
 
 
 def check_objectives(objectives: Iterable[Objective], family: str) -> None:

@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from storage.corpus.cleaning.languages import engine
@@ -11,6 +10,7 @@ from storage.corpus.pieces import SourceFile
 from storage.corpus.readers.reading import format_of
 from storage.errors import ConfigError
 from storage.manifest import read_manifest
+from storage.packages import installed
 
 # The kinds of files that are, or may hold, pages of the web.
 _WITH_PAGES = {"html", "warc", "tar", "zip"}
@@ -27,7 +27,7 @@ def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, s
     forms = (format_of(file.path) for file in files)
     if any(form and form.kind in _WITH_PAGES for form in forms):
         packages = sorted({"resiliparse", "fastwarc", config.html_extractor})
-        engines["pages"] = ", ".join(f"{name} {_version(name)}" for name in packages)
+        engines["pages"] = ", ".join(f"{name} {installed(name)}" for name in packages)
     return engines
 
 
@@ -40,10 +40,3 @@ def check_engines(parts: Iterable[Path], engines: Mapping[str, str]) -> None:
                     f"One machine reads {what} by {theirs}, another by {engines[what]}; expected "
                     "the same packages on all machines that work on a corpus: install them alike."
                 )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

