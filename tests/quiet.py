@@ -10,4 +10,5 @@ os.environ |= {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     # Tests share the cores by processes: threads of each would only wait for each other.
     "OMP_NUM_THREADS": "1",
+    "LOCAL_WORLD_SIZE": str(os.cpu_count()),
 }
