@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,30 +13,32 @@ from typing import Any
 import psutil
 import pytest
 
-from model.config import TrainingResult
+from model.config import TrainingJob, TrainingResult
 from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.errors import InputError
 from storage.layout import RunLayout
-from tasks.launch import training_outcome
+from tasks.launch import supervised, training_outcome, wait
+from tests.forks import ON_A_CPU
 from tests.training_runs import (
-    ON_A_CPU,
     PATIENCE,
     SHORT,
     Running,
     Workshop,
+    command,
+    end_all,
+    ended,
     finish_all,
-    launch_all,
     losses,
     records,
-    run_all,
     started,
     weights,
 )
 
 # Long enough to be met in mid-run.
-LONG = SHORT.model_copy(update={"max_steps": 300, "checkpoint_every": 20, "num_processes": 2})
-ENDLESS = LONG.model_copy(update={"max_steps": 1_000_000})
+LONG = SHORT.model_copy(update={"max_steps": 160, "checkpoint_every": 10, "num_processes": 2})
+ALONE = LONG.model_copy(update={"num_processes": 1})
+ENDLESS = LONG.model_copy(update={"max_steps": 1_000_000, "compile": "never"})
 GOLDEN = [5.7038, 4.1722, 2.5753, 2.2453]
 
 CALLER = """
@@ -101,16 +102,16 @@ MISTAKES = {
 
 @pytest.fixture(scope="module")
 def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
-    """A run by one process, by two and in the smallest micro-batches; and the long run, unhurt."""
+    """A run by one process, by two and in the smallest micro-batches; and long ones, unhurt."""
     configs = {
         "alone": SHORT,
         "pair": SHORT.model_copy(update={"num_processes": 2}),
         "accumulated": SHORT.model_copy(update={"micro_batch_size": 1}),
         "long": LONG,
+        "long alone": ALONE,
     }
     layouts = {name: workshop.prepare(name, train) for name, train in configs.items()}
-    launch_all([layouts["pair"]])
-    finish_all([layouts[name] for name in ("alone", "accumulated", "long")])
+    finish_all(list(layouts.values()))
     return layouts
 
 
@@ -125,20 +126,10 @@ def wounds(battered: RunLayout) -> dict[str, Wound]:
     wounds = {}
     for number, (name, blow) in enumerate(BLOWS.items()):
         with started(battered) as running:
-            wounds[name] = _strike(running, 60 * (number + 1), blow)
+            wounds[name] = _strike(running, 30 * (number + 1), blow)
     _flip_a_byte(battered.checkpoints / wounds["launcher killed"].checkpoints[-1])
     finish_all([battered])
     return wounds
-
-
-@pytest.fixture(scope="module")
-def endless(workshop: Workshop) -> Iterator[dict[str, Running]]:
-    """Runs that go on until somebody ends them."""
-    alone = ENDLESS.model_copy(update={"num_processes": 1})
-    layouts = [workshop.prepare("endless-alone", alone), workshop.prepare("endless-pair", ENDLESS)]
-    with ExitStack() as stack:
-        runs = [stack.enter_context(started(layout)) for layout in layouts]
-        yield dict(zip(("alone", "pair"), runs, strict=True))
 
 
 def _checkpoints(layout: RunLayout) -> list[Path]:
@@ -170,10 +161,10 @@ BLOWS: dict[str, Callable[[Running], None]] = {
 
 def _strike(running: Running, step: int, blow: Callable[[Running], None]) -> Wound:
     running.wait_for("checkpoint", step)
-    tree = [*running.ranks(), running.process]
-    assert len(tree) == 3
+    tree = {*running.ranks(), running.process}
+    assert len(tree) == 1 + read_json(TrainingJob, running.layout.job).num_processes
     blow(running)
-    gone, layout = _all_gone(tree, 10), running.layout
+    gone, layout = ended([*tree], 10), running.layout
     result = read_json(TrainingResult, layout.result) if layout.result.exists() else None
     return Wound(gone, result, tuple(path.name for path in _checkpoints(layout)))
 
@@ -183,10 +174,6 @@ def _flip_a_byte(checkpoint: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-
-
-def _all_gone(processes: list[psutil.Process], seconds: float) -> bool:
-    return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
 def test_a_seed_decides_the_losses(unhurt: dict[str, RunLayout]) -> None:
@@ -216,7 +203,7 @@ def test_asked_to_stop_a_run_keeps_its_last_step(wounds: dict[str, Wound]) -> No
     assert wound.gone
     assert wound.result is not None
     assert wound.result.status == "interrupted"
-    assert 60 <= wound.result.step < LONG.max_steps
+    assert 30 <= wound.result.step < LONG.max_steps
     assert _step(wound.checkpoints[-1]) == wound.result.step
 
 
@@ -254,105 +241,117 @@ def test_a_run_hit_three_times_ends_with_the_bytes_of_one_never_hit(
     assert weights(battered) == weights(unhurt["long"])
 
 
-def test_a_run_of_one_process_keeps_its_step_when_its_launcher_is_asked_to_stop(
-    endless: dict[str, Running],
-) -> None:
-    running = endless["alone"]
-    running.wait_for("metrics", 10)
-    ranks = running.ranks()
-    running.process.terminate()
-    assert _all_gone(ranks, 20)
-    result = read_json(TrainingResult, running.layout.result)
-    assert result.status == "interrupted"
-    assert _step(_checkpoints(running.layout)[-1].name) == result.step
+@pytest.fixture(scope="module")
+def endless(workshop: Workshop) -> Iterator[Running]:
+    """A run of two processes that goes on until somebody ends it."""
+    with started(workshop.prepare("endless", ENDLESS)) as running:
+        yield running
 
 
-def test_a_run_on_one_machine_listens_on_no_network(endless: dict[str, Running]) -> None:
-    running = endless["pair"]
-    running.wait_for("metrics", 1)
+def test_a_run_on_one_machine_listens_on_no_network(endless: Running) -> None:
+    endless.wait_for("metrics", 1)
     open_ports = (
         each.laddr.ip
-        for process in [running.process, *running.ranks()]
+        for process in [endless.process, *endless.ranks()]
         for each in process.net_connections("inet")
         if each.status == psutil.CONN_LISTEN
     )
     assert set(open_ports) == {"127.0.0.1"}
 
 
-def test_an_error_of_the_main_process_alone_ends_the_run(endless: dict[str, Running]) -> None:
-    running = endless["pair"]
-    running.wait_for("checkpoint", 20)
+def test_an_error_of_the_main_process_alone_ends_the_run(endless: Running) -> None:
+    layout = endless.layout
+    endless.wait_for("checkpoint", 10)
     # In the way of a checkpoint to come, and damaged.
-    newest = _checkpoints(running.layout)[-1]
-    obstacle = newest.with_name(f"step-{_step(newest.name) + 200:08d}")
+    newest = _checkpoints(layout)[-1]
+    obstacle = newest.with_name(f"step-{_step(newest.name) + 100:08d}")
     shutil.copytree(newest, obstacle)
     _flip_a_byte(obstacle)
-    assert _all_gone([*running.ranks(), running.process], 20)
-    result = read_json(TrainingResult, running.layout.result)
+    assert ended([*endless.ranks(), endless.process], 20)
+    result = read_json(TrainingResult, layout.result)
     assert result.status == "failed"
     assert str(obstacle) in str(result.error)
 
 
 def test_a_killed_caller_leaves_nothing(workshop: Workshop) -> None:
     layout = workshop.prepare("caller-killed", ENDLESS)
-    command = [sys.executable, "-P", "-c", CALLER, str(layout.path)]
-    with subprocess.Popen(command, env={**os.environ, **ON_A_CPU}) as caller:
+    program = [sys.executable, "-P", "-c", CALLER, str(layout.path)]
+    with subprocess.Popen(program, env={**os.environ, **ON_A_CPU}) as caller:
         running = Running(layout, psutil.Process(caller.pid))
         running.wait_for("metrics", 10)
         tree = running.process.children(recursive=True)
         assert len(tree) == 3
         caller.kill()
-        assert _all_gone(tree, 20)
+        assert ended(tree, 20)
 
 
 @pytest.fixture(scope="module")
-def mistaken(workshop: Workshop) -> dict[str, tuple["subprocess.Popen[bytes]", RunLayout]]:
+def mistaken(workshop: Workshop) -> dict[str, RunLayout]:
     """Runs that cannot work, ended."""
     layouts = {
         name: workshop.prepare(f"mistaken-{name}", mistake.train, **mistake.changes)
         for name, mistake in MISTAKES.items()
     }
-    processes = run_all(list(layouts.values()))
-    return dict(zip(layouts, zip(processes, layouts.values(), strict=True), strict=True))
+    end_all(list(layouts.values()))
+    return layouts
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_ends_in_one_sentence_for_a_person(
-    mistaken: dict[str, tuple["subprocess.Popen[bytes]", RunLayout]], name: str
+    mistaken: dict[str, RunLayout], name: str
 ) -> None:
-    process, layout = mistaken[name]
-    assert process.returncode == 1
-    result = read_json(TrainingResult, layout.result)
+    result = read_json(TrainingResult, mistaken[name].result)
     assert (result.status, result.input_error, result.model) == ("failed", True, None)
     assert result.error is not None
     assert re.search(MISTAKES[name].sentence, result.error)
     assert "\n" not in result.error
-    with pytest.raises(InputError, match=MISTAKES[name].sentence):
-        training_outcome(process, layout)
 
 
-def test_what_is_not_finite_is_published_by_no_run(
-    mistaken: dict[str, tuple["subprocess.Popen[bytes]", RunLayout]],
-) -> None:
-    _, layout = mistaken["rate"]
-    assert _checkpoints(layout) == []
-    assert not layout.model.exists()
+def test_what_is_not_finite_is_published_by_no_run(mistaken: dict[str, RunLayout]) -> None:
+    assert _checkpoints(mistaken["rate"]) == []
+    assert not mistaken["rate"].model.exists()
+
+
+def test_a_mistake_is_the_error_of_the_launched_process(workshop: Workshop) -> None:
+    mistake = MISTAKES["sequence"]
+    layout = workshop.prepare("launched mistake", mistake.train)
+    with supervised(command(layout), layout.log, ON_A_CPU) as process:
+        assert wait(process, PATIENCE)
+        assert process.returncode == 1
+        with pytest.raises(InputError, match=mistake.sentence):
+            training_outcome(process, layout)
+
+
+@pytest.fixture(scope="module")
+def by_hand(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Wound:
+    """The long run of one process by accelerate alone, in a hostile shell, asked to stop."""
+    folder = tmp_path_factory.mktemp("theirs")
+    (folder / "model").mkdir()
+    (folder / "model" / "__init__.py").write_text("raise ImportError('the wrong model')")
+    layout = workshop.prepare("by-hand", ALONE)
+    accelerate = Path(sys.executable).with_name("accelerate")
+    shell = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"}
+    with subprocess.Popen(
+        [accelerate, "launch", "--num_processes", "1", "--module", "model.train", layout.job],
+        cwd=folder,
+        env={**os.environ, **ON_A_CPU, **shell, "PYTHONSAFEPATH": "1", "HF_HOME": str(folder)},
+    ) as process:
+        running = Running(layout, psutil.Process(process.pid))
+        return _strike(running, 30, _terminate_the_launcher)
 
 
 def test_accelerate_alone_trains_from_a_folder_with_a_model_of_its_own(
-    workshop: Workshop, unhurt: dict[str, RunLayout], tmp_path: Path
+    workshop: Workshop, unhurt: dict[str, RunLayout], by_hand: Wound
 ) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "__init__.py").write_text("raise ImportError('the wrong model')")
-    layout = workshop.prepare("by-hand", SHORT)
-    accelerate = Path(sys.executable).with_name("accelerate")
-    shell = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"}
-    subprocess.run(
-        [accelerate, "launch", "--num_processes", "1", "--module", "model.train", layout.job],
-        cwd=tmp_path,
-        env={**os.environ, **ON_A_CPU, **shell, "PYTHONSAFEPATH": "1", "HF_HOME": str(tmp_path)},
-        check=True,
-        timeout=PATIENCE,
-    )
-    assert read_json(TrainingResult, layout.result).status == "finished"
-    assert weights(layout) == weights(unhurt["alone"])
+    layout = workshop.prepare("by-hand", ALONE)
+    finish_all([layout])
+    assert weights(layout) == weights(unhurt["long alone"])
+
+
+def test_a_run_of_one_process_keeps_its_step_when_its_launcher_is_asked_to_stop(
+    by_hand: Wound,
+) -> None:
+    assert by_hand.gone
+    assert by_hand.result is not None
+    assert by_hand.result.status == "interrupted"
+    assert _step(by_hand.checkpoints[-1]) == by_hand.result.step

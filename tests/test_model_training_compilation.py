@@ -13,7 +13,7 @@ from model.objectives.config import Translation
 from model.training.compilation import decide_compilation
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
-from tests.training_runs import SHORT, Workshop, finish_all, losses, records, stop_after, weights
+from tests.training_runs import SHORT, Workshop, finish_all, losses, records, weights
 
 CPU = torch.device("cpu")
 SMALL = DecoderConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
@@ -64,17 +64,19 @@ def test_where_a_path_is_no_single_word_a_run_stays_eager_and_says_so(
 
 @pytest.fixture(scope="module")
 def compiled(workshop: Workshop) -> dict[str, RunLayout]:
-    """An eager run, a compiled one, and one that is stopped and resumed."""
+    """An eager run, a compiled one, and one that goes on from a checkpoint of that."""
     if not (shutil.which("g++") or shutil.which("clang++")):
         pytest.skip("there is no C++ compiler here")
     layouts = {
         "eager": workshop.prepare("eager", SHORT),
         "compiled": workshop.prepare("compiled", COMPILED),
-        "stopped": workshop.prepare("compiled and stopped", COMPILED),
+        "resumed": workshop.prepare("compiled again", COMPILED, digest="compiled"),
     }
-    finish_all([layouts["eager"], layouts["compiled"]])
-    stop_after(layouts["stopped"], 5)
-    finish_all([layouts["stopped"]])
+    compiler = "torch._inductor.compile_fx"
+    finish_all([layouts["eager"], layouts["compiled"]], compiler)
+    halfway = layouts["compiled"].checkpoints / "step-00000015"
+    shutil.copytree(halfway, layouts["resumed"].checkpoints / halfway.name)
+    finish_all([layouts["resumed"]], compiler)
     return layouts
 
 
@@ -85,7 +87,9 @@ def test_a_compiled_run_learns_what_an_eager_one_learns(compiled: dict[str, RunL
     assert losses(compiled["compiled"]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_compiled_run_that_was_stopped_ends_with_the_same_bytes(
+def test_a_compiled_run_that_is_resumed_ends_with_the_same_bytes(
     compiled: dict[str, RunLayout],
 ) -> None:
-    assert weights(compiled["stopped"]) == weights(compiled["compiled"])
+    (resumed,) = records(compiled["resumed"], "resumed")
+    assert resumed["step"] == 15
+    assert weights(compiled["resumed"]) == weights(compiled["compiled"])

@@ -48,7 +48,7 @@ RUNS = {
 @pytest.fixture(scope="module")
 def runs(workshop: Workshop) -> dict[str, RunLayout]:
     layouts = {name: workshop.prepare(f"option-{name}", train) for name, train in RUNS.items()}
-    stop_after(layouts["stopped"], 7)
+    stop_after([layouts["stopped"]], 7)
     finish_all(list(layouts.values()))
     return layouts
 

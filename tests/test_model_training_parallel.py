@@ -7,9 +7,9 @@ from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.layout import RunLayout
 from tasks.launch import other_machine, supervised, training_command, wait
+from tests.forks import ON_A_CPU
 from tests.servers import free_port
 from tests.training_runs import (
-    ON_A_CPU,
     PATIENCE,
     SHORT,
     Workshop,
@@ -47,7 +47,7 @@ MOVES = {
 @pytest.fixture(scope="module")
 def runs(workshop: Workshop) -> dict[str, RunLayout]:
     layouts = {name: workshop.prepare(f"layout {name}", train) for name, train in RUNS.items()}
-    finish_all(list(layouts.values()))
+    finish_all(list(layouts.values()), "torch._inductor.compile_fx")
     return layouts
 
 
@@ -103,11 +103,10 @@ def test_machines_that_could_not_meet_are_refused(
 @pytest.fixture(scope="module")
 def moved(workshop: Workshop) -> dict[str, RunLayout]:
     """Runs that are stopped in one layout and go on in another."""
-    layouts = {"unmoved": workshop.prepare("unmoved", MOVED)}
-    for name, (first, second) in MOVES.items():
-        layout = workshop.prepare(name, first)
-        stop_after(layout, 10)
-        layouts[name] = workshop.prepare(name, second)
+    layouts = {name: workshop.prepare(name, first) for name, (first, _) in MOVES.items()}
+    stop_after(list(layouts.values()), 10)
+    layouts = {name: workshop.prepare(name, second) for name, (_, second) in MOVES.items()}
+    layouts["unmoved"] = workshop.prepare("unmoved", MOVED)
     finish_all(list(layouts.values()))
     return layouts
 

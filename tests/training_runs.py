@@ -1,13 +1,9 @@
 """Training runs for tests: real processes on a few made-up texts."""
 
-import json
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +23,8 @@ from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
 from storage.manifest import verify
 from storage.shards.schema import Split
-from tasks.launch import supervised, training_command, training_outcome, wait
+from tasks.launch import supervised, training_command
+from tests.forks import ON_A_CPU, Rank, fork
 from tests.servers import free_port
 from tests.shards import write_shards
 
@@ -50,9 +47,6 @@ SHORT = TrainConfig(
 )
 PATIENCE = 60.0
 
-# Whatever devices there are, the figures below are of a CPU; and runs share it side by side.
-ON_A_CPU = {"CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": str(os.cpu_count())}
-
 
 @dataclass(frozen=True)
 class Running:
@@ -66,7 +60,7 @@ class Running:
         return [
             process
             for process in [self.process, *self.process.children(recursive=True)]
-            if "accelerate.commands.launch" not in process.cmdline()
+            if not any("accelerate" in word for word in process.cmdline())
             and "model.train" in process.cmdline()
         ]
 
@@ -162,110 +156,73 @@ def _texts(length: int) -> list[str]:
     return ["".join(generator.choices(words, k=length)) for _ in range(40)]
 
 
-def _command(layout: RunLayout) -> list[str]:
+def _launched(job: TrainingJob) -> int:
+    """Ranks that are begun, whatever the job expects."""
+    return job.train.num_processes or 1
+
+
+def command(layout: RunLayout) -> list[str]:
+    """What launches a run as flows do."""
     job = read_json(TrainingJob, layout.job)
-    launched = job.train.num_processes or 1
-    return training_command(job.model_copy(update={"num_processes": launched}), layout)
+    return training_command(job.model_copy(update={"num_processes": _launched(job)}), layout)
 
 
 @contextmanager
 def started(layout: RunLayout) -> Iterator[Running]:
-    """A run under way, which ends with the block."""
-    with supervised(_command(layout), layout.log, ON_A_CPU) as process:
+    """A run that was launched as flows do, which ends with the block."""
+    with supervised(command(layout), layout.log, ON_A_CPU) as process:
         yield Running(layout, psutil.Process(process.pid))
 
 
-def run_all(layouts: list[RunLayout]) -> list["subprocess.Popen[bytes]"]:
-    """Launches all of them at once as flows do, and waits for their ends."""
-    with ExitStack() as stack:
-        processes = []
-        for layout in layouts:
-            run = supervised(_command(layout), layout.log, ON_A_CPU)
-            processes.append(stack.enter_context(run))
-        for process, layout in zip(processes, layouts, strict=True):
-            assert wait(process, PATIENCE), _output(layout)
-    return processes
+def end_all(layouts: list[RunLayout], *modules: str, room: int | None = None) -> None:
+    """Runs all of them at once to their ends, every rank a process that is forked.
 
-
-def launch_all(layouts: list[RunLayout]) -> None:
-    """Launches all of them at once as flows do, and sees them to their good ends."""
-    for process, layout in zip(run_all(layouts), layouts, strict=True):
-        assert process.returncode == 0, _output(layout)
-        assert training_outcome(process, layout).model == layout.model
-        verify(layout.model)
-
-
-# The environment that the launcher would give a rank, and its output where that would be.
-_FORKS = """
-import json, os, signal, sys
-import model.training.loop, torch._dynamo
-from model.train import main
-ranks = []
-signal.signal(signal.SIGTERM, lambda *_: [os.kill(rank, signal.SIGTERM) for rank in ranks])
-for job, log, environment in json.loads(sys.argv[1]):
-    if rank := os.fork():
-        ranks.append(rank)
-        continue
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.environ.update(environment)
-    sys.argv[1:] = [job]
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    code = 1
-    try:
-        code = main()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-for rank in ranks:
-    os.waitpid(rank, 0)
-"""
-
-
-def finish_all(layouts: list[RunLayout]) -> None:
-    """Runs all of them at once to their good ends, every rank a process that is forked.
-
-    What each rank of a launched run takes three seconds of a core to import is imported once.
+    Args:
+        layouts: of the runs.
+        modules: what they import beside the usual.
+        room: bytes of memory that each rank may take.
     """
-    with _forked(layouts) as process:
-        assert wait(process, 2 * PATIENCE), "".join(map(_output, layouts))
+    ranks = [each for layout in layouts for each in _ranks(layout, room)]
+    leader = fork(ranks, *modules)
+    assert ended([leader], 2 * PATIENCE), "".join(map(_output, layouts))
+
+
+def finish_all(layouts: list[RunLayout], *modules: str) -> None:
+    """Runs all of them at once to their good ends, every rank a process that is forked."""
+    end_all(layouts, *modules)
     for layout in layouts:
         assert read_json(TrainingResult, layout.result).status == "finished", _output(layout)
         verify(layout.model)
 
 
-def stop_after(layout: RunLayout, step: int) -> None:
-    """Runs it, its ranks forked, and asks it to stop after its first checkpoint from `step` on."""
-    with _forked([layout]) as process:
-        Running(layout, psutil.Process(process.pid)).wait_for("checkpoint", step)
-        process.terminate()
-        assert wait(process, PATIENCE), _output(layout)
-    assert read_json(TrainingResult, layout.result).status == "interrupted", _output(layout)
+def stop_after(layouts: list[RunLayout], step: int) -> None:
+    """Runs them, their ranks forked, and stops each after its first checkpoint from `step` on."""
+    runs = [Running(layout, fork(_ranks(layout))) for layout in layouts]
+    for run in runs:
+        run.wait_for("checkpoint", step)
+        run.process.terminate()
+    for run in runs:
+        assert ended([run.process], PATIENCE), _output(run.layout)
+        result = read_json(TrainingResult, run.layout.result)
+        assert result.status == "interrupted", _output(run.layout)
 
 
-@contextmanager
-def _forked(layouts: list[RunLayout]) -> Iterator["subprocess.Popen[bytes]"]:
-    ranks = [each for layout in layouts for each in _ranks(layout)]
-    command = [sys.executable, "-P", "-c", _FORKS, json.dumps(ranks)]
-    with supervised(command, layouts[0].log, ON_A_CPU) as process:
-        yield process
+def ended(processes: list[psutil.Process], seconds: float) -> bool:
+    """Whether all of them have ended within so long."""
+    return not psutil.wait_procs(processes, timeout=seconds)[1]
 
 
-def _ranks(layout: RunLayout) -> list[tuple[str, str, dict[str, str]]]:
-    """Job, output and environment of each rank of a run."""
-    size = read_json(TrainingJob, layout.job).num_processes
+def _ranks(layout: RunLayout, room: int | None = None) -> list[Rank]:
+    """The processes of a run, with what the launcher would tell them."""
+    size = _launched(read_json(TrainingJob, layout.job))
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    alone: dict[str, str] = {}
-    return [
-        (
-            str(layout.job),
-            str(layout.log),
-            {**meeting, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            if size > 1
-            else alone,
-        )
+    environments = (
+        {**meeting, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
         for rank in range(size)
+    )
+    return [
+        Rank(str(layout.job), str(layout.log), each if size > 1 else {}, room)
+        for each in environments
     ]
 
 
