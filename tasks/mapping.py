@@ -88,11 +88,14 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
         if name == "dask":
             from prefect_dask.task_runners import DaskTaskRunner
 
-            # Its page would be open to everybody in the network.
+            # Its page would be open to everybody in the network. Its scheduler runs what it is
+            # sent, therefore only what shows a certificate of this cluster, which nobody else has.
             workers = {
                 "n_workers": settings.processes,
                 "threads_per_worker": 1,
                 "dashboard_address": None,
+                "host": "127.0.0.1",
+                "security": True,
             }
             if address:
                 return DaskTaskRunner(address=address)

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,6 +123,24 @@ def test_two_ray_nodes_make_the_same_corpus(tmp_path: Path, here: Made, ray_clus
 def test_dask_makes_the_same_corpus(tmp_path: Path, here: Made) -> None:
     pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
     assert content_digest(_corpus(tmp_path, here.text, "dask")) == here.digest
+
+
+def test_a_cluster_of_dask_obeys_nobody_without_its_certificate() -> None:
+    pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
+    from distributed import LocalCluster
+
+    runner: Any = task_runner(replace(load_settings(), task_runner="dask", processes=0))
+    stranger = ssl.create_default_context()
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    with LocalCluster(**runner.cluster_kwargs) as cluster:
+        scheme, host, port = cluster.scheduler_address.split(":")
+        assert (scheme, host) == ("tls", "//127.0.0.1")
+        with (
+            socket.create_connection(("127.0.0.1", int(port))) as line,
+            pytest.raises(ssl.SSLError, match="certificate required"),
+            stranger.wrap_socket(line) as caller,
+        ):
+            caller.recv(1)
 
 
 def test_a_killed_process_is_replaced(tmp_path: Path, prefect_server: str) -> None:
