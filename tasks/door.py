@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from storage.errors import StackError
 from storage.settings import USER
 
 # What a server answers without the key: whether it is well.
@@ -31,19 +32,29 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def key_file(stack: Path) -> Path:
-    """Where the key of a stack is kept, in its folder."""
-    return stack / "key"
+def new_key(stack: Path) -> str:
+    """Makes the key of a stack that is about to start; nobody else can read its file.
+
+    Never the one before: shells and browsers show that to whoever holds the ports meanwhile.
+    """
+    key = secrets.token_urlsafe(_KEY_BYTES)
+    write_private(stack / "key", key)
+    return key
 
 
-def make_key(stack: Path) -> str:
-    """The key of a stack, made if it is not there; nobody else can read its file."""
-    path = key_file(stack)
-    # A disk that was full may have left an empty one.
-    if not path.exists() or len(path.read_text()) < _KEY_BYTES:
-        write_private(path, secrets.token_urlsafe(_KEY_BYTES))
-    path.chmod(0o600)
-    return path.read_text()
+def read_key(stack: Path) -> str:
+    """The key that a stack was started with.
+
+    Raises:
+        StackError: it is not there.
+    """
+    path = stack / "key"
+    key = path.read_text() if path.exists() else ""
+    if len(key) < _KEY_BYTES:
+        raise StackError(
+            f"{path} holds no key, expected that of the stack: `make down`, `make up`."
+        )
+    return key
 
 
 def write_private(path: Path, text: str) -> None:
@@ -126,8 +137,8 @@ class Door:
 
 
 _NO_KEY = (
-    "This server answers only what shows the key of its stack: open the link that `make ui` "
-    "prints, or source environment.sh in the stack's folder before commands."
+    "This server answers only what shows the key of its stack, a new one after each start: open "
+    "the link that `make ui` prints, or source environment.sh in the stack's folder again."
 )
 
 

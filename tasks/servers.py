@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tasks.door import App, Door, make_key
+from tasks.door import App, Door, read_key
 
 
 def prefect() -> App:
@@ -43,7 +43,7 @@ def mlflow() -> App:
 def main(name: str, port: int) -> None:
     """Serves until a signal ends it."""
     app = {"prefect": prefect, "mlflow": mlflow}[name]()
-    door = Door(app, port, make_key(Path.cwd()))
+    door = Door(app, port, read_key(Path.cwd()))
     # No log of accesses: the key is in the address of one of them.
     uvicorn.run(
         door,

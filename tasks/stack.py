@@ -23,7 +23,7 @@ from storage.layout import Layout
 from storage.settings import CHECKOUT, EXPERIMENT, Settings
 from tasks import supervision
 from tasks.deployments import deploy
-from tasks.door import link, make_key
+from tasks.door import link, new_key, read_key
 from tasks.environment import process_environment, write_environment
 from tasks.prefect_server import PrefectServer
 from tasks.supervision import Supervisor, last_words
@@ -50,7 +50,7 @@ def up(settings: Settings, layout: Layout, checkout: Path = CHECKOUT) -> Setting
         supervisor = supervision.find(layout.stack)
         if supervisor is not None:
             settings = _in_effect(supervisor, settings)
-            if settings.key != make_key(layout.stack):
+            if settings.key != read_key(layout.stack):
                 raise StackError(
                     f"The stack in {layout.root} was started by an earlier version, or with "
                     "another key than it has now: `make down`, then run this again."
@@ -60,7 +60,7 @@ def up(settings: Settings, layout: Layout, checkout: Path = CHECKOUT) -> Setting
             _complete(supervisor, settings, layout, checkout, datetime.min.replace(tzinfo=UTC))
             return settings
         ports = settings.prefect_port, settings.mlflow_port
-        settings = _with(settings, *ports, make_key(layout.stack))
+        settings = _with(settings, *ports, new_key(layout.stack))
         since = datetime.now(UTC)
         supervisor = _start(settings, layout)
         try:

@@ -16,7 +16,7 @@ import psutil
 from storage.errors import StackError
 from storage.settings import load_settings
 from tasks import supervision
-from tasks.door import make_key
+from tasks.door import read_key
 from tasks.prefect_server import PrefectServer
 
 _SECONDS = 10
@@ -59,7 +59,7 @@ def with_process(stack: Path) -> set[str]:
 def main() -> None:
     """Looks again and again, until a signal."""
     stack = Path.cwd()
-    server = PrefectServer(replace(load_settings(), key=make_key(stack)))
+    server = PrefectServer(replace(load_settings(), key=read_key(stack)))
     missed: Counter[str] = Counter()
     while True:
         time.sleep(_SECONDS)

@@ -12,7 +12,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tasks.door import FREE, Door, authorization, link, make_key
+from storage.errors import StackError
+from tasks.door import FREE, Door, authorization, link, new_key, read_key
 
 KEY = "a-key-of-forty-three-letters-for-these-tests"
 HERE = "http://127.0.0.1:4200"
@@ -141,9 +142,11 @@ def test_a_refused_browser_reads_a_sentence_and_a_program_json() -> None:
     assert "make ui" in browser().get("/").json()["detail"]
 
 
-def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    key = make_key(tmp_path)
-    assert make_key(tmp_path) == key
+def test_a_key_is_read_by_its_owner_alone(tmp_path: Path) -> None:
+    key = new_key(tmp_path)
+    assert len(key) > 40
+    assert read_key(tmp_path) == key
     assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
     (tmp_path / "key").write_text("")
-    assert len(make_key(tmp_path)) > 40
+    with pytest.raises(StackError, match="holds no key"):
+        read_key(tmp_path)

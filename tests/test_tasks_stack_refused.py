@@ -13,6 +13,7 @@ from flows.command_line import main
 from storage.errors import StackError
 from storage.layout import Layout
 from tasks import stack, supervision
+from tasks.door import read_key
 from tests.servers import settings_in
 
 
@@ -46,6 +47,16 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10**9))
     with pytest.raises(StackError, match=r"1\.0 GB free, expected at least 2 GB"):
         stack.up(settings_in(tmp_path), Layout(tmp_path))
+
+
+def test_each_start_has_a_new_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage, keys = psutil.disk_usage(str(tmp_path)), set()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10**9))
+    for _ in range(2):
+        with pytest.raises(StackError, match="GB free"):
+            stack.up(settings_in(tmp_path), Layout(tmp_path))
+        keys.add(read_key(tmp_path / "stack"))
+    assert len(keys) == 2
 
 
 def test_a_pid_file_that_outlived_its_process_is_no_stack(tmp_path: Path) -> None:
