@@ -132,7 +132,7 @@ def test_a_cluster_of_dask_obeys_nobody_without_its_certificate() -> None:
     runner: Any = task_runner(replace(load_settings(), task_runner="dask", processes=0))
     stranger = ssl.create_default_context()
     stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
-    with LocalCluster(**runner.cluster_kwargs) as cluster:
+    with LocalCluster(**runner.cluster_kwargs) as cluster:  # type: ignore[no-untyped-call]
         scheme, host, port = cluster.scheduler_address.split(":")
         assert (scheme, host) == ("tls", "//127.0.0.1")
         with (
