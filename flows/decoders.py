@@ -55,7 +55,6 @@ def gpt_web() -> PretrainConfig:
         c4_quality=True,
         fineweb_quality=True,
         mask_pii=True,
-        segmentation="whitespace",
     )
     return base.model_copy(
         update={

@@ -7,17 +7,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flows.decoders import gpt_web
 from storage.corpus.blocks import Block, make_block
 from storage.corpus.cleaning import rules as rules_module
-from storage.corpus.cleaning.reference import Document, segment
+from storage.corpus.cleaning.reference import Document, part, segment
 from storage.corpus.cleaning.rules import Rules
-from storage.corpus.cleaning.thresholds import REASONS
+from storage.corpus.cleaning.steps import cleaning_steps
+from storage.corpus.cleaning.thresholds import KEPT, REASONS
 from storage.corpus.tally import Tally
+from tests.benchmarks.cleaning import Segmented, broken, wikipedia
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 PROSE = (
@@ -35,6 +39,9 @@ CHINESE = (
     "人们常说，读书是一件快乐的事情，可是在忙碌的日子里，真正坐下来读完一本书的人并不多。\n"
     "我的祖父住在江边的小镇上，他每天清晨都会沿着河堤散步，然后回到院子里给花浇水。\n"
     "后来城市修了新的桥，渡船渐渐停了，只有几位老人还记得从前摇橹的声音和岸边的灯火。\n"
+)
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the folder shared/data is not beside the checkout"
 )
 ALL = Rules(quality=True, repetition=True, fineweb=True)
 Judge = Callable[[str, Rules], str]
@@ -77,6 +84,7 @@ def test_chinese_prose_is_kept(judge: Judge) -> None:
         (SENTENCES + "# " * 20, "gopher.hash_ratio"),
         (SENTENCES + "... and " * 20, "gopher.ellipsis_ratio"),
         ("- " + SENTENCES[:-1].replace("\n", "\n- "), "gopher.bullet_lines"),
+        ("●" + CHINESE[:-1].replace("\n", "\n●"), "gopher.bullet_lines"),
         (SENTENCES.replace(".\n", "...\n"), "gopher.ellipsis_lines"),
         (SENTENCES + "2020 " * 40, "gopher.alphabetic_words"),
         ("Lorem ipsum dolor sit amet consectetur " * 10, "gopher.stop_words"),
@@ -125,6 +133,20 @@ def test_chinese_that_repeats_itself_is_dropped(judge: Judge) -> None:
     assert judge(CHINESE + CHINESE.replace("\n", ""), Rules(repetition=True)) != "kept"
 
 
+def test_a_closing_quotation_mark_ends_a_line(judge: Judge) -> None:
+    assert judge(SENTENCES.replace(".\n", '."\n'), Rules(fineweb=True)) == "kept"
+
+
+def test_chinese_may_have_as_many_lines_as_english(judge: Judge) -> None:
+    lines = "".join(f"{CHINESE[i : i + 8].strip()}。\n" for i in range(0, 120, 8))
+    assert judge(lines, Rules(fineweb=True)) == "kept"
+
+
+def test_two_words_of_chinese_are_said_in_simplified_characters(judge: Judge) -> None:
+    text = "于山与水，" + "雨打窗前芭蕉叶落，" * 20
+    assert judge(text, Rules(quality=True)) == "kept"
+
+
 def test_stop_words_are_not_asked_of_other_languages() -> None:
     german = _block(
         "Über allen Gipfeln ist Ruh, in allen Wipfeln spürest du kaum einen Hauch. " * 5
@@ -147,8 +169,22 @@ def test_stop_words_are_not_asked_of_other_languages() -> None:
         (" \n\t", []),
     ],
 )
-def test_segmentation(text: str, words: list[str]) -> None:
+def test_words_and_marks(text: str, words: list[str]) -> None:
     assert segment(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't stop: 3.14, e.g. here! --", ["Don't", "stop:", "3.14,", "e.g.", "here!", "--"]),
+        ("我们用Python写，对。", ["我", "们", "用", "Python", "写，", "对。"]),
+        ("（“你好”）", ["（“你", "好”）"]),
+        ("かな สวย 한국어", ["か", "な", "ส", "ว", "ย", "한국어"]),
+        (" \n\t", []),
+    ],
+)
+def test_words_of_each_language(text: str, words: list[str]) -> None:
+    assert part(text) == words
 
 
 _LATIN = [
@@ -172,16 +208,16 @@ _TEXTS = st.lists(st.sampled_from(_LATIN + _OTHERS + _LINES), max_size=120).map(
 
 @settings(max_examples=150, deadline=None)
 @given(_TEXTS, st.booleans(), st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]))
-def test_compiled_and_plain_agree(text: str, whitespace: bool, which: tuple[int, ...]) -> None:
-    rules = Rules(bool(which[0]), bool(which[1]), bool(which[2]), whitespace)
+def test_compiled_and_plain_agree(text: str, marks: bool, which: tuple[int, ...]) -> None:
+    rules = Rules(bool(which[0]), bool(which[1]), bool(which[2]), marks)
     assert _compiled(text, rules) == _plain(text, rules)
 
 
 @settings(max_examples=60, deadline=None)
 @example("\U0003134b]", False)  # a Han character of a later Unicode than this Python's
 @given(st.text(max_size=60), st.booleans())
-def test_compiled_and_plain_agree_on_any_text(text: str, whitespace: bool) -> None:
-    rules = Rules(repetition=True, fineweb=True, whitespace=whitespace)
+def test_compiled_and_plain_agree_on_any_text(text: str, marks: bool) -> None:
+    rules = Rules(repetition=True, fineweb=True, marks=marks)
     assert _compiled(text, rules) == _plain(text, rules)
 
 
@@ -196,7 +232,7 @@ def _real_texts() -> list[str]:
     return texts
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the folder shared/data is not beside the checkout")
+@needs_data
 @pytest.mark.parametrize("which", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_compiled_and_plain_agree_on_real_text(which: tuple[int, ...]) -> None:
     rules = Rules(bool(which[0]), bool(which[1]), bool(which[2]))
@@ -204,6 +240,44 @@ def test_compiled_and_plain_agree_on_real_text(which: tuple[int, ...]) -> None:
     plain = [_plain(text, rules) for text in texts]
     assert [REASONS[reason] for reason in rules.judge(_block(*texts))] == plain
     assert 0 < plain.count("kept") < len(plain)
+
+
+TECHNICAL = (
+    "## Setup\n\nThe `config` file holds the `name` of the server -- see `--help` -- and a port.\n"
+    "Run `make install` first; then call `server.start(port=80)` to have it listen to the port.\n"
+    "| option | what it is |\n|---|---|\n| `--port` | the port to listen to, 8080 if not given |\n"
+    "It is an error to start it twice, and `server.stop()` ends it with what it has to do done.\n"
+    "To log more, set `LOG=debug` in the shell; to log less, set `LOG=error` and start it again.\n"
+    "Some files that it reads are big, and with `--cache` they are kept and not read again.\n"
+)
+MORE_CHINESE = (
+    "那一年冬天特别冷，河面结了冰，孩子们穿着厚厚的棉衣在上面滑来滑去，笑声传得很远。\n"
+    "祖父把旧书一本本搬到窗前，说字要趁着光亮读，心也要趁着安静的时候才能听得见。\n"
+)
+
+
+@pytest.mark.parametrize("text", [CHINESE + MORE_CHINESE, TECHNICAL], ids=["zh", "en"])
+def test_the_recipe_for_the_web_keeps_prose_and_technical_text(text: str) -> None:
+    block = _block(*(f"{text}{number}" for number in range(20)))
+    for step in cleaning_steps(gpt_web().corpus.cleaning, 1):
+        block = step(block, Tally())
+    assert len(block) == 20
+
+
+@needs_data
+def test_translations_are_kept_alike() -> None:
+    kept = [
+        np.mean(ALL.judge(_block(*wikipedia(DATA, language))) == KEPT) for language in ("zh", "en")
+    ]
+    assert kept[0] > 0.9 and kept[0] == pytest.approx(kept[1], abs=0.03)
+
+
+@needs_data
+def test_characters_are_judged_as_the_words_of_a_segmenter() -> None:
+    texts = wikipedia(DATA, "zh")
+    ours = [not broken(Document(text, False, True)) for text in texts]
+    theirs = [not broken(Segmented(text, False, True), by_words=True) for text in texts]
+    assert np.mean(np.equal(ours, theirs)) >= 0.97
 
 
 def test_every_dropped_document_is_counted_once() -> None:

@@ -77,6 +77,10 @@ needs_model = pytest.mark.skipif(
         ("床前明月光，疑是地上霜。举头望明月，低头思故乡。", "zh"),
         ("古池や蛙飛びこむ水の音。これはとても有名な俳句です。", "ja"),
         ("行为规范", "zh"),
+        ("很不错，屏幕很大，公公很喜欢", "zh"),
+        ("宾馆直接对外的价格是168，携程的价格是160，只便宜8元，有点喜剧", "zh"),
+        ("東京都千代田区丸の内一丁目九番一号", "ja"),
+        ("이 노트북은 가볍고 화면도 좋습니다", "ko"),
         ("ok", "und"),
         ("12345 !!! 67890", "und"),
     ],
@@ -168,3 +172,31 @@ def test_c4_knows_chinese_sentences() -> None:
     assert _clean(C4(), page)[0] == [
         "今天天气很好。我们去公园。他说：“走吧！”\n后来下雨了。大家都回家了。"
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "これはとてもよいほんです。",
+        "यह एक बहुत अच्छी किताब है।",
+        "هل هذا كتاب جيد جدا؟",
+        "长" * 1200 + "。",
+    ],
+    ids=["kana", "danda", "Arabic", "a long paragraph"],
+)
+def test_c4_knows_lines_of_other_scripts(line: str) -> None:
+    page = "\n".join([line] * 5)
+    assert _clean(C4(), page)[0] == [page]
+
+
+def test_c4_counts_words_of_both_kinds_together() -> None:
+    kept = "See 中文 here."
+    assert _clean(C4(), f"{kept}\n中 it.\n{PAGE}")[0] == [f"{kept}\n{PAGE}"]
+
+
+def test_c4_knows_policies_and_citations_of_chinese_pages() -> None:
+    page = "今天天气很好。我们去公园。\n后来下雨了。大家都回家了。真好啊！"
+    lines = page.replace("园。", "园[3][来源请求]。") + "\n继续访问即表示您同意隐私政策。"
+    texts, tally = _clean(C4(), lines)
+    assert texts == [page]
+    assert tally.edits == {"c4.policy": 1, "c4.citation": 2}

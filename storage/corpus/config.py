@@ -148,8 +148,9 @@ class CleaningConfig(Config):
         identify_languages: give each document its language.
         languages: keep only these ISO 639-1 codes; all where empty.
         min_language_score: drop documents whose language is less certain than this.
-        segmentation: what the rules count as words: runs of letters, each punctuation mark and
-            each Chinese character (`unicode`), or what lies between white space.
+        segmentation: what the rules count as words: what white space parts and, of scripts
+            without spaces, each character (`language`), or runs of letters, each such character and
+            each punctuation mark, as in corpora made with datatrove (`unicode`).
         gopher_quality, gopher_repetition, c4_quality, fineweb_quality: the rules of Rae et al.
             2021, Raffel et al. 2020 and Penedo et al. 2024, with thresholds of their own for
             text without spaces.
@@ -168,7 +169,7 @@ class CleaningConfig(Config):
     identify_languages: bool = True
     languages: tuple[str, ...] = ()
     min_language_score: float = Field(default=0.0, ge=0, le=1)
-    segmentation: Literal["unicode", "whitespace"] = "unicode"
+    segmentation: Literal["language", "unicode"] = "language"
     gopher_quality: bool = False
     gopher_repetition: bool = False
     c4_quality: bool = False

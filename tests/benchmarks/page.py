@@ -1,14 +1,14 @@
-"""The page of figures, of which each benchmark command writes a part of its own."""
+"""Pages of figures, of which each benchmark command writes a part of its own."""
 
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
 
-def write_part(lines: list[str]) -> None:
+def write_part(lines: list[str], page: Path = PAGE) -> None:
     """Replaces the part of the page that begins with the heading `lines[0]`, or appends it."""
     parts: list[list[str]] = []
-    for line in PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []:
+    for line in page.read_text(encoding="utf-8").splitlines() if page.exists() else []:
         if line.startswith("# "):
             parts.append([])
         parts[-1].append(line)
@@ -18,4 +18,4 @@ def write_part(lines: list[str]) -> None:
     else:
         parts.append(lines)
     text = "\n\n".join("\n".join(part).strip() for part in parts)
-    PAGE.write_text(text + "\n", encoding="utf-8")
+    page.write_text(text + "\n", encoding="utf-8")

@@ -27,9 +27,9 @@ def real_documents(folder: Path) -> Iterator[str]:
         "lm_en_eips_md/eips.jsonl.gz",
         "docs_zh_vue/docs.jsonl.gz",
     ):
-        for record in _records(folder / name):
-            yield from _sections(record["text"])
-    for record in _records(folder / "chinese_poetry/poems.jsonl.gz"):
+        for record in records(folder / name):
+            yield from sections(record["text"])
+    for record in records(folder / "chinese_poetry/poems.jsonl.gz"):
         yield f"{record['title']}\n{record['author']}\n{record['text']}"
     for name, key, language in (
         ("pydocs_en_zh/pydocs_en_zh.jsonl.gz", "doc", "zh"),
@@ -37,10 +37,10 @@ def real_documents(folder: Path) -> Iterator[str]:
         ("bible_kjv_cuv/bible_en_zh.jsonl.gz", "id", "zh"),
         ("bible_kjv_cuv/bible_en_zh.jsonl.gz", "id", "en"),
     ):
-        yield from _joined(_records(folder / name), key, language)
+        yield from _joined(records(folder / name), key, language)
     for name in ("valid", "test"):
         path = folder / f"wikitext2_valid_test/{name}.txt"
-        yield from _sections(path.read_text(encoding="utf-8"))
+        yield from sections(path.read_text(encoding="utf-8"))
 
 
 def documents(folder: Path, size: int, seed: int = 0) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _edited(draw: random.Random, pool: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _sections(text: str, size: int = 5000) -> Iterator[str]:
+def sections(text: str, size: int = 5000) -> Iterator[str]:
     gathered: list[str] = []
     for paragraph in text.split("\n"):
         gathered.append(paragraph)
@@ -131,14 +131,14 @@ def _joined(records: Iterable[dict[str, str]], key: str, language: str) -> Itera
     for record in records:
         here = record[key].rpartition(".")[0] or record[key]
         if here != place and gathered:
-            yield from _sections("\n".join(gathered), 3000)
+            yield from sections("\n".join(gathered), 3000)
             gathered = []
         place = here
         gathered.append(record[language])
-    yield from _sections("\n".join(gathered), 3000)
+    yield from sections("\n".join(gathered), 3000)
 
 
-def _records(path: Path) -> Iterator[dict[str, str]]:
+def records(path: Path) -> Iterator[dict[str, str]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)

@@ -40,7 +40,7 @@ def main(folder: Path, peer_python: str, number: int) -> dict[str, Any]:
         peer = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         after = ours(path)
     begin = time.perf_counter()
-    plain = [reference.judge(reference.Document(text, False, True), _RULES) for text in documents]
+    plain = [reference.judge(reference.Document(text, True, True), _RULES) for text in documents]
     plain_seconds = time.perf_counter() - begin
     verdicts = np.array(before["verdicts"])
     kept = np.array([verdict == "kept" for verdict in peer["verdicts"]])
@@ -65,7 +65,7 @@ def main(folder: Path, peer_python: str, number: int) -> dict[str, Any]:
 def ours(path: Path) -> dict[str, Any]:
     """Verdicts as indices into REASONS, and the speed of each of some runs over the documents."""
     block = _read(path)
-    rules = Rules(quality=True, repetition=True, fineweb=True)
+    rules = Rules(quality=True, repetition=True, fineweb=True, marks=True)
     rules.judge(make_block("", "", block.texts[:2], "line", [0, 1]))
     rates = []
     for _ in range(_RUNS):

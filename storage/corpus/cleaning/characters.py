@@ -15,6 +15,7 @@ JOINS_NUMBERS = 64  # inside a word where a number follows: 3.14, 1,000
 REPEATS = 128  # several in a row are one mark: ... and --
 ENDS = 256  # ends a sentence
 CLOSES = 512  # may follow the end of a sentence or stand for it: quotes, brackets, …
+ITEM = 1024  # begins an item of a list
 
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -34,7 +35,8 @@ _UNSPACED = (
 _HAN_PLANES = 0x20000
 # Beyond these planes lie only private use, tags and variation selectors, which are no part of text.
 _END = 0x40000
-_SENTENCE_ENDS = ".?!。！？｡．؟۔।॥።။‼⁇⁈⁉︒︕︖﹒﹖﹗"
+SENTENCE_ENDS = ".?!。！？｡．؟۔।॥።။‼⁇⁈⁉︒︕︖﹒﹖﹗"
+_BULLETS = "-•‣◦●○■□▪◆◇·・"
 _CLOSING = "…\"'”’」』）)》】〕］]"
 
 
@@ -51,8 +53,8 @@ def flags_of(character: str) -> int:
         flags |= ALONE
     flags |= SPACE * character.isspace()
     flags |= JOINS_LETTERS * (character in "'’.") | JOINS_NUMBERS * (character in ".,")
-    flags |= REPEATS * (character in ".-")
-    return flags | ENDS * (character in _SENTENCE_ENDS) | CLOSES * (character in _CLOSING)
+    flags |= REPEATS * (character in ".-") | ITEM * (character in _BULLETS)
+    return flags | ENDS * (character in SENTENCE_ENDS) | CLOSES * (character in _CLOSING)
 
 
 @cache

@@ -26,6 +26,7 @@ from storage.corpus.cleaning.scanning import (
 )
 from storage.corpus.cleaning.thresholds import (
     DUPLICATE,
+    EXCESS,
     KEPT,
     REASONS,
     SPACED,
@@ -188,27 +189,27 @@ def _has_stop_words(sums, stop_words):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _quality(words, lines, totals, limits, asked, stop_words):  # type: ignore[no-untyped-def]
+def _quality(words, weight, lines, totals, limits, known):  # type: ignore[no-untyped-def]
     _, _, signs, ellipses = totals
     count = words.kinds.size
-    spoken = length = lettered = 0
+    said = length = lettered = 0
     for i in range(count):
         lettered += words.kinds[i] & LETTER != 0
         if words.kinds[i] & WORD:
-            spoken += 1
+            said += 1
             length += words.ends[i + 1] - words.ends[i]
     bullets = dotted = 0
     for i in range(lines.marks.size):
         bullets += lines.marks[i] & BULLET != 0
         dotted += lines.marks[i] & ELLIPSIS != 0
     reason = KEPT
-    if not limits.min_words <= spoken <= limits.max_words:
+    if not limits.min_words <= weight - (count - said) <= limits.max_words:
         reason = _WORD_COUNT
-    elif not limits.min_word_length <= length / spoken <= limits.max_word_length:
+    elif not limits.min_word_length <= length / said <= limits.max_word_length:
         reason = _WORD_COUNT + 1
-    elif signs / count > limits.symbol_ratio:
+    elif signs / weight > limits.symbol_ratio:
         reason = _WORD_COUNT + 2
-    elif ellipses / count > limits.symbol_ratio:
+    elif ellipses / weight > limits.symbol_ratio:
         reason = _WORD_COUNT + 3
     elif bullets / lines.marks.size > limits.bullet_lines:
         reason = _WORD_COUNT + 4
@@ -216,7 +217,7 @@ def _quality(words, lines, totals, limits, asked, stop_words):  # type: ignore[n
         reason = _WORD_COUNT + 5
     elif lettered / count < limits.letter_words:
         reason = _WORD_COUNT + 6
-    elif asked and not _has_stop_words(words.sums, stop_words):
+    elif known.size and not _has_stop_words(words.sums, known):
         reason = _WORD_COUNT + 7
     return reason
 
@@ -257,13 +258,12 @@ def _word_repetition(words, size, limits, scratch):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _fineweb(words, lines, totals, limits, table):  # type: ignore[no-untyped-def]
+def _fineweb(weight, lines, totals, limits, table):  # type: ignore[no-untyped-def]
     characters, newlines, _, _ = totals
     count = lines.hashes.size
-    wanted = ENDS | CLOSES if limits.closing_ends else ENDS
     ended = short = 0
     for i in range(count):
-        ended += lines.marks[i] & wanted != 0
+        ended += lines.marks[i] & (ENDS | CLOSES) != 0
         short += lines.lengths[i] <= limits.short_line
     repeated = _repeated(lines.hashes, lines.lengths, table)[1]
     reason = KEPT
@@ -273,7 +273,7 @@ def _fineweb(words, lines, totals, limits, table):  # type: ignore[no-untyped-de
         reason = _LINE_ENDS + 1
     elif repeated > limits.fineweb_line_characters * (characters - newlines):
         reason = _LINE_ENDS + 2
-    elif newlines > limits.newlines * words.kinds.size:
+    elif newlines > limits.newlines * weight:
         reason = _LINE_ENDS + 3
     return reason
 
@@ -281,24 +281,25 @@ def _fineweb(words, lines, totals, limits, table):  # type: ignore[no-untyped-de
 @njit(cache=True, nogil=True)
 def _judge(texts, asked, rules, tables, room, reasons):  # type: ignore[no-untyped-def]
     data, offsets = texts
-    quality, repetition, fineweb, whitespace = rules
-    flags, fold, stop_words, spaced_limits, unspaced_limits, share = tables
+    quality, repetition, fineweb, marks = rules
+    flags, fold, stop_words, spaced_limits, unspaced_limits, share, excess = tables
     for i in range(offsets.size - 1):
         start, stop = offsets[i], offsets[i + 1]
-        words, visible, alone = scan_words(data, start, stop, (flags, fold), whitespace, room[0])
+        words, visible, alone = scan_words(data, start, stop, (flags, fold), marks, room[0])
         lines, totals = scan_lines(data, start, stop, flags, room[1])
         unspaced = alone / max(1, visible) >= share
         limits = unspaced_limits if unspaced else spaced_limits
+        weight = words.kinds.size - excess * alone
         reason = KEPT
         if quality:
-            known = stop_words[1 if unspaced else 0]
-            reason = _quality(words, lines, totals, limits, asked[i], known)
+            known = stop_words[1 if unspaced else 0] if asked[i] else stop_words[0, :0]
+            reason = _quality(words, weight, lines, totals, limits, known)
         if repetition and reason == KEPT:
             reason = _line_repetition(lines, totals[0], limits, room[2])
         if repetition and reason == KEPT:
             reason = _word_repetition(words, totals[0], limits, room[2])
         if fineweb and reason == KEPT:
-            reason = _fineweb(words, lines, totals, limits, room[2][0])
+            reason = _fineweb(weight, lines, totals, limits, room[2][0])
         reasons[i] = reason
 
 
@@ -307,7 +308,7 @@ def judge_all(
     offsets: np.ndarray,
     asked: np.ndarray,
     rules: tuple[bool, bool, bool],
-    whitespace: bool,
+    marks: bool,
 ) -> np.ndarray:
     """The index in REASONS of the first rule that each document breaks, or KEPT.
 
@@ -318,17 +319,17 @@ def judge_all(
         offsets: int64 (documents + 1,), where each begins.
         asked: bool (documents,), whether its stop words are known.
         rules: whether Gopher's quality, its repetition and FineWeb's rules are applied.
-        whitespace: whether white space alone parts the words.
+        marks: whether marks are words, too.
     """
     reasons = np.empty(len(offsets) - 1, np.uint8)
     longest = int(np.diff(offsets).max(initial=0))
     table = np.empty(max(16, 1 << (2 * longest).bit_length()), np.int32)
     keys, counts = np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.int32)
     # Compiled code is kept, so that numbers which may change one day do not belong into it.
-    limits = (SPACED, UNSPACED, UNSPACED_SHARE)
+    limits = (SPACED, UNSPACED, UNSPACED_SHARE, EXCESS)
     tables = (flag_table(), identity_table(), stop_word_table(), *limits)
     room = (*room_for(longest), (table, keys, counts))
-    _judge((data, offsets), asked, (*rules, whitespace), tables, room, reasons)
+    _judge((data, offsets), asked, (*rules, marks), tables, room, reasons)
     return reasons
 
 
@@ -341,7 +342,7 @@ def stop_word_table() -> np.ndarray:
         for word in language:
             data = np.frombuffer(word.encode(), np.uint8)
             tables = (flag_table(), identity_table())
-            words, _, _ = scan_words(data, 0, len(data), tables, False, room)
+            words, _, _ = scan_words(data, 0, len(data), tables, True, room)
             place = int(words.sums[1]) % table.shape[1]
             assert not table[i, place], "two stop words have one place"
             table[i, place] = words.sums[1]

@@ -34,6 +34,11 @@ _SCRIPTS = {
     "hi": re.compile("[\u0900-\u097f]"),
     "th": re.compile("[\u0e00-\u0e7f]"),
 }
+# Of the scripts above, those that one language alone is written in.
+_ONE_LANGUAGE = {"zh", "ja", "ko", "el", "th"}
+_IN_ONE_LANGUAGE = re.compile(
+    "[\u0370-\u03ff\u0e00-\u0e7f\u1100-\u11ff\u3041-\u30fa\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]"
+)
 # Varieties of Chinese written in Han characters; ISO 639-1 has one code for them all.
 _CHINESE = {"yue", "wuu"}
 
@@ -84,10 +89,18 @@ def identify(text: str) -> Prediction:
     predict = model()
     if predict is None or len(_LETTER.findall(text)) < _FEW_LETTERS:
         return language_of_script(text)
+    script = (UNDETERMINED, 0.0)
+    if not text.isascii() and _IN_ONE_LANGUAGE.search(text):
+        script = language_of_script(text)
+    mixed = script[0] == "zh" and (_KANA.search(text) or _SCRIPTS["ko"].search(text))
+    if script[0] in _ONE_LANGUAGE and not mixed:
+        return script
     line = text.replace("\n", " ")
     code, score = predict(line[: _SAMPLES[0]])
     if score < _SURE and len(line) > _SAMPLES[0]:
         code, score = predict(line[: _SAMPLES[-1]])
+    if script[0] == "zh" and code not in {"ja", "ko"}:
+        return script
     # The model takes classical Chinese for Japanese, which is not written without kana.
     if code in _CHINESE or (code == "ja" and not _KANA.search(text)):
         code = "zh"

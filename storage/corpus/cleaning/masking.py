@@ -3,9 +3,12 @@
 A number is masked where its form or its check digit says what it is: card numbers pass Luhn's
 formula and begin as an issuer's do, Chinese resident identity numbers hold a date of birth and pass
 ISO 7064 MOD 11-2, telephone numbers are written with +, as Chinese mobile numbers, or grouped as in
-North America. Dates, ISBNs and amounts are left alone. An IP address is masked where it is global:
-192.168.1.1, 127.0.0.1 and the like lead to nobody. Four single digits (1.2.3.4) are taken for a
-version or a section, and so is what follows `v`.
+North America. Dates, ISBNs and amounts are left alone. An IP address is masked where it is that of
+one host on the internet: 192.168.1.1, 127.0.0.1, 224.0.0.1 and networks (8.8.8.0) lead to nobody.
+
+Versions look like addresses. Four numbers are taken for a version where the words before or what
+follows say so (kernel 2.6.18.106, 1.8.0.202-b08), and where all of them are below 100, unless an
+address is spoken of (IP 8.8.4.4, http://8.8.4.4, 8.8.4.4:53): of addresses drawn by chance 3 %.
 """
 
 import ipaddress
@@ -43,6 +46,14 @@ _ISSUERS = re.compile(
     r"3[47]\d{13}|4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2(?:2[2-9]|[3-6]\d|7[01])\d{13}"
     r"|2720\d{12}|6(?:011|4[4-9]\d|5\d\d)\d{12}|62\d{14,17}|35\d{14}"
 )
+_ADDRESS_BEFORE = re.compile(r"(?i)(?://|@|(?:\bip|\bipv4|addr|address|host|地址)\W{0,3})$")
+_ADDRESS_AFTER = re.compile(r":\d|/\d")
+_VERSION_BEFORE = re.compile(
+    r"""(?ix)(?:\b(?:v|ver|versions?|release|rev|revision|build|kernel|firmware|driver|patch|update
+    |linux|section)\W{0,3} | (?:版本|内核|核心|固件|驱动|補丁|补丁)\w{0,2}\W{0,3} | §\s?)$"""
+)
+_VERSION_AFTER = re.compile(r"[-+~]?[A-Za-z]")
+_BEFORE = 16
 _UNICAST = ipaddress.ip_network("2000::/3")
 
 
@@ -75,7 +86,7 @@ def mask_numbers(text: str, counts: Counter[str]) -> str:
         found = match.group()
         if kind == "card" and not _is_card(re.sub("[ -]", "", found)):
             return found
-        if (kind == "id" and not _is_identity(found)) or (kind == "ip" and not _is_person(found)):
+        if (kind == "id" and not _is_identity(found)) or (kind == "ip" and not _is_host(match)):
             return found
         counts[kind] += 1
         return f"<{kind.upper()}>"
@@ -111,11 +122,23 @@ def _is_identity(text: str) -> bool:
     return text[17].upper() == "10X98765432"[total % 11]
 
 
-def _is_person(text: str) -> bool:
-    if re.fullmatch(r"\d(?:\.\d){3}", text):
-        return False
+def _is_host(match: re.Match[str]) -> bool:
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(match.group())
     except ValueError:
         return False
-    return address.is_global and (address.version == 4 or address in _UNICAST)
+    if not address.is_global or address.is_multicast:
+        return False
+    if address.version == 6:
+        return address in _UNICAST
+    # The first address of a network, and the one that calls all of it.
+    return address.packed[-1] not in (0, 255) and not _is_version(match, max(address.packed))
+
+
+def _is_version(match: re.Match[str], greatest: int) -> bool:
+    text, begin, end = match.string, match.start(), match.end()
+    before = text[max(0, begin - _BEFORE) : begin]
+    if _VERSION_BEFORE.search(before) or _VERSION_AFTER.match(text, end):
+        return True
+    spoken_of = _ADDRESS_BEFORE.search(before) or _ADDRESS_AFTER.match(text, end)
+    return greatest < 100 and not spoken_of

@@ -36,7 +36,7 @@ def _scan(texts, i, tables, marks, room):  # type: ignore[no-untyped-def]
     characters that stand alone.
     """
     data, offsets = texts
-    words, visible, alone = scan_words(data, offsets[i], offsets[i + 1], tables, False, room)
+    words, visible, alone = scan_words(data, offsets[i], offsets[i + 1], tables, True, room)
     sums, share = words.sums, alone / max(1, visible)
     if marks:
         return sums, share

@@ -15,6 +15,7 @@ from storage.corpus.cleaning.characters import (
     ALONE,
     CLOSES,
     ENDS,
+    ITEM,
     JOINS_LETTERS,
     JOINS_NUMBERS,
     LETTER,
@@ -26,6 +27,7 @@ from storage.corpus.cleaning.characters import (
 )
 from storage.corpus.cleaning.thresholds import (
     DUPLICATE,
+    EXCESS,
     KEPT,
     REASONS,
     SPACED,
@@ -42,15 +44,15 @@ Rule = Callable[["Document", Thresholds], Verdicts]
 
 @dataclass(frozen=True)
 class Document:
-    """One text, whether its white space parts the words, and whether its stop words are known."""
+    """One text, whether marks are words, too, and whether its stop words are known."""
 
     text: str
-    whitespace: bool
+    marks: bool
     stop_words: bool
 
     @cached_property
     def words(self) -> list[str]:
-        return self.text.split() if self.whitespace else segment(self.text)
+        return segment(self.text) if self.marks else part(self.text)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -68,10 +70,32 @@ class Document:
 
     @cached_property
     def unspaced(self) -> bool:
-        flags = [flags_of(character) for character in self.text]
-        visible = [flag for flag in flags if not flag & SPACE]
-        alone = sum(bool(flag & ALONE) for flag in visible)
-        return alone / max(1, len(visible)) >= UNSPACED_SHARE
+        visible = sum(not flags_of(character) & SPACE for character in self.text)
+        return self.alone / max(1, visible) >= UNSPACED_SHARE
+
+    @cached_property
+    def alone(self) -> int:
+        return sum(bool(flags_of(character) & ALONE) for character in self.text)
+
+    @property
+    def weight(self) -> float:
+        """How many words there are, where several characters that stand alone make one."""
+        return len(self.words) - EXCESS * self.alone
+
+
+def part(text: str) -> list[str]:
+    """What white space parts, and each character that stands alone; marks stay where they are."""
+    words: list[str] = []
+    kind, begin = SPACE, 0
+    for i, character in enumerate(text):
+        flags = flags_of(character)
+        alone = (kind | flags) & ALONE and kind & flags & WORD
+        if (kind | flags) & SPACE or alone:
+            if not kind & SPACE:
+                words.append(text[begin:i])
+            kind, begin = flags, i
+        kind |= flags
+    return words if kind & SPACE else [*words, text[begin:]]
 
 
 def segment(text: str, flags_of: Callable[[str], int] = flags_of) -> list[str]:
@@ -105,14 +129,15 @@ def _goes_on(text: str, begin: int, i: int, flags_of: Callable[[str], int]) -> b
 def gopher_quality(document: Document, limits: Thresholds) -> Verdicts:
     """Rae et al. 2021, section A.1.1, Quality Filtering."""
     text, words, lines = document.text, document.words, document.lines
-    spoken = [word for word in words if any(flags_of(c) & WORD for c in word)]
-    yield "gopher.word_count", not limits.min_words <= len(spoken) <= limits.max_words
-    length = sum(map(len, spoken)) / len(spoken)
+    said = [word for word in words if any(flags_of(c) & WORD for c in word)]
+    weight = document.weight - (len(words) - len(said))
+    yield "gopher.word_count", not limits.min_words <= weight <= limits.max_words
+    length = sum(map(len, said)) / len(said)
     yield "gopher.word_length", not limits.min_word_length <= length <= limits.max_word_length
-    yield "gopher.hash_ratio", text.count("#") / len(words) > limits.symbol_ratio
+    yield "gopher.hash_ratio", text.count("#") / document.weight > limits.symbol_ratio
     ellipses = text.count("...") + text.count("…")
-    yield "gopher.ellipsis_ratio", ellipses / len(words) > limits.symbol_ratio
-    bullets = sum(line.lstrip()[0] in "•-" for line in lines)
+    yield "gopher.ellipsis_ratio", ellipses / document.weight > limits.symbol_ratio
+    bullets = sum(bool(flags_of(line.lstrip()[0]) & ITEM) for line in lines)
     yield "gopher.bullet_lines", bullets / len(lines) > limits.bullet_lines
     dotted = sum(line.rstrip().endswith(("...", "…")) for line in lines)
     yield "gopher.ellipsis_lines", dotted / len(lines) > limits.ellipsis_lines
@@ -143,14 +168,13 @@ def gopher_repetition(document: Document, limits: Thresholds) -> Verdicts:
 def fineweb_quality(document: Document, limits: Thresholds) -> Verdicts:
     """Penedo et al. 2024, section 3.6, and the limit of newlines in their code."""
     lines, newlines = document.lines, document.text.count("\n")
-    ends = ENDS | CLOSES if limits.closing_ends else ENDS
-    ended = sum(bool(flags_of(line.rstrip()[-1]) & ends) for line in lines)
+    ended = sum(bool(flags_of(line.rstrip()[-1]) & (ENDS | CLOSES)) for line in lines)
     yield "fineweb.line_end_ratio", not lines or ended < limits.line_ends * len(lines)
     short = sum(len(line) <= limits.short_line for line in lines)
     yield "fineweb.short_line_ratio", short > limits.short_lines * len(lines)
     allowed = limits.fineweb_line_characters * (len(document.text) - newlines)
     yield "fineweb.duplicate_line_characters", _repeated(lines)[1] > allowed
-    yield "fineweb.newline_ratio", newlines > limits.newlines * len(document.words)
+    yield "fineweb.newline_ratio", newlines > limits.newlines * document.weight
 
 
 def judge(document: Document, rules: Iterable[Rule]) -> int:

@@ -19,14 +19,14 @@ class Rules:
 
     Attributes:
         quality, repetition, fineweb: which rules are applied, in this order.
-        whitespace: white space alone parts the words, as in the papers; otherwise marks and the
-            characters of unspaced scripts are words, too, as in the corpora made with datatrove.
+        marks: each mark is a word, too, as in the corpora made with datatrove; otherwise it belongs
+            to the word that it touches, as where white space parts the words.
     """
 
     quality: bool = False
     repetition: bool = False
     fineweb: bool = False
-    whitespace: bool = False
+    marks: bool = False
     name = "quality rules"
 
     def __call__(self, block: Block, tally: Tally) -> Block:
@@ -47,11 +47,11 @@ class Rules:
             from storage.corpus.cleaning.kernels import judge_all
 
             texts = block.texts
-            return judge_all(bytes_of(texts), offsets_of(texts), asked, rules, self.whitespace)
+            return judge_all(bytes_of(texts), offsets_of(texts), asked, rules, self.marks)
         every = (reference.gopher_quality, reference.gopher_repetition, reference.fineweb_quality)
         chosen = [rule for rule, wanted in zip(every, rules, strict=True) if wanted]
         documents = (
-            reference.Document(text.as_py(), self.whitespace, bool(ask))
+            reference.Document(text.as_py(), self.marks, bool(ask))
             for text, ask in zip(block.texts, asked, strict=True)
         )
         return np.fromiter((reference.judge(each, chosen) for each in documents), np.uint8)

@@ -12,6 +12,7 @@ from numba import njit
 
 from storage.corpus.cleaning.characters import (
     ALONE,
+    ITEM,
     JOINS_LETTERS,
     JOINS_NUMBERS,
     NUMBER,
@@ -117,13 +118,13 @@ def _belongs(flag, first, repeated, data, after, stop, flags):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True)
-def scan_words(data, start, stop, tables, whitespace, words):  # type: ignore[no-untyped-def]
+def scan_words(data, start, stop, tables, marks, words):  # type: ignore[no-untyped-def]
     """The words of bytes `start` to `stop`, in the room of `words`, and how many characters are
     visible, and how many of these stand alone.
 
     Args:
         tables: the flags of each character, and the character that it counts as.
-        whitespace: whether white space alone parts words.
+        marks: whether marks are words, too; otherwise they belong to the word that they touch.
     """
     flags, fold = tables
     sums, ends, kinds = words
@@ -140,8 +141,11 @@ def scan_words(data, start, stop, tables, whitespace, words):  # type: ignore[no
             flag = flags[code]
         space = flag & SPACE != 0
         goes_on = not space and length > 0
-        if goes_on and not whitespace:
-            goes_on = _belongs(flag, first, code == before, data, at, stop, flags)
+        if goes_on:
+            if marks:
+                goes_on = _belongs(flag, first, code == before, data, at, stop, flags)
+            else:
+                goes_on = (kind | flag) & ALONE == 0 or kind & flag & WORD == 0
         if not goes_on:
             if length:
                 sums[count + 1] = sums[count] * BASE + mix(word)
@@ -190,7 +194,7 @@ def scan_lines(data, start, stop, flags, lines):  # type: ignore[no-untyped-def]
                 spaced = True
                 run = 0
                 continue
-            if blank and code in (0x2D, 0x2022):
+            if blank and flag & ITEM:
                 mark |= np.uint16(BULLET)
             if code == 0x2E:
                 dots = 1 if spaced else dots + 1

@@ -65,7 +65,7 @@ def digest_inputs(config: CleaningConfig) -> str:
 
 
 def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
-    whitespace = config.segmentation == "whitespace"
+    marks = config.segmentation == "unicode"
     if config.normalise:
         yield Normalisation()
     yield Length(min_characters)
@@ -75,11 +75,11 @@ def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
     # C4 changes the text, so that only without it all rules see the same and share one pass.
     with_fineweb = fineweb and not config.c4_quality
     if config.gopher_quality or config.gopher_repetition or with_fineweb:
-        yield Rules(config.gopher_quality, config.gopher_repetition, with_fineweb, whitespace)
+        yield Rules(config.gopher_quality, config.gopher_repetition, with_fineweb, marks)
     if config.c4_quality:
         yield C4()
         if fineweb:
-            yield Rules(fineweb=True, whitespace=whitespace)
+            yield Rules(fineweb=True, marks=marks)
     if config.blocklist:
         yield read_blocklist(config.blocklist)
     if config.decontaminate:
