@@ -48,7 +48,7 @@ from model.tokenizer.wordpiece import train_wordpiece
 from model.training.config import TrainConfig
 from storage.artifacts import Ref
 from storage.corpus import documents, parts
-from storage.corpus.cleaning.languages import language_of_script
+from storage.corpus.cleaning.languages import identify, language_of_script
 from storage.corpus.config import CleaningConfig, CorpusConfig, FileSource
 from storage.corpus.documents import SPLITS, read_documents
 from storage.shards.parts import assemble, write_part
@@ -61,11 +61,16 @@ from tests.networks import SHAPES, random_network
 VOCAB_SIZE = 600
 
 CHINESE = "老房子站在河边，窗户朝着山。雨下了三天三夜，孩子们在屋里读书，母亲在灯下缝衣服。"
+VERSE = "".join(f"{CHINESE[i : i + 8]}。\n" for i in range(0, len(CHINESE), 4))
+MARKED = "".join(
+    f'| `--{n}` | the {n * 7} of -- and {{that}} | "Kernel 2.6.{n}.106 at 8.8.{n}.144."\n'
+    for n in range(20)
+)
 ODD = ["  two  spaces\t12345 \r\n", "don't 🎈 e\u0301 \0", "中文English混排 Привет", "a" * 140_000]
 
 # By stage: its format version, and the digest of what it makes.
 GOLDEN = {
-    "corpus": ((3, 3), "693018582f103aa4"),
+    "corpus": ((4, 4), "9c71e973aa720213"),
     "tokenizer": (3, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
     "evaluation": (8, "c8291a3797d0e7ba"),
@@ -107,6 +112,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"text": text} for text in [*texts, texts[1] + " Nearly so.", "\x07 e\u0301 lorem"]
     ]
     lines += [{"text": f"{CHINESE}{number}"} for number in range(9)] + [{"other": 1}]
+    lines += [
+        {"text": text} for text in (VERSE, MARKED, f"{CHINESE}隐私政策[1]。\nこれはほんです。")
+    ]
     (folder / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "d.csv").write_text('text\n"one, ""two"""\nthree words here\n' * 2)
     (folder / "p.tsv").write_text("en\tzh\nThe house stands.\t房子站着。\nIt rained.\t下雨了。\n")
@@ -120,6 +128,7 @@ def test_corpus(sources: Path, tmp_path: Path) -> None:
     plain = CleaningConfig(identify_languages=False, c4_quality=True, near_duplicates="keep")
     pairs = FileSource(files=str(sources / "p.tsv"), pair=("en", "zh"))
     made: list[Any] = [language_of_script(text) for text in (CHINESE, "Привет", "かな漢字", "abc")]
+    made.append(identify(CHINESE))
     texts = str(sources / "[a-d].*")
     for options in (
         {"sources": (texts,), "cleaning": cleaning},

@@ -29,7 +29,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
