@@ -1,7 +1,8 @@
 """Configuration and the files between processes: jobs in, results out. Imports no torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -10,12 +11,13 @@ from model.network.config import Family, ModelConfig
 from model.objectives.config import engines_of
 from model.request import NewTokens, Sampling
 from model.training.config import TrainConfig
+from model.training.identity import identity_of
 from storage.artifacts import Spec, folder_digest
 from storage.config import Config, Seed
 from storage.settings import ComputePrecision, Precision
 
 # Of a trained model.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 
 class Hardware(Config):
@@ -58,6 +60,26 @@ class EvaluationConfig(Sampling):
     precision: Precision = "auto"
     seed: Seed = 0
 
+    def identity(self, family: Family) -> dict[str, Any]:
+        """What decides the figures and samples of a model of this family."""
+        idle = {name for name, families in _READ_BY.items() if family not in families}
+        if not self.translate:
+            idle |= {"beams", "length_penalty"}
+        return self.model_dump(mode="json", exclude=idle)
+
+
+# Options that only these families know.
+_READ_BY: Mapping[str, frozenset[Family]] = {
+    "stride": frozenset({"causal_lm"}),
+    "prompt_characters": frozenset({"causal_lm"}),
+    "temperature": frozenset({"causal_lm", "encoder_decoder"}),
+    "top_k": frozenset({"causal_lm", "encoder_decoder"}),
+    "top_p": frozenset({"causal_lm", "encoder_decoder"}),
+    "translate": frozenset({"encoder_decoder"}),
+    "beams": frozenset({"encoder_decoder"}),
+    "length_penalty": frozenset({"encoder_decoder"}),
+}
+
 
 def model_spec(
     shards: Path,
@@ -80,7 +102,7 @@ def model_spec(
     else:
         assert initialize_from, "there is neither a shape nor a model to start from"
         family, shape = family_of(initialize_from), None
-    config = {"model": shape, "train": train.identity(family, num_processes)}
+    config = {"model": shape, "train": identity_of(train, family, model, num_processes)}
     if engines := engines_of(train.objectives):
         config["engines"] = engines
     return Spec("model", FORMAT_VERSION, inputs, config)

@@ -11,6 +11,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from model.hf.families import family_of
 from storage.artifacts import Ref, Spec, content_digest, obtain
 from storage.compression import CompressionBaseline, compress_baseline
 from storage.config import read_json, write_json_value
@@ -75,7 +76,7 @@ def evaluate(
 def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
     """What an evaluation is made from: of the model the bytes count, not what they came of."""
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    decides = config.model_dump(mode="json") | {"engines": _ENGINES}
+    decides = config.identity(family_of(model.path)) | {"engines": _ENGINES}
     return Spec("evaluation", FORMAT_VERSION, inputs, decides)
 
 

@@ -116,3 +116,4 @@ def open_shop(folder: Path, mlflow_url: str) -> Shop:
 
 def _write(folder: Path, text: str) -> None:
     (folder / "model.safetensors").write_text(text, encoding="utf-8")
+    (folder / "config.json").write_text('{"model_type": "qwen3"}', encoding="utf-8")

@@ -10,6 +10,7 @@ from flows.config import PretrainConfig, on_this_machine, resolve
 from flows.recipes import CONTINUED_RECIPES, RECIPES
 from model.network.build import build_network
 from model.training.config import check_device
+from model.training.identity import identity_of
 from storage.errors import ConfigError, CorpusmillError
 from storage.settings import load_settings
 
@@ -186,7 +187,7 @@ def test_what_is_left_to_the_machine_is_filled_in(monkeypatch: pytest.MonkeyPatc
 
 def test_the_precision_is_part_of_what_a_model_is() -> None:
     train = RECIPES["gpt-smoke"]().train.model_copy(update={"precision": "bf16"})
-    assert train.identity("causal_lm", 1)["precision"] == "bf16"
+    assert identity_of(train, "causal_lm", None, 1)["precision"] == "bf16"
 
 
 def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None:

@@ -17,7 +17,8 @@ from tests.training_runs import SHORT, Workshop, finish_all, losses, records, we
 
 CPU = torch.device("cpu")
 SMALL = DecoderConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
-COMPILED = SHORT.model_copy(update={"compile": "always", "checkpoint_every": 5})
+DROPPING = SHORT.model_copy(update={"dropout": 0.1})
+COMPILED = DROPPING.model_copy(update={"compile": "always", "checkpoint_every": 5})
 
 
 @pytest.mark.parametrize(("steps", "compiled"), [(300, False), (20_000, True)])
@@ -68,7 +69,7 @@ def compiled(workshop: Workshop) -> dict[str, RunLayout]:
     if not (shutil.which("g++") or shutil.which("clang++")):
         pytest.skip("there is no C++ compiler here")
     layouts = {
-        "eager": workshop.prepare("eager", SHORT),
+        "eager": workshop.prepare("eager", DROPPING),
         "compiled": workshop.prepare("compiled", COMPILED),
         "resumed": workshop.prepare("compiled again", COMPILED, digest="compiled"),
     }
@@ -80,7 +81,9 @@ def compiled(workshop: Workshop) -> dict[str, RunLayout]:
     return layouts
 
 
-def test_a_compiled_run_learns_what_an_eager_one_learns(compiled: dict[str, RunLayout]) -> None:
+def test_a_compiled_run_learns_and_drops_what_an_eager_one_does(
+    compiled: dict[str, RunLayout],
+) -> None:
     (record,) = records(compiled["compiled"], "started")
     assert record["compiled"] is True
     expected = losses(compiled["eager"])

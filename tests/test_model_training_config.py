@@ -6,15 +6,21 @@ import pytest
 from pydantic import ValidationError
 
 import flows.config  # noqa: F401 - defines every configuration
-from model.network.config import Family
+from model.network.config import BertConfig, DecoderConfig, Family, GPT2Config, ModelConfig
 from model.training.config import TrainConfig
+from model.training.identity import identity_of
 from storage.config import Config, parse
 from storage.errors import ConfigError
 
 
-def _are_one(base: dict[str, Any], changed: dict[str, Any], family: Family = "causal_lm") -> bool:
+def _are_one(
+    base: dict[str, Any],
+    changed: dict[str, Any],
+    family: Family = "causal_lm",
+    shape: ModelConfig | None = None,
+) -> bool:
     one, other = (TrainConfig.model_validate(values) for values in (base, base | changed))
-    return one.identity(family, 2) == other.identity(family, 2)
+    return identity_of(one, family, shape, 2) == identity_of(other, family, shape, 2)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +52,6 @@ CONDITIONAL: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"validate_every": 7}, {}, {"early_stopping": 2}),
     ({"validation_windows": 7}, {}, {"early_stopping": 2}),
     ({"micro_batch_size": 1}, {}, {"dropout": 0.1}),
-    ({"compile": "never"}, {}, {"dropout": 0.1}),
     ({"document_mask": True}, {"packing": "best_fit"}, {"packing": "windows"}),
 ]
 
@@ -74,6 +79,29 @@ def test_an_option_that_a_family_does_not_know_makes_no_other_model(
     assert not _are_one({}, changed, acting)
 
 
+TIED, UNTIED = (DecoderConfig(tie_word_embeddings=tied) for tied in (True, False))
+# A change, a shape that it says nothing to, and one that it counts for.
+OF_A_SHAPE: list[tuple[dict[str, Any], ModelConfig, ModelConfig]] = [
+    ({"embedding_learning_rate": 0.1}, TIED, UNTIED),
+    ({"embedding_learning_rate": 0.1}, GPT2Config(), GPT2Config(tie_word_embeddings=False)),
+    ({"embedding_learning_rate": 0.1}, BertConfig(), UNTIED),
+    ({"base_hidden_size": 128}, DecoderConfig(hidden_size=128), DecoderConfig(hidden_size=256)),
+    ({"document_mask": True}, BertConfig(next_sentence=True), BertConfig()),
+]
+
+
+@pytest.mark.parametrize(("changed", "idle", "acting"), OF_A_SHAPE, ids=str)
+def test_an_option_that_a_network_has_no_use_for_makes_no_other_model(
+    changed: dict[str, Any], idle: ModelConfig, acting: ModelConfig
+) -> None:
+    assert _are_one({}, changed, idle.family, idle)
+    assert not _are_one({}, changed, acting.family, acting)
+
+
+def test_compiling_makes_no_other_model_with_dropout_either() -> None:
+    assert _are_one({"dropout": 0.1}, {"compile": "never"})
+
+
 def test_what_a_family_learns_by_itself_may_be_named() -> None:
     assert _are_one({}, {"objectives": [{"objective": "next_token", "weight": 2}]})
     assert not _are_one({}, {"objectives": [{"objective": "fill_in_the_middle"}]})
@@ -82,7 +110,8 @@ def test_what_a_family_learns_by_itself_may_be_named() -> None:
 def test_with_dropout_the_number_of_processes_that_draw_it_counts() -> None:
     for dropout, one in ((0.0, True), (0.1, False)):
         config = TrainConfig(dropout=dropout)
-        same = config.identity("causal_lm", 1) == config.identity("causal_lm", 2)
+        alone, pair = (identity_of(config, "causal_lm", None, number) for number in (1, 2))
+        same = alone == pair
         assert same == one
 
 

@@ -1,5 +1,6 @@
 """Micro-batches and memory: real processes under a limit of the operating system."""
 
+import re
 import resource
 
 import pytest
@@ -39,6 +40,7 @@ def limited(workshop: Workshop) -> dict[str, tuple[RunLayout, TrainingResult]]:
     sizes: dict[str, tuple[TrainConfig, int | None]] = {
         "unlimited": (LONG_ROWS.model_copy(update={"micro_batch_size": 4}), None),
         "limited": (LONG_ROWS, GIGABYTE // 4),
+        "dropping": (LONG_ROWS.model_copy(update={"dropout": 0.1}), GIGABYTE // 4),
         "hopeless": (LONG_ROWS, GIGABYTE // 32),
     }
     runs = {}
@@ -58,6 +60,16 @@ def test_a_micro_batch_that_does_not_fit_is_halved_and_nothing_learned_changes(
     halved = [record["micro_batch_size"] for record in records(layout, "micro_batch_halved")]
     assert halved == [8, 4, 2, 1][: len(halved)] != []
     assert losses(layout) == pytest.approx(losses(limited["unlimited"][0]), abs=1e-4)
+
+
+def test_with_dropout_it_is_not_halved_for_that_would_draw_another_model(
+    limited: dict[str, tuple[RunLayout, TrainingResult]],
+) -> None:
+    layout, result = limited["dropping"]
+    assert (result.status, result.input_error) == ("failed", True)
+    sentence = r"micro_batch_size 16 does not fit into memory, [8421] does; it is not halved"
+    assert re.search(sentence, str(result.error))
+    assert not records(layout, "micro_batch_halved")
 
 
 def test_what_does_not_fit_at_one_ends_in_a_sentence_with_the_numbers_and_the_fields(

@@ -1,28 +1,16 @@
 """How a network is trained, and what a run refuses before it begins. Imports no torch."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from model.network.config import DecoderConfig, Family, ModelConfig
-from model.objectives.config import Objective, default_objective
+from model.network.config import DecoderConfig, ModelConfig
+from model.objectives.config import Objective
 from storage.config import Config, Seed
 from storage.errors import ConfigError
 from storage.settings import Precision
 
-# Where a run runs and what is written about it.
-_CIRCUMSTANCES = {
-    "device",
-    "num_machines",
-    "main_process_ip",
-    "main_process_port",
-    "parallelism",
-    "activation_checkpointing",
-    "log_every",
-    "checkpoint_every",
-    "profile_steps",
-}
 MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
 
 
@@ -64,7 +52,8 @@ class TrainConfig(Config):
         global_batch_size: sequences an optimizer step, over all processes.
         initial_batch_size, batch_warmup_steps: the global batch at first, which doubles at equal
             distances over these steps.
-        micro_batch_size: sequences a device holds at once.
+        micro_batch_size: sequences a device holds at once; halved where they do not fit, unless
+            there is dropout, which is drawn for as many at a time.
         max_steps: optimizer steps in the whole run.
         optimizer: muon moves matrices by Muon and the rest by AdamW; adamw moves everything.
         learning_rate: of matrices; the optimizer's usual multiples of it serve the rest.
@@ -153,22 +142,6 @@ class TrainConfig(Config):
     checkpoint_every: PositiveInt = 100
     profile_steps: int = Field(0, ge=0)
 
-    def identity(self, family: Family, num_processes: int) -> dict[str, Any]:
-        """What decides which model comes out: two runs that agree in it make the same one.
-
-        Args:
-            family: of the network.
-            num_processes: that the run is to have.
-        """
-        idle = {name for name, acts in _ACTS.items() if not acts(self, family)}
-        found = self.model_dump(mode="json", exclude=_CIRCUMSTANCES | idle)
-        if "num_processes" in found:
-            found["num_processes"] = num_processes
-        objectives = self.objectives or (default_objective(family),)
-        single = {"weight"} if len(objectives) == 1 else None
-        found["objectives"] = [each.model_dump(mode="json", exclude=single) for each in objectives]
-        return found
-
     @model_validator(mode="after")
     def _check_schedule(self) -> "TrainConfig":
         if self.warmup_steps >= self.max_steps:
@@ -244,44 +217,6 @@ class TrainConfig(Config):
                 f"the phases of mixing end at {ends}; expected rising fractions, the last one 1"
             )
         return self
-
-
-def _by_muon(train: TrainConfig, _family: Family) -> bool:
-    return train.optimizer == "muon"
-
-
-def _over_checkpoints(train: TrainConfig, _family: Family) -> bool:
-    return train.weight_average == "checkpoints"
-
-
-def _chosen_by_validation(train: TrainConfig, _family: Family) -> bool:
-    return train.early_stopping is not None
-
-
-def _drops(train: TrainConfig, _family: Family) -> bool:
-    return train.dropout > 0
-
-
-# Fields that change the model only where this is so.
-_ACTS: Mapping[str, Callable[[TrainConfig, Family], bool]] = {
-    "momentum": _by_muon,
-    "newton_schulz_steps": _by_muon,
-    "decay_fraction": lambda train, _: train.schedule == "wsd",
-    "ema_decay": lambda train, _: train.weight_average == "ema",
-    "averaged_checkpoints": _over_checkpoints,
-    "averaged_every": _over_checkpoints,
-    "validate_every": _chosen_by_validation,
-    "validation_windows": _chosen_by_validation,
-    # What is dropped is drawn for a micro-batch at a time, in every process by itself.
-    "micro_batch_size": _drops,
-    "num_processes": _drops,
-    "compile": _drops,
-    "packing": lambda _, family: family == "causal_lm",
-    # Samples of whole documents are masked always.
-    "document_mask": lambda train, family: (
-        family == "masked_lm" or (family == "causal_lm" and train.packing == "windows")
-    ),
-}
 
 
 def check_device(train: TrainConfig, gpus: int, processors: int) -> None:

@@ -55,6 +55,16 @@ def out_of_memory(network: Network, config: TrainConfig, size: int) -> ConfigErr
     )
 
 
+def drawn_otherwise(config: TrainConfig, fitting: int) -> ConfigError:
+    """The sentence about a micro-batch that only another model would have smaller."""
+    return ConfigError(
+        f"train.micro_batch_size {config.micro_batch_size} does not fit into memory, {fitting} "
+        f"does; it is not halved by itself, for train.dropout {config.dropout} draws what is "
+        f"dropped for as many sequences at a time: set it to {fitting}, which makes another model, "
+        "or leave the device to this run alone."
+    )
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device or the host had no memory left."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (

@@ -39,12 +39,11 @@ def compile_in_place(network: Network, *, by_block: bool) -> None:
     """Compiles the whole network, or its blocks one by one: always those of a sharded one.
 
     What gathers the weights of a block stands between blocks, where no graph may reach over it.
+    What dropout drops is drawn as it is without compiling.
     """
-    if by_block or isinstance(network, FSDPModule):
-        for block in network.blocks():
-            block.compile(dynamic=False)
-    else:
-        network.compile(dynamic=False)
+    by_block = by_block or isinstance(network, FSDPModule)
+    for module in network.blocks() if by_block else (network,):
+        module.compile(dynamic=False, options={"fallback_random": True})
 
 
 @contextmanager

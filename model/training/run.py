@@ -31,7 +31,7 @@ from model.training.config import (
 )
 from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
-from model.training.micro_batch import fitting_micro_batches
+from model.training.micro_batch import drawn_otherwise, fitting_micro_batches
 from model.training.optimizer import Optimizers, build_optimizers
 from model.training.parallel import distribute
 from model.training.profile import Profile
@@ -200,11 +200,14 @@ def _fitted(
     journal: JournalWriter | None,
 ) -> TrainingJob:
     """The job with a micro-batch that fits into memory."""
-    for size in fitting_micro_batches(network, feed.samples, accelerator, job.train):
-        if size < job.train.micro_batch_size and journal:
+    asked = job.train
+    for size in fitting_micro_batches(network, feed.samples, accelerator, asked):
+        if size < asked.micro_batch_size and journal and not asked.dropout:
             journal.write("micro_batch_halved", step=0, micro_batch_size=size)
-        train = job.train.model_copy(update={"micro_batch_size": size})
+        train = asked.model_copy(update={"micro_batch_size": size})
         job = job.model_copy(update={"train": train})
+    if asked.dropout and job.train.micro_batch_size < asked.micro_batch_size:
+        raise drawn_otherwise(asked, job.train.micro_batch_size)
     return job
 
 
