@@ -17,7 +17,7 @@ from storage.config import Config, Seed
 from storage.settings import ComputePrecision, Precision
 
 # Of a trained model.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 
 class Hardware(Config):

@@ -74,7 +74,7 @@ GOLDEN = {
     "tokenizer": (3, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
     "evaluation": (8, "c8291a3797d0e7ba"),
-    "model": (5, "66f323a1d0463cd8"),
+    "model": (6, "66f323a1d0463cd8"),
 }
 
 

@@ -142,6 +142,7 @@ def test_each_token_is_predicted_once_from_the_tokens_of_its_document(
     learned = batch.targets != IGNORED
     assert batch.positions is not None
     assert packed.learned(np.arange(len(packed))).sum() == learned.sum()
+    assert packed.longest == batch.positions[learned].max() + 1
     assert np.array_equal(np.sort(batch.targets[learned]), np.sort(tokens))
     before = dict(zip(tokens[1:].tolist(), tokens[:-1].tolist(), strict=True)) | {1: END}
     for row, column in np.argwhere(learned & (batch.targets != END)):
@@ -181,13 +182,16 @@ def test_a_masked_window_counts_positions_within_each_document(
         stream, ends = _stream(Path(folder), [*lengths, 2])
         windows = Windows(stream, sequence_length, document_ends=ends)
         batch = windows.read(np.arange(len(windows)))
-        plain = Windows(stream, sequence_length).read(np.arange(len(windows)))
+        unmasked = Windows(stream, sequence_length)
+        plain = unmasked.read(np.arange(len(windows)))
+    assert unmasked.longest == plain.learned.max()
     assert np.array_equal(batch.ids, plain.ids)
     assert np.array_equal(batch.targets, plain.targets)
     assert batch.positions is not None
     begins = (batch.ids == END) | (np.arange(sequence_length) == 0)
     learned = batch.targets != IGNORED
     assert np.array_equal((batch.positions == 0)[learned], begins[learned])
+    assert windows.longest == batch.positions[learned].max() + 1
     steps = np.diff(batch.positions, axis=1)
     assert (steps[batch.positions[:, 1:] > 0] == 1).all()
 

@@ -182,6 +182,16 @@ def test_a_chinese_word_is_one_word_and_a_gap_ends_it() -> None:
     assert word_numbers(ids, apart, VOCABULARY).tolist() == [0, 0, 1, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("length", [3, 7, 16, 300])
+def test_the_longest_is_what_attention_sees_at_once(length: int) -> None:
+    rows, apart = (_rows(length, document_mask=masked) for masked in (False, True))
+    assert rows.longest == _all(rows).lengths_B.max()
+    batch = _all(apart)
+    assert batch.positions_BT is not None
+    text = np.arange(length) < batch.lengths_B[:, None]
+    assert apart.longest == batch.positions_BT[text].max() + 1
+
+
 def test_positions_begin_again_with_each_document() -> None:
     batch = _all(_rows(document_mask=True))
     assert batch.positions_BT is not None

@@ -87,6 +87,7 @@ def test_a_pair_is_whole_or_counted_as_dropped(
     assert _unpadded(samples.read(numbers, numbers)) == fitting
     assert samples.tokens(numbers).tolist() == [len(a) + len(b) for a, b in fitting]
     assert samples.learned(numbers).tolist() == [len(b) for _, b in fitting]
+    assert samples.longest == max(len(side) for pair in fitting for side in pair)
     everything = sum(len(a) + len(b) for a, b in texts)
     assert samples.dropped == everything - samples.tokens(numbers).sum()
 

@@ -131,3 +131,5 @@ def test_the_exported_bert_has_the_heads_it_was_trained_with(runs: dict[str, Run
 def test_the_exported_model_says_how_long_it_was_trained(runs: dict[str, RunLayout]) -> None:
     assert TRANSFORMER.max_position_embeddings == 2 * SMOOTHED.sequence_length
     assert load_model(runs["transformer"].model)[2] == SMOOTHED.sequence_length
+    # No side of a pair has as many tokens as it may have.
+    assert 8 < load_model(runs["translation"].model)[2] < TRANSLATION.sequence_length

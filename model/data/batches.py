@@ -72,10 +72,12 @@ class Samples(Protocol):
     Attributes:
         sizes: samples of each section.
         dropped: tokens of text that are in none of them.
+        longest: positions of the longest text that attention sees at once in one of them.
     """
 
     sizes: list[int]
     dropped: int
+    longest: int
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these samples has; int64, (...)."""

@@ -165,6 +165,7 @@ class Packed:
         shifted = [plan.first[:-1] + base for plan, base in zip(plans, before[:-1], strict=True)]
         self._first = np.concatenate([*shifted, before[-1:]])
         self._learned = np.add.reduceat(self._lengths, self._first[:-1])
+        self.longest = int(self._lengths.max(initial=0))
         self._stream = stream
         self._length = sequence_length
 

@@ -43,6 +43,17 @@ class Windows:
         self._stream = stream
         self._length = sequence_length
         self._document_ends = document_ends
+        self.longest = max(0, min(sequence_length, int(tokens.max()) - 1))
+        if document_ends is not None:
+            parts = zip(begins.tolist(), self._last.tolist(), strict=True)
+            self.longest = max(self._longest(*part, document_ends) for part in parts)
+
+    def _longest(self, begin: int, last: int, document_ends: np.ndarray) -> int:
+        """Inputs of the longest piece of a document in a window of this section."""
+        closing = document_ends - 1
+        inside = closing[(closing > begin) & (closing < last)]
+        edges = np.union1d(np.arange(begin, last, self._length), inside)
+        return int(np.diff(edges, append=last).max(initial=0))
 
     def __len__(self) -> int:
         return sum(self.sizes)

@@ -57,6 +57,7 @@ class Infilled:
         self._vocabulary, self._seed = vocabulary, seed
         self._length = sequence_length
         self.sizes = self._windows.sizes
+        self.longest = self._windows.longest + _MARKS
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these rows predicts; int64, (...)."""

@@ -20,6 +20,7 @@ class Joined:
         self._parts = parts
         self.sizes = [sum(part.sizes) for part in parts]
         self.dropped = max(part.dropped for part in parts)
+        self.longest = max(part.longest for part in parts)
         self._first = np.cumsum([0, *self.sizes])
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:

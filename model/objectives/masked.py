@@ -59,6 +59,18 @@ class MaskedRows:
         candidates = self._stops - self._starts - (framed[1] - framed[0])
         self._learned = masking.counts(candidates)
         self._width = max(1, int(self._learned.max(initial=1)))
+        self.longest = int((self._stops - self._starts).max(initial=0)) + 2
+        if document_mask:
+            self.longest = max(self._longest(*section) for section in sections)
+
+    def _longest(self, begin: int, tokens: int) -> int:
+        """Tokens of the longest piece of a document in a row of this section, and its frame."""
+        last = begin + tokens
+        rows = np.append(np.arange(begin, last, self._length - 2), last)
+        inside = self._ends[(self._ends > begin) & (self._ends < last)]
+        edges = np.union1d(rows, inside)
+        framed = np.isin(edges[:-1], rows).astype(np.int64) + np.isin(edges[1:], rows)
+        return int((np.diff(edges) + framed).max(initial=0))
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these rows has; int64, (...)."""

@@ -86,6 +86,7 @@ class SentencePairs:
         self.sizes: list[int] = np.diff(np.array(self._edges)[edges]).tolist()
         self._width = max(1, int(masking.counts(self._sizes).max(initial=1)))
         self.dropped = text - int(self._sizes.sum())
+        self.longest = int(self._sizes.max()) + 3
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these pairs has; int64, (...)."""

@@ -63,6 +63,8 @@ class CorruptedRows:
         self.dropped = sum(tokens for _, tokens in sections) - int(self._sizes.sum())
         self._cut, self._spans = spans_of(self._sizes, objective)
         self._written = int((self._cut + self._spans).max(initial=0)) + 1
+        read = self._sizes - self._cut + self._spans + 1
+        self.longest = max(int(read.max(initial=0)), self._written)
         wanted, there = int(self._spans.max(initial=0)), len(vocabulary.sentinels)
         if wanted > there:
             raise ConfigError(

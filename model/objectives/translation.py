@@ -45,11 +45,13 @@ class TranslatedPairs:
             chosen.append(fitting)
             self.sizes.append(fitting.shape[1])
             self.dropped += int(_total(there) - _total(fitting))
-        self._source, self._target, self._end = np.concatenate(chosen, axis=1)
+        found = np.concatenate(chosen, axis=1)
+        self._source, self._target, self._end = found
+        self.longest = int(np.diff(found, axis=0).max(initial=0))
         if not sum(self.sizes):
-            found = f"{pairs.shape[1]} pairs, all of them longer" if pairs.size else "no pairs"
+            there_are = f"{pairs.shape[1]} pairs, all of them longer" if pairs.size else "no pairs"
             raise ConfigError(
-                f"train.objectives asks for translation, but the text holds {found}; expected "
+                f"train.objectives asks for translation, but the text holds {there_are}; expected "
                 f"pairs of up to {sequence_length} tokens a side: give a source `pair` with its "
                 "two fields, or raise train.sequence_length."
             )

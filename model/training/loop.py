@@ -267,7 +267,8 @@ def _export(run: Run) -> None:
     with run.average.applied() if run.average and not run.config.early_stopping else nullcontext():
         network = whole_network(run.network)
         if run.journal:
-            length = max(run.known_length, sequence_length(steps - 1, run.config))
+            read = min(run.feed.samples.longest, sequence_length(steps - 1, run.config))
+            length = max(run.known_length, read)
             _publish(run, network, length)
 
 
