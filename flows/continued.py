@@ -14,9 +14,9 @@ from flows.tail import judge_and_register
 from model.training.config import TrainConfig
 from storage.artifacts import find
 from storage.manifest import read_manifest
-from storage.registry import champion_or_refuse, fetch
 from tasks.corpus import ingest, select_new
 from tasks.corpus_report.report import report_corpus
+from tasks.registration import fetch_champion
 from tasks.shards import make_shards
 from tasks.tracking import tracked_run
 from tasks.training import train
@@ -35,8 +35,7 @@ def continue_pretraining(
     config = on_this_machine(resolve(CONTINUED_RECIPES, recipe, overrides or {}))
     with tracked_run(recipe, config) as context:
         layout = context.layout
-        champion = champion_or_refuse(context.settings, config.registration.name)
-        base = fetch(context.settings, layout, champion)
+        champion, base = fetch_champion(context, config.registration.name)
         everything = ingest(context.settings, layout, config.corpus)
         new = select_new(layout, everything, find(layout, "corpus", champion.tag("corpus")))
         shards = make_shards(context.settings, layout, new, base, held_out=everything)

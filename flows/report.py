@@ -20,7 +20,7 @@ def project_run(settings: Settings, directory: Path) -> str:
 
     Raises:
         ConfigError: the folder holds no job.json.
-        StackError: the MLflow server does not answer.
+        ServerError: the MLflow server does not answer.
     """
     run = RunLayout(directory)
     job = read_json(TrainingJob, run.job)

@@ -6,6 +6,7 @@ CorpusmillError
 │   ├── CorpusError         a source file, its encoding or its contents
 │   ├── ModelError          a model directory or tensors that do not fit
 │   └── StackError          a port, a disk or a server on this machine
+├── ServerError             a server that does not answer; may be retried
 ├── ArtifactError           an artifact that is missing, or whose bytes changed
 └── ProcessError            a training or evaluation process that ended badly; may be retried
 
@@ -35,6 +36,10 @@ class ModelError(InputError):
 
 class StackError(InputError):
     """The local servers cannot run as asked."""
+
+
+class ServerError(CorpusmillError):
+    """A server does not answer, or not as it should."""
 
 
 class ArtifactError(CorpusmillError):

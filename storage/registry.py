@@ -149,7 +149,8 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
 
     Raises:
         ConfigError: there is none yet.
-        StackError: the MLflow server does not answer.
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
     """
     try:
         champion = find_by_alias(settings, name, CHAMPION)

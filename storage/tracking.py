@@ -27,7 +27,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from storage.artifacts import Ref
-from storage.errors import ProcessError, StackError
+from storage.errors import ProcessError, ServerError, StackError
 from storage.journal import Record
 from storage.settings import CHECKOUT, USER, Settings, go_around_proxies
 
@@ -182,7 +182,7 @@ def connect(settings: Settings) -> MlflowClient:
     return MlflowClient(settings.mlflow_url)
 
 
-def refusal(settings: Settings, error: MlflowException) -> StackError:
+def refusal(settings: Settings, error: MlflowException) -> StackError | ServerError:
     """Why the MLflow server did not do as it was asked, and what helps."""
     status = error.get_http_status_code() if isinstance(error, RestException) else None
     if status == HTTPStatus.FORBIDDEN:
@@ -192,11 +192,11 @@ def refusal(settings: Settings, error: MlflowException) -> StackError:
             "sourced another environment.sh is best left."
         )
     if status is not None:
-        return StackError(
+        return ServerError(
             f"The MLflow server at {settings.mlflow_url} answered {status} ({error.message}); see "
             "its log, mlflow.log in the home's stack/logs."
         )
-    return StackError(
+    return ServerError(
         f"The MLflow server at {settings.mlflow_url} does not answer as expected ({error}); "
         "start it with `make up`, or set MLFLOW_TRACKING_URI."
     )
@@ -206,7 +206,8 @@ def open_run(settings: Settings, flow_run_id: str, name: str, tags: Mapping[str,
     """The MLflow run of a flow run: a new one, or on a retry the one there is.
 
     Raises:
-        StackError: the MLflow server does not answer, or the experiment was deleted in it.
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's, or the experiment was deleted in it.
     """
     client = connect(settings)
     try:

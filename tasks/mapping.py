@@ -9,10 +9,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
-from uuid import UUID
 
 from prefect import get_run_logger
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from prefect.tasks import Task
 
@@ -20,6 +18,7 @@ from model.process import die_with_parent
 from storage.errors import ConfigError, StackError
 from storage.pace import Pace
 from storage.settings import Settings
+from tasks.progress import ProgressBar
 
 R = TypeVar("R")
 _LITTLE_BYTES = 32 << 20
@@ -128,20 +127,17 @@ class _Progress:
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, max(1, total), 0
         self._pace, self._began = Pace(what, total), time.monotonic()
-        self._artifact = create_progress_artifact(0.0, key=f"progress-{what}", description=what)
+        self._bar = ProgressBar(f"progress-{what}")
+        self._bar.show(0.0, what)
 
     def advance(self, size: int) -> None:
         self._done += size
         if sentence := self._pace.reach(self._done):
-            self._update(100.0 * self._done / self._total, sentence)
+            self._bar.show(100.0 * self._done / self._total, sentence)
 
     def finish(self) -> None:
         seconds = time.monotonic() - self._began
         size, rate = self._total / 1e6, self._total / 1e6 / max(seconds, 1e-3)
         sentence = f"{self._what}: {size:,.0f} MB in {seconds:,.1f} s, {rate:,.1f} MB/s"
         get_run_logger().info(sentence)
-        self._update(100.0, sentence)
-
-    def _update(self, percent: float, sentence: str) -> None:
-        if isinstance(self._artifact, UUID):
-            update_progress_artifact(self._artifact, percent, description=sentence)
+        self._bar.show(100.0, sentence)

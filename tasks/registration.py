@@ -53,6 +53,26 @@ def look_at_champion(context: FlowContext, name: str) -> None:
 
 
 @task(
+    name="fetch-champion",
+    task_run_name="fetch-champion",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def fetch_champion(context: FlowContext, name: str) -> tuple[RegisteredModel, Ref]:
+    """The champion of this name and its model folder, to be trained on.
+
+    Raises:
+        ConfigError: there is no champion yet, or another tool registered it.
+        ServerError: the MLflow server does not answer.
+        ArtifactError: its files are gone.
+    """
+    champion = registry.champion_or_refuse(context.settings, name)
+    return champion, registry.fetch(context.settings, context.layout, champion)
+
+
+@task(
     name="register",
     task_run_name="register",
     cache_policy=NO_CACHE,

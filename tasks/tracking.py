@@ -1,13 +1,15 @@
 """The tie between a Prefect flow run and its MLflow run, in both directions."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from prefect import get_client, get_run_logger, runtime
+from prefect import get_client, get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel
 
@@ -15,6 +17,7 @@ from model.process import die_with_parent
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
+from tasks.retries import can_be_retried
 
 FLOW_RUN_URL_TAG = "prefect.flow_run_url"
 
@@ -36,15 +39,32 @@ class FlowContext:
 
 @contextmanager
 def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
-    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block.
-
-    Raises:
-        StackError: the MLflow server does not answer.
-    """
+    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block."""
     settings = load_settings()
     if settings.under_worker:
         # A worker that was killed could no longer cancel this flow run.
         die_with_parent(signal.SIGTERM)
+    tracker = open_tracking(settings, recipe)
+    get_run_logger().info("MLflow run: %s", tracker.link)
+    with tracked(tracker, settings):
+        begin_tracking(settings, tracker, {"recipe": recipe, **config.model_dump(mode="json")})
+        yield FlowContext(settings, Layout(settings.home), tracker)
+
+
+@task(
+    name="open-run",
+    task_run_name="open-run",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def open_tracking(settings: Settings, recipe: str) -> Tracker:
+    """Makes the MLflow run of this flow run, or finds it again, with links both ways.
+
+    Raises:
+        ServerError: the MLflow server does not answer.
+    """
     flow_run = runtime.flow_run
     tracker = open_run(
         settings,
@@ -57,18 +77,23 @@ def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
             "mlflow.note.content": f"[Prefect flow run]({flow_run.ui_url}), recipe `{recipe}`",
         },
     )
-    get_run_logger().info("MLflow run: %s", tracker.link)
     create_link_artifact(
         key="mlflow-run", link=tracker.link, link_text="MLflow run", description="Figures"
     )
-    with tracked(tracker, settings):
-        _close_abandoned(settings, tracker)
-        tracker.log_config({"recipe": recipe, **config.model_dump(mode="json")})
-        yield FlowContext(settings, Layout(settings.home), tracker)
+    return tracker
 
 
-def _close_abandoned(settings: Settings, tracker: Tracker) -> None:
-    """Ends MLflow runs whose flow run ended before it could do that itself."""
+@task(
+    name="log-config",
+    task_run_name="log-config",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def begin_tracking(settings: Settings, tracker: Tracker, config: Mapping[str, Any]) -> None:
+    """Logs the config, and ends MLflow runs whose flow run ended before it could do that itself."""
+    tracker.log_config(config)
     with get_client(sync_client=True) as client:
         for run_id, flow_run_id in running_flow_runs(settings, tracker):
             try:

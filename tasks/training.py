@@ -8,14 +8,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
 
 from prefect import get_run_logger, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from model.config import TrainingJob, model_spec
@@ -42,6 +37,7 @@ from tasks.launch import (
     training_outcome,
     wait,
 )
+from tasks.progress import ProgressBar
 from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
@@ -167,7 +163,7 @@ class _Follower:
         self._reader = JournalReader(run.journal)
         self._projection = MetricProjection(tracker)
         self._max_steps = max_steps
-        self._artifact: UUID | None = None
+        self._bar = ProgressBar("training")
         self._shown_at = 0.0
         self._latest: dict[str, float] = {}
         self._step = 0
@@ -227,11 +223,7 @@ class _Follower:
     def _show(self) -> None:
         self._shown_at = time.monotonic()
         percent = min(100.0, 100 * self._step / self._max_steps)
-        text = self._describe()
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(percent, key="training", description=text)  # type: ignore[assignment]
-        else:
-            update_progress_artifact(self._artifact, percent, description=text)
+        self._bar.show(percent, self._describe())
 
     def _describe(self) -> str:
         if not self._latest:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from storage.errors import StackError
+from storage.errors import ServerError, StackError
 from storage.settings import Settings, load_settings
 from storage.tracking import (
     MetricProjection,
@@ -118,7 +118,7 @@ def test_why_a_run_failed_is_said_even_if_it_cannot_be_ended(settings: Settings)
 
 def test_no_server_is_said_in_a_sentence(settings: Settings) -> None:
     nowhere = replace(settings, mlflow_url=f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(StackError, match="start it with `make up`"):
+    with pytest.raises(ServerError, match="start it with `make up`"):
         open_run(nowhere, "flow-7", "name", {"flow": "pretrain"})
 
 

@@ -1,23 +1,31 @@
 """Promotion against real servers: the better one, whatever happens meanwhile, and in one sentence
 where nothing can be compared."""
 
+import itertools
 import logging
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from model.config import EvaluationResult
 from storage.artifacts import discard
 from storage.registry import CHAMPION, RegisteredModel, find_by_alias, only_one
-from tasks.registration import Standing, look_at_champion, promote_if_better
+from storage.tracking import connect
+from tasks.progress import ProgressBar
+from tasks.registration import Standing, fetch_champion, look_at_champion, promote_if_better
 from tasks.tracking import FlowContext
 from tests.registered import EVALUATION, Shop, open_shop
-from tests.servers import wait_for
+from tests.servers import free_port, wait_for
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 STAYS = "candidate; version 1, the champion, cannot be compared: .*; to let version 2 take"
@@ -128,3 +136,40 @@ def test_a_champion_whose_files_are_gone_gives_way_to_the_same_model_registered_
     again = shop.register(name, model)  # version 1 has no files
     assert judge(shop, again, figures).champion
     assert champion_of(shop, name) == again.version == "2"
+
+
+@pytest.fixture
+def shaky(shop: Shop, mlflow_server: str) -> Iterator[str]:
+    """An address at which MLflow is away for three requests and answers then."""
+    calls = itertools.count(1)
+
+    class Away(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503 if next(calls) <= 3 else 307)
+            self.send_header("Location", mlflow_server + self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Away) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+    connect(shop.settings)
+
+
+def test_a_server_that_is_away_for_a_moment_ends_no_night(
+    shop: Shop, name: str, shaky: str
+) -> None:
+    crowned(shop, name, 7.0)
+    context = FlowContext(replace(shop.settings, mlflow_url=shaky), shop.layout, shop.tracker)
+    patient = fetch_champion.with_options(retry_delay_seconds=0)
+    champion, base = patient(context, name)
+    assert (champion.version, (base.path / "model.safetensors").read_text()) == ("1", "weights 7.0")
+
+
+@pytest.mark.filterwarnings("ignore:Artifact creation outside of a flow")
+def test_a_prefect_server_that_is_away_costs_no_work() -> None:
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}):
+        ProgressBar("training").show(50.0, "half way")
