@@ -25,6 +25,8 @@ LONG = {
     "train.checkpoint_every": 10,
     # It would take longer than all that these tests look at.
     "train.compile": "never",
+    "train.precision": "fp32",
+    "evaluation.precision": "fp32",
 }
 
 
@@ -54,13 +56,12 @@ class Deployed:
         answer = httpx.request(method, address, json=body or None, auth=key)
         return answer.raise_for_status().json()
 
-    def start(self, seed: int) -> str:
+    def start(self, seed: int, processes: int) -> str:
         """Starts a training run that would last for long, and waits for its first checkpoint."""
-        overrides = json.dumps(LONG | {"train.seed": seed})
-        started = self.command(
-            *("prefect", "deployment", "run", "pretrain/smoke", "--param", f"overrides={overrides}")
-        )
-        flow_run: str = started.stdout.split("UUID: ")[1].split()[0]
+        smoke = self.api("/deployments/name/pretrain/smoke")["id"]
+        overrides = LONG | {"train.seed": seed, "train.num_processes": processes}
+        body = {"parameters": {"overrides": overrides}, "state": {"type": "SCHEDULED"}}
+        flow_run: str = self.api(f"/deployments/{smoke}/create_flow_run", **body)["id"]
         wait_for(lambda: self.checkpoints(seed), 120)
         return flow_run
 
@@ -166,7 +167,7 @@ def test_a_typo_in_an_override_fails_the_run_with_the_nearest_name(deployed: Dep
 def test_training_ends_when_the_engine_or_the_worker_is_killed(
     deployed: Deployed, word: str, seed: int
 ) -> None:
-    deployed.start(seed)
+    deployed.start(seed, processes=1)
     for process in deployed.processes(word):
         if "train" not in " ".join(_command_line(process)):
             process.kill()
@@ -177,7 +178,7 @@ def test_training_ends_when_the_engine_or_the_worker_is_killed(
 @pytest.fixture(scope="module")
 def long_run(deployed: Deployed) -> tuple[str, int]:
     """A run for the two tests below, in their order, and its checkpoints at the start."""
-    flow_run = deployed.start(seed=1)
+    flow_run = deployed.start(seed=1, processes=2)
     return flow_run, len(deployed.checkpoints(1))
 
 

@@ -58,13 +58,16 @@ class Mill:
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}
         pretrain("gpt-smoke", SMALL | sources | dotted)
 
-    def continue_pretraining(self) -> Any:
+    def continue_pretraining(self, precision: str = "fp32") -> Any:
         overrides = {
             "corpus.sources": [f"{self.text}/*.txt"],
             "registration.name": NAME,
+            "train.num_processes": 1,
             "train.sequence_length": 64,
             "train.max_steps": 4,
             "train.warmup_steps": 1,
+            "train.precision": precision,
+            "evaluation.precision": precision,
             "evaluation.stride": 64,
             "evaluation.sample_tokens": 4,
         }
@@ -237,7 +240,8 @@ def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion
     mill: Mill, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        mill.pretrain(train__max_steps=3, train__warmup_steps=1, evaluation__precision="bf16")
+        shorter = {"train__max_steps": 3, "train__warmup_steps": 1, "train__profile_steps": 0}
+        mill.pretrain(**shorter, evaluation__precision="bf16")
     (theirs,) = (line for line in caplog.messages if line.startswith("champion:"))
     assert not theirs.endswith("- reused"), "the champion is scored in the same precision"
     candidate = find_by_alias(mill.settings, NAME, CANDIDATE)
@@ -258,7 +262,7 @@ def test_with_nothing_new_the_night_ends_early_and_well(mill: Mill) -> None:
 
 def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
     (mill.text / "new.txt").write_text("A new speech about rivers and harbours. " * 200)
-    assert mill.continue_pretraining().is_completed()
+    assert mill.continue_pretraining("auto").is_completed()
     assert mill.versions() == ["1", "2", "3"]
     run = mill.newest_run()
     names = {entry.dataset.name for entry in run.inputs.dataset_inputs}

@@ -17,6 +17,7 @@ from storage.artifacts import Ref, content_digest
 from storage.corpus.building import build_corpus, plan_corpus
 from storage.corpus.config import CorpusConfig
 from storage.corpus.groups import plan_groups
+from storage.corpus.parts import make_part
 from storage.corpus.readers.reading import cut
 from storage.errors import ConfigError, CorpusError
 from storage.layout import Layout
@@ -50,19 +51,21 @@ def _text(folder: Path) -> Path:
     return folder
 
 
-def _corpus(root: Path, text: Path, runner: str) -> Ref:
+def _corpus(root: Path, text: Path, runner: str | None) -> Ref:
+    """The corpus of a folder, worked on by what a runner starts, or here."""
     layout, config = Layout(root), CorpusConfig(sources=(str(text),))
     sources = plan_corpus(layout, config).sources
     pieces = [piece for source in sources for file in source.files for piece in cut(file)]
     groups = plan_groups(pieces, group_bytes=1)
     assert len(groups) == 6
     calls = [{"layout": layout, "group": group, "config": config} for group in groups]
-    return build_corpus(layout, sources, config, _map(runner, clean, calls))
+    parts = _map(runner, clean, calls) if runner else [make_part(**call) for call in calls]
+    return build_corpus(layout, sources, config, parts)
 
 
 @dataclass(frozen=True)
 class Made:
-    """What two processes of this machine make of a folder of text."""
+    """What this process makes of a folder of text."""
 
     text: Path
     digest: str
@@ -72,7 +75,7 @@ class Made:
 def here(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Made:
     root = tmp_path_factory.mktemp("here")
     text = _text(root / "text")
-    return Made(text, content_digest(_corpus(root / "home", text, "local")))
+    return Made(text, content_digest(_corpus(root / "home", text, None)))
 
 
 @pytest.fixture(scope="module")
