@@ -50,8 +50,8 @@ test: $(TEST) ## Check, and run all tests beside it
 tests: $(TEST)
 	@$(PYTEST) --durations=10
 
-test-fast: $(TEST) ## Run the tests that need no servers
-	@$(PYTEST) -m "not servers"
+test-fast: $(TEST) ## Run the tests that need no servers and train in no processes of their own
+	@$(PYTEST) -m "not servers and not training"
 
 check: $(TEST) ## Check format, style, types and who imports whom
 	@$(BIN)/ruff format --check --quiet .

@@ -1,4 +1,4 @@
-"""Real servers, shared by all that test side by side; what waits for servers begins first."""
+"""Real servers, shared by all that test side by side; what takes longest begins first."""
 
 import os
 from collections.abc import Iterator
@@ -15,12 +15,18 @@ SERVERS = {"deployed", "running", "mill", "home", "mlflow_server", "prefect_serv
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what needs servers, and puts their files first: they wait while others work."""
+    """Marks what needs servers or trains, and puts it first: others fill the time that it waits."""
     for item in items:
-        if SERVERS & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if SERVERS & fixtures:
             item.add_marker("servers")
-    waiting = {item.path for item in items if item.get_closest_marker("servers")}
-    items.sort(key=lambda item: item.path not in waiting)
+        if "workshop" in fixtures:
+            item.add_marker("training")
+    first = [
+        {item.path for item in items if item.get_closest_marker(name)}
+        for name in ("servers", "training")
+    ]
+    items.sort(key=lambda item: [item.path not in paths for paths in first])
 
 
 @pytest.fixture(scope="session")
