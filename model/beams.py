@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from model.finite import check_logits
 from model.generation import read_sources
 from model.network.attention import LayerCache
 from model.network.block import Surroundings
@@ -52,6 +53,7 @@ def beam_search(
     found = _Found(len(sources), beams)
     for length in range(1, max_new_tokens + 1):
         logits_NV = model.continue_from(written_NT[:, -1:], around, caches).float()
+        check_logits(logits_NV)
         total_BKV = logits_NV.log_softmax(-1).view(*scores_BK.shape, -1) + scores_BK.unsqueeze(2)
         size = total_BKV.shape[2]
         if length == max_new_tokens:

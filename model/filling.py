@@ -5,6 +5,7 @@ import re
 import torch
 from tokenizers import Tokenizer
 
+from model.finite import check_logits
 from model.network.bert import Bert
 from model.objectives.vocabulary import Vocabulary
 from model.tokenizer.encoding import decode, encode_texts
@@ -34,6 +35,7 @@ def fill_in(
     lengths = torch.tensor([len(ids)], device=device)
     hidden_BTD = network.hidden(torch.tensor([ids], device=device), lengths)
     logits_NV = network.masked_logits(hidden_BTD, torch.tensor([places], device=device))
+    check_logits(logits_NV)
     for place, token in zip(places, logits_NV.argmax(-1).tolist(), strict=True):
         ids[place] = token
     return decode(tokenizer, ids, skip_special_tokens=True)

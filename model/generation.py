@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from model.finite import check_logits
 from model.network.attention import LayerCache
 from model.network.block import Surroundings
 from model.network.decoder import CausalNetwork
@@ -167,6 +168,7 @@ def _grow(
     left = [max_new_tokens] * rows
     while any(left):
         logits_BV = texts.next_logits().float().cpu()
+        check_logits(logits_BV)
         # What follows the end of a text is read beside the others, and of no account.
         following = [stop_id] * rows
         for row in range(rows):

@@ -107,6 +107,21 @@ def test_every_token_is_scored_once_whatever_the_stride(
     assert result.bytes == sum(len(text.encode()) for text in exam.texts)
 
 
+def test_finite_weights_that_give_no_finite_numbers_are_refused_in_a_sentence(
+    exam: Exam, tmp_path: Path
+) -> None:
+    network = random_decoder(270)
+    with torch.no_grad():
+        network.norm.weight.fill_(3e38)
+    export_model(network, network.config, exam.model, SEQUENCE_LENGTH, tmp_path / "model")
+    job = exam.job(tmp_path, EvaluationConfig()).model_copy(update={"model": tmp_path / "model"})
+    with pytest.raises(ModelError, match=r"bits_per_byte of held-out text is nan in .* finite"):
+        evaluate(job)
+    writer = load_writer(tmp_path / "model")
+    with pytest.raises(ModelError, match="next token is no number; expected finite numbers"):
+        writer.continue_texts(["the"], max_new_tokens=1, sampling=Sampling())
+
+
 def test_the_figures_are_those_of_a_plain_computation(
     exam: Exam, tmp_path: Path, precision: ComputePrecision
 ) -> None:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.evaluation.loaded import load_for_use
+from model.finite import finite_figures
 from model.generation import Tokens, gather, generate
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
@@ -43,17 +44,18 @@ def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -
         nats, tokens = nats + loss, tokens + count
     size = sum(len(text.encode()) for text in texts)
     lost = lost_bytes(writer.tokenizer, texts, encoded)
+    figures = {
+        "bits_per_byte": (nats / math.log(2) + 8 * lost) / size,
+        "perplexity": math.exp(min(nats / tokens, 700)),
+        "loss": nats / tokens,
+        "lost_bytes": lost,
+    }
     return EvaluationResult(
         family="causal_lm",
         documents=len(texts),
         bytes=size,
         predictions=tokens,
-        figures={
-            "bits_per_byte": (nats / math.log(2) + 8 * lost) / size,
-            "perplexity": math.exp(min(nats / tokens, 700)),
-            "loss": nats / tokens,
-            "lost_bytes": lost,
-        },
+        figures=finite_figures(figures, writer.model.precision),
         decides="bits_per_byte",
         samples=tuple(_samples(writer, texts, config)),
         precision=writer.model.precision,

@@ -18,6 +18,7 @@ from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import MaskedBatch, Samples
 from model.data.tensors import as_tensors
 from model.evaluation.loaded import Loaded
+from model.finite import finite_figures
 from model.network.bert import Bert
 from model.network.config import IGNORED
 from model.objectives.config import MaskedTokens
@@ -66,7 +67,7 @@ def score_masked(
         documents=len(texts),
         bytes=sum(len(text.encode()) for text in texts),
         predictions=found.predictions,
-        figures=figures,
+        figures=finite_figures(figures, network.precision),
         decides="masked_accuracy",
         higher_is_better=True,
         signature=loaded.tokenizer_signature,

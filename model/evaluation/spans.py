@@ -11,6 +11,7 @@ from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import PairBatch
 from model.data.tensors import as_tensors
 from model.evaluation.loaded import Loaded
+from model.finite import finite_figures
 from model.generation import gather, write
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
@@ -49,17 +50,18 @@ def score_spans(
         numbers = np.arange(first, min(first + config.batch_size, sum(rows.sizes)))
         found = _score(loaded, network, rows.read(numbers, numbers))
         nats, right, count = nats + found[0], right + found[1], count + found[2]
+    figures = {
+        "span_perplexity": math.exp(min(nats / count, 700)),
+        "span_accuracy": right / count,
+        "loss": nats / count,
+        "lost_bytes": lost_bytes(loaded.tokenizer, texts, encoded),
+    }
     return EvaluationResult(
         family="encoder_decoder",
         documents=len(texts),
         bytes=sum(len(text.encode()) for text in texts),
         predictions=count,
-        figures={
-            "span_perplexity": math.exp(min(nats / count, 700)),
-            "span_accuracy": right / count,
-            "loss": nats / count,
-            "lost_bytes": lost_bytes(loaded.tokenizer, texts, encoded),
-        },
+        figures=finite_figures(figures, network.precision),
         decides="span_perplexity",
         signature=loaded.tokenizer_signature,
         samples=tuple(_samples(loaded, network, rows, vocabulary, config)),

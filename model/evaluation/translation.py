@@ -14,6 +14,7 @@ from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.tensors import as_tensors
 from model.evaluation.bleu import bleu_for
 from model.evaluation.loaded import Loaded
+from model.finite import finite_figures
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.translation import TranslatedPairs
@@ -42,9 +43,11 @@ def score_translation(
     begun = time.perf_counter()
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     vocabulary = read_vocabulary(loaded.directory)
+    nats, tokens = _nats(loaded, network, pairs, vocabulary, config.batch_size)
+    likelihood = {"perplexity": math.exp(min(nats / tokens, 700)), "loss": nats / tokens}
+    figures = finite_figures(likelihood, network.precision)
     written = translate(loaded, network, sources, vocabulary, config)
     bleu = bleu_for(references)
-    nats, tokens = _nats(loaded, network, pairs, vocabulary, config.batch_size)
     return EvaluationResult(
         family="encoder_decoder",
         documents=len(pairs),
@@ -54,8 +57,7 @@ def score_translation(
             "bleu": bleu.corpus_score(written, [references]).score,
             "chrf": CHRF().corpus_score(written, [references]).score,
             "copied_bleu": bleu.corpus_score(sources, [references]).score,
-            "perplexity": math.exp(min(nats / tokens, 700)),
-            "loss": nats / tokens,
+            **figures,
         },
         decides="bleu",
         higher_is_better=True,
