@@ -58,7 +58,9 @@ def _corpus(root: Path, text: Path, runner: str | None) -> Ref:
     pieces = [piece for source in sources for file in source.files for piece in cut(file)]
     groups = plan_groups(pieces, group_bytes=1)
     assert len(groups) == 6
-    calls = [{"layout": layout, "group": group, "config": config} for group in groups]
+    calls: list[dict[str, Any]] = [
+        {"layout": layout, "group": group, "config": config} for group in groups
+    ]
     parts = _map(runner, clean, calls) if runner else [make_part(**call) for call in calls]
     return build_corpus(layout, sources, config, parts)
 
@@ -135,7 +137,7 @@ def test_a_cluster_of_dask_obeys_nobody_without_its_certificate() -> None:
     runner: Any = task_runner(replace(load_settings(), task_runner="dask", processes=0))
     stranger = ssl.create_default_context()
     stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
-    with LocalCluster(**runner.cluster_kwargs) as cluster:  # type: ignore[no-untyped-call]
+    with LocalCluster(**runner.cluster_kwargs) as cluster:
         scheme, host, port = cluster.scheduler_address.split(":")
         assert (scheme, host) == ("tls", "//127.0.0.1")
         with (
