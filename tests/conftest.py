@@ -4,11 +4,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from storage.settings import ComputePrecision
 from tests import quiet, servers  # noqa: F401 - quiet comes before what loads torch
 from tests.training_runs import Workshop, open_workshop
+
+# Machines are as busy as they are.
+hypothesis.settings.register_profile("unhurried")
+hypothesis.settings.load_profile("unhurried")
 
 # Fixtures with servers behind them.
 SERVERS = {"deployed", "running", "mill", "home", "mlflow_server", "prefect_server", "s3"}

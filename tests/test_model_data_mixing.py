@@ -51,7 +51,7 @@ def test_no_source_loses_samples_from_one_block_to_the_next(weights: list[int], 
     assert all(b <= a for b, a in zip(before, after, strict=True))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(weights=st.lists(st.floats(0.01, 1), min_size=1, max_size=6), blocks=st.integers(1, 4))
 def test_each_source_is_drawn_as_often_as_its_weight_says(
     weights: list[float], blocks: int

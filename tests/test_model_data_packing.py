@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.packing import Packed, Plan, plan_rows
@@ -129,7 +129,6 @@ def test_real_text_takes_the_least_rows_there_can_be(name: str) -> None:
     assert len(plan) == -(-sum(lengths) // 2048)
 
 
-@settings(deadline=None)
 @given(lengths=LENGTHS, sequence_length=st.integers(1, 70))
 def test_each_token_is_predicted_once_from_the_tokens_of_its_document(
     lengths: list[int], sequence_length: int
@@ -174,7 +173,6 @@ def test_sections_are_packed_by_themselves(tmp_path: Path) -> None:
 
 
 @given(lengths=LENGTHS, sequence_length=st.integers(1, 70))
-@settings(deadline=None)
 def test_a_masked_window_counts_positions_within_each_document(
     lengths: list[int], sequence_length: int
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.batches import PairBatch
@@ -92,7 +92,6 @@ def test_a_pair_is_whole_or_counted_as_dropped(
     assert samples.dropped == everything - samples.tokens(numbers).sum()
 
 
-@settings(deadline=None)
 @given(sides=st.lists(st.integers(1, 2), max_size=12), batch=st.integers(1, 7))
 def test_documents_of_one_id_are_found_as_pairs(
     sides: list[int], batch: int, tmp_path_factory: pytest.TempPathFactory

@@ -169,7 +169,7 @@ def test_an_extended_vocabulary_keeps_its_ids_and_takes_fewer_tokens(
     assert len(grown.encode(TEXT).ids) < 0.6 * len(old.encode(TEXT).ids)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(text=st.text() | st.text("半世为人不曾教大心困 tokens", min_size=5))
 def test_an_extended_vocabulary_joins_old_tokens_and_nothing_else(
     grown_and_old: tuple[Tokenizer, Tokenizer], text: str

@@ -182,7 +182,7 @@ def test_a_name_of_any_bytes_is_printable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "pack"), [("x.zip", _zip), ("x.tar", _tar)])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_bytes_fail(
     tmp_path_factory: pytest.TempPathFactory, name: str, pack: Pack, data: st.DataObject
 ) -> None:

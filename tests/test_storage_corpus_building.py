@@ -152,7 +152,7 @@ LINES = st.one_of(
     unit=st.sampled_from(["file", "line", "paragraph"]),
     fraction=st.floats(0.01, 0.99),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_documents_in_are_kept_or_dropped(
     files: list[list[bytes]], cut: int, unit: str, fraction: float
 ) -> None:
@@ -183,7 +183,7 @@ def test_documents_in_are_kept_or_dropped(
     more=st.sets(st.integers(0, 10_000), max_size=60),
     fraction=st.floats(0.2, 0.8),
 )
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 def test_documents_keep_their_side_as_the_corpus_grows(
     numbers: set[int], more: set[int], fraction: float
 ) -> None:

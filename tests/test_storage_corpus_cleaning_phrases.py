@@ -187,7 +187,7 @@ _WORDS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_WORDS, min_size=1, max_size=4), _WORDS, st.integers(1, 6), st.booleans())
 def test_compiled_and_plain_find_the_same(
     texts: list[list[str]], document: list[str], width: int, marks: bool

@@ -206,14 +206,14 @@ _LINES = [PROSE, "same line here.\n", "\n", "\n\n", "”\n"]
 _TEXTS = st.lists(st.sampled_from(_LATIN + _OTHERS + _LINES), max_size=120).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(_TEXTS, st.booleans(), st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]))
 def test_compiled_and_plain_agree(text: str, marks: bool, which: tuple[int, ...]) -> None:
     rules = Rules(bool(which[0]), bool(which[1]), bool(which[2]), marks)
     assert _compiled(text, rules) == _plain(text, rules)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example("\U0003134b]", False)  # a Han character of a later Unicode than this Python's
 @given(st.text(max_size=60), st.booleans())
 def test_compiled_and_plain_agree_on_any_text(text: str, marks: bool) -> None:

@@ -49,7 +49,7 @@ def test_what_may_be_text_stays() -> None:
     assert _clean(Normalisation(), kept)[0] == [kept]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text())
 def test_normalised_text_stays_as_it_is(text: str) -> None:
     once = _clean(Normalisation(), text)[0]

@@ -44,7 +44,7 @@ def prose(seed: int, documents: int) -> list[str]:
     return [" ".join(words(seed * 1000 + i, 20 + i % 180)) for i in range(documents)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(MIXED, min_size=1, max_size=8))
 def test_compiled_and_vectorised_bands_are_the_same(texts: list[str]) -> None:
     kernels = pytest.importorskip("storage.corpus.duplicates.kernels")
@@ -52,7 +52,7 @@ def test_compiled_and_vectorised_bands_are_the_same(texts: list[str]) -> None:
     assert np.array_equal(kernels.band_hashes(*arguments), vectorised.band_hashes(*arguments))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(MIXED, min_size=2, max_size=6))
 def test_both_ways_compute_the_similarity_of_plain_python(texts: list[str]) -> None:
     kernels = pytest.importorskip("storage.corpus.duplicates.kernels")
@@ -142,7 +142,7 @@ def test_planted_edits_of_real_text_are_found_and_nothing_else_is_removed() -> N
     check_planted(random.Random(0).sample(real, 1000))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(MIXED.filter(lambda text: bool(tokens(text))), min_size=1, max_size=5), st.data())
 def test_identical_documents_with_a_token_are_always_found(
     texts: list[str], data: st.DataObject
@@ -211,7 +211,7 @@ def test_exact_duplicates_follow_their_first_to_its_representative() -> None:
     assert found.compared == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=30))
 def test_exact_duplicates_are_the_first_of_their_id(words: list[tuple[int, int]]) -> None:
     # The leading words differ in the bits that sorting looks at, or not at all.

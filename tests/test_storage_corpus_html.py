@@ -113,7 +113,7 @@ def test_megabytes_of_noise_take_no_time() -> None:
         lambda text: text.encode("utf-8", "surrogatepass")
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("extractor", ["resiliparse", "trafilatura"])
 def test_no_bytes_fail(extractor: str, data: bytes) -> None:
     pytest.importorskip(extractor)

@@ -61,7 +61,7 @@ def _summary(items: list[Item]) -> tuple[Any, ...]:
     return texts_in(items), places_in(items), flaws_in(items), repairs
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(_lines(), max_size=6), st.sampled_from(["drop", "repair"]))
 def test_the_fast_and_the_exact_reader_agree(lines: list[bytes], policy: str) -> None:
     data = Lines(b"".join(line + b"\n" for line in lines) + PADDING, 1)
@@ -70,7 +70,7 @@ def test_the_fast_and_the_exact_reader_agree(lines: list[bytes], policy: str) ->
     assert _summary(fast) == _summary(exact)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(), max_size=9), st.booleans())
 def test_what_json_writes_is_read(texts: list[str], ascii_only: bool) -> None:
     sound = [text.replace("\0", "").replace("\r", "\n") for text in texts]

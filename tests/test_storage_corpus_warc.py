@@ -180,7 +180,7 @@ SOUND += _record("雪".encode(), "conversion") + _answer(PAGE, more="Transfer-En
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_bytes_fail(data: st.DataObject) -> None:
     archive = bytearray(SOUND)
     for _ in range(data.draw(st.integers(0, 4))):

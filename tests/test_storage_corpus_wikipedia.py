@@ -142,7 +142,7 @@ def test_a_real_dump_is_read(sample: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_bytes_fail(data: st.DataObject) -> None:
     dump = bytearray(_dump(_page("A", "a [[b|c]] {{d}}"), _page("B", "<ref>e</ref> f")))
     for _ in range(data.draw(st.integers(0, 4))):

@@ -55,7 +55,7 @@ def _bytes(folder: Path) -> list[bytes]:
     return [(folder / f"train.{what}.arrow").read_bytes() for what in ("tokens", "documents")]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     documents=DOCUMENTS,
     cuts=st.lists(st.integers(0, 30), max_size=4),
@@ -73,7 +73,7 @@ def test_the_same_documents_become_the_same_bytes(
         assert _bytes(one) == _bytes(many)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(documents=DOCUMENTS, cuts=st.lists(st.integers(0, 30), max_size=4))
 def test_every_document_is_there_beside_those_of_its_source_and_counted(
     documents: list[Document], cuts: list[int]

@@ -211,7 +211,7 @@ def test_a_hostile_excerpt_changes_nothing_of_the_page(tmp_path: Path, excerpt: 
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]", pages[1])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(), max_size=60))
 def test_any_text_can_be_written_and_opens_no_element(text: str) -> None:
     parser = Page(visible(text))
