@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from storage.artifacts import Ref, discard
 from storage.corpus.building import CorpusPlan, build_corpus, plan_corpus
 from storage.corpus.config import CorpusConfig
+from storage.corpus.figures import FIGURES, empty_sources, read_figures
 from storage.corpus.groups import Group
 from storage.corpus.parts import make_part
 from storage.corpus.unseen import select_unseen
@@ -17,7 +18,7 @@ from storage.layout import Layout
 from storage.manifest import MANIFEST, read_manifest
 from storage.settings import Settings
 from tasks.corpus_report.findings import read_samples
-from tasks.corpus_report.words import counted
+from tasks.corpus_report.words import counted, unread_sentence
 from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
@@ -128,36 +129,60 @@ def _report(corpus: Ref, reused: bool) -> None:
         (train["bytes"] + held_out["bytes"]) / 1e6,
         " - reused" if reused else "",
     )
+    _warn(corpus, counts)
     create_table_artifact(
         key="corpus",
-        table=_table(corpus, documents, train, held_out),
+        table=_table(corpus, counts),
         description=f"Corpus `{corpus.digest}`: documents in = kept + dropped by reason.",
     )
 
 
-def _table(
-    corpus: Ref, documents: dict[str, Any], train: dict[str, int], held_out: dict[str, int]
-) -> list[dict[str, Any]]:
+def _warn(corpus: Ref, counts: dict[str, Any]) -> None:
+    """Says which files could not be read, and which sources gave nothing."""
+    logger = get_run_logger()
+    unread = counts.get("unread", {"files": []})
+    for each in unread["files"]:
+        logger.warning("%s of %s: %s", each["file"], each["source"], unread_sentence(each))
+    if unread["files"]:
+        logger.warning(
+            "%s and %s of all files together could not be read; the corpus report names them",
+            counted(unread["documents"], "document"),
+            counted(unread["bytes"], "byte"),
+        )
+    for name, why in _empty(corpus).items():
+        logger.warning("the source %s gave nothing: %s", name, why)
+
+
+def _empty(corpus: Ref) -> dict[str, str]:
+    has_figures = (corpus.path / FIGURES).exists()
+    return empty_sources(read_figures(corpus.path)) if has_figures else {}
+
+
+def _table(corpus: Ref, counts: dict[str, Any]) -> list[dict[str, Any]]:
     samples = read_samples(corpus.path)
+    documents, amounts = counts["documents"], counts.get("bytes", {})
     rows = [
-        {"documents": "in", "count": documents["in"], "bytes": "", "examples": ""},
-        _kept("kept for training", train),
-        _kept("kept, held out", held_out),
+        _row("in", documents["in"], amounts.get("in", "")),
+        _row("kept for training", *_side(counts["train"])),
+        _row("kept, held out", *_side(counts["validation"])),
     ]
     for reason, count in sorted(documents["dropped"].items()):
         some = samples.get(reason, [])[:3]
-        rows.append(
-            {
-                "documents": f"dropped: {reason}",
-                "count": count,
-                "bytes": "",
-                "examples": "; ".join(f"{each['file']} {each['place']}".strip() for each in some),
-            }
-        )
+        places = "; ".join(f"{each['file']} {each['place']}".strip() for each in some)
+        size = amounts.get("dropped", {}).get(reason, "")
+        rows.append(_row(f"dropped: {reason}", count, size, places))
     if not documents["dropped"]:
-        rows.append({"documents": "dropped", "count": 0, "bytes": "", "examples": ""})
+        rows.append(_row("dropped", 0))
+    for each in counts.get("unread", {"files": []})["files"]:
+        name = f"not read: {each['file']} of {each['source']}"
+        rows.append(_row(name, each["documents"], each["bytes"], unread_sentence(each)))
+    rows += [_row(f"nothing from {name}", 0, 0, why) for name, why in _empty(corpus).items()]
     return rows
 
 
-def _kept(name: str, side: dict[str, int]) -> dict[str, Any]:
-    return {"documents": name, "count": side["documents"], "bytes": side["bytes"], "examples": ""}
+def _row(name: str, count: int, size: int | str = "", examples: str = "") -> dict[str, Any]:
+    return {"documents": name, "count": count, "bytes": size, "examples": examples}
+
+
+def _side(counts: dict[str, int]) -> tuple[int, int]:
+    return counts["documents"], counts["bytes"]

@@ -1,6 +1,7 @@
 """Files read as a corpus reads them, for tests of readers."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from storage.corpus.blocks import Block, Flaw, Repaired
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import SourceFile
+from storage.corpus.readers.formats import format_at
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.reading import cut, read
+from storage.corpus.streams import DamageError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _OF_THE_FILE = ("text_field", "encoding", "text_unit", "pair", "quoted")
@@ -27,7 +30,8 @@ def source_file(path: Path, **fields: Any) -> SourceFile:
     """The file as a source names it, read with the defaults of CorpusConfig but for `fields`."""
     status = path.stat()
     how: dict[str, Any] = {"text_field": "text", "encoding": "auto", "text_unit": "file"} | fields
-    return SourceFile("s", path.name, path, status.st_size, "", status.st_mtime_ns, **how)
+    form = format_at(path)
+    return SourceFile("s", path.name, path, status.st_size, "", status.st_mtime_ns, form, **how)
 
 
 def items_of(path: Path, piece_bytes: int = 1 << 40, **fields: Any) -> list[Item]:
@@ -36,6 +40,16 @@ def items_of(path: Path, piece_bytes: int = 1 << 40, **fields: Any) -> list[Item
     config = CorpusConfig(**fields)
     pieces = cut(source_file(path, **of_file), piece_bytes)
     return [item for piece in pieces for item in read(piece, config)]
+
+
+def all_of(items: Iterator[Item]) -> list[Item]:
+    """What a reader gives, with the flaw that it ends with, if any."""
+    found: list[Item] = []
+    try:
+        found.extend(items)
+    except DamageError as error:
+        found.append(error.flaw)
+    return found
 
 
 def texts_of(path: Path, **fields: Any) -> list[str]:

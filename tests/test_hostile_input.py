@@ -27,9 +27,11 @@ HOSTILE = (
 @pytest.mark.parametrize("policy", ["drop", "repair"])
 def test_every_hostile_file_is_read_or_set_apart(tmp_path: Path, policy: str) -> None:
     sources = tuple(str(real(name)) for name in HOSTILE)
-    ref = build_of(tmp_path, CorpusConfig(sources=sources, on_bad_text=policy))
+    ref = build_of(tmp_path, CorpusConfig(sources=sources, on_bad_text=policy, max_unread=1))
     documents = counts_of(ref)["documents"]
     assert documents["in"] == documents["kept"] + sum(documents["dropped"].values())
+    amounts = counts_of(ref)["bytes"]
+    assert amounts["in"] == amounts["kept"] + sum(amounts["dropped"].values()) + amounts["edited"]
     assert documents["kept"] > 150
     kept = sum(1 for split in SPLITS for _ in read_documents(ref.path, split))
     assert kept == documents["kept"]
@@ -51,7 +53,9 @@ def test_one_endless_line_costs_itself_alone(tmp_path: Path) -> None:
         for _ in range(100):
             file.write(b"endless " * 125_000)
         file.write(b'"}\n{"text": "after"}\n')
-    documents = counts_of(build(tmp_path, path, max_document_bytes=1 << 20))["documents"]
+    documents = counts_of(build(tmp_path, path, max_document_bytes=1 << 20, max_unread=1))[
+        "documents"
+    ]
     assert documents == {"in": 3, "kept": 2, "dropped": {"too_long": 1}}
 
 
@@ -63,7 +67,7 @@ def test_archives_that_reach_out_of_their_folder_are_not_followed(tmp_path: Path
     with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "y.txt", "../outside.txt")
         archive.add(tmp_path / "y.txt", "y.txt")
-    ref = build(tmp_path, tmp_path / "x.zip", tmp_path / "x.tar.gz")
+    ref = build(tmp_path, tmp_path / "x.zip", tmp_path / "x.tar.gz", max_unread=1)
     documents = counts_of(ref)["documents"]
     assert documents == {"in": 4, "kept": 2, "dropped": {"unsafe_path": 2}}
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from storage.corpus.blocks import Block, Flaw, Repaired
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, SourceFile
+from storage.corpus.readers.formats import format_at
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.reading import read
 
@@ -47,7 +48,9 @@ def _tar(members: dict[str, bytes]) -> bytes:
 def _read(folder: Path, name: str, data: bytes, **fields: Any) -> list[Item]:
     path = folder / name
     path.write_bytes(data)
-    file = SourceFile("s", f"lib/{name}", path, len(data), "", 0, "text", "auto", "file")
+    file = SourceFile(
+        "s", f"lib/{name}", path, len(data), "", 0, format_at(path), "text", "auto", "file"
+    )
     return list(read(Piece(file), CorpusConfig(**fields)))
 
 
@@ -148,7 +151,7 @@ def test_what_came_before_the_cut_is_kept(tmp_path: Path) -> None:
 def test_a_tar_without_its_end_is_a_flaw(tmp_path: Path, cut: int) -> None:
     items = _read(tmp_path, "x.tar", _tar({"a.txt": b"one", "b.txt": b"two"})[:cut])
     assert [text for _, text in _texts(items)] == ["one"]
-    assert _flaws(items) == [("after member 1", "damaged")]
+    assert _flaws(items) == [("after member 1", "truncated")]
 
 
 def test_a_damaged_header_of_a_tar_is_a_flaw(tmp_path: Path) -> None:

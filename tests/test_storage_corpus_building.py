@@ -165,7 +165,8 @@ def test_documents_in_are_kept_or_dropped(
             (root / f"{number}.txt").write_bytes(data)
             squeezed = gzip.compress(data)
             (root / f"{number}.jsonl.gz").write_bytes(squeezed[: len(squeezed) - cut])
-        ref = build(root, root, on_bad_text="drop", text_unit=unit, validation_fraction=fraction)
+        fields = {"text_unit": unit, "validation_fraction": fraction, "max_unread": 1}
+        ref = build(root, root, on_bad_text="drop", **fields)
         counts = counts_of(ref)
         kept = [document for split in SPLITS for document in read_documents(ref.path, split)]
         documents = counts["documents"]

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from storage.corpus.blocks import Block, Flaw
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
+from storage.corpus.readers.formats import Format
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.html import read_html
+from tests.readings import all_of
 
 pytest.importorskip("resiliparse")
 VARIANTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "format_variants"
@@ -26,8 +28,10 @@ MORE = "<p>Nobody had been out since the morning, and the road to the village wa
 
 
 def _read(data: bytes, encoding: str = "auto", **fields: Any) -> list[Item]:
-    file = SourceFile("s", "x.html", Path("/x.html"), 0, "", 0, "text", encoding, "file")
-    return list(read_html(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
+    file = SourceFile(
+        "s", "x.html", Path("/x.html"), 0, "", 0, Format("html"), "text", encoding, "file"
+    )
+    return all_of(read_html(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
 
 
 def _text(data: bytes, encoding: str = "auto", **fields: Any) -> str:
@@ -125,6 +129,7 @@ def test_a_missing_package_is_a_sentence() -> None:
 import sys
 sys.modules["resiliparse.parse.encoding"] = None  # which import takes for a missing module
 from storage.corpus.readers.html import decode
+from tests.readings import all_of
 try:
     decode(b"<p>x", None)
 except Exception as error:

@@ -13,6 +13,7 @@ from storage.corpus.blocks import Repaired
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
 from storage.corpus.readers import jsonl
+from storage.corpus.readers.formats import Format
 from storage.corpus.readers.gate import Gate, Item
 from storage.corpus.readers.lines import PADDING, Lines
 from tests.readings import counts_of, flaws_in, items_of, places_in, texts_in, texts_of
@@ -52,7 +53,7 @@ def _lines(draw: st.DrawFn) -> bytes:
 
 
 def _gate(**fields: Any) -> Gate:
-    file = SourceFile("s", "x", Path("/x.jsonl"), 0, "", 0, "text", "auto", "file")
+    file = SourceFile("s", "x", Path("/x.jsonl"), 0, "", 0, Format("jsonl"), "text", "auto", "file")
     return Gate(Reading(Piece(file), CorpusConfig(**fields)))
 
 
@@ -205,9 +206,12 @@ def test_repairs_are_counted(tmp_path: Path) -> None:
         ('[{"text": "a"}, 1, "b", {"text": null}]', {"text": 1, "bad_json": 2, "no_text": 1}),
         ('[{"text": "a"}, {"text": "b"', {"text": 1, "bad_json": 1}),
         ('[{"text": "a"}', {"text": 1, "bad_json": 1}),
-        ('[{"text": "a"} {"text": "b"}]', {"text": 1, "bad_json": 1}),
+        ('[{"text": "a"} {"text": "b"},]', {"text": 2}),
+        ('[{"text": "a"}] [{"text": "b"}]', {"text": 2}),
         ('[{"text": "a"}] x', {"text": 1, "bad_json": 1}),
-        ('[{"text": "a"}, {"text" "b"}, {"text": "c"}]', {"text": 1, "bad_json": 1}),
+        ('[{"text": "a"}, {"text" "b"}, {"text": "c"}]', {"text": 2, "bad_json": 1}),
+        ('[{"text": "a\\x}"}, {"text": "b\nc"}, {"text": "c"}]', {"text": 1, "bad_json": 2}),
+        ('[{"text": "a"}, {"text": "b]}, {"text": "c"}]', {"text": 1, "bad_json": 1}),
     ],
 )
 def test_json_files_hold_one_object_or_many(

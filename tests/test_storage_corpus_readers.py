@@ -20,8 +20,9 @@ import zstandard
 from storage.corpus.blocks import Block
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece
+from storage.corpus.readers.formats import format_of
 from storage.corpus.readers.gate import BLOCK_ROWS
-from storage.corpus.readers.reading import cut, format_of, read
+from storage.corpus.readers.reading import cut, read
 from tests.readings import (
     counts_of,
     flaw_of,

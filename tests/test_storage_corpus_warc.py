@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from storage.corpus.blocks import Block, Flaw
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
+from storage.corpus.readers.formats import Format
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.warc import read_warc
 from tests.readings import items_of, texts_in
@@ -41,7 +42,9 @@ def _answer(
 
 
 def _read(data: bytes, **fields: Any) -> list[Item]:
-    file = SourceFile("s", "x.warc", Path("/x.warc"), 0, "", 0, "text", "auto", "file")
+    file = SourceFile(
+        "s", "x.warc", Path("/x.warc"), 0, "", 0, Format("warc"), "text", "auto", "file"
+    )
     return list(read_warc(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
 
 

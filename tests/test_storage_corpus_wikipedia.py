@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from storage.corpus.blocks import Block, Flaw
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
+from storage.corpus.readers.formats import Format
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.wikipedia import read_wikipedia
 from storage.corpus.readers.wikitext import plain_text
+from tests.readings import all_of
 
 SAMPLE = (
     Path(__file__).resolve().parents[2]
@@ -39,8 +41,10 @@ def _dump(*pages: str, end: str = "</mediawiki>\n") -> bytes:
 
 
 def _read(data: bytes, **fields: Any) -> list[Item]:
-    file = SourceFile("s", "x.xml", Path("/x.xml"), 0, "", 0, "text", "auto", "file")
-    return list(read_wikipedia(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
+    file = SourceFile(
+        "s", "x.xml", Path("/x.xml"), 0, "", 0, Format("wikipedia"), "text", "auto", "file"
+    )
+    return all_of(read_wikipedia(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
 
 
 def _texts(items: list[Item]) -> list[str]:
@@ -123,12 +127,12 @@ def test_a_page_that_is_too_long_is_passed_over() -> None:
 def test_declared_entities_are_refused(declaration: str) -> None:
     items = _read(declaration.encode() + _dump(_page("A", "a").replace(">a<", ">&a;<")))
     assert not _texts(items)
-    assert _flaws(items) == [("head", "bomb")]
+    assert _flaws(items) == [("whole file", "bomb")]
 
 
 @pytest.mark.parametrize("data", [b"", b"<html><p>x</p></html>", b"\xff\xfe<\0p\0a\0g\0e\0>\0"])
 def test_what_is_no_dump_is_a_flaw(data: bytes) -> None:
-    assert _flaws(_read(data)) == [("head", "damaged")]
+    assert _flaws(_read(data)) == [("whole file", "damaged")]
 
 
 def test_a_real_dump_is_read(sample: bytes) -> None:

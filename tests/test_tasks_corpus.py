@@ -1,5 +1,7 @@
 """Ingestion beside other flows on the same store."""
 
+import gzip
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from storage.corpus.config import CorpusConfig
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
-from tasks.corpus import ingest, merge
+from tasks.corpus import _table, ingest, merge
 
 
 def _sources(folder: Path) -> CorpusConfig:
@@ -50,3 +52,25 @@ def test_parts_that_another_flow_took_in_are_made_again(
     monkeypatch.setattr(tasks.corpus, "merge", merge_second)
     assert content_digest(_ingest(tmp_path / "shared", config)) == expected
     assert read_manifest(made[0].path)["counts"]["documents"]["kept"] == 20
+
+
+def test_what_was_not_read_is_said_in_the_log_and_the_table(
+    tmp_path: Path, prefect_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "text"
+    config = _sources(folder).model_copy(update={"max_unread": 1.0})
+    lines = "".join(f'{{"text": "{number}"}}\n' for number in range(5000))
+    (folder / "cut.jsonl.gz").write_bytes(gzip.compress(lines.encode())[:2000])
+    (tmp_path / "again.jsonl").write_text("".join(lines.splitlines(keepends=True)[:2]))
+    config = config.model_copy(update={"sources": (str(folder), str(tmp_path / "again.jsonl"))})
+    with caplog.at_level(logging.WARNING):
+        corpus = _ingest(tmp_path / "home", config)
+    said = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert any("text/cut.jsonl.gz of text: 1 document" in each for each in said)
+    assert any("the source again.jsonl gave nothing: all 2 documents" in each for each in said)
+    rows = {row["documents"]: row for row in _table(corpus, read_manifest(corpus.path)["counts"])}
+    assert "its end is missing" in rows["not read: text/cut.jsonl.gz of text"]["examples"]
+    assert "most for duplicate" in rows["nothing from again.jsonl"]["examples"]
+    assert rows["in"]["bytes"] == sum(
+        row["bytes"] for name, row in rows.items() if name.startswith(("kept", "dropped"))
+    )

@@ -1,5 +1,6 @@
 """The corpus report: right sums, hostile excerpts, and what is absent is said or left out."""
 
+import json
 import re
 import uuid
 from collections import Counter
@@ -21,6 +22,7 @@ from storage.corpus.figures import Figures, SimilarPair
 from storage.corpus.sources import ResolvedSource
 from storage.corpus.tally import Sample, Tally
 from storage.layout import Layout
+from storage.manifest import MANIFEST
 from storage.settings import load_settings
 from storage.tracking import open_run
 from tasks.corpus_report.findings import gather, read_samples
@@ -85,6 +87,7 @@ def write_corpus(
     sides = {"documents": kept, "bytes": kept_bytes}
     sources = [ResolvedSource("web", "CC0-1.0", ())]
     figures = Figures(sources, lengths=Counter({6: kept} if kept else {}), pairs=pairs)
+    tally.flaws = {"bad_encoding"}
     figures.kept.update({("web", what): count for what, count in sides.items()})
     for n in range(languages if kept else 0):
         figures.languages.update({(f"q{n}", "documents"): 1, (f"q{n}", "bytes"): 900 - n})
@@ -159,6 +162,21 @@ def test_the_funnel_ends_at_what_was_kept(tmp_path: Path) -> None:
     assert left == [(990, 100_000), (930, 96_500), (900, 94_000), (900, 94_000)]
     assert left[-1] == (findings.kept.documents, findings.kept.bytes)
     assert findings.edited_away == 500
+
+
+def test_the_page_names_what_was_not_read(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "corpus", read=0)
+    unread = {"file": "a<b>.gz", "source": "web", "documents": 1, "bytes": 0, "doubtful": 9}
+    manifest = json.loads((corpus / MANIFEST).read_text())
+    manifest["counts"]["unread"] = {"files": [unread | {"detail": "line 1: cut off"}]}
+    (corpus / MANIFEST).write_text(json.dumps(manifest))
+    text = Page(rendered(corpus, None, None)).text
+    assert (
+        "a<b>.gz of web: 1 document, 0 bytes, and more, for its end is missing, not read;" in text
+    )
+    assert "web gave nothing: all its files are read by sources before it" in text
+    summary = summarise(gather(corpus, None, None), "link")
+    assert "a&lt;b>.gz" in summary and "line 1: cut off" in summary
 
 
 def test_the_page_shows_the_sums(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 _EXCERPT = 200
 UNDETERMINED = "und"
+WHOLE_FILE = "whole file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ class Flaw:
         finding: what was found and expected, as the middle of a sentence.
         remedy: what mends it, as the end of a sentence.
         excerpt: the beginning of what is there.
+        bytes: what was lost with it of the file, as it is when decompressed; None where nobody
+            knows, because the end of the file is missing.
+        documents: so many, where that is known, and else 1.
     """
 
     place: str
@@ -81,6 +85,8 @@ class Flaw:
     finding: str
     remedy: str
     excerpt: str
+    bytes: int | None = 0
+    documents: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ def make_block(
 
 def place_of(unit: str, number: int) -> str:
     """Where a document lies in its file, in words."""
-    return unit if unit == "whole file" else f"{unit} {number}"
+    return unit if unit == WHOLE_FILE else f"{unit} {number}"
 
 
 def offsets_of(texts: pa.LargeStringArray) -> np.ndarray:
@@ -126,6 +132,11 @@ def bytes_of(texts: pa.LargeStringArray) -> np.ndarray:
     """The UTF-8 bytes that all texts lie in, uint8, without a copy."""
     buffer = texts.buffers()[2]
     return np.empty(0, np.uint8) if buffer is None else np.frombuffer(buffer, np.uint8)
+
+
+def size_of(text: str) -> int:
+    """UTF-8 bytes of a text; what UTF-8 cannot hold counts as one each."""
+    return len(text.encode("utf-8", "replace"))
 
 
 def excerpt_of(text: str) -> str:

@@ -40,6 +40,8 @@ from storage.pace import Pace
 
 UNKNOWN_LICENCE = "unknown"
 _PAIRS = 10
+# So many files that could not be read are named in the manifest.
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def _write(
     tally = Tally()
     for part in parts:
         tally.add(read_tally(part))
+    _check_unread(tally, config.max_unread)
     ids = ids_of([part / "documents.arrow" for part in parts])
     fates = _fates(parts, ids, config)
     numbered = _firsts(parts)
@@ -274,15 +277,40 @@ def _counts(
     dropped = tally.dropped_by_reason()
     documents = {"in": tally.documents_read, "kept": kept, "dropped": dropped}
     counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
+    size = sum(writer.counts["bytes"] for writer in writers.values())
+    lost = tally.dropped_by_reason("bytes")
+    # What edits took out of the text, or, below 0, added to it.
+    edited = tally.bytes_read - size - sum(lost.values())
+    amounts = {"in": tally.bytes_read, "kept": size, "dropped": lost, "edited": edited}
+    unread = dict(tally.lost) | {"files": [asdict(each) for each in tally.most_unread(_NAMED)]}
     licences = {source.name: source.licence or UNKNOWN_LICENCE for source in sources}
     pairs = [source.name for source in sources if source.pairs]
-    return counts | {"documents": documents, "licences": licences, "pairs": pairs}
+    return counts | {
+        "documents": documents,
+        "bytes": amounts,
+        "unread": unread,
+        "licences": licences,
+        "pairs": pairs,
+    }
 
 
 def write_samples(directory: Path, tally: Tally) -> None:
     """Writes `dropped.jsonl`: up to ten documents for each reason."""
     lines = (json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in tally.all_samples())
     (directory / "dropped.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _check_unread(tally: Tally, limit: float) -> None:
+    weight = tally.lost["bytes"] + tally.lost["doubtful"]
+    if weight <= limit * tally.bytes_read:
+        return
+    worst = tally.most_unread(1)[0]
+    raise CorpusError(
+        f"{weight:,} of {tally.bytes_read:,} bytes of text could not be read or are of a file "
+        f"whose end is missing, most of them in {worst.file} of {worst.source} ({worst.detail}); "
+        f"expected a share of at most {limit:g}; mend what is named there, or raise "
+        "corpus.max_unread to leave it out."
+    )
 
 
 def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:

@@ -192,6 +192,8 @@ class CorpusConfig(Config):
         encoding: of text files; `auto` finds UTF-8, UTF-16, UTF-32, GB18030, Big5 and Latin-1.
         on_bad_text: whether text that cannot be read is counted and left out, stops the build, or
             has its bad bytes replaced by U+FFFD and counted.
+        max_unread: the share of the bytes that may be lost because they cannot be read; beyond it
+            the build stops. A file whose end is missing counts whole.
         text_unit: what one document of a .txt file is; paragraphs are parted by blank lines.
         html_extractor: resiliparse is fast, trafilatura more careful.
         min_characters: shorter documents are dropped.
@@ -206,6 +208,7 @@ class CorpusConfig(Config):
     text_field: str = Field(default="text", min_length=1)
     encoding: Encoding = "auto"
     on_bad_text: Literal["drop", "refuse", "repair"] = "drop"
+    max_unread: float = Field(default=0.1, ge=0, le=1)
     text_unit: TextUnit = "file"
     html_extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
     min_characters: int = Field(default=1, ge=0)

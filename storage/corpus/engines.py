@@ -7,7 +7,6 @@ from pathlib import Path
 from storage.corpus.cleaning.languages import engine
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import SourceFile
-from storage.corpus.readers.reading import format_of
 from storage.errors import ConfigError
 from storage.manifest import read_manifest
 from storage.packages import installed
@@ -24,8 +23,7 @@ def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, s
     engines = {"unicode": unicodedata.unidata_version}
     if config.cleaning.identify_languages:
         engines["languages"] = engine()
-    forms = (format_of(file.path) for file in files)
-    if any(form and form.kind in _WITH_PAGES for form in forms):
+    if any(file.format.kind in _WITH_PAGES for file in files):
         packages = sorted({"resiliparse", "fastwarc", config.html_extractor})
         engines["pages"] = ", ".join(f"{name} {installed(name)}" for name in packages)
     return engines

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class Figures:
         """Writes `figures.json`."""
         value = {
             "sources": [self._source(source, tally) for source in self.sources],
+            "flaws": sorted(tally.flaws),
             "edits": dict(sorted(tally.edits.items())),
             "languages": _pairs(self.languages),
             "lengths": {
@@ -87,6 +88,24 @@ def read_figures(corpus: Path) -> dict[str, Any]:
     """The figures of the corpus at this path."""
     figures: dict[str, Any] = json.loads((corpus / FIGURES).read_text(encoding="utf-8"))
     return figures
+
+
+def empty_sources(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The sources of which nothing came, and why."""
+    why = {}
+    for source in figures["sources"]:
+        dropped = source["dropped"]
+        if source["kept"]["documents"]:
+            continue
+        if not source["files"]:
+            why[source["name"]] = "all its files are read by sources before it in the same way"
+        elif not source["read"]["documents"]:
+            why[source["name"]] = "its files hold no document"
+        else:
+            first = max(dropped, key=lambda reason: int(dropped[reason]["documents"]))
+            count = source["read"]["documents"]
+            why[source["name"]] = f"all {count:,} documents were dropped, most for {first}"
+    return why
 
 
 def _pairs(counter: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:

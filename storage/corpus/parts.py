@@ -29,7 +29,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -45,7 +45,9 @@ SCHEMA = pa.schema(
 
 def part_spec(group: Group, config: CorpusConfig) -> Spec:
     """What the part of this group is made from."""
-    decides = config.model_dump(mode="json", exclude={"sources", "validation_fraction"})
+    decides = config.model_dump(
+        mode="json", exclude={"sources", "validation_fraction", "max_unread"}
+    )
     decides["engines"] = engines_of((piece.file for piece in group.pieces), config)
     inputs = {"group": group.digest, "cleaning": digest_inputs(config.cleaning)}
     return Spec(KIND, FORMAT_VERSION, inputs, decides)
@@ -117,7 +119,7 @@ def _steps(config: CleaningConfig, min_characters: int, inputs: str) -> tuple[St
 
 
 def _read_blocks(piece: Piece, config: CorpusConfig, tally: Tally) -> Iterator[Block]:
-    file = piece.file
+    file, before, is_cut = piece.file, tally.bytes_understood, False
     try:
         for item in read(piece, config):
             if isinstance(item, Block):
@@ -129,6 +131,9 @@ def _read_blocks(piece: Piece, config: CorpusConfig, tally: Tally) -> Iterator[B
                 raise _refusal(file, item)
             else:
                 tally.drop_flaw(file.source, file.name, item)
+                is_cut |= item.bytes is None
+        if is_cut:
+            tally.doubt(file.source, file.name, tally.bytes_understood - before)
         file.check_unchanged()
     except OSError as error:
         raise unreadable(file.path, error) from error

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.corpus.config import CorpusConfig, TextUnit
+from storage.corpus.readers.formats import Format
 from storage.errors import CorpusError
 
 
@@ -19,6 +20,7 @@ class SourceFile:
         size: bytes, as they lie there.
         digest: of its bytes.
         modified: time of change in ns when it was digested.
+        format: what is in it.
         text_field, encoding, text_unit: how it is read.
         pair: the fields with source and target, where it holds pairs.
         quoted: whether fields of .csv and .tsv may stand in quotation marks; None as usual in each.
@@ -30,6 +32,7 @@ class SourceFile:
     size: int
     digest: str
     modified: int
+    format: Format
     text_field: str
     encoding: str
     text_unit: TextUnit

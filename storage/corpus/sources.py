@@ -16,7 +16,7 @@ from typing import Any
 
 from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
 from storage.corpus.pieces import SourceFile, unreadable
-from storage.corpus.readers.reading import format_of
+from storage.corpus.readers.formats import format_at, format_of
 from storage.corpus.remote import download, find_remote, is_remote
 from storage.corpus.spools import spool, spool_name
 from storage.errors import CorpusError
@@ -104,10 +104,12 @@ def _digested(source: str, reading: Mapping[str, Any], found: tuple[Path, str]) 
     path, name = found
     try:
         status = path.stat()
-        digest = digest_file(path)
+        digest, form = digest_file(path), format_at(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    return SourceFile(source, name, path, status.st_size, digest, status.st_mtime_ns, **reading)
+    return SourceFile(
+        source, name, path, status.st_size, digest, status.st_mtime_ns, form, **reading
+    )
 
 
 def _find(

@@ -36,39 +36,89 @@ _ZSTD_WINDOW = 1 << 27
 
 
 class DamageError(Exception):
-    """The rest of a stream cannot be read."""
+    """The rest of a stream cannot be read; what that is, is not among the bytes of `flaw`."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(f"{flaw.place}: {flaw.finding}")
         self.flaw = flaw
 
 
-def file_chunks(path: Path, compression: str = "", start: int = 0) -> Iterator[bytes]:
-    """The contents of a file, decompressed, in chunks of about CHUNK bytes.
+class Supply(Iterator[bytes]):
+    """The bytes of a file, or of a member of an archive, in chunks of about CHUNK bytes.
 
     Args:
-        compression: gz, zst, bz2, xz, or "" for none.
-        start: byte of an uncompressed file to begin at.
+        chunks: all there is.
+        size: bytes that there are; of `within`, where that is given.
+        within: what the chunks are decompressed from.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], size: int = 0, within: "Supply | None" = None
+    ) -> None:
+        self._chunks = iter(chunks)
+        self._size, self._within = size, within
+        self._ahead: list[bytes] = []
+        self._stream: ChunkStream | None = None
+        self._given = 0
+
+    def __next__(self) -> bytes:
+        chunk = self._ahead.pop(0) if self._ahead else next(self._chunks)
+        self._given += len(chunk)
+        return chunk
+
+    def head(self, size: int) -> bytes:
+        """At least the first `size` bytes, or all there are; they are still to be read."""
+        try:
+            while sum(map(len, self._ahead)) < size and (chunk := next(self._chunks, b"")):
+                self._ahead.append(chunk)
+        except DamageError as error:
+            self._chunks = _damaged(error)
+        return b"".join(self._ahead)
+
+    def as_file(self) -> BinaryIO:
+        """The same bytes for a reader that wants a file."""
+        self._stream = ChunkStream(self)
+        return cast(BinaryIO, self._stream)
+
+    def decompressed(self, compression: str) -> "Supply":
+        """What these bytes become.
+
+        Raises:
+            DamageError, while it is read: the data are cut off, damaged, or a bomb.
+        """
+        return Supply(decompressed(self.as_file(), compression), within=self)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were read."""
+        return self._given - (self._stream.left if self._stream else 0)
+
+    def rest(self) -> int:
+        """Bytes that were not read; about, where they would have to be decompressed."""
+        if not self._within:
+            return max(0, self._size - self.taken)
+        held, taken = self._given - self.taken, self._within.taken
+        return held + self._within.rest() * max(self._given, taken) // max(taken, 1)
+
+
+def file_chunks(path: Path, start: int = 0) -> Iterator[bytes]:
+    """A file from byte `start` on, in chunks.
 
     Raises:
         OSError: the file cannot be read.
-        DamageError: the compressed data are cut off, damaged, or a bomb.
     """
     with path.open("rb", buffering=0) as file:
         file.seek(start)
-        yield from decompressed(cast(BinaryIO, file), compression)
+        while chunk := file.read(CHUNK):
+            yield chunk
 
 
 def decompressed(stream: BinaryIO, compression: str) -> Iterator[bytes]:
-    """The contents of a stream in chunks.
+    """The contents of a stream of gz, zst, bz2 or xz, in chunks.
 
     Raises:
         DamageError: the compressed data are cut off, damaged, or a bomb.
     """
-    if not compression:
-        while chunk := stream.read(CHUNK):
-            yield chunk
-        return
     source = _Counted(stream)
     given = 0
     for chunk in _inflated(source, compression):
@@ -92,6 +142,11 @@ class ChunkStream(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    @property
+    def left(self) -> int:
+        """Bytes of the chunk at hand that were not read."""
+        return len(self._left)
 
     def read(self, size: int | None = -1) -> bytes:
         """The next `size` bytes; fewer only at the end, or before an error."""
@@ -185,7 +240,7 @@ def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
     if pending:
         yield b"".join(pending)
     if damage is not None:
-        raise DamageError(_truncated(given + size, damage, compression))
+        raise DamageError(_broken(given + size, damage, compression))
 
 
 def _members(source: "_Counted", compression: str) -> Iterator[bytes]:
@@ -261,15 +316,22 @@ _ISAL: Any = () if igzip_lib is None else (igzip_lib.error,)
 _BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError, *_ISAL)
 
 
-def _truncated(given: int, error: Exception, compression: str) -> Flaw:
+def _broken(given: int, error: Exception, compression: str) -> Flaw:
+    is_cut = isinstance(error, EOFError)
+    said = "cut off" if is_cut else f"damaged ({error})"
     return Flaw(
         f"after byte {given} of the decompressed data",
-        "truncated",
-        f"the compressed data are cut off or damaged ({error}), expected a whole .{compression} "
-        "file",
+        "truncated" if is_cut else "damaged",
+        f"the compressed data are {said}, expected a whole .{compression} file",
         "fetch the file again",
         "",
+        None if is_cut else 0,
     )
+
+
+def _damaged(error: DamageError) -> Iterator[bytes]:
+    raise error
+    yield b""
 
 
 def _bomb(given: int, read: int) -> Flaw:

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 from storage.corpus.blocks import Block, Flaw, excerpt_of, place_of
 
 SAMPLES = 10
+# So many files that could not be read are named.
+FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,31 @@ class Sample:
 
 
 @dataclass
+class Unread:
+    """What one file lost because it could not be read.
+
+    Attributes:
+        documents: as far as that is known.
+        bytes: of the file, as it is when decompressed, as far as that is known.
+        doubtful: bytes of the text that was read, where the end of the file is missing: nobody
+            knows how much more there was.
+        detail: where, what was found and what mends it, of its first flaw.
+    """
+
+    source: str
+    file: str
+    documents: int = 0
+    bytes: int = 0
+    doubtful: int = 0
+    detail: str = ""
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts for, against the limit of what may be lost."""
+        return self.bytes + self.doubtful
+
+
+@dataclass
 class Tally:
     """Counts of one group of documents, or of several together.
 
@@ -41,6 +68,9 @@ class Tally:
         edits: how often each repair or edit was made, by its name.
         lengths: documents that came in, by the binary logarithm of their bytes, rounded down.
         samples: up to SAMPLES for each reason, the first ones.
+        flaws: the reasons among those of `dropped` that kept documents from being read.
+        unread: what was lost with them, by (source, file); of many files, those that lost most.
+        lost: documents, bytes and doubtful bytes of all of these files together.
     """
 
     read: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -48,6 +78,9 @@ class Tally:
     edits: Counter[str] = field(default_factory=Counter)
     lengths: Counter[int] = field(default_factory=Counter)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    flaws: set[str] = field(default_factory=set)
+    unread: dict[tuple[str, str], Unread] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
 
     def take_in(self, block: Block) -> None:
         """Counts a block as it was read."""
@@ -84,13 +117,25 @@ class Tally:
             samples.append(Sample(reason, row["source"], row["file"], place, excerpt))
 
     def drop_flaw(self, source: str, file: str, flaw: Flaw) -> None:
-        """Counts a document that cannot be read, as read and dropped."""
-        self.read[source, "documents"] += 1
-        self.dropped[source, flaw.reason, "documents"] += 1
+        """Counts documents that cannot be read, as read and dropped."""
+        for what, count in (("documents", flaw.documents), ("bytes", flaw.bytes or 0)):
+            self.read[source, what] += count
+            self.dropped[source, flaw.reason, what] += count
+            self.lost[what] += count
+        self.flaws.add(flaw.reason)
+        unread = self.unread.setdefault((source, file), Unread(source, file))
+        unread.documents += flaw.documents
+        unread.bytes += flaw.bytes or 0
+        unread.detail = unread.detail or f"{flaw.place}: {flaw.finding}; {flaw.remedy}"
         samples = self.samples.setdefault(flaw.reason, [])
         if len(samples) < SAMPLES:
             detail = f"{flaw.finding}; {flaw.remedy}"
             samples.append(Sample(flaw.reason, source, file, flaw.place, flaw.excerpt, detail))
+
+    def doubt(self, source: str, file: str, size: int) -> None:
+        """Counts the bytes of the text of a file whose end is missing."""
+        self.unread[source, file].doubtful += size
+        self.lost["doubtful"] += size
 
     def edit(self, name: str, count: int) -> None:
         """Counts `count` edits of one kind."""
@@ -106,6 +151,19 @@ class Tally:
         for reason, samples in other.samples.items():
             mine = self.samples.setdefault(reason, [])
             mine.extend(samples[: max(0, SAMPLES - len(mine))])
+        self.flaws |= other.flaws
+        self.lost.update(other.lost)
+        for key, theirs in other.unread.items():
+            unread = self.unread.setdefault(key, Unread(*key, detail=theirs.detail))
+            unread.documents += theirs.documents
+            unread.bytes += theirs.bytes
+            unread.doubtful += theirs.doubtful
+        self.unread = {(each.source, each.file): each for each in self.most_unread(FILES)}
+
+    def most_unread(self, count: int) -> list[Unread]:
+        """The files that lost most, those first."""
+        listed = sorted(self.unread.values(), key=lambda each: (each.source, each.file))
+        return sorted(listed, key=lambda each: each.weight, reverse=True)[:count]
 
     @property
     def documents_read(self) -> int:
@@ -114,14 +172,19 @@ class Tally:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of the texts that came in, in UTF-8, of all sources together."""
+        """Bytes that came in, of all sources together: of texts in UTF-8, or not understood."""
         return sum(count for (_, what), count in self.read.items() if what == "bytes")
 
-    def dropped_by_reason(self) -> dict[str, int]:
-        """Documents dropped for each reason, in all sources together."""
+    @property
+    def bytes_understood(self) -> int:
+        """The same without those that could not be read."""
+        return self.bytes_read - self.lost["bytes"]
+
+    def dropped_by_reason(self, wanted: str = "documents") -> dict[str, int]:
+        """Documents, or bytes, dropped for each reason, in all sources together."""
         reasons: Counter[str] = Counter()
         for (_, reason, what), count in self.dropped.items():
-            if what == "documents":
+            if what == wanted:
                 reasons[reason] += count
         return dict(sorted(reasons.items()))
 
@@ -138,6 +201,9 @@ class Tally:
             "edits": dict(sorted(self.edits.items())),
             "lengths": sorted(self.lengths.items()),
             "samples": [astuple(sample) for sample in self.all_samples()],
+            "flaws": sorted(self.flaws),
+            "unread": [astuple(unread) for unread in self.most_unread(FILES)],
+            "lost": dict(self.lost),
         }
         return json.dumps(value, ensure_ascii=False)
 
@@ -153,6 +219,10 @@ class Tally:
         for fields in value["samples"]:
             sample = Sample(*fields)
             tally.samples.setdefault(sample.reason, []).append(sample)
+        tally.flaws, tally.lost = set(value["flaws"]), Counter(value["lost"])
+        for fields in value["unread"]:
+            unread = Unread(*fields)
+            tally.unread[unread.source, unread.file] = unread
         return tally
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.corpus.figures import FIGURES, read_figures
+from storage.corpus.figures import FIGURES, empty_sources, read_figures
 from storage.manifest import read_manifest
 
 READABLE, CLEANED = "Readable", "Cleaned"
@@ -38,12 +38,14 @@ class Reason:
     Attributes:
         sources: (name, documents) of the sources they came from, the most first.
         samples: rows of `dropped.jsonl`.
+        unread: whether they could not be read.
     """
 
     name: str
     amount: Amount
     sources: list[tuple[str, int]]
     samples: list[dict[str, str]]
+    unread: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,17 @@ class Findings:
         return sorted(found, key=lambda source: -((source.kept and source.kept.bytes) or 0))
 
     @property
+    def unread(self) -> list[Mapping[str, Any]]:
+        """The files that could not be read or not whole, those that lost most first."""
+        files: list[Mapping[str, Any]] = self.manifest["counts"].get("unread", {}).get("files", [])
+        return files
+
+    @property
+    def empty(self) -> dict[str, str]:
+        """The sources of which nothing came, and why."""
+        return empty_sources(self.figures) if self.figures else {}
+
+    @property
     def languages(self) -> list[tuple[str, Amount]]:
         """(code, what was kept), the most bytes first."""
         languages = self.figures["languages"] if self.figures else {}
@@ -220,7 +233,8 @@ class Findings:
             ((source, part["documents"]) for source, part in parts.items()),
             key=lambda pair: -pair[1],
         )
-        return Reason(name, Amount(documents, measured), sources, samples)
+        unread = name in self.figures["flaws"]
+        return Reason(name, Amount(documents, measured), sources, samples, unread)
 
 
 def gather(corpus: Path, tokenizer: Path | None, shards: Path | None) -> Findings:
@@ -254,8 +268,7 @@ def _step_of(reason: Reason) -> str:
         return EXACT
     if reason.name in _SIMILAR:
         return SIMILAR
-    # A document that could not be read has no text whose bytes could be counted.
-    return READABLE if reason.amount.bytes == 0 else CLEANED
+    return READABLE if reason.unread else CLEANED
 
 
 def _amount(entry: Mapping[str, int]) -> Amount:

@@ -21,7 +21,17 @@ def render(findings: Findings) -> str:
     )
     environment.filters |= {
         name: getattr(words, name)
-        for name in ("number", "short", "size", "share", "width", "plain", "language", "visible")
+        for name in (
+            "number",
+            "short",
+            "size",
+            "share",
+            "width",
+            "plain",
+            "language",
+            "visible",
+            "unread_sentence",
+        )
     }
     histogram = bins(findings.figures["lengths"]) if findings.figures else []
     return environment.get_template("page.html").render(

@@ -8,7 +8,7 @@ from storage.artifacts import Ref
 from tasks.corpus_report.findings import Findings, gather
 from tasks.corpus_report.page import render
 from tasks.corpus_report.sentences import deck, headline
-from tasks.corpus_report.words import cell, number, plain, share, size
+from tasks.corpus_report.words import cell, number, plain, share, size, unread_sentence
 from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
@@ -62,4 +62,9 @@ def summarise(findings: Findings, link: str) -> str:
         ]
         head = ["| dropped | documents | of all read |", "|---|---:|---:|"]
         parts.append("\n".join(head + lines))
+    said = [(each["file"], unread_sentence(each)) for each in findings.unread]
+    said += [(name, f"gave nothing: {why}") for name, why in findings.empty.items()]
+    if said:
+        lines = [f"| {cell(name)} | {cell(sentence)} |" for name, sentence in said]
+        parts.append("\n".join(["| not read | |", "|---|---|", *lines]))
     return "\n\n".join(parts) + "\n"

@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from difflib import SequenceMatcher
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -148,6 +150,13 @@ def plain(name: str) -> str:
 def counted(count: int, one: str) -> str:
     """1 file, 1,200 files."""
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
+
+
+def unread_sentence(unread: Mapping[str, Any]) -> str:
+    """What a file lost because it could not be read: an entry of a manifest's `unread`."""
+    lost = f"{counted(unread['documents'], 'document')}, {size(unread['bytes'])}"
+    more = ", and more, for its end is missing," if unread["doubtful"] else ""
+    return f"{lost}{more} not read; {unread['detail']}"
 
 
 def cell(text: str) -> str:

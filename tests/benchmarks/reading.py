@@ -13,6 +13,7 @@ import pyarrow as pa
 from storage.corpus.blocks import Block
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, SourceFile
+from storage.corpus.readers.formats import format_at
 from storage.corpus.readers.reading import read
 
 _RUNS = 5
@@ -23,7 +24,10 @@ def measure(data: Path) -> float:
     pa.set_cpu_count(1)
     status = data.stat()
     size = status.st_size
-    file = SourceFile("s", data.name, data, size, "", status.st_mtime_ns, "text", "auto", "file")
+    form = format_at(data)
+    file = SourceFile(
+        "s", data.name, data, size, "", status.st_mtime_ns, form, "text", "auto", "file"
+    )
     documents = _read(file)  # compiles, and fills the page cache
     seconds = []
     for _ in range(_RUNS):

@@ -5,6 +5,7 @@ archive. Hidden ones, folders and those of a format that is not read are passed 
 folder; archives in archives are not descended into.
 """
 
+import io
 import lzma
 import re
 import stat
@@ -13,19 +14,25 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, Self, cast
 
-from storage.corpus.blocks import Flaw, Repaired
+from storage.corpus.blocks import WHOLE_FILE, Flaw, Repaired
 from storage.corpus.pieces import Reading
+from storage.corpus.readers.flaws import left_over
 from storage.corpus.readers.gate import Item
-from storage.corpus.streams import BOMB_BYTES, BOMB_RATIO, ChunkStream, DamageError
+from storage.corpus.streams import BOMB_BYTES, BOMB_RATIO, DamageError
 
-ReadMember = Callable[[BinaryIO, str], Iterator[Item]]
+ReadMember = Callable[[Iterator[bytes], str, int], Iterator[Item]]
 
 # Where a .tar is cut off, the chunk that was asked for last is lost.
 _CHUNK = 1 << 14
 _HEADER = 1 << 20
+# The record at the end of a .zip, and as many bytes as it may have with its comment.
+_ZIP_RECORD = 22
+_ZIP_END = _ZIP_RECORD + (1 << 16)
+_CUT_OFF = "the end is missing"
 # What the two libraries say of bytes that do not fit.
 _ERRORS = (
     EOFError,
@@ -52,22 +59,49 @@ _LONG_HEADERS = (
 )
 
 
-def read_archive(stream: BinaryIO, reading: Reading, read_member: ReadMember) -> Iterator[Item]:
-    """What `read_member(stream, name)` finds in each member, and flaws of members not opened.
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file within an archive.
 
-    Args:
-        stream: of a .zip, from its start, that can seek; of a .tar, decompressed.
+    Attributes:
+        size: bytes, as the archive says.
+        file: to read them from, before the next member is asked for.
     """
-    is_zip = reading.file.path.suffix.lower() == ".zip"
-    members = _zip_members(stream) if is_zip else _tar_members(stream)
+
+    name: str
+    size: int
+    file: IO[bytes]
+
+
+def read_zip(stream: BinaryIO, reading: Reading, read_member: ReadMember) -> Iterator[Item]:
+    """What `read_member` finds in each member of a .zip, and flaws of those that are not opened.
+
+    Raises:
+        DamageError: it is no .zip.
+    """
+    return _read(_zip_members(stream, stream.seek(0, io.SEEK_END)), reading, read_member)
+
+
+def read_tar(stream: BinaryIO, reading: Reading, read_member: ReadMember) -> Iterator[Item]:
+    """The same of a .tar, or of several one after the other.
+
+    Raises:
+        DamageError: where it is damaged or cut off.
+    """
+    return _read(_tar_members(stream), reading, read_member)
+
+
+def _read(
+    members: Iterator[Member | Flaw], reading: Reading, read_member: ReadMember
+) -> Iterator[Item]:
     meter = _Meter(reading.file.size)
-    for name, member in members:
+    for member in members:
         if isinstance(member, Flaw):
             yield member
-        elif any(part.startswith(".") for part in PurePosixPath(name).parts):
+        elif any(part.startswith(".") for part in PurePosixPath(member.name).parts):
             yield Repaired("members_not_read", 1)
         else:
-            yield from read_member(cast(BinaryIO, ChunkStream(meter.chunks(member))), name)
+            yield from read_member(meter.chunks(member.file), member.name, member.size)
 
 
 class _Meter:
@@ -98,33 +132,79 @@ class _Meter:
             yield chunk
 
 
-def _zip_members(stream: BinaryIO) -> Iterator[tuple[str, IO[bytes] | Flaw]]:
+class _Beginning(io.RawIOBase):
+    """The first bytes of a file as a file."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._size, self._at = stream, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._stream.seek(self._at)
+        data = self._stream.read(max(0, min(len(buffer), self._size - self._at)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
+    """The members of the .zip that ends at byte `size`, after those of one that lies before it."""
     try:
         archive = zipfile.ZipFile(stream)
     except _ERRORS as error:
-        yield "", _damaged("whole file", error)
-        return
-    for info in archive.infolist():
+        raise DamageError(_damaged(WHOLE_FILE, error)) from error
+    infos = archive.infolist()
+    first = min([info.header_offset for info in infos] or [archive.start_dir])
+    if first > 0:
+        before = cast(BinaryIO, _Beginning(stream, first))
+        if zipfile.is_zipfile(before):
+            yield from _zip_members(before, first)
+        else:
+            yield left_over("before the archive", first)
+    for info in infos:
         name = _printable(info.filename)
         if info.is_dir():
             continue
         if flaw := _zip_flaw(info, name):
-            yield name, flaw
+            yield flaw
             continue
         try:
             member = archive.open(info)
         except _ERRORS as error:
-            yield name, _damaged(name, error)
+            yield replace(_damaged(name, error), bytes=_size_of(info))
             continue
         with member:
-            yield name, member
+            yield Member(name, _size_of(info), member)
+    if after := _behind(stream, size, archive):
+        yield left_over("after the archive", after)
+
+
+def _size_of(info: zipfile.ZipInfo) -> int:
+    """Bytes of a member; what cannot be is not believed."""
+    return min(info.file_size, max(BOMB_BYTES, BOMB_RATIO * info.compress_size))
+
+
+def _behind(stream: BinaryIO, size: int, archive: zipfile.ZipFile) -> int:
+    """Bytes after the end of a .zip."""
+    stream.seek(max(0, size - _ZIP_END))
+    tail = stream.read(_ZIP_END)
+    return len(tail) - tail.rfind(b"PK\5\6") - _ZIP_RECORD - len(archive.comment)
 
 
 def _zip_flaw(info: zipfile.ZipInfo, name: str) -> Flaw | None:
     if _UNSAFE.search(info.filename):
-        return _unsafe(name)
+        return _unsafe(name, _size_of(info))
     if stat.S_ISLNK(info.external_attr >> 16):
-        return _no_file(name)
+        return _no_file(name, _size_of(info))
     if info.flag_bits & _ENCRYPTED:
         return Flaw(
             name,
@@ -132,8 +212,15 @@ def _zip_flaw(info: zipfile.ZipInfo, name: str) -> Flaw | None:
             "found an encrypted member, expected one that anybody can read",
             "decrypt the archive",
             "",
+            _size_of(info),
         )
     return None
+
+
+class _Tar(tarfile.TarFile):
+    """One archive, or several one after the other, of which each ends in blocks of zeros."""
+
+    ended = False
 
 
 class _Header(tarfile.TarInfo):
@@ -141,15 +228,23 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        assert isinstance(archive, _Tar)
         try:
-            return super().fromtarfile(archive)
+            header = super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            archive.ended = True
             raise
         # tarfile takes what is no header for the end, and the rest would be lost without a word.
         except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
-            raise tarfile.ReadError("the end is missing") from error
+            if archive.ended:
+                raise
+            raise EOFError(_CUT_OFF) from error
+        except tarfile.TruncatedHeaderError as error:  # type: ignore[attr-defined]
+            raise EOFError(_CUT_OFF) from error
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
+        archive.ended = False
+        return header
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
         if self.type in _LONG_HEADERS and self.size > _HEADER:
@@ -157,25 +252,28 @@ class _Header(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def _tar_members(stream: BinaryIO) -> Iterator[tuple[str, IO[bytes] | Flaw]]:
-    number = 0
+def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
+    number, archive = 0, None
     try:
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
-            while (info := archive.next()) is not None:
-                # They would be held to the end.
-                archive.members = []  # type: ignore[attr-defined]
-                number += 1
-                name = _printable(info.name)
-                if info.isdir():
-                    continue
-                if _UNSAFE.search(info.name):
-                    yield name, _unsafe(name)
-                elif info.isfile() and (member := archive.extractfile(info)):
-                    yield name, member
-                else:
-                    yield name, _no_file(name)
+        archive = _Tar.open(fileobj=stream, mode="r|", tarinfo=_Header, ignore_zeros=True)
+        while (info := archive.next()) is not None:
+            # They would be held to the end.
+            archive.members = []  # type: ignore[attr-defined]
+            number += 1
+            name = _printable(info.name)
+            if info.isdir():
+                continue
+            if _UNSAFE.search(info.name):
+                yield _unsafe(name, info.size)
+            elif info.isfile() and (member := archive.extractfile(info)):
+                yield Member(name, info.size, member)
+            else:
+                yield _no_file(name, info.size)
     except _ERRORS as error:
-        yield "", _damaged(f"after member {number}", error)
+        flaw = _damaged(f"after member {number}" if number else WHOLE_FILE, error)
+        # The header that is none, and what was read ahead of it.
+        ahead = tarfile.BLOCKSIZE + len(archive.fileobj.buf) if archive else 0  # type: ignore[attr-defined]
+        raise DamageError(flaw if flaw.bytes is None else replace(flaw, bytes=ahead)) from error
 
 
 def _printable(name: str) -> str:
@@ -183,33 +281,37 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _unsafe(name: str) -> Flaw:
+def _unsafe(name: str, size: int) -> Flaw:
     return Flaw(
         name,
         "unsafe_path",
         "found a path that leads out of the archive, expected one inside it",
         "make the archive again with relative paths, if you trust it",
         "",
+        size,
     )
 
 
-def _no_file(name: str) -> Flaw:
+def _no_file(name: str, size: int) -> Flaw:
     return Flaw(
         name,
         "not_a_file",
         "found a link or a device, expected a file",
         "put the file itself into the archive",
         "",
+        size,
     )
 
 
 def _damaged(place: str, error: Exception) -> Flaw:
+    is_cut = isinstance(error, EOFError) and str(error) == _CUT_OFF
     return Flaw(
         place,
-        "damaged",
+        "truncated" if is_cut else "damaged",
         f"found damaged data ({str(error) or type(error).__name__}), expected a whole archive",
         "fetch the archive again",
         "",
+        None if is_cut else 0,
     )
 
 

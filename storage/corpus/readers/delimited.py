@@ -7,7 +7,7 @@ any other (text/tab-separated-values of IANA); `quoted` of a source says otherwi
 import csv
 from collections.abc import Iterator, Sequence
 
-from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.blocks import Flaw, excerpt_of, size_of
 from storage.corpus.readers.fields import fields_of, pair_text
 from storage.corpus.readers.flaws import name_some, too_long, wrong_schema
 from storage.corpus.readers.gate import Batch, Gate, Item
@@ -182,16 +182,17 @@ def _ragged(record: list[str], columns: int, line: int, delimiter: str) -> Flaw:
         f"found {len(record)} fields, expected {columns}, as in the first line",
         remedy,
         excerpt_of(" | ".join(record)),
+        size_of(delimiter.join(record)),
     )
 
 
 def _broken(line: int, error: csv.Error, text: str, swallowed: int) -> Flaw:
     place = f"line {line}"
     if "field limit" in str(error) and not swallowed:
-        return too_long(place, csv.field_size_limit() + 1, csv.field_size_limit())
+        return too_long(place, size_of(text), csv.field_size_limit(), excerpt_of(text))
     said = str(error)
     if swallowed:
         said = f"a quotation mark that is not closed within {swallowed} lines"
     finding = f"found no sound record ({said}), expected quotes within quotes doubled"
     remedy = "mend its quotes, or set quoted=false where quotation marks are part of the text"
-    return Flaw(place, "bad_record", finding, remedy, excerpt_of(text))
+    return Flaw(place, "bad_record", finding, remedy, excerpt_of(text), size_of(text))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.blocks import Flaw
 from storage.corpus.pairs import join_pair
 from storage.corpus.pieces import SourceFile
 from storage.corpus.readers.flaws import empty_side, no_text
@@ -15,12 +15,17 @@ def fields_of(file: SourceFile) -> tuple[str, ...]:
 
 
 def text_of(
-    record: Mapping[str, Any], file: SourceFile, place: str, excerpt: str = ""
+    record: Mapping[str, Any], file: SourceFile, place: str, excerpt: str, size: int
 ) -> str | Flaw:
-    """The text of a record; of a pair the fields may be `outer.inner`, one object in another."""
+    """The text of a record of `size` bytes.
+
+    The fields of a pair may be `outer.inner`, one object in another.
+    """
     if not file.pair:
         text = record.get(file.text_field)
-        return text if isinstance(text, str) else no_text(place, file.text_field, record, excerpt)
+        if isinstance(text, str):
+            return text
+        return no_text(place, file.text_field, record, excerpt, size)
     sides = []
     for field in file.pair:
         holder, name = record, field
@@ -29,7 +34,7 @@ def text_of(
             holder, name = record[outer], inner
         side = holder.get(name)
         if not isinstance(side, str):
-            return no_text(place, name, holder, excerpt)
+            return no_text(place, name, holder, excerpt, size)
         sides.append(side)
     return pair_text(sides, file, place)
 
@@ -40,5 +45,5 @@ def pair_text(sides: Sequence[str], file: SourceFile, place: str) -> str | Flaw:
     source, target = sides
     for field, side, other in zip(file.pair, sides, (target, source), strict=True):
         if not side.strip():
-            return empty_side(place, field, excerpt_of(other))
+            return empty_side(place, field, other)
     return join_pair(source, target)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
 
 _JSON_TYPES = {
     type(None): "null",
@@ -14,8 +14,13 @@ _JSON_TYPES = {
 }
 
 
-def no_text(place: str, field: str, record: Mapping[str, Any] | None, excerpt: str = "") -> Flaw:
-    """The flaw of a record whose field is missing or holds no string; None where it is null."""
+def no_text(
+    place: str, field: str, record: Mapping[str, Any] | None, excerpt: str = "", size: int = 0
+) -> Flaw:
+    """The flaw of a record whose field is missing or holds no string; None where it is null.
+
+    Where the field is null there was no text, and nothing of the record's `size` bytes is lost.
+    """
     if record is None:
         found, fields = "null", ""
     else:
@@ -27,6 +32,7 @@ def no_text(place: str, field: str, record: Mapping[str, Any] | None, excerpt: s
         f"the field {field!r} is {found}, expected a string{fields}",
         "set text_field to the field that holds the text",
         excerpt,
+        0 if found == "null" else size,
     )
 
 
@@ -37,20 +43,33 @@ def empty_side(place: str, field: str, other: str) -> Flaw:
         "empty_side",
         f"found nothing in the field {field!r}, expected a text on both sides of a pair",
         "fill it in, or leave the pair out",
-        other,
+        excerpt_of(other),
+        size_of(other),
     )
 
 
 def no_pairs(kind: str) -> Flaw:
     """The flaw of a file of a source with pairs that cannot hold any."""
     return Flaw(
-        "whole file",
+        WHOLE_FILE,
         "no_pairs",
         f"found a file of the kind {kind}, expected pairs in the fields of .jsonl, .json, .csv, "
         ".tsv, .parquet or .arrow",
         "convert it, or take `pair` out of its source",
         "",
     )
+
+
+def nested() -> Flaw:
+    """The flaw of an archive within an archive, whatever it is called."""
+    finding = "found an archive within an archive, expected a file with text"
+    return Flaw(WHOLE_FILE, "nested_archive", finding, "unpack the outer one", "")
+
+
+def left_over(place: str, size: int) -> Flaw:
+    """The flaw of bytes that belong to nothing that a reader knows."""
+    finding = f"found {size} bytes that belong to nothing, expected the end of the file"
+    return Flaw(place, "left_over", finding, "fetch or make the file again", "", size)
 
 
 def name_some(names: Iterable[str]) -> str:
@@ -62,7 +81,7 @@ def name_some(names: Iterable[str]) -> str:
 def wrong_schema(finding: str, remedy: str = "") -> Flaw:
     """The flaw of a table whose columns are not those that were expected."""
     remedy = "set text_field to the column that holds the text" + remedy
-    return Flaw("whole file", "wrong_schema", finding, remedy, "")
+    return Flaw(WHOLE_FILE, "wrong_schema", finding, remedy, "")
 
 
 def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:
@@ -73,6 +92,7 @@ def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:
         f"found {size} bytes without an end, expected at most {limit} a document",
         "cut it, or raise corpus.max_document_bytes",
         excerpt,
+        size,
     )
 
 
@@ -80,11 +100,11 @@ def half_a_pair(text: str, position: int, place: str) -> Flaw:
     """The flaw of a text with a surrogate that belongs to no pair."""
     finding = f"found half of a surrogate pair at character {position}, expected Unicode"
     remedy = 'mend the text, or set corpus.on_bad_text="repair"'
-    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text))
+    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text), size_of(text))
 
 
 def nul(text: str, place: str) -> Flaw:
     """The flaw of a text with a NUL character."""
     finding = f"found a NUL at character {text.index(chr(0))}, expected text"
     remedy = 'remove it, set corpus.on_bad_text="repair", or corpus.encoding="utf-16" if it is that'
-    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text))
+    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text), size_of(text))

@@ -170,9 +170,8 @@ class Gate:
         if self._encoding != UTF_8:
             what = f"found bytes that are not {self._encoding}, as the rest of the file is"
         excerpt = data[:_EXCERPT].decode("utf-8", "backslashreplace")
-        return Flaw(
-            place, "bad_encoding", what, f'{remedy}, or set corpus.on_bad_text="repair"', excerpt
-        )
+        remedy += ', or set corpus.on_bad_text="repair"'
+        return Flaw(place, "bad_encoding", what, remedy, excerpt, len(data))
 
     def _mend_rows(
         self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray, rows: np.ndarray

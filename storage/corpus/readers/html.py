@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from storage.corpus.blocks import Flaw
+from storage.corpus.blocks import WHOLE_FILE, Flaw
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.gathered import Found, gather
+from storage.corpus.streams import DamageError
 from storage.errors import CorpusError
 
-WHOLE_FILE = "whole file"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -31,13 +31,13 @@ def read_html(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
 
     Raises:
         CorpusError: the package of the extractor is not installed.
-        DamageError: the page is cut off.
+        DamageError: the page is cut off, or longer than a document may be.
     """
     limit = reading.config.max_document_bytes
     data = stream.read(limit + 1)
     if len(data) > limit:
-        yield too_long(WHOLE_FILE, len(data), limit, data[:200].decode("utf-8", "replace"))
-        return
+        excerpt = data[:200].decode("utf-8", "replace")
+        raise DamageError(too_long(WHOLE_FILE, len(data), limit, excerpt))
     # A page that is cut off is none, which a damaged stream says only after its last bytes.
     stream.read(1)
     declared = None if reading.file.encoding == "auto" else reading.file.encoding
@@ -57,6 +57,7 @@ def no_page(place: str, error: Exception, data: bytes) -> Flaw:
         f"found a page that cannot be taken apart ({error}), expected HTML",
         "fetch it again, or leave it out",
         data[:200].decode("utf-8", "replace"),
+        len(data),
     )
 
 

@@ -1,75 +1,96 @@
-"""JSON files: an array of objects, or objects one after the other, each with a text."""
+"""JSON files: arrays of objects, or objects one after the other, each with a text."""
 
 import codecs
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.blocks import Flaw, excerpt_of, size_of
 from storage.corpus.readers.fields import text_of
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA
+from storage.corpus.streams import DamageError
 
 # Python refuses integers of more than 4,300 digits.
 _DECODER = json.JSONDecoder(parse_int=float)
 _LONGEST_TOKEN = len(r"\ud83d\ude00")
 _SPACE = re.compile(r"[ \t\n\r]*")
+# A string, as far as it goes, or a bracket.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\]]', re.DOTALL)
+_BEGINNINGS = '{["-0123456789tfn'
+_DEPTH = {"{": 1, "[": 1, "}": -1, "]": -1}
 
 
 def read_json(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
-    """A document an object: of the array that the file is, or of the objects one after the other.
+    """A document an object: of the arrays that there are, or of the objects one after the other.
 
-    Memory holds one object at a time. Where the JSON breaks, the rest is left.
+    Memory holds one object at a time. One that is no JSON is passed over where its brackets tell
+    where it ends.
+
+    Raises:
+        DamageError: where an object's end cannot be found, or the file ends too early.
     """
-    values = enumerate(_Values(chunks, gate.limit + LINE_EXTRA))
-    texts = ((number, _text(value, f"item {number}", gate)) for number, value in values)
+    values = _Values(chunks, gate.limit + LINE_EXTRA)
+    texts = ((number, _text(value, number, values, gate)) for number, value in enumerate(values))
     yield from Batch(gate, "item").fill(texts)
 
 
-def _text(value: Any, place: str, gate: Gate) -> bytes | Flaw:
+def _text(value: Any, number: int, values: "_Values", gate: Gate) -> bytes | Flaw:
     if isinstance(value, Flaw):
         return value
+    place = f"item {number}"
     if not isinstance(value, dict):
         found = f"found a JSON {type(value).__name__}, expected an object"
-        return Flaw(place, "bad_json", found, "mend the file", excerpt_of(repr(value)))
+        excerpt = excerpt_of(repr(value))
+        return Flaw(place, "bad_json", found, "mend the file", excerpt, values.size())
+    text = text_of(value, gate.reading.file, place, "", values.size())
+    if isinstance(text, str):
+        return gate.mend_text(text, place)
     excerpt = excerpt_of(json.dumps(value, ensure_ascii=False))
-    text = text_of(value, gate.reading.file, place, excerpt)
-    return gate.mend_text(text, place) if isinstance(text, str) else text
+    return replace(text, excerpt=text.excerpt or excerpt)
 
 
 class _Values:
-    """The values of a JSON text; a Flaw, as the last one, where it breaks."""
+    """The objects of a JSON text, those within arrays too; a Flaw in the place of a broken one."""
 
     def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._chunks = (text for chunk in chunks if (text := decoder.decode(chunk)))
         self._limit = limit
         self._text = ""
-        self._at = self._number = 0
+        self._start = self._at = self._number = 0
 
     def __iter__(self) -> Iterator[Any]:
-        is_array = self._next() == "["
-        self._at += is_array
-        while (character := self._next()) and not (is_array and character == "]"):
-            if is_array and self._number:
-                if character != ",":
-                    yield self._broken(f"{character!r}, expected a comma or the end of the array")
-                    return
+        while character := self._next():
+            if character == "[":
                 self._at += 1
-                self._next()
-            value = self._value()
-            yield value
-            if isinstance(value, Flaw):
-                return
-            self._number += 1
-        if is_array and not character:
-            yield self._broken("no end of the array")
-        elif is_array:
-            self._at += 1
-            if self._next():
-                yield self._broken("text after the end of the array, expected none")
+                yield from self._array()
+            else:
+                yield self._value()
+
+    def size(self) -> int:
+        """Bytes of the value that was given last."""
+        return size_of(self._text[self._start : self._at])
+
+    def _array(self) -> Iterator[Any]:
+        first = True
+        while (character := self._next()) != "]":
+            # A comma too few or, at the end, too many does no harm.
+            if character == "," and not first:
+                self._at += 1
+                if self._next() == "]":
+                    break
+            elif character == "":
+                raise DamageError(self._broken("no end of the array", ends=True))
+            elif not first and character != "{":
+                found = f"{character!r}, expected a comma or the end of the array"
+                raise DamageError(self._broken(found))
+            yield self._value()
+            first = False
+        self._at += 1
 
     def _next(self) -> str:
         """Steps to the next character that is no space; "" at the end."""
@@ -98,23 +119,65 @@ class _Values:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
-                if not self._may_go_on(error) or not self._read():
-                    return self._broken(f"no JSON value ({error.msg}), expected an object")
+                goes_on = self._may_go_on(error)
+                if not (goes_on and self._read()):
+                    found = f"no JSON value ({error.msg}), expected an object"
+                    return self._passed_over(found, goes_on and self._begins())
             except RecursionError:
-                return self._broken("brackets nested too deep")
+                return self._passed_over("brackets nested too deep, expected an object")
             else:
                 # A number at the end of what is held may go on.
                 if end < len(self._text) or isinstance(value, dict) or not self._read():
-                    self._at = end
+                    self._start, self._at = self._at, end
+                    self._number += 1
                     return value
-            if len(self._text) - self._at > self._limit:
-                return too_long(f"from item {self._number}", len(self._text), self._limit)
+            self._check_size()
+
+    def _passed_over(self, found: str, ends: bool = False) -> Flaw:
+        """The flaw of an object that is no JSON; reading goes on after its last bracket."""
+        if self._text[self._at : self._at + 1] != "{":
+            raise DamageError(self._broken(found, ends))
+        while not ends:
+            end = self._closing()
+            if end:
+                place, excerpt = f"item {self._number}", self._excerpt()
+                self._start, self._at = self._at, end
+                self._number += 1
+                finding = f"found {found}"
+                return Flaw(place, "bad_json", finding, "mend the file", excerpt, self.size())
+            self._check_size()
+            ends = not self._read()
+        raise DamageError(self._broken(found, ends))
+
+    def _closing(self) -> int:
+        """Where the brackets that are opened here are all closed again; 0 where they are not."""
+        depth = 0
+        for token in _TOKEN.finditer(self._text, self._at):
+            depth += _DEPTH.get(token[0], 0)
+            if depth == 0:
+                return token.end()
+        return 0
+
+    def _check_size(self) -> None:
+        if len(self._text) - self._at > self._limit:
+            size = size_of(self._text[self._at :])
+            place = f"from item {self._number}"
+            raise DamageError(too_long(place, size, self._limit, self._excerpt()))
 
     def _may_go_on(self, error: json.JSONDecodeError) -> bool:
         """Whether it may only be that the value goes on after what is held."""
         return error.msg.startswith("Unterminated") or error.pos > len(self._text) - _LONGEST_TOKEN
 
-    def _broken(self, found: str) -> Flaw:
-        excerpt = excerpt_of(self._text[self._at : self._at + 1000])
+    def _begins(self) -> bool:
+        """Whether a JSON value may begin here."""
+        return self._text[self._at : self._at + 1] in _BEGINNINGS
+
+    def _broken(self, found: str, ends: bool = False) -> Flaw:
+        """The flaw of what is left; nobody knows how much that is where the text `ends` in it."""
+        size = None if ends else size_of(self._text[self._at :])
         place = f"from item {self._number}"
-        return Flaw(place, "bad_json", f"found {found}", "mend the file", excerpt)
+        remedy = "fetch the file again" if ends else "mend the file"
+        return Flaw(place, "bad_json", f"found {found}", remedy, self._excerpt(), size)
+
+    def _excerpt(self) -> str:
+        return excerpt_of(self._text[self._at : self._at + 1000])

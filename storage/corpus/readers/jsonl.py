@@ -94,7 +94,7 @@ def parse_exactly(line: bytes, gate: Gate, place: str) -> bytes | Flaw | None:
     if not line.strip():
         return None
     try:
-        text = _text_of(line.decode(), gate, place)
+        text = _text_of(line.decode(), gate, place, len(line))
     except UnicodeDecodeError as error:
         text = _text_of_bad(line, error, gate, place)
     return gate.mend_text(text, place) if isinstance(text, str) else text
@@ -102,11 +102,11 @@ def parse_exactly(line: bytes, gate: Gate, place: str) -> bytes | Flaw | None:
 
 def _text_of_bad(line: bytes, error: UnicodeDecodeError, gate: Gate, place: str) -> str | Flaw:
     """The text of a line that is not UTF-8; bad bytes outside the text do no harm."""
-    text = _text_of(line.decode("utf-8", "surrogateescape"), gate, place)
+    text = _text_of(line.decode("utf-8", "surrogateescape"), gate, place, len(line))
     if isinstance(text, str) and is_unicode(text):
         return text
     if other := gate.decoded(line):
-        decoded = _text_of(other[0], gate, place)
+        decoded = _text_of(other[0], gate, place, len(line))
         if isinstance(decoded, str):
             gate.count(f"decoded.{other[1]}", 1)
             return decoded
@@ -115,7 +115,7 @@ def _text_of_bad(line: bytes, error: UnicodeDecodeError, gate: Gate, place: str)
     return text
 
 
-def _text_of(line: str, gate: Gate, place: str) -> str | Flaw:
+def _text_of(line: str, gate: Gate, place: str, size: int) -> str | Flaw:
     try:
         # Python refuses integers of more than 4,300 digits.
         record: Any = json.loads(line, parse_int=float)
@@ -124,12 +124,12 @@ def _text_of(line: str, gate: Gate, place: str) -> str | Flaw:
         if isinstance(error, json.JSONDecodeError):
             message = f"{error.msg} column {error.colno}"
         found = f"found no JSON value ({message}), expected one object a line"
-        return Flaw(place, "bad_json", found, "mend the line", excerpt_of(line))
+        return Flaw(place, "bad_json", found, "mend the line", excerpt_of(line), size)
     if not isinstance(record, dict):
         kind = "array" if isinstance(record, list) else type(record).__name__
         found = f"found a JSON {kind}, expected an object"
-        return Flaw(place, "bad_json", found, "mend the line", excerpt_of(line))
-    return text_of(record, gate.reading.file, place, excerpt_of(line))
+        return Flaw(place, "bad_json", found, "mend the line", excerpt_of(line), size)
+    return text_of(record, gate.reading.file, place, excerpt_of(line), size)
 
 
 def _strings(data: np.ndarray, ends: np.ndarray) -> pa.LargeStringArray:

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.blocks import Flaw, excerpt_of
+from storage.corpus.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Batch, Gate, Item
+from storage.corpus.streams import DamageError
 
 # A line may hold more than its document. More than a chunk, so that what counts as too long does
 # not depend on where chunks begin.
@@ -112,7 +113,11 @@ def read_paragraphs(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
 
 
 def read_whole(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
-    """The whole text as one document."""
+    """The whole text as one document.
+
+    Raises:
+        DamageError: it is longer than a document may be.
+    """
     held: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -120,9 +125,8 @@ def read_whole(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
         size += len(chunk)
         if size > gate.limit:
             excerpt = held[0][:1000].decode("utf-8", "backslashreplace")
-            yield too_long("whole file", size, gate.limit, excerpt_of(excerpt))
-            return
-    yield from gate.admit_text(b"".join(held), "whole file", 0)
+            raise DamageError(too_long(WHOLE_FILE, size, gate.limit, excerpt_of(excerpt)))
+    yield from gate.admit_text(b"".join(held), WHOLE_FILE, 0)
 
 
 class _Paragraphs:
@@ -133,7 +137,7 @@ class _Paragraphs:
         self._limit = limit
         self._held = "\n"  # begins with the newline before line `_line`
         self._line = 1
-        self._skips = False
+        self._skipped: tuple[Flaw, int] | None = None  # of the paragraph that is given up
 
     def add(self, lines: str) -> None:
         text = self._held + lines
@@ -150,16 +154,21 @@ class _Paragraphs:
 
     def skip(self, flaw: Flaw, lines: int) -> None:
         """Gives up the paragraph that is being read, and `lines` of it that are not here."""
-        if not self._skips:
-            self._batch.add(flaw, self._line)
-        self._skips = True
+        lost = size_of(self._held[1:]) + ((flaw.bytes or 0) if lines else 0)
+        self._skipped = self._with(lost, self._skipped or (replace(flaw, bytes=0), self._line))
         self._line += self._held.count("\n") - 1 + lines
         self._held = "\n"
 
     def _finish(self, paragraph: str) -> None:
-        if paragraph and not self._skips:
+        if self._skipped:
+            self._batch.add(*self._with(size_of(paragraph), self._skipped))
+        elif paragraph:
             self._batch.add(paragraph.encode("utf-8", "surrogateescape"), self._line)
-        self._skips = False
+        self._skipped = None
+
+    def _with(self, lost: int, skipped: tuple[Flaw, int]) -> tuple[Flaw, int]:
+        flaw, line = skipped
+        return replace(flaw, bytes=(flaw.bytes or 0) + lost), line
 
 
 def _long_line(unit: str, line: int, size: int, limit: int, held: list[bytes]) -> Flaw:

@@ -120,8 +120,9 @@ def read_records(stream: BinaryIO, limit: int) -> Iterator[Record | Flaw]:
         if isinstance(head, _Head):
             yield from _content(tape, head, number, offset, limit + _HEADERS)
         else:
-            yield _flaw(_place(number, offset, ""), "damaged", f"found {head}", line)
             _go_to_next(tape, is_arc)
+            lost = tape.offset - offset
+            yield _flaw(_place(number, offset, ""), "damaged", f"found {head}", line, lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,7 @@ def _content(
         if head.kind in _TEXTS:
             yield too_long(place, head.length, limit, head.uri)
         if size < head.length:
-            yield _flaw(place, "truncated", f"found {size} of {head.length} bytes", b"")
+            yield _flaw(place, "truncated", f"found {size} of {head.length} bytes", b"", None)
         return
     content = tape.take(head.length)
     whole = Record(number, offset, head.kind, head.uri, head.media_type, content)
@@ -197,7 +198,7 @@ def _content(
         yield whole
         return
     finding = f"found {len(content)} of {head.length} bytes"
-    yield _flaw(place, "truncated", finding, content)
+    yield _flaw(place, "truncated", finding, content, len(content) if following else None)
 
 
 def _go_to_next(tape: _Tape, is_arc: bool) -> None:
@@ -208,10 +209,10 @@ def _go_to_next(tape: _Tape, is_arc: bool) -> None:
             return
 
 
-def _flaw(place: str, reason: str, finding: str, data: bytes) -> Flaw:
+def _flaw(place: str, reason: str, finding: str, data: bytes, lost: int | None) -> Flaw:
     excerpt = data[:200].decode("utf-8", "replace")
     remedy = "fetch the archive again, or leave the record out"
-    return Flaw(place, reason, f"{finding}, expected a whole record", remedy, excerpt)
+    return Flaw(place, reason, f"{finding}, expected a whole record", remedy, excerpt, lost)
 
 
 def _place(number: int, offset: int, uri: str) -> str:

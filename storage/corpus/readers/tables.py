@@ -1,6 +1,10 @@
 """Parquet and Arrow files: one column of a table is the text; no row becomes a Python object."""
 
+import mmap
+import os
+import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -8,55 +12,78 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.corpus.blocks import Flaw, place_of
+from storage.corpus.blocks import WHOLE_FILE, Flaw, place_of, size_of
 from storage.corpus.readers.fields import fields_of, pair_text
 from storage.corpus.readers.flaws import name_some, no_text, wrong_schema
 from storage.corpus.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item, Misfit
 from storage.corpus.streams import DamageError
 
+# After the footer come its size and the name of the format.
+_PARQUET_END, _ARROW_END = 8, 10
+# Where a footer of Arrow says where its dictionaries and record batches are.
+_BLOCKS = (8, 10)
 _BAD = (pa.ArrowException, OSError, ValueError, TypeError)
 
 
 def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) -> Iterator[Item]:
     """A document a row, from row group `start` up to `stop`, or to the end.
 
+    A row group that is damaged costs no other.
+
     Raises:
-        DamageError: no column of that name, or one that holds no text.
+        DamageError: no Parquet file, or several in one; no column of that name, or one that holds
+            no text.
     """
-    row = 0
     try:
-        with pq.ParquetFile(file, memory_map=isinstance(file, Path)) as table:
-            columns = _columns(gate, table.schema_arrow)
-            groups = range(start, table.num_row_groups if stop is None else stop)
-            row = sum(table.metadata.row_group(group).num_rows for group in range(start))
-            for group in groups:
-                rows = _rows_a_batch(table.metadata.row_group(group))
-                for batch in table.iter_batches(rows, row_groups=[group], columns=columns):
-                    yield from _admitted(gate, batch, row)
-                    row += batch.num_rows
+        table = pq.ParquetFile(file, memory_map=isinstance(file, Path))
     except _BAD as error:
         _raise_if_io(error)
-        yield _damaged("Parquet", row, error)
+        raise DamageError(_damaged("Parquet", WHOLE_FILE, error)) from error
+    with table:
+        groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
+        if start == 0:
+            _check_single(file, b"PAR1PAR1", _parquet_gap(file, table.metadata, groups))
+        columns = _columns(gate, table.schema_arrow)
+        row = sum(group.num_rows for group in groups[:start])
+        for number, group in enumerate(groups[start:stop], start):
+            end = row + group.num_rows
+            try:
+                for batch in table.iter_batches(
+                    _rows_a_batch(group), row_groups=[number], columns=columns
+                ):
+                    yield from _admitted(gate, batch, row)
+                    row += batch.num_rows
+            except _BAD as error:
+                _raise_if_io(error)
+                size = _disk_bytes(group) * (end - row) // group.num_rows
+                flaw = _damaged("Parquet", f"from row {row}", error)
+                yield replace(flaw, bytes=size, documents=end - row)
+            row = end
 
 
 def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) -> Iterator[Item]:
     """A document a row of an Arrow IPC file or stream, from record batch `start` up to `stop`.
 
+    Streams may follow each other.
+
     Raises:
-        DamageError: no column of that name, or one that holds no text.
+        DamageError: several files in one; no column of that name, or one that holds no text.
     """
-    row = 0
+    row, rest = 0, 1.0
     try:
+        if start == 0:
+            _check_single(file, b"ARROW1ARROW1", _arrow_gap(file))
         source = pa.memory_map(str(file)) if isinstance(file, Path) else pa.PythonFile(file, "r")
         with source:
-            for number, batch in enumerate(_record_batches(source, stop)):
+            for batch, is_wanted, after in _record_batches(source, start, stop):
                 _columns(gate, batch.schema)
-                if number >= start:
+                if is_wanted:
                     yield from _admitted(gate, batch, row)
-                row += batch.num_rows
+                row, rest = row + batch.num_rows, after
     except _BAD as error:
         _raise_if_io(error)
-        yield _damaged("Arrow", row, error)
+        flaw = _damaged("Arrow", f"from row {row}" if row else WHOLE_FILE, error)
+        yield replace(flaw, bytes=int(rest * gate.reading.piece.bytes))
 
 
 def parquet_cuts(path: Path, piece_bytes: int) -> list[int]:
@@ -86,15 +113,88 @@ def arrow_cuts(path: Path, piece_bytes: int) -> list[int]:
     return sorted({batches * part // parts for part in range(1, parts)})
 
 
-def _record_batches(source: Any, stop: int | None) -> Iterator[pa.RecordBatch]:
+def _record_batches(
+    source: Any, start: int, stop: int | None
+) -> Iterator[tuple[pa.RecordBatch, bool, float]]:
+    """Each record batch, whether it is wanted, and the share of what is wanted that is left then.
+
+    Those before `start` are given too, for they count rows.
+    """
     if source.read(6) == b"ARROW1":
         with pa.ipc.open_file(source) as table:
-            for number in range(table.num_record_batches if stop is None else stop):
-                yield table.get_batch(number)
+            stop = table.num_record_batches if stop is None else stop
+            for number in range(stop):
+                left = (stop - 1 - max(number, start - 1)) / max(1, stop - start)
+                yield table.get_batch(number), number >= start, left
         return
-    source.seek(0)
-    with pa.ipc.open_stream(source) as stream:
-        yield from stream
+    size, position = source.size(), 0
+    while position < size:
+        source.seek(position)
+        with pa.ipc.open_stream(source) as stream:
+            for batch in stream:
+                yield batch, True, 1 - source.tell() / size
+        position = source.tell()
+
+
+def _parquet_gap(file: Path | BinaryIO, metadata: Any, groups: list[Any]) -> int:
+    """Bytes between the data and the footer; some writers put indices there."""
+    last = [groups[-1].column(n) for n in range(groups[-1].num_columns)] if groups else []
+    starts = [
+        column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+        for column in last
+    ]
+    ends = [start + each.total_compressed_size for start, each in zip(starts, last, strict=True)]
+    return _size(file) - _PARQUET_END - int(metadata.serialized_size) - max(ends, default=4)
+
+
+def _arrow_gap(file: Path | BinaryIO) -> int:
+    """The same of an Arrow file, by the blocks that its footer, a flatbuffer, lists; else 0."""
+    size = _size(file)
+    with _mapped(file) as data:
+        if size < _ARROW_END or data[:6] != b"ARROW1" or data[-6:] != b"ARROW1":
+            return 0
+        length = int.from_bytes(data[-10:-6], "little")
+        footer = data[max(0, size - _ARROW_END - length) : size - _ARROW_END]
+    try:
+        (root,) = struct.unpack_from("<I", footer)
+        names = root - struct.unpack_from("<i", footer, root)[0]
+        (names_size,) = struct.unpack_from("<H", footer, names)
+        end = 0
+        for field in _BLOCKS:
+            place = struct.unpack_from("<H", footer, names + field)[0] if field < names_size else 0
+            if place:
+                at = root + place + struct.unpack_from("<I", footer, root + place)[0]
+                (count,) = struct.unpack_from("<I", footer, at)
+                blocks = struct.iter_unpack("<qi4xq", footer[at + 4 : at + 4 + 24 * count])
+                end = max([end, *map(sum, blocks)])
+    except struct.error:
+        return 0
+    return size - _ARROW_END - length - end
+
+
+def _check_single(file: Path | BinaryIO, seam: bytes, gap: int) -> None:
+    """Raises DamageError where another file lies before this one: its places are then wrong."""
+    if gap < len(seam):
+        return
+    with _mapped(file) as data:
+        if data.find(seam, 0, gap + len(seam)) >= 0:
+            finding = "found several files one after the other, expected one table"
+            raise DamageError(Flaw(WHOLE_FILE, "damaged", finding, "take them apart", ""))
+
+
+def _mapped(file: Path | BinaryIO) -> mmap.mmap:
+    if not isinstance(file, Path):
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _size(file: Path | BinaryIO) -> int:
+    return file.stat().st_size if isinstance(file, Path) else os.fstat(file.fileno()).st_size
+
+
+def _disk_bytes(group: Any) -> int:
+    return sum(group.column(n).total_compressed_size for n in range(group.num_columns))
 
 
 def _rows_a_batch(group: Any) -> int:
@@ -121,7 +221,10 @@ def _admitted(gate: Gate, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
         place = place_of("row", number)
         record = dict(zip(file.pair, pair, strict=True))
         missing = next((field for field, side in record.items() if side is None), None)
-        text = no_text(place, missing, record) if missing else pair_text(pair, file, place)
+        size = sum(size_of(side) for side in pair if side)
+        text = (
+            no_text(place, missing, record, "", size) if missing else pair_text(pair, file, place)
+        )
         if isinstance(text, Flaw):
             flaws.append((number, text))
         else:
@@ -190,10 +293,10 @@ def _raise_if_io(error: Exception) -> None:
         raise error
 
 
-def _damaged(kind: str, row: int, error: Exception) -> Flaw:
+def _damaged(kind: str, place: str, error: Exception) -> Flaw:
     reason = str(error).partition("\n")[0]
     return Flaw(
-        f"from row {row}" if row else "whole file",
+        place,
         "damaged",
         f"found no sound {kind} data ({reason}), expected a file that pyarrow reads",
         "fetch it again, or take it out of corpus.sources",

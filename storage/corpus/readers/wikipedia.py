@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-from storage.corpus.blocks import Flaw, place_of
+from storage.corpus.blocks import WHOLE_FILE, Flaw, place_of
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.gathered import Found, gather
 from storage.corpus.readers.wikitext import plain_text
+from storage.corpus.streams import DamageError
 
 _OPENING = b"<page>"
 _CLOSING = b"</page>"
@@ -28,6 +29,9 @@ def read_wikipedia(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
     """The articles of a dump as plain text: the title, a blank line, and what was written.
 
     A file that declares entities is refused as a whole; so is XML that is no dump.
+
+    Raises:
+        DamageError: such a file.
     """
     return gather(_articles(stream, reading), reading, "page")
 
@@ -38,8 +42,7 @@ def _articles(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw]:
     for is_page, data in _segments(stream, limit):
         if not is_page:
             if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-                yield _declaration(data)
-                return
+                raise DamageError(_declaration(number, data))
         else:
             number += 1
             if len(data) > limit:
@@ -47,8 +50,8 @@ def _articles(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw]:
             elif data.endswith(_CLOSING) and (found := _article(number, data)):
                 yield found
     if number == 0:
-        yield _no_dump(data)
-    elif is_page or _END not in data:
+        raise DamageError(_no_dump(data))
+    if is_page or _END not in data:
         yield _cut_off(number, is_page, data)
 
 
@@ -82,6 +85,7 @@ def _article(number: int, page: bytes) -> Found | Flaw | None:
             f"found XML that is not well-formed ({error}), expected a page of a dump",
             "fetch the dump again",
             _excerpt(page),
+            len(page),
         )
     revisions = root.findall("revision")
     wikitext = (revisions[-1].findtext("text") if revisions else None) or ""
@@ -92,20 +96,21 @@ def _article(number: int, page: bytes) -> Found | Flaw | None:
     return Found(number, f"{root.findtext('title', '')}\n\n{text}" if text else "")
 
 
-def _declaration(outside: bytes) -> Flaw:
+def _declaration(number: int, outside: bytes) -> Flaw:
     """The flaw of a file that declares entities, by which it could blow up or look around."""
     return Flaw(
-        "head",
+        f"after page {number}" if number else WHOLE_FILE,
         "bomb",
         "found a document type declaration, which may define entities, expected none",
         "take it out of the file if you trust it: dumps of MediaWiki have none",
         _excerpt(outside),
+        len(outside),
     )
 
 
 def _no_dump(outside: bytes) -> Flaw:
     return Flaw(
-        "head",
+        WHOLE_FILE,
         "damaged",
         "found no <page>, expected the XML of a MediaWiki dump",
         "take the file out of corpus.sources, or convert it to a format that is read",
@@ -121,6 +126,7 @@ def _cut_off(number: int, inside: bool, buffer: bytes) -> Flaw:
         f"found the end of the file {where}, expected </mediawiki>",
         "fetch the dump again",
         _excerpt(buffer),
+        None,
     )
 
 
