@@ -1,7 +1,10 @@
 """What may be asked of a training run beside the usual, in real processes."""
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from model.hf.folder import load_model
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
 from tests.training_runs import (
@@ -93,7 +96,10 @@ def test_a_run_that_stops_early_says_so_and_exports_its_best_weights(
     assert stopped["best_loss"] == min(validated)
     assert stopped["step"] == stopped["best_step"] + 4 * 5 < 400
     best = runs["overfitted"].checkpoints / f"step-{stopped['best_step']:08d}"
-    assert (best / "manifest.json").exists()
+    learned, exported = load_file(best / "model.safetensors"), load_model(runs["overfitted"].model)
+    for name, parameter in exported[0].named_parameters():
+        rows = min(len(parameter), exported[0].vocab_size)
+        assert torch.equal(learned[name][:rows], parameter[:rows]), name
 
 
 def test_the_loop_is_hardly_blocked_by_a_checkpoint(runs: dict[str, RunLayout]) -> None:

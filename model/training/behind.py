@@ -58,8 +58,9 @@ class Behind:
         if not self._writes:
             return
         blocked = time.perf_counter() - begun
-        self._thread = Thread(target=self._write, args=(progress, copied, begun, blocked))
-        self._thread.start()
+        thread = Thread(target=self._write, args=(progress, copied, begun, blocked))
+        thread.start()  # one that the system refuses is not waited for
+        self._thread = thread
 
     def finished(self) -> list[Written]:
         """What has been completed since the last call."""

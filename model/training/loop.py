@@ -6,7 +6,6 @@ whatever the number of processes and micro-batches; the data is a pure function 
 
 import math
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -17,23 +16,20 @@ from torch import Tensor
 
 from model.config import TrainingJob, TrainingResult
 from model.data.tensors import as_tensors, cut
-from model.hf.folder import export_model
-from model.network.base import Network
 from model.process import StopRequest
-from model.training.checkpoint import diverged, load_weights, tensors_of
+from model.training.checkpoint import diverged, tensors_of
 from model.training.config import TrainConfig
 from model.training.micro_batch import is_out_of_memory
 from model.training.optimizer import gradient_norm
-from model.training.parallel import compile_in_place, synchronized, whole_network
+from model.training.parallel import compile_in_place, synchronized
+from model.training.publishing import publish_model
 from model.training.run import Run, build_run, resume
 from model.training.schedule import rate_factor, sequence_length
 from model.training.stopping import Vote
 from model.training.validation import given_up, named_losses, validate
-from storage.artifacts import publish, set_aside
 from storage.config import write_json_value
 from storage.errors import CorpusmillError, InputError
 from storage.layout import RunLayout
-from storage.manifest import MANIFEST
 
 
 def train(job: TrainingJob) -> TrainingResult:
@@ -241,7 +237,7 @@ def _finish(run: Run, status: str) -> TrainingResult:
     _journal_checkpoints(run)
     _profile(run)
     if status == "finished":
-        _export(run)
+        publish_model(run)
     run.write(status, tokens_seen=run.progress.tokens_seen, seconds=run.progress.seconds)
     if run.journal:
         run.journal.sync()
@@ -255,30 +251,4 @@ def _finish(run: Run, status: str) -> TrainingResult:
             "parameters": run.parameters,
             "seconds": run.progress.seconds,
         }
-    )
-
-
-def _export(run: Run) -> None:
-    """Publishes the model: of the best validation where the run looks for it, else the last."""
-    steps = run.progress.step
-    if run.config.early_stopping:
-        steps, averaged = run.progress.best_step, run.average is not None
-        load_weights(run.layout.checkpoints, steps, run.network, averaged=averaged)
-    with run.average.applied() if run.average and not run.config.early_stopping else nullcontext():
-        network = whole_network(run.network)
-        if run.journal:
-            read = min(run.feed.samples.longest, sequence_length(steps - 1, run.config))
-            length = max(run.known_length, read)
-            _publish(run, network, length)
-
-
-def _publish(run: Run, network: Network, length: int) -> None:
-    if (run.layout.model / MANIFEST).exists():
-        set_aside(run.layout.model)
-    publish(
-        run.layout.model,
-        run.spec,
-        lambda directory: export_model(
-            network, network.config, run.job.tokenizer, length, directory
-        ),
     )

@@ -1,0 +1,54 @@
+"""What a run leaves: its model, in the Hugging Face format."""
+
+from contextlib import nullcontext
+
+from model.hf.folder import export_model
+from model.network.base import Network
+from model.network.build import build_network
+from model.training.checkpoint import load_weights
+from model.training.parallel import whole_network
+from model.training.run import Run
+from model.training.schedule import sequence_length
+from storage.artifacts import publish, set_aside
+from storage.manifest import MANIFEST
+
+
+def publish_model(run: Run) -> None:
+    """Publishes the model: of the best validation where the run looks for it, else the last.
+
+    Every process must ask for the last one. The best one is read by the main process alone.
+
+    Raises:
+        ArtifactError: the checkpoint of the best validation is damaged.
+        ModelError: a weight is not finite.
+    """
+    if run.config.early_stopping is None:
+        with run.average.applied() if run.average else nullcontext():
+            network = whole_network(run.network)
+            if run.journal:
+                _publish(run, network, run.progress.step)
+    elif run.journal:
+        _publish(run, _best(run), run.progress.best_step)
+
+
+def _best(run: Run) -> Network:
+    """The network as it was validated best."""
+    network = run.network
+    best = build_network(network.config, network.vocab_size, network.compute_dtype)
+    step, averaged = run.progress.best_step, run.average is not None
+    load_weights(run.layout.checkpoints, step, best, averaged=averaged)
+    return best
+
+
+def _publish(run: Run, network: Network, steps: int) -> None:
+    if (run.layout.model / MANIFEST).exists():
+        set_aside(run.layout.model)
+    read = min(run.feed.samples.longest, sequence_length(steps - 1, run.config))
+    length = max(run.known_length, read)
+    publish(
+        run.layout.model,
+        run.spec,
+        lambda directory: export_model(
+            network, network.config, run.job.tokenizer, length, directory
+        ),
+    )

@@ -1,0 +1,26 @@
+"""What a run publishes, and who reads it."""
+
+from dataclasses import replace
+
+import pytest
+from accelerate import Accelerator
+
+from model.config import TrainingJob
+from model.training.checkpoint import Progress
+from model.training.publishing import publish_model
+from model.training.run import build_run
+from storage.config import read_json
+from storage.errors import ArtifactError
+from tests.training_runs import SHORT, Workshop
+
+
+def test_the_best_checkpoint_is_read_by_the_main_process_alone(workshop: Workshop) -> None:
+    train = SHORT.model_copy(update={"early_stopping": 1})
+    layout = workshop.prepare("published", train)
+    main = build_run(read_json(TrainingJob, layout.job), layout, Accelerator(cpu=True))
+    main.progress = Progress(step=3, best_step=2)
+    assert main.journal
+    main.journal.close()
+    with pytest.raises(ArtifactError, match="step-00000002 is not a complete artifact"):
+        publish_model(main)
+    publish_model(replace(main, journal=None))  # as another process has it
