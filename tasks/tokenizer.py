@@ -23,7 +23,7 @@ from storage.layout import Layout
 from storage.manifest import digest_file, read_manifest
 from tasks.retries import can_be_retried
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @task(

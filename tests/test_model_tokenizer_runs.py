@@ -1,6 +1,8 @@
 """Runs without end are cut, and nothing else is."""
 
+import base64
 import random
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,3 +95,16 @@ def test_of_runs_of_few_letters_the_beginning_teaches() -> None:
     assert (kept[0], kept[-1]) == (WORDS * 99, "- " * 9_999)
     assert "".join(kept[-1 - len(cut_runs(han, 1 << 10)) : -1]) == han
     assert sum(map(len, kept[1:])) < len(han) + 40_000
+
+
+@pytest.mark.parametrize("encoded", [base64.b64encode, base64.encodebytes], ids=str)
+def test_of_what_is_random_the_beginning_teaches(encoded: Callable[[bytes], bytes]) -> None:
+    noise = encoded(random.Random(0).randbytes(700_000)).decode()
+    texts = [WORDS + noise + WORDS, noise, WORDS * 99, "".join(WORDS.split()) * 99, "", "中" * 2000]
+    kept = list(learnable(texts))
+    assert sum(map(len, kept)) < sum(map(len, [*texts[2:], WORDS, WORDS])) + 40_000
+    joined = "".join(kept)
+    assert joined.startswith(WORDS + noise[:1000])
+    assert joined.endswith("".join(texts[2:]))
+    assert joined.count(WORDS) == 2 + 99
+    assert list(learnable(texts[2:5])) == texts[2:5]
