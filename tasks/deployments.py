@@ -5,9 +5,11 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from storage.errors import StackError
 from storage.layout import Layout
+from storage.manifest import write_json
 from tasks.prefect_server import PrefectServer
 from tasks.supervision import SCRIPTS, last_words
 
@@ -26,30 +28,44 @@ def deploy(
     if not (checkout / "prefect.yaml").is_file():
         raise StackError(f"{checkout} has no prefect.yaml; run this in a checkout of corpusmill.")
     record = layout.stack / "deployed.json"
-    known = json.loads(record.read_text()) if record.exists() else {"sources": {}, "set": {}}
+    known: dict[str, Any] = {"sources": {}, "set": {}, "kept": {}}
+    known |= json.loads(record.read_text()) if record.exists() else {}
     before = server.deployments()
     entrypoints = [each["entrypoint"] for each in before.values()]
     same = known["sources"] == _sources(checkout, entrypoints)
     if same and known["set"].keys() <= before.keys():
         return
+    chosen = {
+        number: _chosen(each, known["set"].get(number, {})) for number, each in before.items()
+    }
+    # What an earlier call had overwritten when it was cut off, and this one may be.
+    interrupted = known["kept"]
+    kept = {**chosen, **interrupted}
+    write_json(record, {"sources": {}, "set": known["set"], "kept": kept})
     _run(layout, checkout, environment)
-    after = server.deployments()
-    for number in before.keys() & after.keys():
-        deployed = known["set"].get(number, {})
-        # Of what an earlier version has deployed nobody knows what was set since: all is kept.
-        chosen = {
-            name: value
-            for name, value in before[number].items()
-            if name != "entrypoint"
-            and after[number][name] != value
-            and deployed.get(name, ...) != value
-        }
-        if chosen:
-            server.set_deployment(number, chosen)
-    entrypoints = [each["entrypoint"] for each in after.values()]
     # What the file says, not what stays against it: else that would count as the file's next time.
-    new = {"sources": _sources(checkout, entrypoints), "set": after}
-    record.write_text(json.dumps(new), encoding="utf-8")
+    after = server.deployments()
+    write_json(record, {"sources": {}, "set": after, "kept": kept})
+    for number in before.keys() & after.keys():
+        stays: dict[str, Any] = {}
+        for values in (interrupted.get(number, {}), chosen[number]):
+            stays |= {name: each for name, each in values.items() if after[number][name] != each}
+        if stays:
+            server.set_deployment(number, stays)
+    entrypoints = [each["entrypoint"] for each in after.values()]
+    write_json(record, {"sources": _sources(checkout, entrypoints), "set": after, "kept": {}})
+
+
+def _chosen(deployment: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was set in the page since the file was deployed last.
+
+    Of what an earlier version has deployed nobody knows that: all is kept.
+    """
+    return {
+        name: value
+        for name, value in deployment.items()
+        if name != "entrypoint" and deployed.get(name, ...) != value
+    }
 
 
 def _sources(checkout: Path, entrypoints: list[str]) -> dict[str, str]:

@@ -191,29 +191,43 @@ def test_second_up_changes_nothing_but_the_deployments(running: Running) -> None
 
 
 def test_what_was_set_in_the_page_stays_and_what_changed_in_the_file_comes(
-    running: Running,
+    running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [deployment] = running.api("POST", "/deployments/filter", {})
-    chosen = {"paused": True, "parameters": {"seconds": 0.25}}
-    running.server.set_deployment(deployment["id"], chosen)
+    [number] = running.server.deployments()
+    cron = {"schedule": {"cron": "5 3 * * *", "timezone": "UTC"}, "active": True}
+    chosen = {"paused": True, "parameters": {"seconds": 0.25}, "schedules": [cron]}
+    running.server.set_deployment(number, chosen)
 
-    def redeployed(file: str) -> dict[str, Any]:
-        (running.checkout / "prefect.yaml").write_text(file)
+    def found() -> dict[str, Any]:
+        return running.server.deployments()[number]
+
+    def redeployed(changed: str) -> dict[str, Any]:
+        (running.checkout / "prefect.yaml").write_text(DEPLOYMENT + changed)
         stack.up(running.settings, running.layout, running.checkout)
-        [found] = running.api("POST", "/deployments/filter", {})
-        return dict(found)
+        return found()
 
+    in_the_page = {name: found()[name] for name in chosen}
+    assert in_the_page["schedules"][0]["schedule"]["cron"] == "5 3 * * *"
     log = running.layout.stack / "logs" / "deploy.log"
     log.unlink()
-    assert chosen.items() <= redeployed(DEPLOYMENT).items()
+    assert in_the_page.items() <= redeployed("").items()
     assert not log.exists(), "what did not change is not deployed"
-    changed = redeployed(f"{DEPLOYMENT}    description: new\n    parameters: {{seconds: 1.5}}\n")
+    changed = redeployed("    description: new\n    parameters: {seconds: 1.5}\n")
     assert changed["description"] == "new"
-    assert chosen.items() <= changed.items()
-    again = redeployed(f"{DEPLOYMENT}    description: newer\n    parameters: {{seconds: 1.5}}\n")
-    assert again["description"] == "newer"
-    assert chosen.items() <= again.items()
-    running.server.set_deployment(deployment["id"], {"paused": False, "parameters": {}})
+    assert in_the_page.items() <= changed.items()
+    with monkeypatch.context() as power, pytest.raises(KeyboardInterrupt):
+        power.setattr(PrefectServer, "set_deployment", _cut)
+        redeployed("    description: newer\n    parameters: {seconds: 1.5}\n    schedules: []\n")
+    assert not in_the_page.items() <= found().items(), "it was cut between the two"
+    again = redeployed("    description: newest\n    parameters: {seconds: 1.5}\n")
+    assert again["description"] == "newest"
+    assert in_the_page.items() <= again.items()
+    defaults = {"paused": False, "parameters": {}, "schedules": []}
+    running.server.set_deployment(number, defaults)
+
+
+def _cut(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
