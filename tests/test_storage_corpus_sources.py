@@ -1,5 +1,6 @@
 """Sources: what a line of `corpus.sources` leads to."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 
 from storage.config import parse
 from storage.corpus.config import CorpusConfig, DatasetSource, FileSource
+from storage.corpus.figures import empty_sources, read_figures
 from storage.corpus.sources import ResolvedSource, digest_sources, resolve
 from storage.errors import ConfigError, CorpusError
+from tests.corpora import build_of
 
 
 @pytest.fixture
@@ -48,6 +51,25 @@ def test_a_file_reached_twice_belongs_to_the_first_source(tree: Path) -> None:
     assert [file.name for file in first.files] == ["lib/b.jsonl"]
     expected = ["lib/a.txt", "lib/deep/c.txt.gz", "lib/deep/e/d.parquet"]
     assert [file.name for file in second.files] == expected
+
+
+def test_a_file_that_two_sources_read_in_other_ways_is_read_by_both(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    lines = [{"en": f"text {n}", "de": f"Text {n}", "note": f"note {n}"} for n in range(5)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ways: list[dict[str, Any]] = [
+        {"pair": ("en", "de")},
+        {"pair": ("de", "en")},
+        {"text_field": "note"},
+        {"text_field": "note", "licence": "CC0"},
+    ]
+    sources = [FileSource(files=str(path), name=f"way {n}", **way) for n, way in enumerate(ways)]
+    config = CorpusConfig(sources=tuple(sources), cleaning={"near_duplicates": "off"})
+    corpus = build_of(tmp_path, config)
+    figures = read_figures(corpus.path)
+    kept = {source["name"]: source["kept"]["documents"] for source in figures["sources"]}
+    assert kept == {"way 0": 5, "way 1": 5, "way 2": 5, "way 3": 0}
+    assert list(empty_sources(figures)) == ["way 3"]
 
 
 def test_the_digest_does_not_depend_on_where_the_folder_lies(tree: Path) -> None:

@@ -52,10 +52,6 @@ def test_a_saved_dataset_becomes_one_column(saved: Path) -> None:
     assert (file.source, file.name) == ("one", "one-train.arrow")
 
 
-def test_a_split_of_a_saved_dataset_is_taken(saved: Path) -> None:
-    assert _texts(_file(saved, "several", split="test")) == TEXTS[:2]
-
-
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_folder_of_data_files_is_taken(saved: Path, streaming: bool) -> None:
     file = _file(saved, "folder", streaming=streaming)
@@ -99,6 +95,35 @@ def test_texts_may_follow_rows_without_any(saved: Path) -> None:
     assert _texts(_file(saved, "folder", streaming=True)) == [None] * 1500 + ["late"] * 2
 
 
+@pytest.mark.parametrize(
+    ("folder", "split", "texts"),
+    [
+        ("several", "test", TEXTS[:2]),
+        ("several", "train[1:3]", TEXTS[1:3]),
+        ("several", "train[:20%]+test[-1:]", [TEXTS[0], TEXTS[1]]),
+        ("one", "train[:2]", TEXTS[:2]),
+        ("named", None, TEXTS[:2]),
+        ("named", "test", TEXTS[:2]),
+    ],
+)
+def test_the_split_that_was_asked_for_is_read(
+    saved: Path, folder: str, split: str | None, texts: list[str]
+) -> None:
+    part = datasets.Dataset.from_dict({"text": TEXTS[:2]}, split=datasets.Split.TEST)
+    part.save_to_disk(str(saved / "named"))
+    assert _texts(_file(saved, folder, split=split)) == texts
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_files_of_a_dataset_that_do_not_fit_together_are_a_sentence(
+    saved: Path, streaming: bool
+) -> None:
+    (saved / "folder" / "a.jsonl").write_text('{"text": null}\n')
+    (saved / "folder" / "b.jsonl").write_text('{"text": "one"}\n')
+    with pytest.raises(CorpusError, match=r"Couldn't cast array of type string to null.*by itself"):
+        _file(saved, "folder", streaming=streaming)
+
+
 def test_an_own_column_is_taken(saved: Path) -> None:
     assert _texts(_file(saved, "one", text_field="n")) == [0, 1, 2, 3, 4]
 
@@ -107,6 +132,9 @@ def test_an_own_column_is_taken(saved: Path) -> None:
     ("folder", "fields", "message"),
     [
         ("several", {"split": "dev"}, "its splits are train, test"),
+        ("several", {"split": "test[:x%]"}, "its splits are train, test"),
+        ("one", {"split": "test"}, "its splits are train"),
+        ("one", {"config": "nine"}, "its configuration is default"),
         ("none", {}, "is no folder"),
         ("one", {"text_field": "body"}, "has no column 'body', only text, n"),
         ("folder", {"text_field": "body", "streaming": True}, "no column 'body', only n, text"),

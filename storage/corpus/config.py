@@ -105,7 +105,8 @@ class DatasetSource(Config):
         dataset: its id on the Hugging Face hub, or the absolute path of a local folder
             (one written by `save_to_disk` too).
         config: the dataset's configuration, where it has several.
-        split: which part to read.
+        split: which part to read, or which slices of which parts, as `train[:10%]+test`; `train`
+            where it is not given, or, of a folder that holds one part only, that.
         streaming: read it as it comes, without building it on disk first.
         max_documents: read no more than so many.
         name, licence, text_field, pair, held_out: as in FileSource.
@@ -113,7 +114,7 @@ class DatasetSource(Config):
 
     dataset: str = Field(min_length=1)
     config: str | None = None
-    split: str = "train"
+    split: str | None = Field(default=None, min_length=1)
     streaming: bool = False
     max_documents: int | None = Field(default=None, ge=1)
     name: str | None = None

@@ -36,7 +36,7 @@ class ResolvedSource:
     Attributes:
         name: unique among the sources.
         licence: an SPDX identifier or a name, where one was given.
-        files: sorted by name, without those that an earlier source has already.
+        files: sorted by name, without those that an earlier source reads already in the same way.
         pairs: whether its documents are pairs.
         held_out: whether all of it is for validation.
     """
@@ -53,23 +53,25 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
 
     Files of other machines are copied, and datasets written, into the folder `downloads`, unless
     they are there. What is held out comes first, so that of equal documents it is the one that is
-    kept. A file that is reached twice counts once, for the source that comes first.
+    kept. A file that is reached twice counts once, for the source that comes first, unless the
+    second reads it in another way: by other fields, say.
 
     Raises:
         CorpusError: a source that does not exist, matches nothing or has an unsupported suffix.
         CorpusmillError: a server that cannot be reached; a retry may help.
     """
     sources = [FileSource(files=s) if isinstance(s, str) else s for s in config.sources]
-    seen: set[Path] = set()
+    seen: set[tuple[object, ...]] = set()
     resolved = []
     named = zip(sources, _unique_names(sources), strict=True)
     for source, name in sorted(named, key=lambda each: not each[0].held_out):
-        found = []
+        found, reading = [], _reading(source, config)
         for path, called in _find(source, config, downloads):
-            if path.resolve() not in seen:
-                seen.add(path.resolve())
+            key = (path.resolve(), *reading.values())
+            if key not in seen:
+                seen.add(key)
                 found.append((path, called))
-        digested = partial(_digested, name, _reading(source, config))
+        digested = partial(_digested, name, reading)
         with ThreadPoolExecutor() as threads:  # hashlib does not hold the interpreter's lock
             files = list(threads.map(digested, found))
         # The digest parts files of one name, since the path would tie the order to this machine.

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from storage.errors import CorpusError, CorpusmillError
 from storage.manifest import digest_json
 
 _ROWS = 1000
+_SPLIT = "train"
 _NOT_READ = {"name", "licence", "streaming", "pair", "held_out"}
 
 
@@ -38,17 +39,27 @@ def spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path
             f"the dataset {source.dataset} cannot be reached ({error}); expected it on the "
             "Hugging Face hub; check the network, or give the absolute path of a local copy."
         ) from error
-    except (DatasetsError, OSError, RuntimeError, ValueError) as error:
+    except (DatasetsError, OSError, RuntimeError, TypeError, ValueError) as error:
+        remedy = "correct corpus.sources"
+        if _is_local(source):
+            remedy += ', or name its files as {"files": …}, which are read each by itself'
         raise CorpusError(
-            f"the dataset {source.dataset} cannot be loaded ({error}); expected configuration "
-            f"{source.config!r} and split {source.split!r} of it; correct corpus.sources."
+            f"the dataset {source.dataset} cannot be loaded ({_reason(error)}); expected "
+            f"configuration {source.config!r} and split {source.split or _SPLIT!r} of it; {remedy}."
         ) from error
 
 
 def spool_name(source: DatasetSource) -> str:
     """How the corpus calls the file: id, configuration and split."""
     base = Path(source.dataset).name if _is_local(source) else source.dataset.replace("/", "--")
-    return "-".join(part for part in (base, source.config, source.split) if part) + ".arrow"
+    return "-".join(filter(None, (base, source.config, source.split or _SPLIT))) + ".arrow"
+
+
+def _reason(error: BaseException) -> str:
+    """What was wrong at first: `datasets` says of most errors no more than that there was one."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
@@ -78,11 +89,29 @@ def _load_saved(source: DatasetSource) -> Any:
     if not any((folder / name).exists() for name in ("state.json", "dataset_dict.json")):
         return None
     data = datasets.load_from_disk(str(folder))
-    if isinstance(data, datasets.Dataset):
-        return data
-    if source.split not in data:
-        raise ValueError(f"its splits are {', '.join(data)}")
-    return data[source.split]
+    parts = {str(data.split or _SPLIT): data} if isinstance(data, datasets.Dataset) else data
+    configs = {part.info.config_name or "default" for part in parts.values()}
+    if source.config and source.config not in configs:
+        raise ValueError(f"its configuration is {', '.join(sorted(configs))}")
+    if source.split is None and len(parts) == 1:
+        return next(iter(parts.values()))
+    return _chosen(parts, source.split or _SPLIT)
+
+
+def _chosen(parts: Mapping[str, Any], split: str) -> Any:
+    """The part of this name, or slices as `load_dataset` understands them."""
+    import datasets
+
+    if split in parts:
+        return parts[split]
+    try:
+        wanted = datasets.ReadInstruction.from_spec(split)
+        slices = wanted.to_absolute({name: len(part) for name, part in parts.items()})
+    except (AssertionError, ValueError) as error:
+        raise ValueError(f"its splits are {', '.join(parts)}; {error}") from None
+    return datasets.concatenate_datasets(
+        [parts[each.splitname].select(range(each.from_, each.to)) for each in slices]
+    )
 
 
 def _builder(source: DatasetSource) -> Any:
@@ -95,7 +124,7 @@ def _load(source: DatasetSource) -> Any:
     import datasets
 
     return datasets.load_dataset(
-        _path(source), source.config, split=source.split, streaming=source.streaming
+        _path(source), source.config, split=source.split or _SPLIT, streaming=source.streaming
     )
 
 
