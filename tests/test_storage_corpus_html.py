@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.corpus.blocks import Block, Flaw
+from storage.corpus.blocks import Block, Flaw, Repaired
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
 from storage.corpus.readers.formats import Format
@@ -57,6 +57,12 @@ def test_the_main_text_is_found_without_markup(extractor: str) -> None:
         ("utf-16", ""),
         ("gb18030", '<meta charset="gb2312">'),
         ("big5", '<meta http-equiv="Content-Type" content="text/html; charset=big5">'),
+        ("euc_jp", '<?xml version="1.0" encoding="EUC-JP"?>'),
+        ("utf-16-le", '<meta charset="utf-8">'),
+        ("utf-16-be", '<meta charset="utf-16">'),
+        # What is declared, or not known to the web, is only one guess of several.
+        ("utf-8", '<meta charset="gb2312">'),
+        ("utf-8", '<meta charset="unicode_escape">'),
     ],
 )
 def test_the_encoding_is_found(encoding: str, head: str) -> None:
@@ -66,6 +72,43 @@ def test_the_encoding_is_found(encoding: str, head: str) -> None:
 def test_the_encoding_of_the_configuration_comes_first() -> None:
     page = PAGE.format(head='<meta charset="utf-8">', more=MORE).encode("big5")
     assert "雪" in _text(page, encoding="big5")
+
+
+def test_an_encoding_unknown_to_the_web_is_one_of_the_configuration() -> None:
+    assert "Größe" in _text("<p>Die Größe der Füße".encode("cp850"), encoding="cp850")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "found"),
+    [
+        ("아침부터 눈이 내려서 마을로 가는 길이 모두 막혔습니다.", "euc_kr", "cp949"),
+        ("Снег шёл всю ночь, и дорога в деревню была закрыта.", "cp1251", "cp1251"),
+    ],
+)
+def test_a_page_that_declares_nothing_is_read_and_counted(
+    text: str, encoding: str, found: str
+) -> None:
+    page = f"<html><body><main><p>{text}</p></main></body></html>".encode(encoding)
+    block, repaired = sorted(_read(page), key=lambda item: isinstance(item, Repaired))
+    assert isinstance(block, Block)
+    assert block.texts.to_pylist() == [text]
+    assert repaired == Repaired(f"decoded.{found}", 1)
+
+
+def test_bytes_that_a_page_cannot_hold_are_refused_or_replaced_and_counted() -> None:
+    page = PAGE.format(head="", more="<p>br\0ken</p>").encode().replace(b"\0", b"\xe4\xbd")
+    (flaw,) = _read(page)
+    assert isinstance(flaw, Flaw)
+    assert flaw.reason == "bad_encoding"
+    repaired, block = _read(page, on_bad_text="repair")
+    assert repaired == Repaired("replaced_bytes", 1)
+    assert isinstance(block, Block)
+    assert "br\ufffdken" in block.texts[0].as_py()
+
+
+def test_bad_bytes_beside_the_text_do_no_harm() -> None:
+    page = PAGE.format(head="", more="").encode().replace(b"Home", b"H\xffme")
+    assert "It was dark & cold; 雪 fell." in _text(page)
 
 
 def test_markup_alone_is_an_empty_text() -> None:
@@ -131,7 +174,7 @@ sys.modules["resiliparse.parse.encoding"] = None  # which import takes for a mis
 from storage.corpus.readers.html import decode
 from tests.readings import all_of
 try:
-    decode(b"<p>x", None)
+    decode(b"<p>x", "utf-8")
 except Exception as error:
     print(type(error).__name__, error)
 """

@@ -83,6 +83,12 @@ def test_the_charset_of_the_server_is_believed() -> None:
     assert _texts(_read(_answer(page, "text/html; charset=gb2312"))) == ["It was dark; 雪 fell."]
 
 
+@pytest.mark.parametrize("media_type", ["text/html", "text/plain"])
+def test_a_page_in_utf_16_is_read_without_a_mark(media_type: str) -> None:
+    page = _answer("It was dark; 雪 fell.".encode("utf-16-le"), media_type)
+    assert _texts(_read(page)) == ["It was dark; 雪 fell."]
+
+
 def test_conversions_and_plain_text_are_documents() -> None:
     data = _record("二\r\n三".encode(), "conversion") + _answer(b"four", "text/plain")
     assert _texts(_read(data)) == ["二\n三", "four"]

@@ -20,7 +20,7 @@ from storage.corpus.readers.formats import Format
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.wikipedia import read_wikipedia
 from storage.corpus.readers.wikitext import plain_text
-from tests.readings import all_of
+from tests.readings import all_of, texts_of
 
 SAMPLE = (
     Path(__file__).resolve().parents[2]
@@ -70,6 +70,13 @@ def test_an_article_is_its_title_and_its_text() -> None:
     assert isinstance(block, Block)
     assert block.texts.to_pylist() == ["雪 & ice\n\nSnow is frozen water."]
     assert block.place(0) == "page 1"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_dumps_in_utf_16_are_read(tmp_path: Path, encoding: str) -> None:
+    pages = [_page("雪", "It was ''dark''; 雪 fell."), _page("Two", "It was light.")]
+    (tmp_path / "x.xml").write_bytes(_dump(*pages).decode().encode(encoding))
+    assert texts_of(tmp_path / "x.xml") == ["雪\n\nIt was dark; 雪 fell.", "Two\n\nIt was light."]
 
 
 def test_redirects_and_other_namespaces_are_no_documents() -> None:

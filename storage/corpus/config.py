@@ -190,7 +190,7 @@ class CorpusConfig(Config):
         sources: each a FileSource, a DatasetSource, or the `files` of a FileSource by itself.
         text_field: the field of a JSON object, or the column of a table, that holds the text; the
             number of a column, from 1, where a .csv or .tsv has no header line.
-        encoding: of text files; `auto` finds UTF-8, UTF-16, UTF-32, GB18030, Big5 and Latin-1.
+        encoding: of text files; `auto` finds it, or counts as bad_encoding what it is not sure of.
         on_bad_text: whether text that cannot be read is counted and left out, stops the build, or
             has its bad bytes replaced by U+FFFD and counted.
         max_unread: the share of the bytes that may be lost because they cannot be read; beyond it

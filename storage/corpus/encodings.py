@@ -1,13 +1,16 @@
 """Which encoding bytes of text are in, and the way from there to UTF-8.
 
-A byte order mark decides; else text that is mostly UTF-8 is UTF-8; else what the bytes look like.
-Bytes that no encoding explains stay as they are, so that the documents they are in can be found.
+A byte order mark decides; else what only UTF-16 and UTF-32 hold; else text that is mostly UTF-8 is
+UTF-8; else chardet says what the bytes look like. Bytes that no encoding explains well enough stay
+as they are, so that the documents they are in can be found and counted.
 """
 
 import codecs
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 
 SAMPLE = 1 << 20
 UTF_8 = "utf-8"
@@ -20,19 +23,62 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# The commonest signs of Chinese text, both scripts. Every tenth sign of it is one of these; of
-# other bytes that pass for Chinese, one in some hundreds.
-_COMMON_CHINESE = frozenset("的一是不了在人有我他这這中大来來上国國，。、")
-_MIN_CHINESE = 0.03
 _HEAD = 1 << 12
-# In Windows-1252: letters with accents beside a Latin letter, and typographic signs.
-_WESTERN = re.compile(
-    rb"(?<=[A-Za-z\xc0-\xfd])[\xc0-\xd6\xd8-\xf6\xf8-\xfd]|[\xc0-\xd6\xd8-\xf6\xf8-\xfd]"
-    rb"(?=[A-Za-z])|[\x80\x82-\x89\x8b\x91-\x99\x9b\xa0\xa1\xa3\xa7\xa9\xab\xae\xb0\xb2-\xb4"
-    rb"\xb7\xbb-\xbf]|(?<= )[\xc0\xe0](?= )"
+# Bytes of which text in anything but UTF-16 and UTF-32 has hardly any.
+_CONTROLS = bytes({*range(32)} - set(b"\t\n\v\f\r\x1b"))
+_MIN_CONTROLS = 0.02
+_MAX_UNASSIGNED = 0.01
+# ISO-2022 is ASCII but for these sequences.
+_SHIFTS = re.compile(rb"\x1b\$[@AB(]|\x1b\$\)C")
+# From which confidence on chardet is believed, by the table in docs/benchmarks.md: of short text,
+# what is rare is as a rule an error.
+_MIN_COMMON, _MIN_RARE = 0.12, 0.3
+_COMMON = frozenset(
+    {
+        *(f"cp{page}" for page in (866, 874, 932, 949, *range(1250, 1259))),
+        *(f"iso8859-{part}" for part in (1, 2, 5, 6, 7, 8, 9, 13, 15)),
+        *("big5hkscs", "euc_jis_2004", "euc_jp", "euc_kr", "gb18030", "iso2022_jp_2"),
+        *("iso2022_jp_2004", "iso2022_jp_ext", "koi8-r", "koi8-u", "shift_jis_2004", "tis-620"),
+    }
 )
+# Text of unusual words is believed from this confidence on where it reads as words, and what else
+# does is less likely by this factor.
+_MIN_READABLE, _MAX_OTHER = 0.06, 0.9
+_MAX_ODD = 0.05
+_EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "FULLWIDTH"}
+_SIGN_WITHIN = re.compile(r"[^\W\d_][^\w\s\x00-\x7f\xab\xb7\xbb\u2010-\u201f\u2026][^\W\d_]")
+# Under these names people write what is in those: so browsers read it, and what follows the sample
+# may need it.
+_WIDER = {
+    "euc_jis_2004": "euc_jp",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "shift_jis": "cp932",
+    "shift_jis_2004": "cp932",
+    "tis-620": "cp874",
+}
+# Of ISO 8859 they are control characters, which no text holds.
+_NOT_ISO_8859 = re.compile(rb"[\x80-\x9f]")
+_ISO_8859 = [f"iso8859-{part}" for part in range(1, 17) if part not in (11, 12)]
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]")
-_MIN_WESTERN = 0.9
+# So few bytes tell nothing by their frequency, but by what is beside them: in the code pages of the
+# Latin script, letters with accents beside a letter, and typographic signs; and neither of them
+# where they may be the remains of UTF-8.
+_FEW = 8
+_LATIN = re.compile(
+    rb"(?<=[A-Za-z\xc0-\xfe])[\xc0-\xd6\xd8-\xf6\xf8-\xfe](?![\x80-\xbf])"
+    rb"|[\xc0-\xd6\xd8-\xf6\xf8-\xfe](?=[A-Za-z])|(?<=[ \n])[\xc0\xc8\xc9\xd3\xe0\xe8\xe9\xf3](?= )"
+    rb"|(?<![\xc2-\xf4])[\x80\x82-\x89\x8b\x91-\x9c\x9e\x9f\xa0\xa1\xa3\xa5\xa7\xa9\xab\xae"
+    rb"\xb0\xb2-\xb4\xb7\xb9\xbb-\xbf]"
+)
+_MIN_LATIN = 0.9
+# Where bad bytes hide the encoding of all, so many lines are asked, and most that tell must agree.
+_LINES = 64
+_MIN_LINES = 0.9
 
 
 def encoding_of(head: bytes) -> str:
@@ -41,10 +87,13 @@ def encoding_of(head: bytes) -> str:
     Args:
         head: the first SAMPLE bytes, or all.
     """
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return encoding
-    return _wide(head) or guess(head) or UTF_8
+    return certain(head) or guess(head) or UTF_8
+
+
+def certain(head: bytes) -> str | None:
+    """The encoding that a byte order mark, or what no other encoding holds, tells beyond doubt."""
+    marked = (encoding for mark, encoding in _MARKS if head.startswith(mark))
+    return next(marked, None) or _wide(head) or _shifted(head)
 
 
 def guess(data: bytes) -> str | None:
@@ -57,6 +106,11 @@ def guess(data: bytes) -> str | None:
     except UnicodeDecodeError as error:
         return _guess(data, error.start, error.reason)
     return None
+
+
+def wider(encoding: str) -> str:
+    """The encoding that also holds what people write under the name of this one."""
+    return _WIDER.get(encoding, encoding)
 
 
 def to_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
@@ -106,32 +160,48 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 or UTF-32 by its NUL bytes, which lie in some places of each character only."""
+    """UTF-16 or UTF-32: what is text in one of them is by chance alone in no other."""
     sample = head[:_HEAD]
-    size = len(sample) // 4
-    nuls = [sample[place::4].count(0) for place in range(4)]
-    if size == 0 or sum(nuls) < 0.02 * 4 * size:
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
+    if not sample or controls < _MIN_CONTROLS * len(sample):
         return None
-    few, most = 0.01 * size, 0.9 * size
-    if nuls[2] > most and nuls[3] > most and nuls[0] <= few:
-        return "utf-32-le"
-    if nuls[0] > most and nuls[1] > most and nuls[3] <= few:
-        return "utf-32-be"
-    even, odd = nuls[0] + nuls[2], nuls[1] + nuls[3]
-    encoding = "utf-16-le" if odd > even else "utf-16-be"
-    if max(even, odd) <= 20 * min(even, odd) or not _is_valid(sample, encoding):
-        return None
-    # Of text that is not Latin few bytes are NUL, but then it is no UTF-8.
-    mostly_latin = max(even, odd) > 0.4 * len(sample) / 2
-    return encoding if mostly_latin or not _is_valid(sample, UTF_8) else None
+    for encoding in ("utf-32-le", "utf-32-be"):
+        if _is_text(sample, encoding):
+            return encoding
+    # Scripts lie close together: the upper bytes of their characters differ less than the lower.
+    uppers = {"utf-16-be": sample[::2], "utf-16-le": sample[1::2]}
+    encoding = min(uppers, key=lambda name: len(set(uppers[name])))
+    few, many = sorted(len(set(bytes_)) for bytes_ in uppers.values())
+    # Of Latin and Greek, Cyrillic and Arabic text, which is also UTF-8, much less.
+    differ = few < (0.5 if _is_decoded(sample, UTF_8) else 0.9) * many
+    return encoding if differ and _is_text(sample, encoding) else None
 
 
-def _is_valid(sample: bytes, encoding: str) -> bool:
+def _is_text(sample: bytes, encoding: str) -> bool:
+    """Whether hardly anything of it are characters that no text holds."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(sample)
     except UnicodeDecodeError:
         return False
-    return encoding == UTF_8 or "\0" not in text
+    bad = sum(
+        number
+        for character, number in Counter(text).items()
+        if unicodedata.category(character) in ("Cc", "Cn", "Co") and character not in "\t\n\f\r"
+    )
+    return text != "" and "\0" not in text and bad <= _MAX_UNASSIGNED * len(text)
+
+
+def _is_decoded(sample: bytes, encoding: str) -> bool:
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shifted(head: bytes) -> str | None:
+    """ISO-2022, which is ASCII to the eye."""
+    return _detected(head) if b"\x1b" in head and _SHIFTS.search(head) else None
 
 
 def _guess(data: bytes, bad: int, reason: str) -> str | None:
@@ -144,23 +214,94 @@ def _guess(data: bytes, bad: int, reason: str) -> str | None:
     # Text of two bytes a character has some that pass for UTF-8, but most do not.
     if 2 * sound >= len(re.findall("[\udc80-\udcff]", text)):
         return None
-    # Text of two bytes a character may be cut before its second.
-    before = bad - start
-    scores = {name: _chinese_share(sample[before:], name) for name in ("gb18030", "big5")}
-    best = max(scores, key=lambda name: scores[name])
-    if scores[best] > _MIN_CHINESE:
-        return best
-    western = len(_WESTERN.findall(sample)) / len(_HIGH_BYTES.findall(sample))
-    return "cp1252" if western >= _MIN_WESTERN else None
+    encoding = _detected(sample)
+    if encoding in _COMMON:
+        return encoding
+    # A byte that an encoding has not hides it, in what is around it alone.
+    return _detected_by_lines(sample) or encoding or _readable(sample)
 
 
-def _chinese_share(sample: bytes, encoding: str) -> float:
-    """The share of characters other than ASCII that are among the commonest Chinese ones."""
-    text = sample.decode(encoding, "replace")
-    foreign = [character for character in text if character > "\x7f"]
-    bad = text.count("\ufffd")
-    kana = sum("\u3040" <= character <= "\u30ff" for character in foreign)
-    # GB18030 has the punctuation and the kana of EUC-JP in the same places.
-    if not foreign or bad > 0.01 * len(foreign) + 1 or kana > 0.1 * len(foreign):
-        return 0.0
-    return sum(character in _COMMON_CHINESE for character in foreign) / len(foreign)
+def _detected(sample: bytes) -> str | None:
+    """What chardet believes, if it does so firmly; not UTF-8."""
+    name, confidence = next(_ranked(sample))
+    if confidence < (_MIN_COMMON if name in _COMMON else _MIN_RARE):
+        return None
+    return _checked(sample, name)
+
+
+def _ranked(sample: bytes) -> Iterator[tuple[str, float]]:
+    """What chardet holds possible, and how much so, likeliest first; never UTF-8."""
+    import chardet
+
+    found = chardet.detect_all(
+        sample,
+        ignore_threshold=True,
+        encoding_era=chardet.EncodingEra.ALL & ~chardet.EncodingEra.MAINFRAME,
+        max_bytes=SAMPLE,
+        compat_names=False,
+        exclude_encodings=_ISO_8859 if _NOT_ISO_8859.search(sample) else None,
+    )
+    for each in found:
+        name = each["encoding"] or UTF_8
+        yield name, 0.0 if name.startswith(("ascii", "utf")) else each["confidence"]
+
+
+def _checked(sample: bytes, name: str) -> str | None:
+    encoding = wider(name) if _is_decoded(sample, wider(name)) else name
+    high = _HIGH_BYTES.findall(sample)
+    is_one_byte = len(sample.decode(encoding, "ignore")) == len(sample)
+    if is_one_byte and len(high) <= _FEW:
+        latin = len(_LATIN.findall(sample)) / len(high)
+        return encoding if latin >= _MIN_LATIN else None
+    return encoding
+
+
+def _detected_by_lines(sample: bytes) -> str | None:
+    """What most lines are in, each by itself."""
+    lines = [line for line in sample.split(b"\n") if not line.isascii()]
+    asked = lines[:: len(lines) // _LINES + 1]
+    found = Counter(filter(None, map(_detected, asked)))
+    for encoding, number in found.most_common(1):
+        if number > len(asked) / 2 and number >= _MIN_LINES * found.total():
+            return encoding
+    return None
+
+
+def _readable(sample: bytes) -> str | None:
+    """What chardet holds likely and reads as words, where no other text does and is as likely."""
+    found: list[tuple[str, float, str]] = []
+    for name, confidence in _ranked(sample):
+        if confidence < _MIN_READABLE * _MAX_OTHER:
+            break
+        encoding = wider(name)
+        try:
+            text = sample.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if not _is_of_words(text):
+            continue
+        if not found and (confidence < _MIN_READABLE or name not in _COMMON):
+            return None
+        if found and text != found[0][2]:
+            if confidence >= _MAX_OTHER * found[0][1]:
+                return None
+            break
+        found.append((encoding, confidence, text))
+    return _checked(sample, found[0][0]) if found else None
+
+
+def _is_of_words(text: str) -> bool:
+    """Whether words are as a rule of one script, without signs or capitals in their middle."""
+    words = [word for word in text.split() if not word.isascii()]
+    odd = 0
+    for word in words:
+        scripts = {
+            unicodedata.name(letter, "").partition(" ")[0] for letter in word if letter.isalpha()
+        }
+        scripts -= _EAST_ASIAN
+        odd += (
+            len(scripts) > 1
+            or bool(_SIGN_WITHIN.search(word))
+            or any(a.islower() and b.isupper() for a, b in pairwise(word))
+        )
+    return odd <= _MAX_ODD * len(words)

@@ -23,6 +23,9 @@ def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, s
     engines = {"unicode": unicodedata.unidata_version}
     if config.cleaning.identify_languages:
         engines["languages"] = engine()
+    files = list(files)
+    if any(file.encoding == "auto" for file in files):
+        engines["encodings"] = f"chardet {installed('chardet')}"
     if any(file.format.kind in _WITH_PAGES for file in files):
         packages = sorted({"resiliparse", "fastwarc", config.html_extractor})
         engines["pages"] = ", ".join(f"{name} {installed(name)}" for name in packages)

@@ -29,7 +29,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

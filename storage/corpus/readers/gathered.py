@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from storage.corpus.blocks import Flaw
+from storage.corpus.blocks import Flaw, Repaired
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.gate import Batch, Gate, Item
 
@@ -24,7 +24,7 @@ class Found:
     text: str | bytes
 
 
-def gather(items: Iterable[Found | Flaw], reading: Reading, unit: str) -> Iterator[Item]:
+def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str) -> Iterator[Item]:
     """Blocks of about 1 MB of the texts; flaws stay in their place.
 
     Where `items` fail, what they gave before is still yielded.
@@ -32,8 +32,9 @@ def gather(items: Iterable[Found | Flaw], reading: Reading, unit: str) -> Iterat
     batch = Batch(Gate(reading), unit, _BYTES, _ROWS)
     try:
         for item in items:
-            if isinstance(item, Flaw):
-                yield from batch.drain()
+            if not isinstance(item, Found):
+                if isinstance(item, Flaw):
+                    yield from batch.drain()
                 yield item
                 continue
             text = item.text

@@ -36,7 +36,14 @@ from storage.corpus.readers.json_values import read_json
 from storage.corpus.readers.jsonl import read_jsonl
 from storage.corpus.readers.lines import read_lines, read_paragraphs, read_whole
 from storage.corpus.readers.tables import arrow_cuts, parquet_cuts, read_arrow, read_parquet
-from storage.corpus.streams import DamageError, Supply, file_chunks, line_chunks, line_start
+from storage.corpus.streams import (
+    ChunkStream,
+    DamageError,
+    Supply,
+    file_chunks,
+    line_chunks,
+    line_start,
+)
 
 _TABLES = {"parquet": read_parquet, "arrow": read_arrow}
 
@@ -119,7 +126,13 @@ def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iter
     if kind in TEXTS.values():
         yield from _read_text(supply, reading, kind, head=supply.head(SAMPLE))
     elif kind in STREAMS.values():
-        yield from _read_stream(supply.as_file(), reading, kind)
+        encoding = UTF_8
+        if kind == "wikipedia":
+            encoding = _encoding(reading.file, supply.head(SAMPLE)[:SAMPLE])
+        stream = supply.as_file()
+        if encoding != UTF_8:
+            stream = cast(BinaryIO, ChunkStream(to_utf8(supply, encoding)))
+        yield from _with_count(_read_stream(stream, reading, kind), reading.file, encoding)
     else:
         # Tables and .zip are read from their end on.
         with tempfile.TemporaryFile() as file:
@@ -150,8 +163,13 @@ def _read_text(
         chunks = to_utf8(chunks, encoding)
     if begin == 0:
         chunks = without_mark(chunks)
-    gate = Gate(reading, encoding)
-    for item in _text_items(with_line_feeds(chunks), gate, kind, begin):
+    items = _text_items(with_line_feeds(chunks), Gate(reading, encoding), kind, begin)
+    yield from _with_count(items, file, encoding)
+
+
+def _with_count(items: Iterator[Item], file: SourceFile, encoding: str) -> Iterator[Item]:
+    """The same, and how many of the documents were found to be in another encoding."""
+    for item in items:
         yield item
         if isinstance(item, Block) and encoding != UTF_8 and file.encoding == "auto":
             yield Repaired(f"decoded.{encoding}", len(item))

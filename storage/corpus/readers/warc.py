@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from storage.corpus.blocks import Flaw
+from storage.corpus.blocks import Flaw, Repaired
+from storage.corpus.encodings import SAMPLE, certain
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.gathered import Found, gather
-from storage.corpus.readers.html import decode, extract, no_page
+from storage.corpus.readers.html import admit, decode, extract, no_page
 from storage.corpus.readers.records import Record, read_records
 from storage.errors import CorpusError
 
@@ -48,7 +49,7 @@ def read_warc(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
     return gather(_documents(stream, reading), reading, "record")
 
 
-def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw]:
+def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw | Repaired]:
     limit = reading.config.max_document_bytes
     for record in read_records(stream, limit):
         if isinstance(record, Flaw):
@@ -59,15 +60,19 @@ def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw]:
             if page and len(page.data) > limit:
                 yield too_long(record.place, len(page.data), limit, record.uri)
             elif page:
-                yield Found(record.number, _text(page, reading.config.html_extractor))
+                yield from _texts(page, reading, record)
         except (OSError, ValueError) as error:  # so say fastwarc and the extractors
             yield no_page(record.place, error, record.content)
 
 
-def _text(page: _Page, extractor: str) -> str | bytes:
-    if page.media_type in _HTML:
-        return extract(decode(page.data, page.charset), extractor)
-    return decode(page.data, page.charset) if page.charset else page.data
+def _texts(page: _Page, reading: Reading, record: Record) -> Iterator[Found | Flaw | Repaired]:
+    is_html = page.media_type in _HTML
+    if not (is_html or page.charset or certain(page.data[:SAMPLE])):
+        yield Found(record.number, page.data)
+        return
+    decoded = decode(page.data, page.charset)
+    text = extract(decoded.text, reading.config.html_extractor) if is_html else decoded.text
+    yield from admit(text, decoded, reading, record.place, record.number, len(record.content))
 
 
 def _page(record: Record, limit: int) -> _Page | None:
