@@ -59,7 +59,8 @@ class TrainConfig(Config):
         learning_rate: of matrices; the optimizer's usual multiples of it serve the rest.
         embedding_learning_rate, head_learning_rate: where they are not such a multiple.
         base_hidden_size: width at which the rates were found, from which they are carried over to
-            this network's (Yang et al. 2022); None takes them as they are.
+            this network's (Yang et al. 2022); None takes them as they are. Under adamw they have
+            to be those of a network with a head tied, or untied, as this one's.
         schedule: what follows the warm-up: wsd is constant, then linear to zero; cosine falls to
             zero over the whole run; inverse_sqrt falls for ever.
         warmup_steps: steps of linear rise to `learning_rate`.

@@ -83,7 +83,9 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     With `base_hidden_size` AdamW's rates of matrices and head shrink as base/width, which with
     this initialisation (variance 1/fan_in inside, zero outputs and head) is the maximal-update
     parametrisation (Yang et al. 2022, table 8). Muon's rate of matrices needs no such factor. A
-    tied head begins and moves as embeddings do, and what shrinks is the gain before it.
+    tied head begins and moves as embeddings do, and what shrinks is the gain before it, as in the
+    authors' MuSharedReadout. From an untied network to a tied one AdamW's rate is not carried over:
+    it moves embeddings that begin at 0.02 by as much as others that begin at 1.
     """
     groups = []
     by_kind = kinds(model)
