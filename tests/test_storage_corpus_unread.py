@@ -97,6 +97,15 @@ def test_what_lies_after_the_damage_is_counted_in_bytes(tmp_path: Path) -> None:
     assert read + lost == pytest.approx(len(text), rel=0.1)
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_damage_in_a_small_file_costs_bytes(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    data = pack(_jsonl())
+    (tmp_path / "x.jsonl.gz").write_bytes(data[:100] + data[110:])
+    flaws = flaws_in(items_of(tmp_path / "x.jsonl.gz"))
+    assert flaws[-1].reason == "damaged"
+    assert flaws[-1].bytes == len(data) - 10
+
+
 @pytest.mark.parametrize(
     ("name", "data", "lost"),
     [

@@ -203,7 +203,7 @@ class _Counted(io.RawIOBase):
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self.count = 0
+        self.count = self.last = 0  # bytes in all, and in the last read
         self.error: Exception | None = None
 
     def readable(self) -> bool:
@@ -216,17 +216,19 @@ class _Counted(io.RawIOBase):
             self.error = error
             raise
         buffer[: len(data)] = data
-        self.count += len(data)
-        return len(data)
+        self.last = len(data)
+        self.count += self.last
+        return self.last
 
 
 def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
     """The members (frames, streams) of a compressed file, one after the other."""
-    given = size = 0
+    given = size = behind = 0
     pending: list[bytes] = []
     damage: Exception | None = None
     try:
         for chunk in _members(source, compression):
+            behind = source.count - source.last
             pending.append(chunk)
             size += len(chunk)
             if size >= CHUNK:
@@ -240,7 +242,8 @@ def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
     if pending:
         yield b"".join(pending)
     if damage is not None:
-        raise DamageError(_broken(given + size, damage, compression))
+        # What the last input with any output was, nobody knows: it counts as lost.
+        raise DamageError(_broken(given + size, source.count - behind, damage, compression))
 
 
 def _members(source: "_Counted", compression: str) -> Iterator[bytes]:
@@ -316,7 +319,7 @@ _ISAL: Any = () if igzip_lib is None else (igzip_lib.error,)
 _BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError, *_ISAL)
 
 
-def _broken(given: int, error: Exception, compression: str) -> Flaw:
+def _broken(given: int, lost: int, error: Exception, compression: str) -> Flaw:
     is_cut = isinstance(error, EOFError)
     said = "cut off" if is_cut else f"damaged ({error})"
     return Flaw(
@@ -325,7 +328,7 @@ def _broken(given: int, error: Exception, compression: str) -> Flaw:
         f"the compressed data are {said}, expected a whole .{compression} file",
         "fetch the file again",
         "",
-        None if is_cut else 0,
+        None if is_cut else lost,
     )
 
 

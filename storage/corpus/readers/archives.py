@@ -270,6 +270,8 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
             else:
                 yield _no_file(name, info.size)
     except _ERRORS as error:
+        if isinstance(error, tarfile.ReadError) and str(error) == "unexpected end of data":
+            error = EOFError(_CUT_OFF)
         flaw = _damaged(f"after member {number}" if number else WHOLE_FILE, error)
         # The header that is none, and what was read ahead of it.
         ahead = tarfile.BLOCKSIZE + len(archive.fileobj.buf) if archive else 0  # type: ignore[attr-defined]
