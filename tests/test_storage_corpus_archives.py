@@ -183,6 +183,12 @@ def test_a_name_of_any_bytes_is_printable(tmp_path: Path) -> None:
     assert name == "lib/x.tar/caf\\udce9.txt"
 
 
+def test_a_member_without_a_name_costs_no_other(tmp_path: Path) -> None:
+    # The name ends at its first NUL.
+    items = _read(tmp_path, "x.zip", _zip(MEMBERS).replace(b"a.txt", b"\0.txt"))
+    assert [text for _, text in _texts(items)] == ["two", "三"]
+
+
 @pytest.mark.parametrize(("name", "pack"), [("x.zip", _zip), ("x.tar", _tar)])
 @given(data=st.data())
 @settings(max_examples=60)
