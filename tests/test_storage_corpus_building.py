@@ -1,7 +1,9 @@
 """The corpus: documents in = kept + dropped, and a side for each that does not change."""
 
 import gzip
+import itertools
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -336,3 +338,28 @@ def test_a_licence_travels_with_the_corpus(tmp_path: Path) -> None:
     ref = build_of(tmp_path, CorpusConfig(sources=(source,)))
     assert counts_of(ref)["licences"] == {"mine": "CC-BY-4.0"}
     assert {document.source for document in read_documents(ref.path, "train")} == {"mine"}
+
+
+def test_a_corpus_may_have_more_parts_than_a_process_may_have_files(tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number}.txt").write_text(f"document {number}", encoding="utf-8")
+    config = CorpusConfig(sources=(str(folder),))
+    layout = Layout(tmp_path)
+    plan = plan_corpus(layout, config)
+    pieces = [piece for group in plan.groups for piece in group.pieces]
+    parts = [make_part(layout, group, config) for group in plan_groups(pieces, group_bytes=1)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_limit_with_free_descriptors(20), hard))
+    try:
+        ref = build_corpus(layout, plan.sources, config, parts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (len(parts), counts_of(ref)["documents"]["kept"]) == (40, 40)
+
+
+def _limit_with_free_descriptors(count: int) -> int:
+    taken = {int(each.name) for each in Path("/proc/self/fd").iterdir()}
+    free = (number for number in range(1 << 20) if number not in taken)
+    return next(itertools.islice(free, count, None))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from storage.arrays import map_array
 from storage.artifacts import Ref, Spec, obtain
 from storage.corpus.blocks import Block, Flaw, Repaired
 from storage.corpus.cleaning.steps import Step, cleaning_steps, digest_inputs
@@ -78,8 +79,7 @@ def part_batches(part: Path) -> Iterator[pa.RecordBatch]:
 
 def part_bands(part: Path) -> np.ndarray:
     """MinHash bands of the documents left in a part, memory-mapped; uint64 (documents, BANDS)."""
-    bands: np.ndarray = np.load(part / "bands.npy", mmap_mode="r")
-    return bands
+    return map_array(part / "bands.npy")
 
 
 def _write(directory: Path, group: Group, config: CorpusConfig, inputs: str) -> Mapping[str, Any]:

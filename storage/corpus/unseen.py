@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from storage.arrays import map_array
 from storage.artifacts import Ref, Spec, find, obtain
 from storage.corpus.building import write_samples
 from storage.corpus.documents import (
@@ -124,8 +125,7 @@ def _cleaning(corpus: Ref) -> dict[str, Any]:
 def _bands(path: Path, split: Split) -> np.ndarray:
     """The MinHash bands of one side; empty where the corpus was not searched for similar ones."""
     file = path / f"{split}.bands.npy"
-    bands: np.ndarray = np.load(file, mmap_mode="r") if file.exists() else np.empty((0, 0))
-    return bands
+    return map_array(file) if file.exists() else np.empty((0, 0))
 
 
 def _similarity(path: Path) -> float | None:
