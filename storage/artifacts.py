@@ -6,11 +6,7 @@ that a stage whose work is there returns at once, and two writers of one artifac
 """
 
 import errno
-import fcntl
-import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,8 +27,7 @@ from storage.manifest import (
     verify,
     write_json,
 )
-
-_TEMPORARY = ".tmp-"
+from storage.writing import locked, sweep, temporary
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def publish(
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep(final.parent)
-    with _full_disk_said(final.parent), _temporary(final.parent) as directory:
+    with _full_disk_said(final.parent), temporary(final.parent) as directory:
         counts = dict(write(directory) or {})
         check_counts(counts)
         manifest = {
@@ -141,7 +136,7 @@ def obtain(
 def find_sound(layout: Layout, spec: Spec) -> Ref | None:
     """The artifact of `spec` that is there and verifies; a damaged one is set aside."""
     final = layout.artifact(spec.kind, spec.digest)
-    if final.exists() and _keep_if_sound(final):
+    if final.exists() and _keep_if_sound(final, layout.lock(spec.digest)):
         return Ref(spec.kind, spec.digest, final)
     return None
 
@@ -185,33 +180,13 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def sweep(parent: Path) -> None:
-    """Removes temporary directories whose writer is dead (it held a lock on them)."""
-    for directory in parent.glob(f"{_TEMPORARY}*"):
-        try:
-            # A writer takes its lock just after it makes the directory.
-            if time.time() - directory.stat().st_mtime < 5:
-                continue
-            descriptor = os.open(directory, os.O_RDONLY)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            shutil.rmtree(directory, ignore_errors=True)
-        finally:
-            os.close(descriptor)
-
-
-def _keep_if_sound(path: Path) -> bool:
+def _keep_if_sound(path: Path, lock: Path) -> bool:
     """Whether the artifact verifies; sets it aside if not."""
     with suppress(ArtifactError):
         verify(path)
         return True
     # Another process may find the same damage, and must not set aside what this one rebuilds.
-    with _locked(path.parent):
+    with locked(lock):
         present = path.exists()
         try:
             verify(path)
@@ -220,16 +195,6 @@ def _keep_if_sound(path: Path) -> bool:
                 set_aside(path)
             return False
         return True
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -243,14 +208,3 @@ def _full_disk_said(folder: Path) -> Iterator[None]:
             f"The disk of {folder} is full ({error}); free some space or move CORPUSMILL_HOME, and "
             "run again: what was complete before is kept."
         ) from error
-
-
-@contextmanager
-def _temporary(parent: Path) -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-    directory.chmod(0o755)
-    try:
-        with _locked(directory):
-            yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)

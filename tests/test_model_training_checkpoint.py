@@ -24,6 +24,7 @@ from model.training.optimizer import Optimizers, build_optimizers
 from model.training.resuming import load_newest
 from storage.artifacts import Spec, publish
 from storage.errors import ConfigError
+from storage.writing import temporary
 
 SMALL = DecoderConfig(
     hidden_size=8,
@@ -193,9 +194,10 @@ def test_a_folder_without_manifest_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_what_a_killed_writer_left_is_no_checkpoint_and_is_cleared(tmp_path: Path) -> None:
     _save(tmp_path, 1)
-    leftover = tmp_path / ".tmp-step"
+    with temporary(tmp_path) as leftover:
+        pass
     (tmp_path / "step-00000001").rename(leftover)
-    os.utime(leftover, (0, 0))
+    leftover.with_name(f"{leftover.name}.lock").touch()
     assert load_newest(tmp_path, *_trained(0), None) == (None, [])
     clear_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == []

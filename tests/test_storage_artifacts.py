@@ -1,7 +1,9 @@
 """Artifacts: complete or absent, whatever kills their writer or damages their bytes."""
 
+import fcntl
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -11,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from storage.artifacts import Ref, Spec, find, obtain, publish, set_aside, sweep
+from storage.artifacts import Ref, Spec, find, obtain, publish, set_aside
 from storage.errors import ArtifactError, StackError
 from storage.layout import Layout
 from storage.manifest import MANIFEST, digest_json, read_manifest, verify, write_json
+from storage.writing import sweep, temporary
 
 SPEC = Spec("thing", 1, inputs={"corpus": "c0ffee"}, config={"size": 3})
 
@@ -204,8 +207,7 @@ def test_a_killed_writer_leaves_nothing_visible_and_is_swept(tmp_path: Path) -> 
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"
     parent = tmp_path / "artifacts" / "thing"
-    (leftover,) = parent.iterdir()
-    os.utime(leftover, (0, 0))
+    leftover, _ = sorted(parent.iterdir())
     sweep(parent)
     assert leftover.exists(), "the writer lives, so its directory is not swept"
 
@@ -218,11 +220,41 @@ def test_a_killed_writer_leaves_nothing_visible_and_is_swept(tmp_path: Path) -> 
     assert list(parent.iterdir()) == [ref.path]
 
 
-def test_a_directory_just_made_is_not_swept_before_its_lock(tmp_path: Path) -> None:
-    young = tmp_path / ".tmp-young"
-    young.mkdir()
+def test_a_writer_that_lives_holds_a_lock_on_a_file(tmp_path: Path) -> None:
+    # One on a folder is unknown to other machines where the folder is on NFS.
+    def write(directory: Path) -> None:
+        with (
+            directory.with_name(f"{directory.name}.lock").open("r+b") as file,
+            pytest.raises(BlockingIOError),
+        ):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        sweep(tmp_path)
+        assert directory.exists()
+
+    publish(tmp_path / "x", SPEC, write)
+    assert list(tmp_path.iterdir()) == [tmp_path / "x"]
+
+
+def test_what_dead_writers_of_other_machines_left_is_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = []
+    for host, boot in (("this", "now"), ("this", "before"), ("container", "now"), ("other", "its")):
+        _be_on(monkeypatch, tmp_path, host, boot)
+        with temporary(tmp_path) as folder:
+            folders.append(folder)
+    for folder in folders:
+        folder.mkdir()
+        folder.with_name(f"{folder.name}.lock").touch()
+    _be_on(monkeypatch, tmp_path, "this", "now")
     sweep(tmp_path)
-    assert young.exists()
+    assert [folder.exists() for folder in folders] == [False, False, False, True]
+
+
+def _be_on(monkeypatch: pytest.MonkeyPatch, folder: Path, host: str, boot: str) -> None:
+    (folder / "boot_id").write_text(boot)
+    monkeypatch.setattr(platform, "node", lambda: host)
+    monkeypatch.setattr("storage.writing._BOOT", folder / "boot_id")
 
 
 def test_two_processes_racing_for_one_artifact_read_the_same_bytes(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from model.training.averaging import WeightAverage
 from model.training.muon import Muon
 from model.training.optimizer import Optimizers
 from model.training.parallel import placed
-from storage.artifacts import Spec, publish, sweep
+from storage.artifacts import Spec, publish
 from storage.errors import ArtifactError, ConfigError
 from storage.manifest import MANIFEST, digest_json, verify
+from storage.writing import sweep
 
 _KEPT = 2
 # What each optimizer remembers of a parameter.
