@@ -219,7 +219,7 @@ def test_prefect_shows_progress_table_report_and_link(mill: Mill) -> None:
     assert json.loads(str(artifacts["corpus"].data))[0] == {
         "documents": "in",
         "count": 12,
-        "bytes": "",
+        "bytes": sum(path.stat().st_size for path in mill.text.iterdir()),
         "examples": "",
     }
     assert "xz -9e after reading the training text" in str(artifacts["report"].data)
