@@ -98,7 +98,9 @@ def test_what_is_not_read_is_counted(tmp_path: Path, name: str, pack: Pack) -> N
     members = {"x.png": b"x", "in.zip": _zip(MEMBERS), "__MACOSX/._a.txt": b"x", "a.txt": b"one"}
     items = _read(tmp_path, name, pack(members))
     assert [text for _, text in _texts(items)] == ["one"]
-    assert sum(item.count for item in items if isinstance(item, Repaired)) == 3
+    assert _flaws(items) == [("x.png", "not_read"), ("in.zip", "nested_archive")]
+    assert [item.bytes for item in items if isinstance(item, Flaw)] == [1, len(_zip(MEMBERS))]
+    assert sum(item.count for item in items if isinstance(item, Repaired)) == 1
 
 
 def test_links_and_devices_are_flaws(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_archives_are_read_member_by_member(tmp_path: Path) -> None:
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     (tmp_path / "x.tgz").write_bytes(file.getvalue())
-    assert counts_of(tmp_path / "x.tgz") == {"text": 5, "members_not_read": 1}
+    assert counts_of(tmp_path / "x.tgz") == {"text": 5, "not_read": 1}
     items = items_of(tmp_path / "x.tgz")
     assert texts_in(items) == [*TEXTS, "eight"]
     files = [item.file for item in items if isinstance(item, Block)]

@@ -135,8 +135,11 @@ def test_files_of_an_installed_package_need_no_import() -> None:
         ("{tree}/none.txt", "does not exist"),
         ("{tree}/none/*.txt", "does not exist"),
         ("{tree}/*.parquet", "leads to no file"),
-        ("{tree}/notes.doc", "notes.doc has a suffix that is not read; expected .txt"),
-        ("{tree}/*", "notes.doc has a suffix that is not read"),
+        (
+            "{tree}/notes.doc",
+            "lib/notes.doc: found a file with the suffix .doc, which is not read; expected .txt",
+        ),
+        ("{tree}/n*", "lib/notes.doc: found a file with the suffix .doc, which is not read"),
         ("~no_such_user/x.txt", "leads to the home of no user"),
         ("package:no_such_package/*.txt", "not installed"),
         ("package:xml.dom/*.txt", "top-level package"),

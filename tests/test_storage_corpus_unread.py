@@ -170,6 +170,7 @@ def test_what_could_not_be_read_is_refused_beyond_a_share(tmp_path: Path) -> Non
                 "documents": 20,
                 "bytes": 140,
                 "doubtful": 0,
+                "apart": False,
                 "detail": "line 501: found no JSON value (Expecting value column 1), expected one "
                 "object a line; mend the line",
             }

@@ -61,15 +61,20 @@ def test_what_was_not_read_is_said_in_the_log_and_the_table(
     config = _sources(folder).model_copy(update={"max_unread": 1.0})
     lines = "".join(f'{{"text": "{number}"}}\n' for number in range(5000))
     (folder / "cut.jsonl.gz").write_bytes(gzip.compress(lines.encode())[:2000])
+    (folder / "a.xyz").write_bytes(b"x" * 5000)
+    (folder / "rows.csv").write_text("n,body\n" + "1,b\n" * 300)
     (tmp_path / "again.jsonl").write_text("".join(lines.splitlines(keepends=True)[:2]))
     config = config.model_copy(update={"sources": (str(folder), str(tmp_path / "again.jsonl"))})
     with caplog.at_level(logging.WARNING):
         corpus = _ingest(tmp_path / "home", config)
     said = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert any("text/cut.jsonl.gz of text: 1 document" in each for each in said)
+    assert any("text/**/*.xyz of text: 1 document, 5.00\u00a0kB" in each for each in said)
+    assert any("text/rows.csv of text: 300 documents" in each for each in said)
     assert any("the source again.jsonl gave nothing: all 2 documents" in each for each in said)
     rows = {row["documents"]: row for row in _table(corpus, read_manifest(corpus.path)["counts"])}
     assert "its end is missing" in rows["not read: text/cut.jsonl.gz of text"]["examples"]
+    assert "narrow corpus.sources" in rows["not read: text/**/*.xyz of text"]["examples"]
     assert "most for duplicate" in rows["nothing from again.jsonl"]["examples"]
     assert rows["in"]["bytes"] == sum(
         row["bytes"] for name, row in rows.items() if name.startswith(("kept", "dropped"))

@@ -78,6 +78,8 @@ class Flaw:
         bytes: what was lost with it of the file, as it is when decompressed; None where nobody
             knows, because the end of the file is missing.
         documents: so many, where that is known, and else 1.
+        apart: the pattern of its name, such as `*.png`, where it is a file of a kind that is not
+            read: counted and named, but neither refused nor a loss of what was to be read.
     """
 
     place: str
@@ -87,6 +89,7 @@ class Flaw:
     excerpt: str
     bytes: int | None = 0
     documents: int = 1
+    apart: str = ""
 
 
 @dataclass(frozen=True, slots=True)

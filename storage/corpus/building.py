@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.artifacts import Ref, Spec, find_sound, obtain
-from storage.corpus.blocks import excerpt_of
+from storage.corpus.blocks import WHOLE_FILE, excerpt_of
 from storage.corpus.cleaning.steps import digest_inputs
 from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import (
@@ -30,6 +30,7 @@ from storage.corpus.engines import check_engines, engines_of
 from storage.corpus.figures import Figures, SimilarPair
 from storage.corpus.groups import Group, plan_groups
 from storage.corpus.parts import part_bands, part_batches, read_tally
+from storage.corpus.readers.flaws import not_read
 from storage.corpus.readers.reading import cut
 from storage.corpus.sources import ResolvedSource, digest_sources, resolve
 from storage.corpus.tally import Tally
@@ -132,6 +133,8 @@ def _write(
     tally = Tally()
     for part in parts:
         tally.add(read_tally(part))
+    for source in sources:
+        _count_apart(tally, source)
     _check_unread(tally, config.max_unread)
     ids = ids_of([part / "documents.arrow" for part in parts])
     fates = _fates(parts, ids, config)
@@ -158,6 +161,13 @@ def _write(
         _write_bands(directory, numbered, fates.reason == 0, held_out)
         similarity = config.cleaning.similarity
     return _counts(writers, tally, sources) | {"similarity": similarity}
+
+
+def _count_apart(tally: Tally, source: ResolvedSource) -> None:
+    """Counts the files of a source that are not read, as the members of an archive are."""
+    for file in source.apart:
+        folder, _, place = file.name.partition("/")
+        tally.drop_flaw(source.name, folder, not_read(place or WHOLE_FILE, file.name, file.size))
 
 
 def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
@@ -301,12 +311,12 @@ def write_samples(directory: Path, tally: Tally) -> None:
 
 
 def _check_unread(tally: Tally, limit: float) -> None:
-    weight = tally.lost["bytes"] + tally.lost["doubtful"]
-    if weight <= limit * tally.bytes_read:
+    weight, wanted = tally.weight, tally.bytes_read - tally.lost["apart"]
+    if weight <= limit * wanted:
         return
     worst = tally.most_unread(1)[0]
     raise CorpusError(
-        f"{weight:,} of {tally.bytes_read:,} bytes of text could not be read or are of a file "
+        f"{weight:,} of {wanted:,} bytes of text could not be read or are of a file "
         f"whose end is missing, most of them in {worst.file} of {worst.source} ({worst.detail}); "
         f"expected a share of at most {limit:g}; mend what is named there, or raise "
         "corpus.max_unread to leave it out."

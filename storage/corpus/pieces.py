@@ -21,7 +21,7 @@ class SourceFile:
         digest: of its bytes.
         modified: time of change in ns when it was digested.
         format: what is in it.
-        text_field, encoding, text_unit: how it is read.
+        text_field, encoding, text_unit: how it is read; several fields make one document.
         pair: the fields with source and target, where it holds pairs.
         quoted: whether fields of .csv and .tsv may stand in quotation marks; None as usual in each.
     """
@@ -33,7 +33,7 @@ class SourceFile:
     digest: str
     modified: int
     format: Format
-    text_field: str
+    text_field: str | tuple[str, ...]
     encoding: str
     text_unit: TextUnit
     pair: tuple[str, str] | None = None

@@ -51,11 +51,8 @@ def is_remote(files: str) -> bool:
     return "://" in files
 
 
-def find_remote(address: str) -> tuple[list[RemoteFile], bool]:
+def find_remote(address: str) -> list[RemoteFile]:
     """The files an address, a glob or a folder of an object store leads to, sorted by name.
-
-    Returns:
-        The files, and whether the address is that of a folder.
 
     Raises:
         CorpusError: nothing there, no right to read it, or a protocol without its package.
@@ -94,7 +91,7 @@ def download(remote: RemoteFile, downloads: Path) -> Path:
     return copy
 
 
-def _find(address: str) -> tuple[list[RemoteFile], bool]:
+def _find(address: str) -> list[RemoteFile]:
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(address, **_options(address))
@@ -117,7 +114,7 @@ def _find(address: str) -> tuple[list[RemoteFile], bool]:
         if any(part.startswith(".") for part in inner.parts) and "/." not in address:
             continue
         found.append(_remote_file(system, each, info, str(_plain(each).relative_to(top))))
-    return sorted(found, key=lambda file: file.name), is_folder
+    return sorted(found, key=lambda file: file.name)
 
 
 def _remote_file(system: Any, path: str, info: dict[str, Any], name: str) -> RemoteFile:

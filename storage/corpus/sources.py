@@ -7,7 +7,7 @@ whose bytes are digested: the digests are part of the corpus's identity.
 import glob
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,17 +16,29 @@ from typing import Any
 
 from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
 from storage.corpus.pieces import SourceFile, unreadable
-from storage.corpus.readers.formats import format_at, format_of
+from storage.corpus.readers.flaws import not_read
+from storage.corpus.readers.formats import SUPPORTED, format_at, format_of
 from storage.corpus.remote import download, find_remote, is_remote
 from storage.corpus.spools import spool, spool_name
 from storage.errors import CorpusError
 from storage.manifest import digest_file, digest_json
 
 _CONNECTIONS = 8
-_SUPPORTED = (
-    ".txt, .md, .html, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .warc, .wet or .xml, plain or "
-    "as .gz, .zst, .bz2 or .xz, or a .zip or .tar of them"
-)
+
+
+@dataclass(frozen=True)
+class ApartFile:
+    """A file that a folder or a glob leads to and whose kind is not read.
+
+    Attributes:
+        name: how the corpus would call it.
+        address: where it lies.
+        size: bytes; 0 where a server does not tell.
+    """
+
+    name: str
+    address: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,7 @@ class ResolvedSource:
         files: sorted by name, without those that an earlier source reads already in the same way.
         pairs: whether its documents are pairs.
         held_out: whether all of it is for validation.
+        apart: what else its folder or glob leads to, sorted by name.
     """
 
     name: str
@@ -46,6 +59,7 @@ class ResolvedSource:
     files: tuple[SourceFile, ...]
     pairs: bool = False
     held_out: bool = False
+    apart: tuple[ApartFile, ...] = ()
 
 
 def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
@@ -57,16 +71,17 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
     second reads it in another way: by other fields, say.
 
     Raises:
-        CorpusError: a source that does not exist, matches nothing or has an unsupported suffix.
+        CorpusError: a source that does not exist, or leads to nothing that is read.
         CorpusmillError: a server that cannot be reached; a retry may help.
     """
     sources = [FileSource(files=s) if isinstance(s, str) else s for s in config.sources]
-    seen: set[tuple[object, ...]] = set()
+    seen, passed = set[tuple[object, ...]](), set[str]()
     resolved = []
     named = zip(sources, _unique_names(sources), strict=True)
     for source, name in sorted(named, key=lambda each: not each[0].held_out):
         found, reading = [], _reading(source, config)
-        for path, called in _find(source, config, downloads):
+        readable, others = _find(source, config, downloads)
+        for path, called in readable:
             key = (path.resolve(), *reading.values())
             if key not in seen:
                 seen.add(key)
@@ -76,23 +91,26 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
             files = list(threads.map(digested, found))
         # The digest parts files of one name, since the path would tie the order to this machine.
         files.sort(key=lambda file: (file.name, file.digest))
-        traits = {"pairs": source.pair is not None, "held_out": source.held_out}
-        resolved.append(ResolvedSource(name, source.licence, tuple(files), **traits))
+        apart = {file.address: file for file in others if file.address not in passed}
+        passed.update(apart)
+        is_pairs, held_out = source.pair is not None, source.held_out
+        resolved.append(
+            ResolvedSource(
+                name, source.licence, tuple(files), is_pairs, held_out, tuple(apart.values())
+            )
+        )
     return resolved
 
 
 def digest_sources(sources: Sequence[ResolvedSource]) -> str:
     """One digest of names, licences, contents and how they are read, in order."""
-    return digest_json(
-        [
-            [s.name, s.licence, [_identity(file) for file in s.files], *["held out"][: s.held_out]]
-            for s in sources
-        ]
-    )
+    return digest_json([_identity(source) for source in sources])
 
 
-def _identity(file: SourceFile) -> list[object]:
-    return [file.name, file.digest, *file.manner]
+def _identity(source: ResolvedSource) -> list[object]:
+    files = [[file.name, file.digest, *file.manner] for file in source.files]
+    apart = [[file.name, file.size] for file in source.apart]
+    return [source.name, source.licence, files, apart, *["held out"][: source.held_out]]
 
 
 def _reading(source: FileSource | DatasetSource, config: CorpusConfig) -> dict[str, Any]:
@@ -116,28 +134,30 @@ def _digested(source: str, reading: Mapping[str, Any], found: tuple[Path, str]) 
 
 def _find(
     source: FileSource | DatasetSource, config: CorpusConfig, downloads: Path
-) -> list[tuple[Path, str]]:
-    """The files of one source on this machine with their names, sorted."""
+) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
+    """The files of one source on this machine with their names, sorted, and those not read."""
     if isinstance(source, DatasetSource):
-        fields = source.pair or (source.text_field or config.text_field,)
+        own = source.text_field or config.text_field
+        fields = source.pair or ((own,) if isinstance(own, str) else own)
         path = spool(source, fields, downloads)
-        return [(path, spool_name(source))]
+        return [(path, spool_name(source))], []
     if is_remote(source.files):
         return _fetch(source.files, downloads)
     return _find_here(source.files)
 
 
-def _fetch(address: str, downloads: Path) -> list[tuple[Path, str]]:
-    found, is_folder = find_remote(address)
-    if is_folder:
-        found = [file for file in found if format_of(file.name)]
-    _check_formats(address, [file.name for file in found])
+def _fetch(address: str, downloads: Path) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
+    found = find_remote(address)
+    wanted = [file for file in found if format_of(file.name)]
+    others = [file for file in found if not format_of(file.name)]
+    apart = [ApartFile(file.name, file.address, file.size or 0) for file in others]
+    _check_any(address, bool(wanted), apart)
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
-        paths = threads.map(lambda file: download(file, downloads), found)
-        return [(path, file.name) for path, file in zip(paths, found, strict=True)]
+        paths = threads.map(lambda file: download(file, downloads), wanted)
+        return [(path, file.name) for path, file in zip(paths, wanted, strict=True)], apart
 
 
-def _find_here(files: str) -> list[tuple[Path, str]]:
+def _find_here(files: str) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
     if files.startswith(PACKAGE):
         base, pattern = _package(files)
         top = base.parent
@@ -149,9 +169,12 @@ def _find_here(files: str) -> list[tuple[Path, str]]:
             f"{files} does not exist ({base} is not there); expected a file, a folder or a glob; "
             "correct corpus.sources."
         )
-    chosen = sorted(_matches(base, pattern))
-    _check_formats(files, [str(path) for path in chosen])
-    return [(path, _printable(path.relative_to(top))) for path in chosen]
+    found = [(path, _printable(path.relative_to(top))) for path in sorted(_matches(base, pattern))]
+    readable = [(path, name) for path, name in found if format_of(name)]
+    others = [(path, name) for path, name in found if not format_of(name)]
+    apart = [ApartFile(name, str(path.resolve()), path.stat().st_size) for path, name in others]
+    _check_any(files, bool(readable), apart)
+    return readable, apart
 
 
 def _expanded(files: str) -> Path:
@@ -164,18 +187,17 @@ def _expanded(files: str) -> Path:
         ) from error
 
 
-def _check_formats(files: str, names: Iterable[str]) -> None:
-    names = list(names)
-    if not names:
+def _check_any(files: str, is_any_read: bool, apart: Sequence[ApartFile]) -> None:
+    """Raises CorpusError where a source leads to nothing that is read."""
+    if is_any_read:
+        return
+    if not apart:
         raise CorpusError(
-            f"{files} leads to no file; expected at least one {_SUPPORTED}; correct corpus.sources."
+            f"{files} leads to no file; expected at least one {SUPPORTED}; correct corpus.sources."
         )
-    for name in names:
-        if format_of(name) is None:
-            raise CorpusError(
-                f"{name} has a suffix that is not read; expected {_SUPPORTED}; "
-                "convert it, or narrow corpus.sources."
-            )
+    flaw = not_read("", apart[0].name, apart[0].size)
+    others = f", nor is any other of its {len(apart)} files" if len(apart) > 1 else ""
+    raise CorpusError(f"{apart[0].name}: {flaw.finding}{others}; {flaw.remedy}.")
 
 
 def _matches(base: Path, pattern: str) -> Iterator[Path]:
@@ -187,10 +209,7 @@ def _matches(base: Path, pattern: str) -> Iterator[Path]:
     elif base.is_file():
         yield base
     else:
-        # A folder stands for what can be read of it; a pattern must match nothing else.
-        for path in _matches(base, "**"):
-            if format_of(path.name):
-                yield path
+        yield from _matches(base, "**")
 
 
 def _fixed_part(path: Path) -> tuple[Path, str]:

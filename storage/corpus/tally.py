@@ -43,6 +43,7 @@ class Unread:
         doubtful: bytes of the text that was read, where the end of the file is missing: nobody
             knows how much more there was.
         detail: where, what was found and what mends it, of its first flaw.
+        apart: whether it stands for all files of a kind that is not read, by their pattern.
     """
 
     source: str
@@ -51,11 +52,12 @@ class Unread:
     bytes: int = 0
     doubtful: int = 0
     detail: str = ""
+    apart: bool = False
 
     @property
     def weight(self) -> int:
         """Bytes that it counts for, against the limit of what may be lost."""
-        return self.bytes + self.doubtful
+        return 0 if self.apart else self.bytes + self.doubtful
 
 
 @dataclass
@@ -70,7 +72,8 @@ class Tally:
         samples: up to SAMPLES for each reason, the first ones.
         flaws: the reasons among those of `dropped` that kept documents from being read.
         unread: what was lost with them, by (source, file); of many files, those that lost most.
-        lost: documents, bytes and doubtful bytes of all of these files together.
+        lost: documents, bytes and doubtful bytes of all of these files together, and, among these
+            bytes, those of files of a kind that is not read (`apart`).
     """
 
     read: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -123,7 +126,12 @@ class Tally:
             self.dropped[source, flaw.reason, what] += count
             self.lost[what] += count
         self.flaws.add(flaw.reason)
-        unread = self.unread.setdefault((source, file), Unread(source, file))
+        named = file
+        if flaw.apart:
+            self.lost["apart"] += flaw.bytes or 0
+            named = f"{file}/**/{flaw.apart}"
+        new = Unread(source, named, apart=bool(flaw.apart))
+        unread = self.unread.setdefault((source, named), new)
         unread.documents += flaw.documents
         unread.bytes += flaw.bytes or 0
         unread.detail = unread.detail or f"{flaw.place}: {flaw.finding}; {flaw.remedy}"
@@ -154,16 +162,25 @@ class Tally:
         self.flaws |= other.flaws
         self.lost.update(other.lost)
         for key, theirs in other.unread.items():
-            unread = self.unread.setdefault(key, Unread(*key, detail=theirs.detail))
+            unread = self.unread.setdefault(
+                key, Unread(*key, detail=theirs.detail, apart=theirs.apart)
+            )
             unread.documents += theirs.documents
             unread.bytes += theirs.bytes
             unread.doubtful += theirs.doubtful
         self.unread = {(each.source, each.file): each for each in self.most_unread(FILES)}
 
     def most_unread(self, count: int) -> list[Unread]:
-        """The files that lost most, those first."""
+        """The files that lost most, those first; after them as many kinds that are not read."""
         listed = sorted(self.unread.values(), key=lambda each: (each.source, each.file))
-        return sorted(listed, key=lambda each: each.weight, reverse=True)[:count]
+        listed.sort(key=lambda each: (each.weight, each.bytes), reverse=True)
+        lost = [each for each in listed if not each.apart]
+        return lost[:count] + [each for each in listed if each.apart][:count]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that were lost of what was to be read, or may have been."""
+        return self.lost["bytes"] - self.lost["apart"] + self.lost["doubtful"]
 
     @property
     def documents_read(self) -> int:

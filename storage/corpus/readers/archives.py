@@ -1,8 +1,8 @@
 """Archives, .zip and .tar: each member is read like a file of its own, straight from the archive.
 
 Nothing is written to disk, and no path of a member is followed. Members come in the order of the
-archive. Hidden ones, folders and those of a format that is not read are passed over, as in a
-folder; archives in archives are not descended into.
+archive. Hidden ones and folders are passed over, as in a folder; those of a format that is not read
+and archives in archives, which are not descended into, are counted.
 """
 
 import io

@@ -8,7 +8,7 @@ import csv
 from collections.abc import Iterator, Sequence
 
 from storage.corpus.blocks import Flaw, excerpt_of, size_of
-from storage.corpus.readers.fields import fields_of, pair_text
+from storage.corpus.readers.fields import fields_of, text_of_sides
 from storage.corpus.readers.flaws import name_some, too_long, wrong_schema
 from storage.corpus.readers.gate import Batch, Gate, Item
 from storage.corpus.readers.lines import LINE_EXTRA, whole_lines
@@ -52,14 +52,14 @@ def _texts(
             continue
         if not width:
             width = len(record)
-            columns, is_header = _columns(fields_of(file), record)
+            columns, is_header = _columns(fields_of(file), record, records)
             if is_header:
                 continue
         if len(record) != width:
             yield line, _ragged(record, width, line, delimiter)
             continue
         sides = [record[column] for column in columns]
-        text = pair_text(sides, file, f"line {line}") if file.pair else sides[0]
+        text = text_of_sides(sides, file, f"line {line}") if len(sides) > 1 else sides[0]
         if isinstance(text, Flaw):
             yield line, text
         else:
@@ -151,25 +151,38 @@ def _look_like_records(lines: _Lines, delimiter: str, width: int) -> bool:
     return width > 1 and all(line.count(delimiter) == width - 1 for _, line in lines.taken[1:-1])
 
 
-def _columns(fields: Sequence[str], first: Sequence[str]) -> tuple[list[int], bool]:
+def _columns(
+    fields: Sequence[str], first: Sequence[str], others: Iterator[Record]
+) -> tuple[list[int], bool]:
     """Where the fields are in each record, and whether the first record is the names of columns."""
     numbered = all(field.isascii() and field.isdecimal() for field in fields)
     if not numbered or any(field in first for field in fields):
-        return [_column(field, first) for field in fields], True
+        return [_column(field, first, others) for field in fields], True
     numbers = [int(field) for field in fields]
     if missing := [number for number in numbers if not 1 <= number <= len(first)]:
         finding = f"found {len(first)} columns in its first line, expected a column {missing[0]}"
-        raise DamageError(wrong_schema(finding))
+        raise DamageError(wrong_schema(finding, documents=1 + _count(others)))
     return [number - 1 for number in numbers], False
 
 
-def _column(field: str, header: Sequence[str]) -> int:
+def _count(records: Iterator[Record]) -> int:
+    """How many records there are, as far as they can be read."""
+    count = 0
+    try:
+        for _, record in records:
+            count += not isinstance(record, Flaw)
+    except DamageError:
+        pass
+    return count
+
+
+def _column(field: str, header: Sequence[str], others: Iterator[Record]) -> int:
     if header.count(field) == 1:
         return header.index(field)
     found = f"several columns {field!r}" if field in header else f"no column {field!r}"
     finding = f"found {found} in its first line, only {name_some(header)}; expected one"
     remedy = ", or to its number, such as '1', where the first line is no header"
-    raise DamageError(wrong_schema(finding, remedy))
+    raise DamageError(wrong_schema(finding, remedy, max(1, _count(others))))
 
 
 def _ragged(record: list[str], columns: int, line: int, delimiter: str) -> Flaw:

@@ -1,4 +1,4 @@
-"""Which fields of a record are its text: one, or the two sides of a pair."""
+"""Which fields of a record are its text: one, several together, or the two sides of a pair."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,10 +8,14 @@ from storage.corpus.pairs import join_pair
 from storage.corpus.pieces import SourceFile
 from storage.corpus.readers.flaws import empty_side, no_text
 
+_BETWEEN = "\n\n"
+
 
 def fields_of(file: SourceFile) -> tuple[str, ...]:
-    """The names of the field, or of both fields, that hold the text."""
-    return file.pair or (file.text_field,)
+    """The names of the fields that hold the text."""
+    if file.pair:
+        return file.pair
+    return (file.text_field,) if isinstance(file.text_field, str) else file.text_field
 
 
 def text_of(
@@ -19,31 +23,37 @@ def text_of(
 ) -> str | Flaw:
     """The text of a record of `size` bytes.
 
-    The fields of a pair may be `outer.inner`, one object in another.
+    One of several fields may be null, and be `outer.inner`, one object in another.
     """
-    if not file.pair:
-        text = record.get(file.text_field)
+    fields = fields_of(file)
+    if len(fields) == 1:
+        text = record.get(fields[0])
         if isinstance(text, str):
             return text
-        return no_text(place, file.text_field, record, excerpt, size)
-    sides = []
-    for field in file.pair:
+        return no_text(place, fields[0], record, excerpt, size)
+    sides = list[str | None]()
+    for field in fields:
         holder, name = record, field
         outer, dot, inner = field.partition(".")
         if field not in record and dot and isinstance(record.get(outer), dict):
             holder, name = record[outer], inner
         side = holder.get(name)
-        if not isinstance(side, str):
+        is_null = side is None and name in holder
+        if not isinstance(side, str) and (file.pair or not is_null):
             return no_text(place, name, holder, excerpt, size)
         sides.append(side)
-    return pair_text(sides, file, place)
+    return text_of_sides(sides, file, place)
 
 
-def pair_text(sides: Sequence[str], file: SourceFile, place: str) -> str | Flaw:
-    """The text of a pair, unless one side is empty."""
-    assert file.pair
-    source, target = sides
-    for field, side, other in zip(file.pair, sides, (target, source), strict=True):
+def text_of_sides(sides: Sequence[str | None], file: SourceFile, place: str) -> str | Flaw:
+    """The text of several fields, without those that say nothing.
+
+    That of a pair has both: where one says nothing, it is a flaw.
+    """
+    if not file.pair:
+        return _BETWEEN.join(side for side in sides if side and side.strip())
+    source, target = (side or "" for side in sides)
+    for field, side, other in zip(file.pair, (source, target), (target, source), strict=True):
         if not side.strip():
             return empty_side(place, field, other)
     return join_pair(source, target)

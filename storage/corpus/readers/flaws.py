@@ -1,9 +1,11 @@
 """The sentences about text that cannot be read: what was found, what was expected, the remedy."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from storage.corpus.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
+from storage.corpus.readers.formats import SUPPORTED
 
 _JSON_TYPES = {
     type(None): "null",
@@ -66,6 +68,21 @@ def nested() -> Flaw:
     return Flaw(WHOLE_FILE, "nested_archive", finding, "unpack the outer one", "")
 
 
+def not_read(place: str, name: str, size: int) -> Flaw:
+    """The flaw of a file of `size` bytes whose name tells no kind that is read."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return Flaw(
+        place,
+        "not_read",
+        f"found a file with {f'the suffix {suffix}' if suffix else 'no suffix'}, which is not "
+        f"read; expected {SUPPORTED}",
+        "convert it, or narrow corpus.sources to pass over it",
+        "",
+        size,
+        apart=f"*{suffix}",
+    )
+
+
 def left_over(place: str, size: int) -> Flaw:
     """The flaw of bytes that belong to nothing that a reader knows."""
     finding = f"found {size} bytes that belong to nothing, expected the end of the file"
@@ -78,10 +95,10 @@ def name_some(names: Iterable[str]) -> str:
     return ", ".join([*names[:20], "…"] if len(names) > 20 else names) or "none"
 
 
-def wrong_schema(finding: str, remedy: str = "") -> Flaw:
+def wrong_schema(finding: str, remedy: str = "", documents: int = 1) -> Flaw:
     """The flaw of a table whose columns are not those that were expected."""
     remedy = "set text_field to the column that holds the text" + remedy
-    return Flaw(WHOLE_FILE, "wrong_schema", finding, remedy, "")
+    return Flaw(WHOLE_FILE, "wrong_schema", finding, remedy, "", documents=documents)
 
 
 def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:

@@ -27,6 +27,10 @@ STREAMS = {
 }
 _FILES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".zip": "zip"}
 _SHORT = {".tgz": "tar"}
+SUPPORTED = (
+    ".txt, .md, .html, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .warc, .wet or .xml, plain or "
+    "as .gz, .zst, .bz2 or .xz, or a .zip or .tar of them"
+)
 WITH_FIELDS = {"jsonl", "json", "csv", "tsv", "parquet", "arrow"}
 ARCHIVES = {"zip", "tar"}
 

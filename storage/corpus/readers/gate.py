@@ -24,6 +24,7 @@ from storage.corpus.blocks import (
 )
 from storage.corpus.encodings import UTF_8, guess, line_feeds
 from storage.corpus.pieces import Reading
+from storage.corpus.readers.fields import fields_of
 from storage.corpus.readers.flaws import half_a_pair, no_text, nul, too_long
 from storage.corpus.streams import DamageError
 
@@ -183,7 +184,7 @@ class Gate:
             number, value = int(numbers[row]), values[row]
             place = place_of(unit, number)
             mended = (
-                no_text(place, self.reading.file.text_field, None)
+                no_text(place, ", ".join(fields_of(self.reading.file)), None)
                 if value is None
                 else self.mend(value, place)
             )

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from storage.corpus.blocks import Flaw, excerpt_of
 from storage.corpus.compiled import import_compiled
-from storage.corpus.readers.fields import text_of
+from storage.corpus.readers.fields import fields_of, text_of
 from storage.corpus.readers.gate import BLOCK_ROWS, Batch, Gate, Item, Misfit, is_unicode, is_utf8
 from storage.corpus.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
 
@@ -25,7 +25,7 @@ _GROWTH = 3
 def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[Item]:
     """A document a line; blank lines are no records."""
     unit = unit_of_lines(begin)
-    fast = load_kernel() and not gate.reading.file.pair
+    fast = load_kernel() and len(fields_of(gate.reading.file)) == 1
     read = read_fast if fast else read_exactly
     for item in whole_lines(chunks, unit, gate.limit + LINE_EXTRA):
         if isinstance(item, Flaw):
@@ -44,7 +44,8 @@ def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
     """The same as `read_exactly`, faster."""
     kernel = load_kernel()
     assert kernel
-    key = np.frombuffer(gate.reading.file.text_field.encode(), np.uint8)
+    (field,) = fields_of(gate.reading.file)
+    key = np.frombuffer(field.encode(), np.uint8)
     data = np.frombuffer(lines.padded, np.uint8)
     start, stop, line = 0, lines.size, lines.first
     while start < stop:

@@ -20,7 +20,7 @@ from storage.corpus.encodings import (
 )
 from storage.corpus.pieces import Piece, Reading, SourceFile
 from storage.corpus.readers.delimited import read_delimited
-from storage.corpus.readers.flaws import left_over, nested, no_pairs
+from storage.corpus.readers.flaws import left_over, nested, no_pairs, not_read
 from storage.corpus.readers.formats import (
     ARCHIVES,
     STREAMS,
@@ -225,8 +225,11 @@ def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item
 def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int) -> Iterator[Item]:
     """Reads one member of an archive, of `size` bytes, as a file of its own would be read."""
     form = format_of(name)
-    if form is None or form.kind in ARCHIVES:
-        yield Repaired("members_not_read", 1)
+    if form is None:
+        yield not_read(name, name, size)
+        return
+    if form.kind in ARCHIVES:
+        yield replace(nested(), place=name, bytes=size)
         return
     outer = archive.file
     file = replace(outer, name=f"{outer.name}/{name}", path=outer.path / name, size=size)

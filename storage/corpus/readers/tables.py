@@ -3,8 +3,10 @@
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.corpus.blocks import WHOLE_FILE, Flaw, place_of, size_of
-from storage.corpus.readers.fields import fields_of, pair_text
+from storage.corpus.readers.fields import fields_of, text_of_sides
 from storage.corpus.readers.flaws import name_some, no_text, wrong_schema
 from storage.corpus.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item, Misfit
 from storage.corpus.streams import DamageError
@@ -43,7 +45,8 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
         groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
         if start == 0:
             _check_single(file, b"PAR1PAR1", _parquet_gap(file, table.metadata, groups))
-        columns = _columns(gate, table.schema_arrow)
+        with _counting(group.num_rows for group in groups[start:stop]):
+            columns = _columns(gate, table.schema_arrow)
         row = sum(group.num_rows for group in groups[:start])
         for number, group in enumerate(groups[start:stop], start):
             end = row + group.num_rows
@@ -75,8 +78,11 @@ def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) 
             _check_single(file, b"ARROW1ARROW1", _arrow_gap(file))
         source = pa.memory_map(str(file)) if isinstance(file, Path) else pa.PythonFile(file, "r")
         with source:
-            for batch, is_wanted, after in _record_batches(source, start, stop):
-                _columns(gate, batch.schema)
+            batches = _record_batches(source, start, stop)
+            for batch, is_wanted, after in batches:
+                wanted = chain([(batch, is_wanted, after)], batches)
+                with _counting(each.num_rows for each, is_its, _ in wanted if is_its):
+                    _columns(gate, batch.schema)
                 if is_wanted:
                     yield from _admitted(gate, batch, row)
                 row, rest = row + batch.num_rows, after
@@ -84,6 +90,15 @@ def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) 
         _raise_if_io(error)
         flaw = _damaged("Arrow", f"from row {row}" if row else WHOLE_FILE, error)
         yield replace(flaw, bytes=int(rest * gate.reading.piece.bytes))
+
+
+@contextmanager
+def _counting(rows: Iterable[int]) -> Iterator[None]:
+    """What is damaged within costs so many documents."""
+    try:
+        yield
+    except DamageError as error:
+        raise DamageError(replace(error.flaw, documents=max(1, sum(rows)))) from error
 
 
 def parquet_cuts(path: Path, piece_bytes: int) -> list[int]:
@@ -212,19 +227,21 @@ def _checked(texts: pa.Array) -> pa.Array:
 def _admitted(gate: Gate, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
     """The texts of a batch, of which `first` is the number of the first row."""
     file, numbers = gate.reading.file, np.arange(first, first + batch.num_rows)
-    if not file.pair:
-        yield from gate.admit(_checked(batch.column(file.text_field)), "row", numbers)
+    fields = fields_of(file)
+    if len(fields) == 1:
+        yield from gate.admit(_checked(batch.column(fields[0])), "row", numbers)
         return
-    sides = [_side(batch, field) for field in file.pair]
+    sides = [_side(batch, field) for field in fields]
     texts, kept, flaws = list[bytes](), list[int](), list[Misfit]()
     for number, *pair in zip(numbers.tolist(), *sides, strict=True):
         place = place_of("row", number)
-        record = dict(zip(file.pair, pair, strict=True))
+        record = dict(zip(fields, pair, strict=True))
         missing = next((field for field, side in record.items() if side is None), None)
-        size = sum(size_of(side) for side in pair if side)
-        text = (
-            no_text(place, missing, record, "", size) if missing else pair_text(pair, file, place)
-        )
+        if missing and file.pair:
+            size = sum(size_of(side) for side in pair if side)
+            text: str | Flaw = no_text(place, missing, record, "", size)
+        else:
+            text = text_of_sides(pair, file, place)
         if isinstance(text, Flaw):
             flaws.append((number, text))
         else:
@@ -254,7 +271,8 @@ def _columns(gate: Gate, schema: pa.Schema) -> list[str]:
     file = gate.reading.file
     for field in fields_of(file):
         outer, dot, inner = field.partition(".")
-        nested = file.pair and dot and field not in schema.names and outer in schema.names
+        is_inner = dot and field not in schema.names and outer in schema.names
+        nested = is_inner and len(fields_of(file)) > 1
         if nested and pa.types.is_struct(schema.field(outer).type):
             _column(inner, pa.schema(list(schema.field(outer).type)))
         else:
