@@ -97,7 +97,9 @@ def test_of_runs_of_few_letters_the_beginning_teaches() -> None:
     assert sum(map(len, kept[1:])) < len(han) + 40_000
 
 
-@pytest.mark.parametrize("encoded", [base64.b64encode, base64.encodebytes], ids=["one line", "lines"])
+@pytest.mark.parametrize(
+    "encoded", [base64.b64encode, base64.encodebytes], ids=["one line", "lines"]
+)
 def test_of_what_is_random_the_beginning_teaches(encoded: Callable[[bytes], bytes]) -> None:
     noise = encoded(random.Random(0).randbytes(700_000)).decode()
     texts = [WORDS + noise + WORDS, noise, WORDS * 99, "".join(WORDS.split()) * 99, "", "中" * 2000]
