@@ -9,7 +9,6 @@ from prefect.cache_policies import NO_CACHE
 from storage.artifacts import Ref, discard
 from storage.corpus.building import CorpusPlan, build_corpus, plan_corpus
 from storage.corpus.config import CorpusConfig
-from storage.corpus.figures import FIGURES, empty_sources, read_figures
 from storage.corpus.groups import Group
 from storage.corpus.parts import make_part
 from storage.corpus.unseen import select_unseen
@@ -17,8 +16,8 @@ from storage.errors import ArtifactError
 from storage.layout import Layout
 from storage.manifest import MANIFEST, read_manifest
 from storage.settings import Settings
-from tasks.corpus_report.findings import read_samples
-from tasks.corpus_report.words import counted, unread_sentence
+from tasks.corpus_report.findings import gather
+from tasks.corpus_report.words import counted, language, unread_sentence
 from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
 
@@ -138,7 +137,7 @@ def _report(corpus: Ref, reused: bool) -> None:
 
 
 def _warn(corpus: Ref, counts: dict[str, Any]) -> None:
-    """Says which files could not be read, and which sources gave nothing."""
+    """Says which files could not be read, and of which sources and languages nothing was kept."""
     logger = get_run_logger()
     unread = counts.get("unread", {"files": []})
     for each in unread["files"]:
@@ -149,17 +148,20 @@ def _warn(corpus: Ref, counts: dict[str, Any]) -> None:
             counted(unread["documents"], "document"),
             counted(unread["bytes"], "byte"),
         )
-    for name, why in _empty(corpus).items():
+    findings = gather(corpus.path, None, None)
+    for name, why in findings.empty.items():
         logger.warning("the source %s gave nothing: %s", name, why)
-
-
-def _empty(corpus: Ref) -> dict[str, str]:
-    has_figures = (corpus.path / FIGURES).exists()
-    return empty_sources(read_figures(corpus.path)) if has_figures else {}
+    for code, why in findings.lost_languages.items():
+        logger.warning(
+            "nothing in %s was kept (%s); look at samples of it in the corpus report, and switch "
+            "off what does not suit the language",
+            language(code),
+            why,
+        )
 
 
 def _table(corpus: Ref, counts: dict[str, Any]) -> list[dict[str, Any]]:
-    samples = read_samples(corpus.path)
+    findings = gather(corpus.path, None, None)
     documents, amounts = counts["documents"], counts.get("bytes", {})
     rows = [
         _row("in", documents["in"], amounts.get("in", "")),
@@ -167,7 +169,7 @@ def _table(corpus: Ref, counts: dict[str, Any]) -> list[dict[str, Any]]:
         _row("kept, held out", *_side(counts["validation"])),
     ]
     for reason, count in sorted(documents["dropped"].items()):
-        some = samples.get(reason, [])[:3]
+        some = findings.samples.get(reason, [])[:3]
         places = "; ".join(f"{each['file']} {each['place']}".strip() for each in some)
         size = amounts.get("dropped", {}).get(reason, "")
         rows.append(_row(f"dropped: {reason}", count, size, places))
@@ -176,8 +178,9 @@ def _table(corpus: Ref, counts: dict[str, Any]) -> list[dict[str, Any]]:
     for each in counts.get("unread", {"files": []})["files"]:
         name = f"not read: {each['file']} of {each['source']}"
         rows.append(_row(name, each["documents"], each["bytes"], unread_sentence(each)))
-    rows += [_row(f"nothing from {name}", 0, 0, why) for name, why in _empty(corpus).items()]
-    return rows
+    rows += [_row(f"nothing from {name}", 0, 0, why) for name, why in findings.empty.items()]
+    lost = findings.lost_languages
+    return rows + [_row(f"nothing in {language(code)}", 0, 0, why) for code, why in lost.items()]
 
 
 def _row(name: str, count: int, size: int | str = "", examples: str = "") -> dict[str, Any]:

@@ -59,6 +59,20 @@ def _numbered(first: int, last: int) -> list[str]:
     return [f"document {number}" for number in range(first, last)]
 
 
+def test_languages_of_which_nothing_is_left_are_named_but_for_single_documents(
+    tmp_path: Path,
+) -> None:
+    russian = "Старый дом стоит на берегу реки, и окна его смотрят на далёкие горы за лесом. "
+    texts = [f"{russian * 6}{number}" for number in range(120)]
+    texts += [f"很不错，屏幕很大，公公很喜欢，{number}" for number in range(12)]
+    texts += ["Το σπίτι στέκεται δίπλα στο ποτάμι."]
+    cleaning = CleaningConfig(gopher_quality=True, near_duplicates="off")
+    ref = build(tmp_path, write_jsonl(tmp_path / "x.jsonl", texts), cleaning=cleaning)
+    assert read_figures(ref.path)["lost_languages"] == {
+        "zh": {"documents": 12, "reason": "gopher.word_count"}
+    }
+
+
 def test_the_default_corpus_is_every_speech(tmp_path: Path) -> None:
     ref = build_of(tmp_path, CorpusConfig())
     counts = counts_of(ref)

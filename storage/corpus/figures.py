@@ -15,6 +15,7 @@ from storage.corpus.sources import ResolvedSource
 from storage.corpus.tally import Tally, count_lengths, sums_by
 
 FIGURES = "figures.json"
+_SOME, _SHARE = 10, 0.01
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Figures:
             "flaws": sorted(tally.flaws),
             "edits": dict(sorted(tally.edits.items())),
             "languages": _pairs(self.languages),
+            "lost_languages": self._lost(tally),
             "lengths": {
                 "read": sorted(tally.lengths.items()),
                 "kept": sorted(self.lengths.items()),
@@ -67,6 +69,20 @@ class Figures:
         }
         text = json.dumps(value, ensure_ascii=False, indent=1)
         (directory / FIGURES).write_text(text, encoding="utf-8")
+
+    def _lost(self, tally: Tally) -> dict[str, dict[str, Any]]:
+        """The languages of which nothing was kept, with their documents and their chief reason."""
+        total, lost = sum(tally.told.values()), {}
+        for language, documents in tally.told.most_common():
+            # A model takes single documents among many for some rare language.
+            some = documents >= _SOME or documents >= _SHARE * total
+            if some and not self.languages[language, "documents"]:
+                reasons = Counter(
+                    {r: n for (code, r), n in tally.losses.items() if code == language}
+                )
+                reason = reasons.most_common(1)[0][0]
+                lost[language] = {"documents": documents, "reason": reason}
+        return lost
 
     def _source(self, source: ResolvedSource, tally: Tally) -> dict[str, Any]:
         dropped: dict[str, dict[str, int]] = {}

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.blocks import Block, Flaw, excerpt_of, place_of
+from storage.corpus.blocks import UNDETERMINED, Block, Flaw, excerpt_of, place_of
 
 SAMPLES = 10
 # So many files that could not be read are named.
@@ -74,6 +74,8 @@ class Tally:
         unread: what was lost with them, by (source, file); of many files, those that lost most.
         lost: documents, bytes and doubtful bytes of all of these files together, and, among these
             bytes, those of files of a kind that is not read (`apart`).
+        told: documents by the language that they were found to be in, of those that are wanted.
+        losses: dropped documents whose language was told, by (language, reason).
     """
 
     read: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -84,6 +86,8 @@ class Tally:
     flaws: set[str] = field(default_factory=set)
     unread: dict[tuple[str, str], Unread] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    losses: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def take_in(self, block: Block) -> None:
         """Counts a block as it was read."""
@@ -99,6 +103,7 @@ class Tally:
             return block
         self.dropped[block.source, reason, "documents"] += len(rows)
         self.dropped[block.source, reason, "bytes"] += int(block.byte_lengths()[rows].sum())
+        self._lose(block.languages.take(pa.array(rows)), reason)
         room = SAMPLES - len(self.samples.setdefault(reason, []))
         for row in rows[: max(0, room)].tolist():
             excerpt = excerpt_of(block.texts[row].as_py())
@@ -114,6 +119,7 @@ class Tally:
         for source, documents, size in sums_by(rows.column("source"), sizes):
             self.dropped[source, reason, "documents"] += documents
             self.dropped[source, reason, "bytes"] += size
+        self._lose(rows.column("language"), reason)
         samples = self.samples.setdefault(reason, [])
         for row in rows.slice(0, max(0, SAMPLES - len(samples))).to_pylist():
             place, excerpt = place_of(row["unit"], row["number"]), excerpt_of(row["text"])
@@ -145,6 +151,14 @@ class Tally:
         self.unread[source, file].doubtful += size
         self.lost["doubtful"] += size
 
+    def tell(self, languages: pa.StringArray) -> None:
+        """Counts documents whose languages were told."""
+        self.told.update(_counts(languages))
+
+    def _lose(self, languages: pa.StringArray, reason: str) -> None:
+        for language, count in _counts(languages).items():
+            self.losses[language, reason] += count
+
     def edit(self, name: str, count: int) -> None:
         """Counts `count` edits of one kind."""
         if count:
@@ -156,6 +170,8 @@ class Tally:
         self.dropped.update(other.dropped)
         self.edits.update(other.edits)
         self.lengths.update(other.lengths)
+        self.told.update(other.told)
+        self.losses.update(other.losses)
         for reason, samples in other.samples.items():
             mine = self.samples.setdefault(reason, [])
             mine.extend(samples[: max(0, SAMPLES - len(mine))])
@@ -221,6 +237,8 @@ class Tally:
             "flaws": sorted(self.flaws),
             "unread": [astuple(unread) for unread in self.most_unread(FILES)],
             "lost": dict(self.lost),
+            "told": dict(sorted(self.told.items())),
+            "losses": [[*key, count] for key, count in sorted(self.losses.items())],
         }
         return json.dumps(value, ensure_ascii=False)
 
@@ -240,7 +258,17 @@ class Tally:
         for fields in value["unread"]:
             unread = Unread(*fields)
             tally.unread[unread.source, unread.file] = unread
+        tally.told.update(value["told"])
+        for language, reason, count in value["losses"]:
+            tally.losses[language, reason] = count
         return tally
+
+
+def _counts(languages: pa.StringArray) -> dict[str, int]:
+    """How often each language occurs, without those that were not told."""
+    counts = {row["values"]: row["counts"] for row in languages.value_counts().to_pylist()}
+    counts.pop(UNDETERMINED, None)
+    return counts
 
 
 def sums_by(keys: pa.StringArray, sizes: pa.Array) -> Iterator[tuple[str, int, int]]:

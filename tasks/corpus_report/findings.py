@@ -10,6 +10,7 @@ from typing import Any
 
 from storage.corpus.figures import FIGURES, empty_sources, read_figures
 from storage.manifest import read_manifest
+from tasks.corpus_report.words import counted, plain
 
 READABLE, CLEANED = "Readable", "Cleaned"
 EXACT, SIMILAR = "Without exact duplicates", "Without near-duplicates"
@@ -196,6 +197,23 @@ class Findings:
         """(code, what was kept), the most bytes first."""
         languages = self.figures["languages"] if self.figures else {}
         return [(code, _amount(entry)) for code, entry in languages.items()]
+
+    @property
+    def lost_languages(self) -> dict[str, str]:
+        """The languages of which nothing was kept, and why: those that were asked for in any case,
+        others unless they are of single documents among many."""
+        if self.figures is None:
+            return {}
+        lost = {
+            code: f"{counted(each['documents'], 'document')}, dropped most often for "
+            f"{plain(each['reason'])}"
+            for code, each in self.figures["lost_languages"].items()
+        }
+        cleaning = self.manifest["config"].get("cleaning", {})
+        for code in cleaning.get("languages", ()):
+            if code not in self.figures["languages"]:
+                lost.setdefault(code, "it is asked for, but no document is in it")
+        return lost
 
     @property
     def tokens(self) -> int | None:

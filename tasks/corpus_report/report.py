@@ -8,7 +8,7 @@ from storage.artifacts import Ref
 from tasks.corpus_report.findings import Findings, gather
 from tasks.corpus_report.page import render
 from tasks.corpus_report.sentences import deck, headline
-from tasks.corpus_report.words import cell, number, plain, share, size, unread_sentence
+from tasks.corpus_report.words import cell, language, number, plain, share, size, unread_sentence
 from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
@@ -51,6 +51,10 @@ def summarise(findings: Findings, link: str) -> str:
     parts = [
         f"# {headline(findings)}",
         deck(findings),
+        *(
+            f"**Warning: nothing in {language(code)} was kept** ({cell(why)})."
+            for code, why in findings.lost_languages.items()
+        ),
         f"**[The whole report]({link})**, in MLflow",
         "\n".join(["| the corpus | |", "|---|---:|", *(f"| {a} | {b} |" for a, b in rows)]),
     ]

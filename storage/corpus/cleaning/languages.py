@@ -81,6 +81,8 @@ class Languages:
         if self.wanted:
             wanted = pc.is_in(codes, value_set=pa.array(self.wanted, pa.string()))
             sure &= wanted.to_numpy(zero_copy_only=False)
+            codes = codes.filter(wanted)
+        tally.tell(codes)
         return tally.drop(block, ~sure, "language")
 
 
