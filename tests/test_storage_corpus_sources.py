@@ -109,6 +109,22 @@ def test_a_home_folder_is_expanded(tree: Path, monkeypatch: pytest.MonkeyPatch) 
     assert _names("~/a.txt") == ["lib/a.txt"]
 
 
+@pytest.mark.parametrize("pattern", ["", "/**", "/**/*.txt*"])
+def test_links_that_lead_back_end_and_give_each_file_once(tree: Path, pattern: str) -> None:
+    (tree / "notes.doc").unlink()
+    before = _names(f"{tree}{pattern}")
+    for name in ("z 1", "z 2", "deep/z", "deep/e/z"):
+        (tree / name).symlink_to(tree, target_is_directory=True)
+    (tree / "deep" / "z itself").symlink_to(tree / "deep" / "z itself")
+    assert _names(f"{tree}{pattern}") == before
+
+
+def test_a_file_behind_a_link_alone_is_found(tree: Path) -> None:
+    (tree.parent / "shelf").mkdir()
+    (tree.parent / "shelf" / "one").symlink_to(tree / "deep")
+    assert _names(f"{tree.parent}/shelf/**/e/*") == ["shelf/one/e/d.parquet"]
+
+
 def test_brackets_in_a_real_name_are_no_wildcard(tree: Path) -> None:
     folder = tree / "[old] *"
     folder.mkdir()

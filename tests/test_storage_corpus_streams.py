@@ -110,6 +110,18 @@ def test_what_compresses_well_is_no_bomb_below_a_gigabyte() -> None:
     assert sum(map(len, decompressed(io.BytesIO(data), "zst"))) == 32 << 20
 
 
+@pytest.mark.parametrize(("bits", "reason"), [(28, None), (31, None), (32, "large_window")])
+def test_a_long_window_is_read_or_called_so(tmp_path: Path, bits: int, reason: str | None) -> None:
+    # RFC 8878, 3.1.1: magic number, no content size, the exponent of the window; one raw block.
+    line = b'{"text": "a"}\n'
+    block = (len(line) << 3 | 1).to_bytes(3, "little") + line
+    path = tmp_path / "x.jsonl.zst"
+    path.write_bytes(b"\x28\xb5\x2f\xfd\x00" + bytes([bits - 10 << 3]) + block)
+    assert counts_of(path) == ({reason: 1} if reason else {"text": 1})
+    if reason:
+        assert "(zstd --long=27)" in flaw_of(path).remedy
+
+
 def test_a_line_of_a_gigabyte_needs_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl.gz"
     tens = gzip.compress(b"x" * 10_000_000, 1)

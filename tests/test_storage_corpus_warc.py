@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -87,6 +88,18 @@ def test_the_charset_of_the_server_is_believed() -> None:
 def test_a_page_in_utf_16_is_read_without_a_mark(media_type: str) -> None:
     page = _answer("It was dark; 雪 fell.".encode("utf-16-le"), media_type)
     assert _texts(_read(page)) == ["It was dark; 雪 fell."]
+
+
+def test_a_draft_of_the_standard_is_read_too() -> None:
+    answer = _answer(PAGE).replace(b"WARC/1.0", b"WARC/0.18").replace(b"\r\n", b"\n")
+    answer = answer.replace(
+        b"Content-Length: ", b"WARC-Identified-Payload-Type: \nContent-Length: "
+    )
+    length = len(answer[answer.index(b"HTTP/1.1") : -2])
+    answer = re.sub(rb"Content-Length: \d+", b"Content-Length: %d" % length, answer)
+    cut = answer[:-60].rstrip() + b"\n\n"
+    items = _read(answer + cut + answer)
+    assert (_texts(items), _flaws(items)) == (["It was dark; 雪 fell."] * 2, ["truncated"])
 
 
 def test_conversions_and_plain_text_are_documents() -> None:

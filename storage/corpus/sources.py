@@ -4,7 +4,6 @@ Whatever the configuration names is resolved, before anything is read, to files 
 whose bytes are digested: the digests are part of the corpus's identity.
 """
 
-import glob
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
+from storage.corpus.patterns import matching
 from storage.corpus.pieces import SourceFile, unreadable
 from storage.corpus.readers.flaws import not_read
 from storage.corpus.readers.formats import SUPPORTED, format_at, format_of
@@ -201,15 +201,10 @@ def _check_any(files: str, is_any_read: bool, apart: Sequence[ApartFile]) -> Non
 
 
 def _matches(base: Path, pattern: str) -> Iterator[Path]:
-    if pattern:
-        # Path.glob treats `**` and hidden files differently from one Python to the next.
-        for match in glob.iglob(pattern, root_dir=base, recursive=True):  # noqa: PTH207
-            if (base / match).is_file():
-                yield base / match
-    elif base.is_file():
+    if base.is_file() and not pattern:
         yield base
     else:
-        yield from _matches(base, "**")
+        yield from matching(base, pattern or "**")
 
 
 def _fixed_part(path: Path) -> tuple[Path, str]:

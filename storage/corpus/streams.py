@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import zstandard
 
 from storage.corpus.blocks import Flaw
+from storage.corpus.damage import bomb, broken
 
 try:
     from isal import igzip_lib
@@ -32,7 +33,9 @@ _OUTPUT = 1 << 16
 # No more than 128 KiB come of 4 bytes of a hostile zstd frame, and its size cannot be limited
 # otherwise: 64 MiB at once.
 _ZSTD_INPUT = 1 << 11
-_ZSTD_WINDOW = 1 << 27
+# As `zstd --long=31` writes: archives of forums and of crawls come so. Memory is taken only as far
+# as data come of a frame.
+_ZSTD_WINDOW = 1 << 31
 
 
 class DamageError(Exception):
@@ -125,7 +128,7 @@ def decompressed(stream: BinaryIO, compression: str) -> Iterator[bytes]:
         yield chunk
         given += len(chunk)
         if given > BOMB_BYTES and given > BOMB_RATIO * source.count:
-            raise DamageError(_bomb(given, source.count))
+            raise DamageError(bomb(given, source.count, BOMB_RATIO))
 
 
 class ChunkStream(io.RawIOBase):
@@ -243,7 +246,7 @@ def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
         yield b"".join(pending)
     if damage is not None:
         # What the last input with any output was, nobody knows: it counts as lost.
-        raise DamageError(_broken(given + size, source.count - behind, damage, compression))
+        raise DamageError(broken(given + size, source.count - behind, damage, compression))
 
 
 def _members(source: "_Counted", compression: str) -> Iterator[bytes]:
@@ -319,29 +322,6 @@ _ISAL: Any = () if igzip_lib is None else (igzip_lib.error,)
 _BROKEN = (EOFError, OSError, lzma.LZMAError, zlib.error, zstandard.ZstdError, *_ISAL)
 
 
-def _broken(given: int, lost: int, error: Exception, compression: str) -> Flaw:
-    is_cut = isinstance(error, EOFError)
-    said = "cut off" if is_cut else f"damaged ({error})"
-    return Flaw(
-        f"after byte {given} of the decompressed data",
-        "truncated" if is_cut else "damaged",
-        f"the compressed data are {said}, expected a whole .{compression} file",
-        "fetch the file again",
-        "",
-        None if is_cut else lost,
-    )
-
-
 def _damaged(error: DamageError) -> Iterator[bytes]:
     raise error
     yield b""
-
-
-def _bomb(given: int, read: int) -> Flaw:
-    return Flaw(
-        f"after byte {given} of the decompressed data",
-        "bomb",
-        f"{read} bytes became {given}, expected no more than {BOMB_RATIO} times as many",
-        "take the file out of corpus.sources, or give it decompressed if it is sound",
-        "",
-    )

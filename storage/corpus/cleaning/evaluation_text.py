@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from storage.corpus.patterns import matching
 from storage.errors import CorpusError
 
 _UNREADABLE = (
@@ -38,9 +39,9 @@ def evaluation_files(patterns: Sequence[str]) -> list[Path]:
         path = Path(pattern)
         base = path.anchor
         try:
-            matches = [path] if path.is_file() else Path(base).glob(pattern.removeprefix(base))
-            found = {match for match in matches if match.is_file()}
-        except ValueError:  # of a pattern that is no glob
+            rest = pattern.removeprefix(base)
+            found = {path} if path.is_file() else set(matching(Path(base), rest))
+        except ValueError:  # of a path that is none
             found = set()
         if not found:
             raise CorpusError(

@@ -1,8 +1,9 @@
 """The records of a web archive, one after the other, whatever is damaged between them.
 
-WARC 1.0 and 1.1 (ISO 28500): a version line, headers, a blank line, as many bytes of content as
-`Content-Length` says, two line ends. ARC: a line `address IP date type length`, the content, a line
-end. Where neither is found, the reader goes on at the next line that begins a record.
+WARC 1.0 and 1.1 (ISO 28500), and their drafts from 0.17 on: a version line, headers, a blank line,
+as many bytes of content as `Content-Length` says, two line ends. ARC: a line
+`address IP date type length`, the content, a line end. Where neither is found, the reader goes on
+at the next line that begins a record.
 """
 
 import re
@@ -18,9 +19,9 @@ _CHUNK = 1 << 20
 _LINE = 1 << 16
 _HEADERS = 1 << 20
 _LOOK_AHEAD = 32
-_WARC = re.compile(rb"WARC/\d\.\d\r?\n\Z")
+_WARC = re.compile(rb"WARC/\d\.\d+\r?\n\Z")
 _ARC = re.compile(rb"(\S.*) \S+ \d{8,} ?(\S*) (\d+)\r?\n\Z")
-_NEXT_WARC = re.compile(rb"(?:\r?\n)+WARC/\d\.\d\r?\n")
+_NEXT_WARC = re.compile(rb"(?:\r?\n)+WARC/\d\.\d+\r?\n")
 _TEXTS = ("response", "resource", "conversion")
 
 

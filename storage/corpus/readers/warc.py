@@ -25,6 +25,7 @@ from storage.errors import CorpusError
 _HTML = ("text/html", "application/xhtml+xml")
 _PLAIN = "text/plain"
 _CHUNK = re.compile(rb"\A(?:[^\r\n][^\n]*\n)*\r?\n\s*[0-9a-fA-F]+[ \t]*(?:;[^\n]*)?\r?\n")
+_HEADER = re.compile(rb"(?:[^\r\n][^\n]*\n)*\r?\n")
 _HTTP_HEAD = (
     b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
     b"Content-Length: %d\r\n\r\n"
@@ -99,6 +100,10 @@ def _answer(content: bytes, limit: int) -> _Page | None:
             f"web archives need the package fastwarc, which cannot be imported ({error}); expected "
             "it beside corpusmill; pip install 'corpusmill[web]'."
         ) from error
+    # Early crawlers end the lines of the HTTP header with LF alone.
+    head = _HEADER.match(content)
+    if head and b"\r\n" not in head[0]:
+        content = head[0].replace(b"\n", b"\r\n") + content[head.end() :]
     framed = io.BytesIO(_HTTP_HEAD % len(content) + content)
     # Many crawlers write the body without its chunks, and the header that announces them.
     decoding: Literal["all", "content"] = "all" if _CHUNK.search(content) else "content"
