@@ -12,7 +12,7 @@ from tests import quiet, servers  # noqa: F401 - quiet comes before what loads t
 from tests.training_runs import Workshop, open_workshop
 
 # Machines are as busy as they are.
-hypothesis.settings.register_profile("unhurried")
+hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 # Fixtures with servers behind them.

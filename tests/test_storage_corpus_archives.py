@@ -164,6 +164,16 @@ def test_a_damaged_header_of_a_tar_is_a_flaw(tmp_path: Path) -> None:
     assert _flaws(items) == [("after member 1", "damaged")]
 
 
+@pytest.mark.parametrize("member", ["a.txt", "a.png"])
+def test_a_member_of_an_exabyte_takes_no_longer_than_what_there_is(
+    tmp_path: Path, member: str
+) -> None:
+    info = tarfile.TarInfo(member)
+    info.size = 1 << 60
+    items = _read(tmp_path, "x.tar", info.tobuf() + b"one")
+    assert _flaws(items)[-1] == ("after member 1", "truncated")
+
+
 @BOTH
 def test_rubbish_is_a_flaw(tmp_path: Path, name: str, pack: Pack) -> None:
     assert [r for _, r in _flaws(_read(tmp_path, name, b"rubbish" * 999))] == ["damaged"]

@@ -224,6 +224,27 @@ class _Tar(tarfile.TarFile):
     ended = False
 
 
+class _Forward:
+    """A stream that is only read on. That of tarfile skips an exabyte that is not there for years."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._at = stream, 0
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._at += len(data)
+        return data
+
+    def seek(self, place: int) -> None:
+        if place < self._at:
+            raise tarfile.StreamError("a member of less than no bytes")
+        while self._at < place and self.read(min(place - self._at, _CHUNK)):
+            pass
+
+
 class _Header(tarfile.TarInfo):
     """A header that is sound, and whose name, where it is kept apart, is of a size names have."""
 
@@ -254,9 +275,10 @@ class _Header(tarfile.TarInfo):
 
 
 def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
-    number, archive = 0, None
+    number = 0
     try:
-        archive = _Tar.open(fileobj=stream, mode="r|", tarinfo=_Header, ignore_zeros=True)
+        file = cast(BinaryIO, _Forward(stream))
+        archive = _Tar(fileobj=file, tarinfo=_Header, ignore_zeros=True)
         while (info := archive.next()) is not None:
             # They would be held to the end.
             archive.members = []  # type: ignore[attr-defined]
@@ -274,9 +296,9 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
         if isinstance(error, tarfile.ReadError) and str(error) == "unexpected end of data":
             error = EOFError(_CUT_OFF)
         flaw = _damaged(f"after member {number}" if number else WHOLE_FILE, error)
-        # The header that is none, and what was read ahead of it.
-        ahead = tarfile.BLOCKSIZE + len(archive.fileobj.buf) if archive else 0  # type: ignore[attr-defined]
-        raise DamageError(flaw if flaw.bytes is None else replace(flaw, bytes=ahead)) from error
+        # The header that is none was read.
+        size = None if flaw.bytes is None else tarfile.BLOCKSIZE
+        raise DamageError(replace(flaw, bytes=size)) from error
 
 
 def _printable(name: str) -> str:
