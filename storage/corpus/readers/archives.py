@@ -225,7 +225,7 @@ class _Tar(tarfile.TarFile):
 
 
 class _Forward:
-    """A stream that is only read on. That of tarfile skips an exabyte that is not there for years."""
+    """A stream that is only read on; tarfile's own skips for years what only a header says."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._at = stream, 0
