@@ -113,7 +113,7 @@ def test_every_format_gives_the_same_texts(tmp_path: Path, write: Callable[[Path
 
 def test_archives_are_read_member_by_member(tmp_path: Path) -> None:
     file = io.BytesIO()
-    members = {"a.jsonl": _jsonl(), "note.docx": b"no", "b.txt.gz": gzip.compress(b"eight")}
+    members = {"a.jsonl": _jsonl(), "note.doc": b"no", "b.txt.gz": gzip.compress(b"eight")}
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name, data in members.items():
             info = tarfile.TarInfo(name)
@@ -142,7 +142,8 @@ def test_a_flaw_in_an_archive_names_the_member(tmp_path: Path) -> None:
         ("wiki.xml.bz2", ("wikipedia", "bz2")),
         ("x.warc.gz", ("warc", "gz")),
         ("x.gz", None),
-        ("x.docx", None),
+        ("x.docx", ("docx", "")),
+        ("x.doc", None),
         ("parquet", None),
         ("x.parquet.gz", None),
     ],

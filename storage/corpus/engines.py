@@ -7,12 +7,14 @@ from pathlib import Path
 from storage.corpus.cleaning.languages import engine
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import SourceFile
+from storage.corpus.readers.formats import DOCUMENTS
 from storage.errors import ConfigError
 from storage.manifest import read_manifest
 from storage.packages import installed
 
 # The kinds of files that are, or may hold, pages of the web.
 _WITH_PAGES = {"html", "warc", "tar", "zip"}
+_WITH_DOCUMENTS = {*DOCUMENTS.values(), "tar", "zip"}
 
 
 def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, str]:
@@ -29,6 +31,9 @@ def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, s
     if any(file.format.kind in _WITH_PAGES for file in files):
         packages = sorted({"resiliparse", "fastwarc", config.html_extractor})
         engines["pages"] = ", ".join(f"{name} {installed(name)}" for name in packages)
+    if any(file.format.kind in _WITH_DOCUMENTS for file in files):
+        packages = ["lxml", "pypdfium2"]
+        engines["documents"] = ", ".join(f"{name} {installed(name)}" for name in packages)
     return engines
 
 

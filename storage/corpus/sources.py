@@ -17,7 +17,7 @@ from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSour
 from storage.corpus.patterns import matching
 from storage.corpus.pieces import SourceFile, unreadable
 from storage.corpus.readers.flaws import not_read
-from storage.corpus.readers.formats import SUPPORTED, format_at, format_of
+from storage.corpus.readers.formats import SUPPORTED, format_at, is_read
 from storage.corpus.remote import download, find_remote, is_remote
 from storage.corpus.spools import spool, spool_name
 from storage.errors import CorpusError
@@ -148,8 +148,8 @@ def _find(
 
 def _fetch(address: str, downloads: Path) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
     found = find_remote(address)
-    wanted = [file for file in found if format_of(file.name)]
-    others = [file for file in found if not format_of(file.name)]
+    wanted = [file for file in found if is_read(file.name)]
+    others = [file for file in found if not is_read(file.name)]
     apart = [ApartFile(file.name, file.address, file.size or 0) for file in others]
     _check_any(address, bool(wanted), apart)
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
@@ -170,8 +170,8 @@ def _find_here(files: str) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
             "correct corpus.sources."
         )
     found = [(path, _printable(path.relative_to(top))) for path in sorted(_matches(base, pattern))]
-    readable = [(path, name) for path, name in found if format_of(name)]
-    others = [(path, name) for path, name in found if not format_of(name)]
+    readable = [(path, name) for path, name in found if is_read(name)]
+    others = [(path, name) for path, name in found if not is_read(name)]
     apart = [ApartFile(name, str(path.resolve()), path.stat().st_size) for path, name in others]
     _check_any(files, bool(readable), apart)
     return readable, apart

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from storage.corpus.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
-from storage.corpus.readers.formats import SUPPORTED
+from storage.corpus.readers.formats import SUPPORTED, format_of
 
 _JSON_TYPES = {
     type(None): "null",
@@ -71,12 +71,15 @@ def nested() -> Flaw:
 def not_read(place: str, name: str, size: int) -> Flaw:
     """The flaw of a file of `size` bytes whose name tells no kind that is read."""
     suffix = PurePosixPath(name).suffix.lower()
+    remedy = "convert it, or narrow corpus.sources to pass over it"
+    if format_of(name):
+        remedy = "pip install 'corpusmill[documents]', which reads it"
     return Flaw(
         place,
         "not_read",
         f"found a file with {f'the suffix {suffix}' if suffix else 'no suffix'}, which is not "
         f"read; expected {SUPPORTED}",
-        "convert it, or narrow corpus.sources to pass over it",
+        remedy,
         "",
         size,
         apart=f"*{suffix}",

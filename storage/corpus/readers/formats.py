@@ -1,5 +1,6 @@
 """What is in a file: its name tells what is meant, its first bytes what is there."""
 
+import importlib.util
 import json
 import re
 from dataclasses import dataclass
@@ -25,11 +26,22 @@ STREAMS = {
     ".xml": "wikipedia",
     ".tar": "tar",
 }
+# Read by the packages of the extra `documents`.
+DOCUMENTS = {
+    ".docx": "docx",
+    ".odt": "odt",
+    ".epub": "epub",
+    ".eml": "eml",
+    ".mbox": "mbox",
+    ".pdf": "pdf",
+}
+_ZIPPED = {"docx", "odt", "epub"}
 _FILES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".zip": "zip"}
 _SHORT = {".tgz": "tar"}
 SUPPORTED = (
-    ".txt, .md, .html, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .warc, .wet or .xml, plain or "
-    "as .gz, .zst, .bz2 or .xz, or a .zip or .tar of them"
+    ".txt, .md, .html, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .warc, .wet, .xml, .docx, "
+    ".pdf, .odt, .epub, .eml or .mbox, plain or as .gz, .zst, .bz2 or .xz, or a .zip or .tar of "
+    "them"
 )
 WITH_FIELDS = {"jsonl", "json", "csv", "tsv", "parquet", "arrow"}
 ARCHIVES = {"zip", "tar"}
@@ -47,6 +59,7 @@ _KINDS = {
     "zip": re.compile(rb"PK(?:\x03\x04|\x05\x06)"),
     # What follows is the head of a page or the footer, both of which begin with a number.
     "parquet": re.compile(rb"PAR1\x15"),
+    "pdf": re.compile(rb"%PDF-\d"),
     "arrow": re.compile(rb"ARROW1\0\0"),
     "warc": re.compile(rb"WARC/\d\.\d+\r?\n|filedesc://"),
     "tar": re.compile(rb".{257}ustar[\0 ]", re.DOTALL),
@@ -62,10 +75,12 @@ class Format:
 
 
 FORMATS = {
-    **{suffix: Format(kind) for suffix, kind in {**TEXTS, **STREAMS, **_FILES}.items()},
+    **{
+        suffix: Format(kind) for suffix, kind in {**TEXTS, **STREAMS, **DOCUMENTS, **_FILES}.items()
+    },
     **{
         suffix + ending: Format(kind, compression)
-        for suffix, kind in {**TEXTS, **STREAMS}.items()
+        for suffix, kind in {**TEXTS, **STREAMS, **DOCUMENTS}.items()
         for ending, compression in COMPRESSIONS.items()
     },
     **{suffix: Format(kind, "gz") for suffix, kind in _SHORT.items()},
@@ -76,6 +91,17 @@ def format_of(name: str | Path) -> Format | None:
     """The format that a file's name tells, or None where it is not read."""
     suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
     return FORMATS.get("".join(suffixes)) or FORMATS.get("".join(suffixes[-1:]))
+
+
+def is_read(name: str | Path) -> bool:
+    """Whether files of this name are read, with the packages that are installed."""
+    form = format_of(name)
+    return form is not None and (form.kind not in DOCUMENTS.values() or has_package(form.kind))
+
+
+def has_package(kind: str) -> bool:
+    """Whether the package is installed that reads this kind of documents."""
+    return importlib.util.find_spec("pypdfium2" if kind == "pdf" else "lxml") is not None
 
 
 def opened(supply: Supply, kind: str) -> tuple[Supply, Format]:
@@ -92,7 +118,9 @@ def opened(supply: Supply, kind: str) -> tuple[Supply, Format]:
         compression = compression or found
         supply = supply.decompressed(found)
     head = supply.head(HEAD)
-    kind = next((name for name, mark in _KINDS.items() if mark.match(head)), kind)
+    found = next((name for name, mark in _KINDS.items() if mark.match(head)), kind)
+    # These are archives, whose members are no documents.
+    kind = kind if found == "zip" and kind in _ZIPPED else found
     return supply, Format(kind, compression)
 
 

@@ -23,12 +23,15 @@ from storage.corpus.readers.delimited import read_delimited
 from storage.corpus.readers.flaws import left_over, nested, no_pairs, not_read
 from storage.corpus.readers.formats import (
     ARCHIVES,
+    DOCUMENTS,
     STREAMS,
     TEXTS,
     WITH_FIELDS,
     Format,
     format_of,
+    has_package,
     is_json,
+    is_read,
     opened,
 )
 from storage.corpus.readers.gate import Gate, Item
@@ -139,10 +142,22 @@ def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iter
             shutil.copyfileobj(supply.as_file(), file)
             file.seek(0)
             whole = cast(BinaryIO, file)
-            if kind in _TABLES:
+            if kind in DOCUMENTS.values():
+                yield from _read_documents(whole, reading, kind)
+            elif kind in _TABLES:
                 yield from _TABLES[kind](whole, Gate(reading), 0, None)
             else:
                 yield from _read_stream(whole, reading, kind)
+
+
+def _read_documents(file: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:
+    if not has_package(kind):
+        name = f"{reading.file.name}.{kind}"
+        yield replace(not_read(WHOLE_FILE, name, reading.file.size), apart="")
+        return
+    from storage.corpus.readers.documents import read_documents
+
+    yield from read_documents(file, reading, kind)
 
 
 def _cut_at(file: SourceFile, places: list[int], piece_bytes: int | None = None) -> list[Piece]:
@@ -225,7 +240,7 @@ def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item
 def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int) -> Iterator[Item]:
     """Reads one member of an archive, of `size` bytes, as a file of its own would be read."""
     form = format_of(name)
-    if form is None:
+    if form is None or not is_read(name):
         yield not_read(name, name, size)
         return
     if form.kind in ARCHIVES:
