@@ -189,6 +189,14 @@ def test_scanned_pages_are_counted_as_such(tmp_path: Path) -> None:
     assert flaw.bytes == (tmp_path / "y.pdf").stat().st_size
 
 
+def test_a_pdf_whose_end_is_missing_is_no_whole_one(tmp_path: Path) -> None:
+    path = _pdf(tmp_path / "x.pdf", _line("One", 700), _line("Two", 700))
+    path.write_bytes(path.read_bytes().partition(b"startxref")[0])
+    flaw, text = read_pdf(path)
+    assert isinstance(flaw, Loss) and (flaw.reason, flaw.bytes) == ("truncated", None)
+    assert text == Text(0, "One\n\nTwo")
+
+
 def test_a_message_is_its_subject_and_its_plain_body(tmp_path: Path) -> None:
     (tmp_path / "x.eml").write_bytes(bytes(_message()))
     assert list(read_message(tmp_path / "x.eml")) == [

@@ -22,7 +22,8 @@ class Loss:
 
     Attributes:
         place, reason, finding, remedy: as in Flaw.
-        documents, bytes: lost with it.
+        documents: lost with it.
+        bytes: likewise; None where nobody knows, because the end of the file is missing.
     """
 
     place: str
@@ -30,7 +31,7 @@ class Loss:
     finding: str
     remedy: str
     documents: int
-    bytes: int
+    bytes: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from storage.corpus.extraction.found import Extract, Loss, Text
 # PDFium writes one of these where a hyphen ends a line within a word.
 _HYPHEN = re.compile("[\ufffe\x02]\\s*")
 _NAMED = 5
+# The end mark lies within so many bytes before the end (ISO 32000-1, annex H, note 18).
+_END = 1 << 10
 
 
 def read_pdf(path: Path) -> Iterator[Extract]:
-    """The text of a file, and how many of its pages are pictures of text.
+    """The text of a file, how many of its pages are pictures of text, and whether its end is there.
 
     Raises:
         ValueError: it is no PDF, or locked by a password.
@@ -50,6 +52,10 @@ def read_pdf(path: Path) -> Iterator[Extract]:
             0 if texts else 1,
             0 if texts else path.stat().st_size,
         )
+    if b"%%EOF" not in path.read_bytes()[-_END:]:
+        # PDFium gives the pages that it finds.
+        finding, remedy = "found no end of the file, expected %%EOF", "fetch it again"
+        yield Loss("after the last page", "truncated", finding, remedy, 1, None)
     if texts or not scanned:
         yield Text(0, "\n\n".join(texts))
 
