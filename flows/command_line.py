@@ -13,6 +13,7 @@ from flows.config import RegistrationConfig
 from storage.config import parse
 from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
+from storage.markup import on_terminal
 from storage.settings import Settings, load_settings
 from tasks import stack
 from tasks.environment import environment_file
@@ -29,7 +30,7 @@ class _Sentences(click.Group):
         try:
             return super().invoke(ctx)
         except CorpusmillError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(on_terminal(str(error))) from error
 
 
 @click.group(cls=_Sentences)
@@ -144,7 +145,7 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 def _print_line(line: LogLine) -> None:
     level = f"{logging.getLevelName(line.level)}: " if line.level >= logging.WARNING else ""
-    click.echo(f"{line.time.astimezone():%H:%M:%S} {level}{line.message}")
+    click.echo(f"{line.time.astimezone():%H:%M:%S} {level}{on_terminal(line.message)}")
 
 
 def _up(asked: Settings, layout: Layout) -> Settings:

@@ -8,6 +8,7 @@ from model.config import TrainingJob
 from storage.config import read_json
 from storage.errors import StackError
 from storage.layout import RunLayout
+from storage.markup import on_terminal
 from storage.settings import Settings
 from storage.tracking import file_of_run, open_run
 from tasks.evaluation import in_words
@@ -56,7 +57,7 @@ def print_outcome(settings: Settings, flow_run_id: str) -> None:
         continued = f"[{sample['prompt']}] {sample['continuation']}"
         if sample["reference"] is not None:
             continued += f" (reference: {sample['reference']})"
-        text = " ".join(continued.split())
+        text = on_terminal(" ".join(continued.split()))
         print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
         print()
     print(f"Prefect  {outcome['flow_run_url']}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from model.request import AnswerRequest
 from storage.config import parse
 from storage.errors import CorpusmillError
+from storage.markup import on_terminal
 
 
 def main() -> int:
@@ -20,7 +21,7 @@ def main() -> int:
         model = load_answerer(Path(directory))
         print(prompt if model.continues else "", end="", flush=True)
         for piece in model.stream(prompt, max_new_tokens=asked.max_new_tokens, sampling=asked):
-            print(piece, end="", flush=True)
+            print(on_terminal(piece), end="", flush=True)
         print()
     except CorpusmillError as error:
         print(error, file=sys.stderr)

@@ -15,6 +15,7 @@ from storage.corpus.unseen import select_unseen
 from storage.errors import ArtifactError
 from storage.layout import Layout
 from storage.manifest import MANIFEST, read_manifest
+from storage.markup import as_text
 from storage.settings import Settings
 from tasks.corpus_report.findings import gather
 from tasks.corpus_report.words import counted, language, unread_sentence
@@ -170,17 +171,22 @@ def _table(corpus: Ref, counts: dict[str, Any]) -> list[dict[str, Any]]:
     ]
     for reason, count in sorted(documents["dropped"].items()):
         some = findings.samples.get(reason, [])[:3]
-        places = "; ".join(f"{each['file']} {each['place']}".strip() for each in some)
+        places = as_text("; ".join(f"{each['file']} {each['place']}".strip() for each in some))
         size = amounts.get("dropped", {}).get(reason, "")
         rows.append(_row(f"dropped: {reason}", count, size, places))
     if not documents["dropped"]:
         rows.append(_row("dropped", 0))
     for each in counts.get("unread", {"files": []})["files"]:
-        name = f"not read: {each['file']} of {each['source']}"
-        rows.append(_row(name, each["documents"], each["bytes"], unread_sentence(each)))
-    rows += [_row(f"nothing from {name}", 0, 0, why) for name, why in findings.empty.items()]
+        name = as_text(f"not read: {each['file']} of {each['source']}")
+        why = as_text(unread_sentence(each))
+        rows.append(_row(name, each["documents"], each["bytes"], why))
+    for name, why in findings.empty.items():
+        rows.append(_row(f"nothing from {as_text(name)}", 0, 0, as_text(why)))
     lost = findings.lost_languages
-    return rows + [_row(f"nothing in {language(code)}", 0, 0, why) for code, why in lost.items()]
+    return rows + [
+        _row(f"nothing in {as_text(language(code))}", 0, 0, as_text(why))
+        for code, why in lost.items()
+    ]
 
 
 def _row(name: str, count: int, size: int | str = "", examples: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from storage.corpus.building import UNKNOWN_LICENCE
-from tasks.corpus_report.words import cell
+from storage.markup import as_text
 from tasks.evaluation import in_words
 from tasks.report import Outcome
 
@@ -34,7 +34,7 @@ def licences_of(counts: Mapping[str, Any], inherited: Iterable[str] = ()) -> lis
 def render_card(outcome: Outcome, counts: Mapping[str, Any], licences: list[str]) -> str:
     """The card as markdown with YAML front matter."""
     sources = counts.get("licences", {})
-    rows = "\n".join(f"| {cell(name)} | {cell(said)} |" for name, said in sources.items())
+    rows = "\n".join(f"| {as_text(name)} | {as_text(said)} |" for name, said in sources.items())
     documents = counts["documents"]
     size = sum(counts[split]["bytes"] for split in ("train", "validation"))
     known = len(licences) == 1 and licences != [UNKNOWN_LICENCE]
@@ -47,7 +47,7 @@ pipeline_tag: {_PIPELINES[outcome.decides]}
 tags: [corpusmill]
 ---
 
-# {outcome.model} version {outcome.version}
+# {as_text(outcome.model)} version {outcome.version}
 
 {outcome.parameters:,} parameters, {outcome.tokens_seen:,} tokens seen, \
 **{outcome.score:.3f} {in_words(outcome.decides)}** on {outcome.held_out_documents:,} held-out \
@@ -56,7 +56,7 @@ documents ({outcome.held_out_bytes:,} bytes, in {outcome.precision}){baselines}.
 ## Trained on
 
 {documents["kept"]:,} documents, {size:,} bytes, of {documents["in"]:,} found; licences of \
-all text it has learned from: {", ".join(licences) or UNKNOWN_LICENCE}.
+all text it has learned from: {as_text(", ".join(licences) or UNKNOWN_LICENCE)}.
 
 | source | licence |
 |---|---|

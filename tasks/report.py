@@ -21,6 +21,7 @@ from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
 from storage.layout import RunLayout
 from storage.manifest import read_manifest
+from storage.markup import as_text
 from storage.registry import RegisteredModel, describe
 from tasks.evaluation import in_words
 from tasks.registration import Standing
@@ -142,15 +143,17 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
         | {f"baseline/{_key(name)}": value for name, value in outcome.baselines.items()}
     )
     curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal)
-    text = render(outcome, read_manifest(corpus.path)["counts"])
+    counts = read_manifest(corpus.path)["counts"]
     tracker.log_bytes(curve, "loss.png", "report")
     tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
-    tracker.log_text(text.replace("CURVE", "loss.png"), "report/report.md")
+    tracker.log_text(render(outcome, counts, "loss.png"), "report/report.md")
     tracker.log_text(card, "report/model_card.md")
     describe(context.settings, outcome.model, outcome.version, card.split("---\n", 2)[-1])
     picture = f"data:image/png;base64,{base64.b64encode(curve).decode()}"
     create_markdown_artifact(
-        text.replace("CURVE", picture), key="report", description=f"{outcome.model} report"
+        render(outcome, counts, picture),
+        key="report",
+        description=f"{as_text(outcome.model)} report",
     )
 
 
@@ -181,24 +184,25 @@ def draw_curve(journal: Path) -> bytes:
     return buffer.getvalue()
 
 
-def render(outcome: Outcome, counts: dict[str, Any]) -> str:
-    """The report as markdown; the word CURVE stands where the picture's address goes."""
+def render(outcome: Outcome, counts: dict[str, Any], curve: str) -> str:
+    """The report as markdown; `curve` is the address of the picture."""
+    name, standing = as_text(outcome.model), as_text(outcome.standing)
     documents = counts["documents"]
     samples = "\n".join(map(_shown, outcome.samples))
-    baselines = "\n".join(f"| {name} | {value:.3f} |" for name, value in outcome.baselines.items())
+    baselines = "\n".join(f"| {each} | {value:.3f} |" for each, value in outcome.baselines.items())
     others = "\n".join(
-        f"| {in_words(name)} | {value:.3f} |"
-        for name, value in outcome.figures.items()
-        if name != outcome.decides
+        f"| {in_words(key)} | {value:.3f} |"
+        for key, value in outcome.figures.items()
+        if key != outcome.decides
     )
     signature = f"\n`{outcome.signature}`\n" if outcome.signature else ""
-    return f"""# {outcome.model} version {outcome.version} ({outcome.standing})
+    return f"""# {name} version {outcome.version} ({standing})
 
-![loss curve](CURVE)
+![loss curve]({curve})
 
 | {in_words(outcome.decides)} of the held-out documents | |
 |---|---|
-| **{outcome.model} version {outcome.version}** | **{outcome.score:.3f}** |
+| **{name} version {outcome.version}** | **{outcome.score:.3f}** |
 {baselines}
 {signature}
 | also | |
@@ -229,10 +233,6 @@ def _key(name: str) -> str:
 
 def _shown(sample: Mapping[str, str | None]) -> str:
     """A prompt, what became of it, and what a person wrote, where that is known."""
-    said = f"- **{_quote(sample['prompt'])}** {_quote(sample['continuation'])}"
+    said = f"- **{as_text(sample['prompt'] or '')}** {as_text(sample['continuation'] or '')}"
     reference = sample["reference"]
-    return said if reference is None else f"{said} *(reference: {_quote(reference)})*"
-
-
-def _quote(text: str | None) -> str:
-    return " ".join((text or "").split()).replace("<", "&lt;")
+    return said if reference is None else f"{said} *(reference: {as_text(reference)})*"

@@ -5,10 +5,11 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from storage.artifacts import Ref
+from storage.markup import as_text
 from tasks.corpus_report.findings import Findings, gather
 from tasks.corpus_report.page import render
 from tasks.corpus_report.sentences import deck, headline
-from tasks.corpus_report.words import cell, language, number, plain, share, size, unread_sentence
+from tasks.corpus_report.words import language, number, plain, share, size, unread_sentence
 from tasks.retries import can_be_retried
 from tasks.tracking import FlowContext
 
@@ -52,7 +53,7 @@ def summarise(findings: Findings, link: str) -> str:
         f"# {headline(findings)}",
         deck(findings),
         *(
-            f"**Warning: nothing in {language(code)} was kept** ({cell(why)})."
+            f"**Warning: nothing in {as_text(language(code))} was kept** ({as_text(why)})."
             for code, why in findings.lost_languages.items()
         ),
         f"**[The whole report]({link})**, in MLflow",
@@ -60,7 +61,7 @@ def summarise(findings: Findings, link: str) -> str:
     ]
     if findings.reasons:
         lines = [
-            f"| {cell(plain(reason.name))} | {number(reason.amount.documents)} "
+            f"| {as_text(plain(reason.name))} | {number(reason.amount.documents)} "
             f"| {share(reason.amount.documents, read.documents)} |"
             for reason in findings.reasons
         ]
@@ -69,6 +70,6 @@ def summarise(findings: Findings, link: str) -> str:
     said = [(each["file"], unread_sentence(each)) for each in findings.unread]
     said += [(name, f"gave nothing: {why}") for name, why in findings.empty.items()]
     if said:
-        lines = [f"| {cell(name)} | {cell(sentence)} |" for name, sentence in said]
+        lines = [f"| {as_text(name)} | {as_text(sentence)} |" for name, sentence in said]
         parts.append("\n".join(["| not read | |", "|---|---|", *lines]))
     return "\n\n".join(parts) + "\n"

@@ -159,11 +159,6 @@ def unread_sentence(unread: Mapping[str, Any]) -> str:
     return f"{lost}{more} not read; {unread['detail']}"
 
 
-def cell(text: str) -> str:
-    """Text in a cell of a markdown table."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-
-
 def language(code: str) -> str:
     """The English name of an ISO 639-1 language; the code where that is not known here."""
     return "Not determined" if code == "und" else _LANGUAGES.get(code, code)
