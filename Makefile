@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train bench-encodings lock clean
+.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train bench-encodings laws lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -74,6 +74,12 @@ bench-train: $(TEST) $(TRAINERS) ## Measure training beside its peers (half an h
 UDHR ?=
 bench-encodings: $(TEST) ## Measure how encodings are found (a minute): make bench-encodings UDHR=../udhr
 	@$(BIN)/python -m tests.benchmarks.encodings $(DATA) "$(UDHR)"
+
+SEED ?= 1
+FILES ?= 10000
+FIRST ?= 0
+laws: $(TEST) ## Hold the laws of reading over random files (minutes): make laws SEED=1 FILES=10000
+	@$(BIN)/python -m tests.laws $(SEED) $(FILES) $(FIRST)
 
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi

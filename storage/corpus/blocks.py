@@ -75,8 +75,8 @@ class Flaw:
         finding: what was found and expected, as the middle of a sentence.
         remedy: what mends it, as the end of a sentence.
         excerpt: the beginning of what is there.
-        bytes: what was lost with it of the file, as it is when decompressed; None where nobody
-            knows, because the end of the file is missing.
+        bytes: what was lost with it of the file, as it is when decompressed and in UTF-8; None
+            where nobody knows, because the end of the file is missing.
         documents: so many, where that is known, and else 1.
         apart: the pattern of its name, such as `*.png`, where it is a file of a kind that is not
             read: counted and named, but neither refused nor a loss of what was to be read.

@@ -55,6 +55,9 @@ _COMPRESSED = {
     "bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
+# The longest of these marks; a file that is cut off within one is no text.
+_MARK = 10
+_FIRST = {"gz": b"\x1f", "zst": b"\x28", "bz2": b"B", "xz": b"\xfd"}
 _KINDS = {
     "zip": re.compile(rb"PK(?:\x03\x04|\x05\x06)"),
     # What follows is the head of a page or the footer, both of which begin with a number.
@@ -104,15 +107,17 @@ def has_package(kind: str) -> bool:
     return importlib.util.find_spec("pypdfium2" if kind == "pdf" else "lxml") is not None
 
 
-def opened(supply: Supply, kind: str) -> tuple[Supply, Format]:
-    """What was meant to be of a kind, within the compression around it, and what it is.
+def opened(supply: Supply, named: Format) -> tuple[Supply, Format]:
+    """What was meant to be of a format, within the compression around it, and what it is.
 
-    Text has no beginning of its own: there the name, which says `kind`, decides.
+    Text has no beginning of its own: there the name decides.
     """
-    compression = ""
+    kind, compression = named.kind, ""
     for _ in range(_LAYERS):
         head = supply.head(HEAD)
         found = next((name for name, mark in _COMPRESSED.items() if mark.match(head)), "")
+        if not (found or compression) and _is_begun(head, named.compression):
+            found = named.compression
         if not found:
             break
         compression = compression or found
@@ -124,6 +129,11 @@ def opened(supply: Supply, kind: str) -> tuple[Supply, Format]:
     return supply, Format(kind, compression)
 
 
+def _is_begun(head: bytes, compression: str) -> bool:
+    """Whether all there is of a file is the beginning of one in this compression."""
+    return 0 < len(head) < _MARK and head[:1] == _FIRST.get(compression)
+
+
 def format_at(path: Path) -> Format:
     """The format of a file, by its name and its first bytes.
 
@@ -132,7 +142,7 @@ def format_at(path: Path) -> Format:
     """
     named = format_of(path)
     assert named is not None, path
-    return opened(Supply(file_chunks(path)), named.kind)[1]
+    return opened(Supply(file_chunks(path)), named)[1]
 
 
 def is_json(head: str) -> bool:

@@ -88,7 +88,7 @@ def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
         with path.open("rb") as file:
             yield from _complete(_read_stream(file, reading, form.kind), piece.bytes)
     elif piece == Piece(piece.file):
-        yield from _read_supply(Supply(file_chunks(path), piece.bytes), reading, form.kind)
+        yield from _read_supply(Supply(file_chunks(path), piece.bytes), reading, form)
     else:
         begin = line_start(path, piece.start)
         is_past = piece.stop is not None and begin > piece.stop
@@ -113,10 +113,10 @@ def _complete(items: Iterator[Item], size: int, supply: Supply | None = None) ->
 
 
 def _read_supply(
-    supply: Supply, reading: Reading, kind: str, is_member: bool = False
+    supply: Supply, reading: Reading, named: Format, is_member: bool = False
 ) -> Iterator[Item]:
-    """Reads what was meant to be of this kind, by its first bytes, within compression."""
-    within, form = opened(supply, kind)
+    """Reads what was meant to be of this format, by its first bytes, within compression."""
+    within, form = opened(supply, named)
     items = _items(within, reading, form.kind, is_member)
     yield from _complete(items, reading.piece.bytes, within)
 
@@ -249,7 +249,7 @@ def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int
     outer = archive.file
     file = replace(outer, name=f"{outer.name}/{name}", path=outer.path / name, size=size)
     reading = replace(archive, piece=Piece(file))
-    for item in _read_supply(Supply(chunks, size), reading, form.kind, is_member=True):
+    for item in _read_supply(Supply(chunks, size), reading, form, is_member=True):
         yield _placed(item, name) if isinstance(item, Flaw) else item
 
 
