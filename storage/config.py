@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from storage.addresses import shown
 from storage.errors import ConfigError
 from storage.manifest import write_json
 
@@ -41,8 +42,8 @@ def parse(kind: type[C], value: Any) -> C:
                 f"{tag['expected_tags']}."
             ) from error
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if first["type"] == "value_error" else f" is {first['input']!r}"
-        raise ConfigError(f"{place}{found}: {message}.") from error
+        found = "" if first["type"] == "value_error" else f" is {shown(repr(first['input']))}"
+        raise ConfigError(f"{place}{found}: {shown(message)}.") from None
 
 
 def _place(value: Any, location: Sequence[str | int], missing: bool) -> Iterator[str]:

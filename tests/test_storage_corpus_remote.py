@@ -1,6 +1,8 @@
 """Files on other machines: a real web server that cuts connections, and a real S3 server."""
 
+import base64
 import threading
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,9 +11,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from storage.corpus.config import CorpusConfig
+from storage.config import parse
+from storage.corpus.config import CorpusConfig, FileSource
 from storage.corpus.sources import ResolvedSource, resolve
-from storage.errors import CorpusError, CorpusmillError
+from storage.errors import ConfigError, CorpusError, CorpusmillError
 
 BIG = bytes(range(256)) * (20 << 12)  # 20 MiB: three requests
 
@@ -25,6 +28,7 @@ class WebServer(ThreadingHTTPServer):
         cuts: how many more answers end in mid-file.
         status: what it answers instead of 200, where not 0.
         requests: (method, Range header) of each request.
+        users: Authorization headers of the requests.
     """
 
     def __init__(self) -> None:
@@ -33,6 +37,7 @@ class WebServer(ThreadingHTTPServer):
         self.gives_ranges = True
         self.cuts = self.status = 0
         self.requests: list[tuple[str, str | None]] = []
+        self.users: set[str | None] = set()
 
     @property
     def address(self) -> str:
@@ -51,6 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         wanted = self.headers.get("Range")
         self.server.requests.append((self.command, wanted))
+        self.server.users.add(self.headers.get("Authorization"))
         data = self.server.files.get(self.path.partition("?")[0])
         if data is None or self.server.status:
             self.send_error(self.server.status or 404)
@@ -104,6 +110,27 @@ def test_a_file_of_a_web_server_is_copied_once(web: WebServer, tmp_path: Path) -
     web.requests.clear()
     assert _resolve(address, tmp_path) == source
     assert [method for method, _ in web.requests] == ["HEAD"]
+
+
+def test_what_opens_an_address_is_used_and_not_shown(web: WebServer, tmp_path: Path) -> None:
+    web.files["/data/x.txt"] = b"one"
+    place = web.address.replace("://", "://me:hidden1@")
+    address = f"{place}/data/x.txt?part=1&X-Amz-Signature=hidden2&token=hidden3"
+    config = CorpusConfig(sources=(address, FileSource(files=address, licence="MIT")))
+    source = resolve(config, tmp_path)[0]
+    assert _contents(source) == {"data/x.txt": b"one"}
+    assert web.users == {f"Basic {base64.b64encode(b'me:hidden1').decode()}"}
+    said = [config.model_dump_json(), repr(source)]
+    for status in (403, 404, 500):
+        web.status = status
+        with pytest.raises(CorpusmillError) as caught:
+            resolve(config, tmp_path / str(status))
+        said += traceback.format_exception(caught.value)
+    with pytest.raises(ConfigError) as refused:
+        parse(CorpusConfig, {"sources": [{"files": address, "pair": "x"}], "min_characters": -1})
+    said += traceback.format_exception(refused.value)
+    assert "hidden" not in "".join(said)
+    assert "part=1&X-Amz-Signature=***&token=***" in said[0]
 
 
 def test_a_file_that_changed_is_copied_again(web: WebServer, tmp_path: Path) -> None:

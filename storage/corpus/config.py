@@ -4,8 +4,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    field_validator,
+)
 
+from storage.addresses import shown
 from storage.config import Config
 
 PACKAGE = "package:"
@@ -74,6 +82,8 @@ def some_fields(fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 Encoding = Annotated[str, AfterValidator(known_encoding)]
 TextFields = Annotated[str | tuple[str, ...], AfterValidator(some_fields)]
+# JSON is for manifests, trackers and pages; nothing is fetched by what stands there.
+Address = Annotated[str, PlainSerializer(shown, when_used="json")]
 PairFields = Annotated[tuple[str, str], AfterValidator(two_fields)]
 
 
@@ -95,7 +105,7 @@ class FileSource(Config):
             that says the same or nearly so; where one source is, no other is held out in part.
     """
 
-    files: str = Field(min_length=1)
+    files: Address = Field(min_length=1)
     name: str | None = None
     licence: str | None = None
     text_field: TextFields | None = None
@@ -149,7 +159,7 @@ def _kind_of(source: Any) -> str:
 Source = Annotated[
     Annotated[FileSource, Tag("files")]
     | Annotated[DatasetSource, Tag("dataset")]
-    | Annotated[str, Tag("address")],
+    | Annotated[Address, Tag("address")],
     Discriminator(_kind_of),
 ]
 

@@ -9,10 +9,12 @@ import fcntl
 import os
 import re
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from storage.addresses import shown
 from storage.errors import CorpusError, CorpusmillError
 from storage.manifest import digest_json
 
@@ -22,6 +24,7 @@ _PAUSE_SECONDS = 0.25
 _NAME_BYTES = 120
 _TAGS = ("ETag", "etag")
 _TIMES = ("mtime", "LastModified", "Last-Modified", "updated")
+_AROUND = r"^https?://(?:[^/?#]*@)?|[?#].*$"
 _EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 
@@ -61,7 +64,7 @@ def find_remote(address: str) -> list[RemoteFile]:
     try:
         return _find(address)
     except Exception as error:  # every file system of fsspec has errors of its own
-        raise _said(address, error) from error
+        raise _said(address, error) from _cause(error)
 
 
 def download(remote: RemoteFile, downloads: Path) -> Path:
@@ -146,8 +149,8 @@ def _is_http(address: str) -> bool:
 
 
 def _plain(path: str) -> PurePosixPath:
-    """The path without protocol and query."""
-    return PurePosixPath(re.sub(r"^https?://|[?#].*$", "", path) if _is_http(path) else path)
+    """The path without protocol, user and query."""
+    return PurePosixPath(re.sub(_AROUND, "", path) if _is_http(path) else path)
 
 
 def _fill(remote: RemoteFile, file: IO[bytes]) -> None:
@@ -165,7 +168,7 @@ def _fill(remote: RemoteFile, file: IO[bytes]) -> None:
             reached = max(reached, file.tell())
             if isinstance(said, CorpusError) or failures == _TRIES:
                 file.flush()
-                raise said from error
+                raise said from _cause(error)
             if remote.size is not None and file.tell() > remote.size:
                 file.truncate(0)
             time.sleep(_PAUSE_SECONDS * 2**failures)
@@ -198,13 +201,24 @@ def _check_version(remote: RemoteFile) -> None:
         return  # it came in one piece
     if _version(remote.system.info(remote.path)) != remote.version:
         raise CorpusmillError(
-            f"{remote.address} changed while it was fetched; expected a file that nothing writes "
-            "to; start again once it is complete."
+            f"{shown(remote.address)} changed while it was fetched; expected a file that nothing "
+            "writes to; start again once it is complete."
         )
+
+
+def _cause(error: Exception) -> Exception | None:
+    """What a traceback may show of an error: nothing where its words hold what opens an address."""
+    said = "".join(traceback.format_exception(error))
+    return error if shown(said) == said else None
 
 
 def _said(address: str, error: Exception) -> CorpusmillError:
     """The sentence about an error of fsspec or of a package under it."""
+    said = _sentence(address, error)
+    return type(said)(shown(str(said)))
+
+
+def _sentence(address: str, error: Exception) -> CorpusmillError:
     if isinstance(error, CorpusmillError):
         return error
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else error

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from storage.addresses import shown
 from storage.corpus.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
 from storage.corpus.patterns import matching
 from storage.corpus.pieces import SourceFile, unreadable
@@ -150,8 +151,8 @@ def _fetch(address: str, downloads: Path) -> tuple[list[tuple[Path, str]], list[
     found = find_remote(address)
     wanted = [file for file in found if is_read(file.name)]
     others = [file for file in found if not is_read(file.name)]
-    apart = [ApartFile(file.name, file.address, file.size or 0) for file in others]
-    _check_any(address, bool(wanted), apart)
+    apart = [ApartFile(file.name, shown(file.address), file.size or 0) for file in others]
+    _check_any(shown(address), bool(wanted), apart)
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
         paths = threads.map(lambda file: download(file, downloads), wanted)
         return [(path, file.name) for path, file in zip(paths, wanted, strict=True)], apart
@@ -247,7 +248,7 @@ def _unique_names(sources: Sequence[FileSource | DatasetSource]) -> list[str]:
 def _last_part(source: FileSource | DatasetSource) -> str:
     address = source.dataset if isinstance(source, DatasetSource) else source.files
     if is_remote(address):
-        address = re.sub(r"[?#].*$", "", address.partition("://")[2])
+        address = re.sub(r"^[^/]*@|[?#].*$", "", address.partition("://")[2])
     parts = PurePosixPath(address.removeprefix(PACKAGE)).parts
     plain = [part for part in parts if part != "/" and not any(c in part for c in "*?[")]
     return _printable(Path(plain[-1])) if plain else "text"
