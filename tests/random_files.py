@@ -31,8 +31,9 @@ COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     ".xz": lzma.compress,
 }
 LINES = ("jsonl", "txt", "csv", "tsv")
+WHOLE = ("md", "html")
 TABLES = ("parquet", "arrow")
-KINDS = (*LINES, "json", "md", "warc", "xml", *TABLES)
+KINDS = (*LINES, "json", "md", "html", "warc", "xml", *TABLES)
 # Of which two, one after the other, are one.
 JOINABLE = ("jsonl", "txt", "warc", "tar")
 
@@ -90,7 +91,7 @@ def random_file(seed: int, number: int) -> RandomFile:
 def _texts(random: Random, kind: str, encoding: str = "utf-8") -> list[str]:
     words = [*PLAIN] if kind == "xml" else [*PLAIN, *MARKED]
     words = [word for word in words if word.encode(encoding, "ignore").decode(encoding) == word]
-    if kind not in ("txt", "tsv", "xml"):
+    if kind not in ("txt", "tsv", "html", "xml"):
         words.append(BROKEN)
     # Articles begin with their title.
     between = "\n\n" if kind == "xml" else " "
@@ -98,7 +99,7 @@ def _texts(random: Random, kind: str, encoding: str = "utf-8") -> list[str]:
         f"text {random.random()}{between}"
         + " ".join(random.choices(words, k=random.randint(1, 60)))
         + "."
-        for _ in range(1 if kind == "md" else random.randint(1, 30))
+        for _ in range(1 if kind in WHOLE else random.randint(1, 30))
     ]
 
 
@@ -160,7 +161,8 @@ def _json(random: Random, texts: Sequence[str]) -> bytes:
 def _csv(random: Random, texts: Sequence[str]) -> bytes:
     file = io.StringIO(newline="")
     ending = random.choice(("\n", "\r\n"))
-    csv.writer(file, lineterminator=ending).writerows([["n", "text"], *enumerate(texts)])
+    rows = [("text", "n"), *((text, str(number)) for number, text in enumerate(texts))]
+    csv.writer(file, lineterminator=ending).writerows(rows)
     return file.getvalue().encode()
 
 
@@ -175,6 +177,11 @@ def _txt(random: Random, texts: Sequence[str]) -> bytes:
 
 def _md(random: Random, texts: Sequence[str]) -> bytes:
     return "".join(texts).encode()
+
+
+def _html(random: Random, texts: Sequence[str]) -> bytes:
+    (text,) = texts
+    return f"<!DOCTYPE html><html><body><main><p>{escape(text)}</p></main></body></html>".encode()
 
 
 def _warc(random: Random, texts: Sequence[str]) -> bytes:
@@ -242,6 +249,7 @@ _WRITERS: dict[str, Callable[[Random, Sequence[str]], bytes]] = {
     "tsv": _tsv,
     "txt": _txt,
     "md": _md,
+    "html": _html,
     "warc": _warc,
     "xml": _xml,
     "parquet": _parquet,
@@ -258,8 +266,8 @@ def _cut(random: Random, make: Make) -> RandomFile:
     file = make()
     stop = random.randrange(1, len(file.data))
     told = Told.COUNTED
-    if not file.is_checked and file.kind in (*LINES, "md", "warc"):
-        told = Told.NOTHING if file.kind in ("txt", "md") else Told.SHORTER
+    if not file.is_checked and file.kind in (*LINES, *WHOLE, "warc"):
+        told = Told.NOTHING if file.kind in ("txt", *WHOLE) else Told.SHORTER
     return replace(file, data=file.data[:stop], told=told, harm=f"{file.harm} cut at {stop}")
 
 
@@ -270,10 +278,10 @@ def _double(random: Random, make: Make) -> RandomFile:
     while (other.name, other.encoding, other.has_mark) != (file.name, file.encoding, file.has_mark):
         other = make()
     told = Told.WHOLE if file.kind in JOINABLE else Told.COUNTED
-    if Told.COUNTED in (file.told, other.told) or file.has_mark:
+    if Told.COUNTED in (file.told, other.told):
         told = Told.COUNTED
-    # What was a header is a row now, and a mark the beginning of a line.
-    if file.kind in ("csv", "tsv", "md") or (file.kind == "txt" and file.has_mark):
+    # What was a header is a row now, and a mark the beginning of a line of text.
+    if file.kind in ("csv", "tsv", *WHOLE) or (file.kind == "txt" and file.has_mark):
         told = Told.NOTHING
     return replace(
         file,

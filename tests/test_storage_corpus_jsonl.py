@@ -229,3 +229,10 @@ def test_json_does_not_depend_on_where_chunks_end(
     for chunk in (1, 2, 3, 50):
         monkeypatch.setattr("storage.corpus.streams.CHUNK", chunk)
         assert texts_of(tmp_path / "x.json") == [value["text"] for value in values]
+
+
+def test_a_mark_between_files_that_were_put_together_costs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(
+        b'\xef\xbb\xbf{"text": "one"}\n\xef\xbb\xbf{"text": "two"}\n'
+    )
+    assert texts_of(tmp_path / "x.jsonl") == ["one", "two"]

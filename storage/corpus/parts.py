@@ -30,7 +30,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

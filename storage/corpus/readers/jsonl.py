@@ -4,6 +4,7 @@ A compiled kernel reads the lines that are beyond doubt; the others, and all lin
 is missing, go through `json.loads`, which also finds out what is wrong with them.
 """
 
+import codecs
 import json
 from collections.abc import Iterator
 from types import ModuleType
@@ -92,6 +93,8 @@ def read_exactly(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
 
 def parse_exactly(line: bytes, gate: Gate, place: str) -> bytes | Flaw | None:
     """The text of one line in UTF-8, why it has none, or None for a blank line."""
+    # The mark of a file that was put behind another one.
+    line = line.removeprefix(codecs.BOM_UTF8)
     if not line.strip():
         return None
     try:
