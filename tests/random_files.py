@@ -55,7 +55,7 @@ class RandomFile:
         texts: all that were written to it, in order.
         is_plain: whether its texts take as many bytes of the file as they have, or more.
         encoding: as its source names it.
-        has_mark: whether it begins with a mark that says its encoding.
+        mark: the encoding that the mark says with which it begins, if any.
         harm: what was done to it; "" for nothing.
     """
 
@@ -65,7 +65,7 @@ class RandomFile:
     told: Told = Told.WHOLE
     is_plain: bool = True
     encoding: str = "auto"
-    has_mark: bool = False
+    mark: str = ""
     harm: str = ""
 
     @property
@@ -84,7 +84,7 @@ def random_file(seed: int, number: int) -> RandomFile:
     random = Random(f"{seed}/{number}")
     kind = random.choice((*KINDS, "zip", "tar"))
     make = _archive if kind in ("zip", "tar") else _file
-    harm = random.choice((_leave, _cut, _double, _append, _misname, _hole))
+    harm = random.choice((_leave, _cut, _double, _append, _misname, _hole, _change))
     return harm(random, lambda: make(random, kind))
 
 
@@ -112,7 +112,7 @@ def _file(random: Random, kind: str) -> RandomFile:
         data = data.decode().encode(encoding)
     file = RandomFile(f"x.{kind}", data, tuple(texts))
     if encoding in MARKS:
-        file = replace(file, has_mark=True)
+        file = replace(file, mark=encoding)
     elif encoding != "utf-8":
         unnamed = replace(file, told=Told.COUNTED, harm=f"in {encoding}, which is not named")
         file = replace(file, encoding=encoding) if random.random() < 0.7 else unnamed
@@ -208,7 +208,12 @@ def _parquet(random: Random, texts: Sequence[str]) -> bytes:
     sink = pa.BufferOutputStream()
     rows = random.choice((3, 1000))
     pq.write_table(
-        pa.table({"text": texts}), sink, row_group_size=rows, write_page_index=random.random() < 0.5
+        pa.table({"text": texts}),
+        sink,
+        row_group_size=rows,
+        compression=random.choice(("none", "snappy", "zstd")),
+        write_page_index=random.random() < 0.5,
+        write_page_checksum=True,
     )
     data: bytes = sink.getvalue().to_pybytes()
     return data
@@ -275,13 +280,13 @@ def _double(random: Random, make: Make) -> RandomFile:
     """Another file of the kind behind it."""
     file = make()
     other = make()
-    while (other.name, other.encoding, other.has_mark) != (file.name, file.encoding, file.has_mark):
+    while (other.name, other.encoding, other.mark) != (file.name, file.encoding, file.mark):
         other = make()
     told = Told.WHOLE if file.kind in JOINABLE else Told.COUNTED
     if Told.COUNTED in (file.told, other.told):
         told = Told.COUNTED
     # What was a header is a row now, and a mark the beginning of a line of text.
-    if file.kind in ("csv", "tsv", *WHOLE) or (file.kind == "txt" and file.has_mark):
+    if file.kind in ("csv", "tsv", *WHOLE) or (file.kind == "txt" and file.mark):
         told = Told.NOTHING
     return replace(
         file,
@@ -325,4 +330,18 @@ def _hole(random: Random, make: Make) -> RandomFile:
         data=file.data[:start] + file.data[start + size :],
         told=Told.COUNTED if file.is_checked else Told.NOTHING,
         harm=f"{file.harm} without {size} bytes from {start} on",
+    )
+
+
+def _change(random: Random, make: Make) -> RandomFile:
+    """Some bytes are others; where they are, the file is as long as before."""
+    file = make()
+    start, size = random.randrange(1, len(file.data)), random.randint(1, 8)
+    other = bytes(byte ^ random.randint(1, 255) for byte in file.data[start : start + size])
+    is_checked = file.is_checked or file.kind == "parquet"
+    return replace(
+        file,
+        data=file.data[:start] + other + file.data[start + size :],
+        told=Told.COUNTED if is_checked else Told.NOTHING,
+        harm=f"{file.harm} with {len(other)} other bytes from {start} on",
     )

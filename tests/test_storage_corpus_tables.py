@@ -96,6 +96,22 @@ def test_a_damaged_row_group_costs_no_other(tmp_path: Path) -> None:
     assert sum(flaw.bytes or 0 for flaw in flaws) == pytest.approx(100 * lost, rel=0.2)
 
 
+def test_a_page_that_is_not_what_its_checksum_says_is_a_flaw(tmp_path: Path) -> None:
+    path, table = tmp_path / "x.parquet", pa.table({"text": ["one", "two"]})
+    pq.write_table(
+        table,
+        path,
+        compression="none",
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    )
+    path.write_bytes(path.read_bytes().replace(b"one", b"0ne"))
+    items = items_of(path)
+    assert not texts_in(items)
+    assert [(flaw.reason, flaw.documents) for flaw in flaws_in(items)] == [("damaged", 2)]
+
+
 def test_an_arrow_stream_that_is_cut_off_gives_what_came_before(tmp_path: Path) -> None:
     table = pa.table({"text": [f"{n}" for n in range(1000)]})
     sink = pa.BufferOutputStream()

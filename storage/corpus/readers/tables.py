@@ -37,7 +37,9 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
             no text.
     """
     try:
-        table = pq.ParquetFile(file, memory_map=isinstance(file, Path))
+        table = pq.ParquetFile(
+            file, memory_map=isinstance(file, Path), page_checksum_verification=True
+        )
     except _BAD as error:
         _raise_if_io(error)
         raise DamageError(_damaged("Parquet", WHOLE_FILE, error)) from error
