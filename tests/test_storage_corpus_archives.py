@@ -213,3 +213,12 @@ def test_no_bytes_fail(
         archive[start : start + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
     items = _read(tmp_path_factory.getbasetemp(), name, bytes(archive))
     assert all(isinstance(item, Item) for item in items)
+
+
+def test_a_member_that_is_lost_from_the_list_is_counted(tmp_path: Path) -> None:
+    data = bytearray(_zip({"a.txt": b"one", "b.txt": b"two"}))
+    # The length of the comment of the first entry, in which the second one then lies.
+    data[data.index(b"PK\x01\x02") + 32] = 46 + len("b.txt")
+    items = _read(tmp_path, "x.zip", bytes(data))
+    assert [text for _, text in _texts(items)] == ["one"]
+    assert _flaws(items) == [("the list of members", "damaged")]

@@ -185,8 +185,13 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
             continue
         with member:
             yield Member(name, _size_of(info), member)
-    if after := _behind(stream, size, archive):
+    tail = _tail(stream, size)
+    if after := len(tail) - _ZIP_RECORD - len(archive.comment):
         yield left_over("after the archive", after)
+    # A damaged entry may hold others. The count has 16 bits.
+    if (listed := int.from_bytes(tail[10:12], "little")) not in (len(infos) % 65536, 65535):
+        lost = EOFError(f"{len(infos)} members listed, of {listed}")
+        yield replace(_damaged("the list of members", lost), bytes=None)
 
 
 def _size_of(info: zipfile.ZipInfo) -> int:
@@ -194,11 +199,10 @@ def _size_of(info: zipfile.ZipInfo) -> int:
     return min(info.file_size, max(BOMB_BYTES, BOMB_RATIO * info.compress_size))
 
 
-def _behind(stream: BinaryIO, size: int, archive: zipfile.ZipFile) -> int:
-    """Bytes after the end of a .zip."""
+def _tail(stream: BinaryIO, size: int) -> bytes:
+    """The record at the end of a .zip, and what follows it."""
     stream.seek(max(0, size - _ZIP_END))
-    tail = stream.read(_ZIP_END)
-    return len(tail) - tail.rfind(b"PK\5\6") - _ZIP_RECORD - len(archive.comment)
+    return (tail := stream.read(_ZIP_END))[tail.rfind(b"PK\5\6") :]
 
 
 def _zip_flaw(info: zipfile.ZipInfo, name: str) -> Flaw | None:
@@ -341,10 +345,6 @@ def _damaged(place: str, error: Exception) -> Flaw:
 
 
 def _bomb(place: str, given: int) -> Flaw:
-    return Flaw(
-        place,
-        "bomb",
-        f"the archive became {given} bytes, expected no more than {BOMB_RATIO} times its size",
-        "take it out of corpus.sources, or unpack it if it is sound",
-        "",
-    )
+    finding = f"the archive became {given} bytes, expected no more than {BOMB_RATIO} times its size"
+    remedy = "take it out of corpus.sources, or unpack it if it is sound"
+    return Flaw(place, "bomb", finding, remedy, "")
