@@ -35,12 +35,12 @@ def lead(ranks):
         os.waitpid(rank, 0)
     os._exit(0)
 
-def follow(job, log, environment, room):
+def follow(job, log, environment, meeting, room):
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.update(environment)
-    sys.argv[1:] = [job]
+    sys.argv[1:] = [job, meeting] if meeting else [job]
     if room is not None:
         used = psutil.Process().memory_info().vms
         resource.setrlimit(resource.RLIMIT_AS, (used + room, resource.RLIM_INFINITY))
@@ -71,12 +71,14 @@ class Rank:
         job: its job.json.
         log: takes its output.
         environment: what the launcher would give it.
+        meeting: where it meets the others of its run, "" where there are none.
         room: bytes of address space beyond what the imports take, None for as many as there are.
     """
 
     job: str
     log: str
     environment: dict[str, str] = field(default_factory=dict)
+    meeting: str = ""
     room: int | None = None
 
 

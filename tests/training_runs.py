@@ -2,6 +2,7 @@
 
 import random
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from storage.manifest import verify
 from storage.shards.schema import Split
 from tasks.launch import supervised, training_command
 from tests.forks import ON_A_CPU, Rank, fork
-from tests.servers import free_port
 from tests.shards import write_shards
 
 SMALL = DecoderConfig(
@@ -214,16 +214,13 @@ def ended(processes: list[psutil.Process], seconds: float) -> bool:
 
 def _ranks(layout: RunLayout, room: int | None = None) -> list[Rank]:
     """The processes of a run, with what the launcher would tell them."""
-    size = _launched(read_json(TrainingJob, layout.job))
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    environments = (
-        {**meeting, "WORLD_SIZE": str(size), "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        for rank in range(size)
-    )
-    return [
-        Rank(str(layout.job), str(layout.log), each if size > 1 else {}, room)
-        for each in environments
-    ]
+    size, log = _launched(read_json(TrainingJob, layout.job)), str(layout.log)
+    if size == 1:
+        return [Rank(str(layout.job), log, room=room)]
+    meeting = layout.path / f"meeting-{uuid.uuid4().hex}"
+    told = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    ranks = ({**told, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(size))
+    return [Rank(str(layout.job), log, each, str(meeting), room) for each in ranks]
 
 
 def records(layout: RunLayout, event: str) -> list[Record]:
