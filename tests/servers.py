@@ -21,7 +21,7 @@ from storage.settings import Settings, load_settings
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, of those that no connection is given by itself."""
+    """A port of 127.0.0.1 that nobody listens on, and that no connection is given by itself."""
     while True:
         port = 10_000 + secrets.randbelow(20_000)
         with socket.socket() as probe, suppress(OSError):
