@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import lzma
-import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,8 @@ from xml.sax.saxutils import escape
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+
+from tests.archived import tarred
 
 PLAIN = ("雪", "river", "Straße", "one two", "três", "снег", "balloon 🎈", "seven")
 MARKED = ("<b>x</b>", 'say "hi"', "a,b", "back\\slash", "&amp;", "it's")
@@ -141,7 +142,7 @@ def _archive(random: Random, kind: str) -> RandomFile:
         members.append(RandomFile("x.zip", inner, tuple(texts), is_plain=False))
         told = Told.COUNTED
     named = {f"{number}{each.name}": each.data for number, each in enumerate(members)}
-    data = _zip(random, named) if kind == "zip" else _tar(named)
+    data = _zip(random, named) if kind == "zip" else tarred(named)
     known = tuple(text for each in members for text in each.texts)
     is_plain = kind == "tar" and all(each.is_plain for each in members)
     file = RandomFile(f"x.{kind}", data, known, told, is_plain)
@@ -234,16 +235,6 @@ def _zip(random: Random, members: dict[str, bytes]) -> bytes:
         for name, data in members.items():
             # With a date, for else it is the time of day.
             z.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), data, z.compression)
-    return file.getvalue()
-
-
-def _tar(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
     return file.getvalue()
 
 

@@ -14,9 +14,11 @@ import torch
 
 from model.answering import load_answerer, text_pieces
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
-from model.evaluation.causal import load_writer
+from model.evaluation.causal import Writer
 from model.evaluation.held_out import evaluate
+from model.evaluation.loaded import load_for_use
 from model.hf.folder import export_model
+from model.network.decoder import CausalNetwork
 from model.network.gpt2 import GPT2
 from model.process import INPUT_ERROR
 from model.request import Sampling
@@ -82,9 +84,15 @@ def _tokens(exam: Exam) -> list[list[int]]:
     return [tokenizer.encode(text, add_special_tokens=False).ids for text in exam.texts]
 
 
+def _writer(directory: Path) -> Writer:
+    loaded = load_for_use(directory)
+    assert isinstance(loaded.network, CausalNetwork)
+    return Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
+
+
 def _plain_nats(exam: Exam) -> float:
     """Each token from as many before it as the model can look back on, one at a time."""
-    writer = load_writer(exam.model)
+    writer = _writer(exam.model)
     device = writer.model.embed_tokens.weight.device
     end, total = end_of_text_id(writer.tokenizer), 0.0
     for ids in _tokens(exam):
@@ -117,7 +125,7 @@ def test_finite_weights_that_give_no_finite_numbers_are_refused_in_a_sentence(
     job = exam.job(tmp_path, EvaluationConfig()).model_copy(update={"model": tmp_path / "model"})
     with pytest.raises(ModelError, match=r"bits_per_byte of held-out text is nan in .* finite"):
         evaluate(job)
-    writer = load_writer(tmp_path / "model")
+    writer = _writer(tmp_path / "model")
     with pytest.raises(ModelError, match="next token is no number; expected finite numbers"):
         writer.continue_texts(["the"], max_new_tokens=1, sampling=Sampling())
 

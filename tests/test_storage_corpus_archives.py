@@ -19,30 +19,13 @@ from storage.corpus.pieces import Piece, SourceFile
 from storage.corpus.readers.formats import format_at
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.reading import read
+from tests.archived import tarred, zipped
 
 MEMBERS = {
     "a.txt": b"one",
     "deep/b.jsonl": b'{"text": "two"}\n{"text": 3}\n',
     "deep/c.txt.gz": gzip.compress("三".encode()),
 }
-
-
-def _zip(members: dict[str, bytes]) -> bytes:
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return data.getvalue()
-
-
-def _tar(members: dict[str, bytes]) -> bytes:
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return data.getvalue()
 
 
 def _read(folder: Path, name: str, data: bytes, **fields: Any) -> list[Item]:
@@ -63,17 +46,17 @@ def _flaws(items: list[Item]) -> list[tuple[str, str]]:
     return [(item.place, item.reason) for item in items if isinstance(item, Flaw)]
 
 
-BOTH = pytest.mark.parametrize(("name", "pack"), [("x.zip", _zip), ("x.tar", _tar)])
+BOTH = pytest.mark.parametrize(("name", "pack"), [("x.zip", zipped), ("x.tar", tarred)])
 Pack = Callable[[dict[str, bytes]], bytes]
 
 
 @pytest.mark.parametrize(
     ("name", "pack"),
     [
-        ("x.zip", _zip),
-        ("x.tar", _tar),
-        ("x.tar.gz", lambda members: gzip.compress(_tar(members))),
-        ("x.tgz", lambda members: gzip.compress(_tar(members))),
+        ("x.zip", zipped),
+        ("x.tar", tarred),
+        ("x.tar.gz", lambda members: gzip.compress(tarred(members))),
+        ("x.tgz", lambda members: gzip.compress(tarred(members))),
     ],
 )
 def test_every_member_is_read_like_a_file(tmp_path: Path, name: str, pack: Pack) -> None:
@@ -95,11 +78,11 @@ def test_a_path_that_leads_out_is_a_flaw(
 
 @BOTH
 def test_what_is_not_read_is_counted(tmp_path: Path, name: str, pack: Pack) -> None:
-    members = {"x.png": b"x", "in.zip": _zip(MEMBERS), "__MACOSX/._a.txt": b"x", "a.txt": b"one"}
+    members = {"x.png": b"x", "in.zip": zipped(MEMBERS), "__MACOSX/._a.txt": b"x", "a.txt": b"one"}
     items = _read(tmp_path, name, pack(members))
     assert [text for _, text in _texts(items)] == ["one"]
     assert _flaws(items) == [("x.png", "not_read"), ("in.zip", "nested_archive")]
-    assert [item.bytes for item in items if isinstance(item, Flaw)] == [1, len(_zip(MEMBERS))]
+    assert [item.bytes for item in items if isinstance(item, Flaw)] == [1, len(zipped(MEMBERS))]
     assert sum(item.count for item in items if isinstance(item, Repaired)) == 1
 
 
@@ -124,7 +107,7 @@ def test_a_link_in_a_zip_is_a_flaw(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_member_is_a_flaw(tmp_path: Path) -> None:
-    data = bytearray(_zip({"a.txt": b"one", "b.txt": b"two"}))
+    data = bytearray(zipped({"a.txt": b"one", "b.txt": b"two"}))
     data[data.index(b"PK\x03\x04") + 6] |= 1
     data[data.index(b"PK\x01\x02") + 8] |= 1
     items = _read(tmp_path, "x.zip", bytes(data))
@@ -134,7 +117,7 @@ def test_an_encrypted_member_is_a_flaw(tmp_path: Path) -> None:
 
 def test_a_damaged_member_costs_no_other(tmp_path: Path) -> None:
     noise = random.Random(0).randbytes(1000).hex().encode()
-    data = bytearray(_zip({"a.txt": noise, "b.txt": b"two"}))
+    data = bytearray(zipped({"a.txt": noise, "b.txt": b"two"}))
     data[200] ^= 255
     items = _read(tmp_path, "x.zip", bytes(data))
     assert [text for _, text in _texts(items)][-1:] == ["two"]
@@ -142,7 +125,7 @@ def test_a_damaged_member_costs_no_other(tmp_path: Path) -> None:
 
 
 def test_what_came_before_the_cut_is_kept(tmp_path: Path) -> None:
-    data = _tar({"a.txt": b"one", "b.jsonl": b'{"text": "x"}\n' * 9999})
+    data = tarred({"a.txt": b"one", "b.jsonl": b'{"text": "x"}\n' * 9999})
     items = _read(tmp_path, "x.tar", data[:99_999])
     assert [text for _, text in _texts(items)][:2] == ["one", "x"]
     assert {reason for _, reason in _flaws(items)} <= {"damaged", "truncated", "bad_json"}
@@ -151,13 +134,13 @@ def test_what_came_before_the_cut_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [1024, 1024 + 300])
 def test_a_tar_without_its_end_is_a_flaw(tmp_path: Path, cut: int) -> None:
-    items = _read(tmp_path, "x.tar", _tar({"a.txt": b"one", "b.txt": b"two"})[:cut])
+    items = _read(tmp_path, "x.tar", tarred({"a.txt": b"one", "b.txt": b"two"})[:cut])
     assert [text for _, text in _texts(items)] == ["one"]
     assert _flaws(items) == [("after member 1", "truncated")]
 
 
 def test_a_damaged_header_of_a_tar_is_a_flaw(tmp_path: Path) -> None:
-    data = bytearray(_tar({"a.txt": b"one", "b.txt": b"two"}))
+    data = bytearray(tarred({"a.txt": b"one", "b.txt": b"two"}))
     data[1024] ^= 1
     items = _read(tmp_path, "x.tar", bytes(data))
     assert [text for _, text in _texts(items)] == ["one"]
@@ -182,7 +165,7 @@ def test_rubbish_is_a_flaw(tmp_path: Path, name: str, pack: Pack) -> None:
 def test_a_bomb_is_a_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.corpus.readers.archives.BOMB_BYTES", 1 << 20)
     members = {f"{number}.txt": bytes(40 << 20) for number in range(2)}
-    data = _zip({"a.txt": b"one", **members})
+    data = zipped({"a.txt": b"one", **members})
     monkeypatch.setattr("storage.corpus.readers.archives.BOMB_RATIO", 100)
     items = _read(tmp_path, "x.zip", data)
     assert [text for _, text in _texts(items)] == ["one"]
@@ -190,18 +173,18 @@ def test_a_bomb_is_a_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_name_of_any_bytes_is_printable(tmp_path: Path) -> None:
-    data = _tar({"caf\udce9.txt": b"one"})
+    data = tarred({"caf\udce9.txt": b"one"})
     ((name, _),) = _texts(_read(tmp_path, "x.tar", data))
     assert name == "lib/x.tar/caf\\udce9.txt"
 
 
 def test_a_member_without_a_name_costs_no_other(tmp_path: Path) -> None:
     # The name ends at its first NUL.
-    items = _read(tmp_path, "x.zip", _zip(MEMBERS).replace(b"a.txt", b"\0.txt"))
+    items = _read(tmp_path, "x.zip", zipped(MEMBERS).replace(b"a.txt", b"\0.txt"))
     assert [text for _, text in _texts(items)] == ["two", "三"]
 
 
-@pytest.mark.parametrize(("name", "pack"), [("x.zip", _zip), ("x.tar", _tar)])
+@pytest.mark.parametrize(("name", "pack"), [("x.zip", zipped), ("x.tar", tarred)])
 @given(data=st.data())
 @settings(max_examples=60)
 def test_no_bytes_fail(
@@ -216,7 +199,7 @@ def test_no_bytes_fail(
 
 
 def test_a_member_that_is_lost_from_the_list_is_counted(tmp_path: Path) -> None:
-    data = bytearray(_zip({"a.txt": b"one", "b.txt": b"two"}))
+    data = bytearray(zipped({"a.txt": b"one", "b.txt": b"two"}))
     # The length of the comment of the first entry, in which the second one then lies.
     data[data.index(b"PK\x01\x02") + 32] = 46 + len("b.txt")
     items = _read(tmp_path, "x.zip", bytes(data))

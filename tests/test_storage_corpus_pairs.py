@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from storage.corpus.config import CorpusConfig, DatasetSource, FileSource
 from storage.corpus.documents import read_documents
 from storage.corpus.pairs import SEPARATOR, join_pair, pair_sources, part_pair, part_pairs
 from storage.errors import ConfigError, CorpusError
+from tests.archived import tarred
 from tests.corpora import build_of, counts_of, sides_of
 from tests.readings import flaw_of, flaws_in, items_of, places_in, real, texts_in, texts_of
 
@@ -61,16 +61,6 @@ def _arrow(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def _tar() -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        data = _lines(_records())
-        member = tarfile.TarInfo("pairs.jsonl")
-        member.size = len(data)
-        archive.addfile(member, io.BytesIO(data))
-    return file.getvalue()
-
-
 FORMATS: dict[str, Callable[[], bytes]] = {
     "x.jsonl": lambda: _lines(_records()),
     "x.jsonl.gz": lambda: gzip.compress(_lines(_records())),
@@ -79,7 +69,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
     "x.tsv": lambda: _delimited("\t"),
     "x.parquet": lambda: _parquet(pa.Table.from_pylist(_records())),
     "x.arrow": lambda: _arrow(pa.Table.from_pylist(_records())),
-    "x.tar": _tar,
+    "x.tar": lambda: tarred({"pairs.jsonl": _lines(_records())}),
 }
 
 

@@ -8,7 +8,6 @@ import io
 import json
 import lzma
 import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from storage.corpus.pieces import Piece
 from storage.corpus.readers.formats import format_of
 from storage.corpus.readers.gate import BLOCK_ROWS
 from storage.corpus.readers.reading import cut, read
+from tests.archived import zipped
 from tests.readings import (
     counts_of,
     flaw_of,
@@ -94,16 +94,8 @@ FORMATS = [
     _bytes("x.parquet", lambda: _parquet(pa.array([t.encode() for t in TEXTS], pa.binary()))),
     _bytes("x.arrow", lambda: _arrow(pa.ipc.new_file)),
     _bytes("x.arrow", lambda: _arrow(pa.ipc.new_stream)),
-    _bytes("x.zip", lambda: _zip_of({"x.parquet": _parquet(pa.array(TEXTS))})),
+    _bytes("x.zip", lambda: zipped({"x.parquet": _parquet(pa.array(TEXTS))})),
 ]
-
-
-def _zip_of(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize("write", FORMATS)
@@ -128,7 +120,7 @@ def test_archives_are_read_member_by_member(tmp_path: Path) -> None:
 
 
 def test_a_flaw_in_an_archive_names_the_member(tmp_path: Path) -> None:
-    (tmp_path / "x.zip").write_bytes(_zip_of({"a.jsonl": b'{"text": 1}\n', "b.txt": b"b"}))
+    (tmp_path / "x.zip").write_bytes(zipped({"a.jsonl": b'{"text": 1}\n', "b.txt": b"b"}))
     assert flaw_of(tmp_path / "x.zip").place == "a.jsonl, line 1"
 
 

@@ -2,11 +2,8 @@
 
 import bz2
 import gzip
-import io
 import json
 import lzma
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 import zstandard
 
 from storage.errors import CorpusError
+from tests.archived import tarred, zipped
 from tests.corpora import build, counts_of, write_jsonl
 from tests.readings import counts_of as counted
 from tests.readings import flaw_of, flaws_in, items_of, texts_in, texts_of
@@ -29,22 +27,6 @@ def _json(texts: list[str] = TEXTS) -> bytes:
 
 def _jsonl(texts: list[str] = TEXTS) -> bytes:
     return "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
-
-
-def _tar(name: str, data: bytes) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        archive.addfile(info, io.BytesIO(data))
-    return file.getvalue()
-
-
-def _zip(name: str, data: bytes) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, data)
-    return file.getvalue()
 
 
 def _parquet(texts: list[str] = TEXTS, **options: object) -> bytes:
@@ -122,9 +104,9 @@ def test_damage_in_a_small_file_costs_bytes(tmp_path: Path, pack: Callable[[byte
         ("x.tar", b"no archive" * 2000, 20_000),
         ("x.xml", b"<html>no dump</html>", 20),
         ("x.warc", b"no record\nand none again\n", 25),
-        ("x.zip", _zip("a.jsonl", b'{"text": "a"}\n{"text": "b\n'), 11),
-        ("x.zip", _zip("../a.txt", b"12345"), 5),
-        ("x.tar", _tar("a.txt", b"\x00\x01"), 2),
+        ("x.zip", zipped({"a.jsonl": b'{"text": "a"}\n{"text": "b\n'}), 11),
+        ("x.zip", zipped({"../a.txt": b"12345"}), 5),
+        ("x.tar", tarred({"a.txt": b"\x00\x01"}), 2),
     ],
 )
 def test_a_flaw_says_how_many_bytes_it_costs(
@@ -204,20 +186,20 @@ def test_what_could_not_be_read_is_refused_beyond_a_share(tmp_path: Path) -> Non
         ("x.jsonl", _parquet()),
         ("x.parquet", _arrow(pa.ipc.new_file)),
         ("x.jsonl.gz", gzip.compress(_parquet())),
-        ("x.jsonl", _zip("a.jsonl", _jsonl())),
-        ("x.zip", _tar("a.jsonl", _jsonl())),
-        ("x.tar", gzip.compress(_tar("a.jsonl", _jsonl()))),
-        ("x.jsonl.gz", gzip.compress(_zip("a.jsonl", _jsonl()))),
-        ("x.zip", _zip("a.jsonl", gzip.compress(_jsonl()))),
-        ("x.tar", _tar("a.jsonl.gz", _jsonl())),
+        ("x.jsonl", zipped({"a.jsonl": _jsonl()})),
+        ("x.zip", tarred({"a.jsonl": _jsonl()})),
+        ("x.tar", gzip.compress(tarred({"a.jsonl": _jsonl()}))),
+        ("x.jsonl.gz", gzip.compress(zipped({"a.jsonl": _jsonl()}))),
+        ("x.zip", zipped({"a.jsonl": gzip.compress(_jsonl())})),
+        ("x.tar", tarred({"a.jsonl.gz": _jsonl()})),
         # One after the other.
-        ("x.tar", _tar("a.jsonl", _jsonl(TEXTS[:9])) + _tar("b.jsonl", _jsonl(TEXTS[9:]))),
+        ("x.tar", tarred({"a.jsonl": _jsonl(TEXTS[:9])}) + tarred({"b.jsonl": _jsonl(TEXTS[9:])})),
         (
             "x.tgz",
-            gzip.compress(_tar("a.jsonl", _jsonl(TEXTS[:9])))
-            + gzip.compress(_tar("b.jsonl", _jsonl(TEXTS[9:]))),
+            gzip.compress(tarred({"a.jsonl": _jsonl(TEXTS[:9])}))
+            + gzip.compress(tarred({"b.jsonl": _jsonl(TEXTS[9:])})),
         ),
-        ("x.zip", _zip("a.jsonl", _jsonl(TEXTS[:9])) + _zip("b.jsonl", _jsonl(TEXTS[9:]))),
+        ("x.zip", zipped({"a.jsonl": _jsonl(TEXTS[:9])}) + zipped({"b.jsonl": _jsonl(TEXTS[9:])})),
         (
             "x.arrow",
             _arrow(pa.ipc.new_stream, TEXTS[:9]) + _arrow(pa.ipc.new_stream, TEXTS[9:]),
@@ -260,9 +242,9 @@ def test_two_tables_in_one_file_are_a_flaw(tmp_path: Path, name: str, data: byte
 @pytest.mark.parametrize(
     ("name", "data", "lost"),
     [
-        ("x.zip", b"#!/bin/sh stub" + _zip("a.jsonl", _jsonl()), 14),
-        ("x.zip", _zip("a.jsonl", _jsonl()) + b"trailer", 7),
-        ("x.tar", _tar("a.jsonl", _jsonl()) + b"trailer" * 9999, 7 * 9999),
+        ("x.zip", b"#!/bin/sh stub" + zipped({"a.jsonl": _jsonl()}), 14),
+        ("x.zip", zipped({"a.jsonl": _jsonl()}) + b"trailer", 7),
+        ("x.tar", tarred({"a.jsonl": _jsonl()}) + b"trailer" * 9999, 7 * 9999),
         ("x.jsonl.gz", gzip.compress(_jsonl()) + b"trailer", None),
     ],
 )
@@ -278,7 +260,7 @@ def test_what_lies_around_an_archive_is_counted(
 
 
 def test_an_archive_within_an_archive_is_counted(tmp_path: Path) -> None:
-    inner = _zip("a.txt", b"x")
-    (tmp_path / "x.zip").write_bytes(_zip("a.jsonl", inner))
+    inner = zipped({"a.txt": b"x"})
+    (tmp_path / "x.zip").write_bytes(zipped({"a.jsonl": inner}))
     flaw = flaw_of(tmp_path / "x.zip")
     assert (flaw.reason, flaw.bytes) == ("nested_archive", len(inner))

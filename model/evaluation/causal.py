@@ -4,14 +4,12 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
-from model.evaluation.loaded import load_for_use
 from model.finite import finite_figures
 from model.generation import Tokens, gather, generate
 from model.network.config import IGNORED
@@ -20,7 +18,6 @@ from model.request import Sampling
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.encoding import decode, encode_documents, encode_texts
 from model.tokenizer.lost import lost_bytes
-from storage.errors import ModelError
 
 Window = tuple[np.ndarray, np.ndarray]
 _TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few
@@ -95,21 +92,6 @@ class Writer:
             sampling=sampling,
             stop_id=end,
         )
-
-
-def load_writer(directory: Path) -> Writer:
-    """The model in a folder of the Hugging Face format, on the GPU if there is one.
-
-    Raises:
-        ModelError: the directory does not hold a model that writes on.
-    """
-    loaded = load_for_use(directory)
-    if not isinstance(loaded.network, CausalNetwork):
-        raise ModelError(
-            f"{directory} holds a {loaded.network.config.family} model, which does not continue "
-            "text; expected a causal_lm model."
-        )
-    return Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
 
 
 def _windows(
