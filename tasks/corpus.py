@@ -17,7 +17,7 @@ from storage.layout import Layout
 from storage.manifest import MANIFEST, read_manifest
 from storage.markup import as_text
 from storage.settings import Settings
-from tasks.corpus_report.findings import gather
+from tasks.corpus_report.findings import Findings, gather
 from tasks.corpus_report.words import counted, language, unread_sentence
 from tasks.mapping import map_groups
 from tasks.retries import can_be_retried
@@ -129,15 +129,16 @@ def _report(corpus: Ref, reused: bool) -> None:
         (train["bytes"] + held_out["bytes"]) / 1e6,
         " - reused" if reused else "",
     )
-    _warn(corpus, counts)
+    findings = gather(corpus.path, None, None)
+    _warn(findings, counts)
     create_table_artifact(
         key="corpus",
-        table=_table(corpus, counts),
+        table=_table(findings, counts),
         description=f"Corpus `{corpus.digest}`: documents in = kept + dropped by reason.",
     )
 
 
-def _warn(corpus: Ref, counts: dict[str, Any]) -> None:
+def _warn(findings: Findings, counts: dict[str, Any]) -> None:
     """Says which files could not be read, and of which sources and languages nothing was kept."""
     logger = get_run_logger()
     unread = counts.get("unread", {"files": []})
@@ -149,7 +150,6 @@ def _warn(corpus: Ref, counts: dict[str, Any]) -> None:
             counted(unread["documents"], "document"),
             counted(unread["bytes"], "byte"),
         )
-    findings = gather(corpus.path, None, None)
     for name, why in findings.empty.items():
         logger.warning("the source %s gave nothing: %s", name, why)
     for code, why in findings.lost_languages.items():
@@ -161,8 +161,7 @@ def _warn(corpus: Ref, counts: dict[str, Any]) -> None:
         )
 
 
-def _table(corpus: Ref, counts: dict[str, Any]) -> list[dict[str, Any]]:
-    findings = gather(corpus.path, None, None)
+def _table(findings: Findings, counts: dict[str, Any]) -> list[dict[str, Any]]:
     documents, amounts = counts["documents"], counts.get("bytes", {})
     rows = [
         _row("in", documents["in"], amounts.get("in", "")),

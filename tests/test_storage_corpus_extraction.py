@@ -233,6 +233,15 @@ def test_documents_are_read_in_archives_and_by_their_first_bytes(tmp_path: Path)
     assert first.startswith("Title\n\nOne") and second == "Text"
 
 
+def test_a_folder_of_the_same_name_hides_no_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "storage" / "__init__.py").write_text("raise ImportError('the wrong storage')")
+    monkeypatch.chdir(tmp_path)
+    assert texts_of(_pdf(tmp_path / "x.pdf", _line("Text", 700))) == ["Text"]
+
+
 @pytest.mark.parametrize("kind", sorted(formats.DOCUMENTS.values()))
 def test_what_is_no_such_document_is_a_flaw(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"x.{kind}"

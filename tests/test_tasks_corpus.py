@@ -22,6 +22,7 @@ from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
 from tasks.corpus import _table, ingest, merge
+from tasks.corpus_report.findings import gather
 from tests.corpora import write_jsonl
 
 
@@ -104,7 +105,7 @@ def test_what_was_not_read_is_said_in_the_log_and_the_table(
     assert any("text/**/*.xyz of text: 1 document, 5.00\u00a0kB" in each for each in said)
     assert any("text/rows.csv of text: 300 documents" in each for each in said)
     assert any("the source again.jsonl gave nothing: all 2 documents" in each for each in said)
-    table = _table(corpus, read_manifest(corpus.path)["counts"])
+    table = _table(gather(corpus.path, None, None), read_manifest(corpus.path)["counts"])
     # Prefect takes the cells of a table for markdown.
     assert not any("**" in row["documents"] for row in table)
     rows = {unescape(row["documents"]): row for row in table}

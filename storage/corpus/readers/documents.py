@@ -48,7 +48,9 @@ def read_documents(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[It
 def _run(kind: str, file: Path, size: int, said: Path) -> str:
     """Runs the process; returns how it ended, where it did not end by itself."""
     seconds = SECONDS + size // _BYTES_A_SECOND
-    command = [sys.executable, "-m", _PROCESS, kind, str(file), str(seconds), str(MEMORY_BYTES)]
+    # A folder named `storage` where the flow runs must not hide the package of that name.
+    command = [sys.executable, "-P", "-m", _PROCESS, kind, str(file)]
+    command += [str(seconds), str(MEMORY_BYTES)]
     with said.open("wb") as out:
         try:
             done = subprocess.run(
