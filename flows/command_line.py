@@ -16,11 +16,14 @@ from storage.layout import Layout
 from storage.markup import on_terminal
 from storage.settings import Settings, load_settings
 from tasks import stack
+from tasks.door import link
 from tasks.environment import environment_file
 from tasks.launch import run_to_end, sample_command
 from tasks.prefect_server import LogLine, PrefectServer
 
 DEPLOYMENT = "pretrain/full"
+# Prefect writes it for each of the tasks, and does not say which.
+_SAYS_NOTHING = "Finished in state Completed()"
 
 
 class _Sentences(click.Group):
@@ -76,7 +79,8 @@ def run(parameters: tuple[str, ...]) -> None:
     server = PrefectServer(settings)
     flow_run = server.start_run(DEPLOYMENT, given)
     page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
-    click.echo(f"Run      {page}\n")
+    assert settings.key is not None, "settings in effect"
+    click.echo(f"Run      {link(page, settings.key)}\n")
     try:
         for line in server.follow_run(flow_run):
             _print_line(line)
@@ -144,6 +148,8 @@ def _parameter(text: str) -> tuple[str, Any]:
 
 
 def _print_line(line: LogLine) -> None:
+    if line.message == _SAYS_NOTHING:
+        return
     level = f"{logging.getLevelName(line.level)}: " if line.level >= logging.WARNING else ""
     click.echo(f"{line.time.astimezone():%H:%M:%S} {level}{on_terminal(line.message)}")
 

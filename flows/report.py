@@ -11,6 +11,7 @@ from storage.layout import RunLayout
 from storage.markup import on_terminal
 from storage.settings import Settings
 from storage.tracking import file_of_run, open_run
+from tasks.door import link
 from tasks.evaluation import in_words
 from tasks.report import SHOWN
 from tasks.training import project_journal
@@ -60,5 +61,6 @@ def print_outcome(settings: Settings, flow_run_id: str) -> None:
         text = on_terminal(" ".join(continued.split()))
         print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
         print()
-    print(f"Prefect  {outcome['flow_run_url']}")
-    print(f"MLflow   {outcome['mlflow_url']}")
+    assert settings.key is not None, "settings in effect"
+    print(f"Prefect  {link(outcome['flow_run_url'], settings.key)}")
+    print(f"MLflow   {link(outcome['mlflow_url'], settings.key)}")

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
 from storage.errors import StackError
 from storage.settings import USER
@@ -72,9 +72,11 @@ def authorization(key: str) -> str:
     return "Basic " + base64.b64encode(f"{USER}:{key}".encode()).decode()
 
 
-def link(address: str, key: str) -> str:
-    """What a browser opens once: the door takes the key from it and leaves a cookie."""
-    return f"{address}/?key={key}"
+def link(page: str, key: str) -> str:
+    """What a browser opens to see a page: the door takes the key from it and leaves a cookie."""
+    parts = urlsplit(page)
+    to = {"to": parts.path} if parts.path.strip("/") else {}
+    return urlunsplit(parts._replace(path="/", query=urlencode({"key": key, **to}, safe="/")))
 
 
 class Door:
@@ -99,7 +101,7 @@ class Door:
         headers = dict(scope["headers"])
         reason = _foreign(headers)
         if reason is None and self._brings_key(scope):
-            await self._give_cookie(send)
+            await self._give_cookie(scope, send)
         elif reason is None and (_is_free(scope) or self._shows_key(headers)):
             await self._app(scope, receive, send)
         else:
@@ -119,7 +121,8 @@ class Door:
             cookies.get(self._cookie, b""), self._key
         )
 
-    async def _give_cookie(self, send: Send) -> None:
+    async def _give_cookie(self, scope: Scope, send: Send) -> None:
+        [to] = parse_qs(scope["query_string"]).get(b"to", [b""])[:1]
         cookie = (
             b"%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d"
             % (self._cookie, self._key, _COOKIE_SECONDS)
@@ -128,7 +131,8 @@ class Door:
             send,
             HTTPStatus.SEE_OTHER,
             [
-                (b"location", b"/"),
+                # Two slashes would begin the name of another host.
+                (b"location", b"/" + quote(to.lstrip(b"/")).encode()),
                 (b"set-cookie", cookie),
                 (b"cache-control", b"no-store"),
                 (b"referrer-policy", b"no-referrer"),

@@ -72,6 +72,24 @@ def test_the_link_leaves_a_cookie_that_no_script_and_no_other_site_has() -> None
     assert client.get("/runs").text == "inside /runs"
 
 
+@pytest.mark.parametrize(
+    ("page", "seen"),
+    [("/runs/flow-run/1", "/runs/flow-run/1"), ("/#/experiments/1?workflowType=x", "/")],
+)
+def test_the_link_to_a_page_leads_there(page: str, seen: str) -> None:
+    address = link(HERE + page, KEY)
+    # A browser keeps what follows the mark for itself, through the redirect too.
+    assert address.partition("#")[2] == page.partition("#")[2]
+    assert browser().get(address).headers["location"] == seen
+
+
+@pytest.mark.parametrize("to", ["//evil.example/x", "/\\evil.example", "/x%0d%0aset-cookie:y"])
+def test_a_link_leads_to_no_other_server(to: str) -> None:
+    answer = browser().get(f"/?key={KEY}&to={to}")
+    assert answer.headers["location"][:2] != "//" and "\\" not in answer.headers["location"]
+    assert answer.headers["set-cookie"].startswith("corpusmill-4200=")
+
+
 def test_the_cookie_of_another_port_is_no_key() -> None:
     assert browser(corpusmill_4201=KEY).get("/").status_code == 403
 
