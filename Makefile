@@ -14,6 +14,8 @@ TRAINERS := .venv-peers-train/.installed
 # In a variable, for a comma would part the arguments of `call`.
 EXTRAS := .[fast,web]
 TORCH := 2.13.0
+# Resolves and unpacks in half the time of the one that Python 3.11 brings.
+PIP := 26.3
 # pip compiles nothing; what is used is compiled as it is first imported, and then must be kept.
 unexport PYTHONDONTWRITEBYTECODE
 # Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
@@ -145,6 +147,10 @@ $(BIN)/python:
 define install
 echo "Installing into $(VENV) (once, some minutes)…"; \
 log=$(VENV)/install.log; \
+if ! $(BIN)/python -c 'import re, sys, pip; \
+    sys.exit([*map(int, re.findall(r"\d+", pip.__version__))] < [*map(int, "$(PIP)".split("."))])'; then \
+  $(BIN)/python -m pip install --retries 0 pip==$(PIP) >$$log 2>&1 \
+    || echo "  pip $(PIP) is not to be had; going on with the slower one that is there"; fi; \
 if $(BIN)/python -m pip install --no-compile --retries 2 -c requirements.lock $(1) 2>&1 | tee $$log \
   | awk '/^ *Downloading .*\(([0-9.]+ GB|[0-9][0-9][0-9][0-9.]* MB)\)/ \
       { split($$2, name, "-"); print "  downloading " name[1], $$(NF-1), $$NF; fflush() } \
