@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from model.network.base import Network
 from model.network.build import build_network
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
+from model.network.linear import Linear
 from model.training.config import TrainConfig
 from model.training.muon import Muon, orthogonalized
 from model.training.optimizer import build_optimizers, kinds, remembered
@@ -157,6 +159,21 @@ def test_a_bank_moves_as_its_matrices_would_alone() -> None:
         return torch.stack(matrices)
 
     torch.testing.assert_close(moved([[0, 1, 2]]), moved([[0], [1], [2]]))
+
+
+def test_what_a_parameter_is_says_its_module_and_not_its_name() -> None:
+    network = _network()
+    network.embed_norm = Linear(8, 8)
+    network.init_weights(seed=0)
+    assert any(each is network.embed_norm.weight for each in kinds(network)["matrices"])
+    assert 0.2 < network.embed_norm.weight.std() < 0.5
+
+
+def test_a_module_that_does_not_say_what_its_parameters_are_is_named() -> None:
+    network = _network()
+    network.plain = nn.Linear(8, 8)
+    with pytest.raises(AssertionError, match="Linear plain has no role for its weight"):
+        kinds(network)
 
 
 def test_the_kinds_share_out_all_parameters() -> None:

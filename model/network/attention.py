@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model.network.linear import Linear
 from model.network.norms import RMSNorm
 from model.network.positions import Rotation, rotate
+from model.network.roles import WRITES
 
 # Beyond this length the T² scores cost more memory traffic than they save over the fused kernel.
 EXPLICIT_ATTENTION_LENGTH = 512
@@ -192,7 +193,7 @@ class Attention(nn.Module):
         self.q_proj = Linear(hidden_size, queries, bias=bias)
         self.k_proj = Linear(hidden_size, keys, bias=bias)
         self.v_proj = Linear(hidden_size, keys, bias=bias)
-        self.o_proj = Linear(queries, hidden_size, bias=bias)
+        self.o_proj = Linear(queries, hidden_size, bias=bias, role=WRITES)
         self.q_norm = None if norm_eps is None else RMSNorm(head_dim, norm_eps)
         self.k_norm = None if norm_eps is None else RMSNorm(head_dim, norm_eps)
 

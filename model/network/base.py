@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from model.network.attention import Attention
 from model.network.block import Block
 from model.network.config import ModelConfig
+from model.network.embedding import Embedding
 from model.network.linear import Linear
 from model.network.loss import Head, padded_vocab_size
+from model.network.roles import BIAS, Kind, Role, with_roles
 from storage.settings import ComputePrecision
 
 
@@ -28,12 +30,14 @@ class Network(nn.Module, ABC):
         compute_dtype: of everything between the embeddings and the logits.
         dropout: share of the embeddings that is dropped in training; see `set_dropout`.
         smoothing: of the targets in training; see `model.network.loss`.
+        embeds: what its tables of embeddings are to the optimizer.
     """
 
     # What it learns, of which `forward` gives the sums.
     losses: tuple[str, ...] = ("",)
     # Whether attention weights are dropped too, as BERT and GPT-2 do.
     drops_attention = False
+    roles: Mapping[str, Role] = {"head_bias": BIAS}
 
     def __init__(
         self, config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype, *, tied: bool
@@ -45,8 +49,11 @@ class Network(nn.Module, ABC):
         self.dropout = 0.0
         self.smoothing = 0.0
         rows = padded_vocab_size(vocab_size)
-        self.embed_tokens = nn.Embedding(rows, config.hidden_size)
-        self.lm_head = None if tied else Linear(config.hidden_size, rows)
+        # What is added to embeddings that are the head too begins as small, and moves as the head.
+        self.embeds: Kind = "head" if tied else "embeddings"
+        self.embed_tokens = Embedding(rows, config.hidden_size, self.embeds)
+        head = Role("head", "zeros")
+        self.lm_head = None if tied else Linear(config.hidden_size, rows, role=head)
         self.head_bias: nn.Parameter | None
         self.register_parameter("head_bias", None)
 
@@ -103,15 +110,17 @@ class Network(nn.Module, ABC):
         logit is half of log V, and the share of that token among V about 1/√V.
         """
         generator = torch.Generator().manual_seed(seed)
-        for name, parameter in self.named_parameters():
-            if parameter.ndim == 1:
-                parameter.fill_(float("norm" in name and name.endswith("weight")))
-            elif any(part in name for part in ("o_proj", "down_proj", "lm_head")):
-                parameter.zero_()
-            else:
-                embeds, fan_in = "embed_" in name, parameter.shape[1]
-                std = self.embedding_std(fan_in) if embeds else fan_in**-0.5
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+        for parameter, role in with_roles(self):
+            match role.begins:
+                case "zeros":
+                    parameter.zero_()
+                case "ones":
+                    parameter.fill_(1.0)
+                case "fan_in" | "embedding":
+                    fan_in = parameter.shape[1]
+                    embeds = role.begins == "embedding"
+                    std = self.embedding_std(fan_in) if embeds else fan_in**-0.5
+                    parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
         if self.lm_head is None:
             width = self.config.hidden_size
             own_logit = width * self.embedding_std(width)

@@ -13,6 +13,7 @@ from model.network.attention import Attention, document_mask, padding_mask
 from model.network.base import Network
 from model.network.block import Block, Surroundings
 from model.network.config import BertConfig
+from model.network.embedding import Embedding
 from model.network.feed_forward import ACTIVATIONS, FeedForward
 from model.network.linear import Linear
 from model.network.loss import summed_cross_entropy
@@ -37,8 +38,8 @@ class Bert(Network):
     ) -> None:
         width, eps = config.hidden_size, config.layer_norm_eps
         super().__init__(config, vocab_size, compute_dtype, tied=True)
-        self.embed_positions = nn.Embedding(config.max_position_embeddings, width)
-        self.embed_segments = nn.Embedding(config.type_vocab_size, width)
+        self.embed_positions = Embedding(config.max_position_embeddings, width, self.embeds)
+        self.embed_segments = Embedding(config.type_vocab_size, width, self.embeds)
         self.embedding_norm = LayerNorm(width, eps)
         self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
         self.transform = Linear(width, width, bias=True)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model.network.config import Activation
 from model.network.linear import Linear
+from model.network.roles import WRITES
 
 
 def squared_relu(x: Tensor) -> Tensor:
@@ -31,7 +32,7 @@ class FeedForward(nn.Module):
     def __init__(self, hidden_size: int, intermediate_size: int, activation: Activation) -> None:
         super().__init__()
         self.up_proj = Linear(hidden_size, intermediate_size, bias=True)
-        self.down_proj = Linear(intermediate_size, hidden_size, bias=True)
+        self.down_proj = Linear(intermediate_size, hidden_size, bias=True, role=WRITES)
         self._activation = ACTIVATIONS[activation]
 
     def forward(self, x_BTD: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ class SwiGLU(nn.Module):
         super().__init__()
         self.gate_proj = Linear(hidden_size, intermediate_size)
         self.up_proj = Linear(hidden_size, intermediate_size)
-        self.down_proj = Linear(intermediate_size, hidden_size)
+        self.down_proj = Linear(intermediate_size, hidden_size, role=WRITES)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """(B, T, D) → (B, T, D)."""

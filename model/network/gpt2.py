@@ -12,6 +12,7 @@ from model.network.attention import Attention
 from model.network.block import Block
 from model.network.config import GPT2Config
 from model.network.decoder import CausalNetwork
+from model.network.embedding import Embedding
 from model.network.feed_forward import FeedForward
 from model.network.norms import LayerNorm
 from model.network.positions import Rotation
@@ -36,9 +37,10 @@ class GPT2(CausalNetwork):
     ) -> None:
         tied = config.tie_word_embeddings
         super().__init__(config, vocab_size, compute_dtype, tied=tied)
-        self.embed_positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        positions, width = config.max_position_embeddings, config.hidden_size
+        self.embed_positions = Embedding(positions, width, self.embeds)
         self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
-        self.norm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.norm = LayerNorm(width, config.layer_norm_eps)
 
     def _embedded(self, ids_BT: Tensor, positions: Tensor) -> tuple[Tensor, Rotation | None]:
         embedded_BTD = self.embed_tokens(ids_BT) + self.embed_positions(positions)

@@ -1,8 +1,12 @@
 """Matrices with fp32 masters that compute in the dtype of their input."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from model.network.roles import BIAS, READS, Role
 
 
 class Linear(nn.Module):
@@ -12,8 +16,16 @@ class Linear(nn.Module):
     masters for the optimizer.
     """
 
-    def __init__(self, in_features: int, out_features: int, *, bias: bool = False) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        bias: bool = False,
+        role: Role = READS,
+    ) -> None:
         super().__init__()
+        self.roles: Mapping[str, Role] = {"weight": role, "bias": BIAS}
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
 

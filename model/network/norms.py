@@ -1,11 +1,14 @@
 """RMSNorm and LayerNorm with fp32 gains, in the dtype of their input."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from model.network.roles import BIAS, GAIN, Role
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -39,6 +42,8 @@ class _RMSNorm(torch.autograd.Function):
 class RMSNorm(nn.Module):
     """x / √(mean(x²) + ε) · gain over the last dimension (Zhang and Sennrich 2019, equation 4)."""
 
+    roles: Mapping[str, Role] = {"weight": GAIN}
+
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
@@ -51,6 +56,8 @@ class RMSNorm(nn.Module):
 
 class LayerNorm(nn.Module):
     """(x - mean) / √(variance + ε) · gain + bias, over the last dimension (Ba et al. 2016)."""
+
+    roles: Mapping[str, Role] = {"weight": GAIN, "bias": BIAS}
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()

@@ -1,18 +1,20 @@
 """The optimizers of a run: Muon for matrices with AdamW for the rest, or AdamW for everything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import get_args
 
 from torch import Tensor, nn, optim
 
 from model.network.base import Network
+from model.network.roles import Kind, with_roles
 from model.training.config import TrainConfig
 from model.training.muon import Muon
 from model.training.parallel import whole
 
 # Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of
 # a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.
-_MULTIPLES = {
+_MULTIPLES: Mapping[str, Mapping[Kind, float]] = {
     "muon": {
         "matrices": 1.0,
         "embeddings": 5.0,
@@ -20,8 +22,10 @@ _MULTIPLES = {
         "gains": 2 / 15,
         "head_gain": 2 / 15,
     },
-    "adamw": dict.fromkeys(("matrices", "embeddings", "head", "gains", "head_gain"), 1.0),
+    "adamw": dict.fromkeys(get_args(Kind), 1.0),
 }
+
+_NEVER_DECAY: Set[Kind] = {"gains", "head_gain"}
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,17 @@ class Optimizers:
         }
 
 
-def kinds(model: Network) -> dict[str, list[Tensor]]:
-    """Parameters by what they are: matrices, embeddings, head, gains.
+def kinds(model: Network) -> dict[Kind, list[Tensor]]:
+    """Parameters by what the modules that own them say they are.
 
     A head that is tied to the embeddings counts as the head, and so do positions and segments that
     are added to them: all of these begin as small. The gain before it is of a kind of its own.
     """
-    found: dict[str, list[Tensor]] = {kind: [] for kind in _MULTIPLES["muon"]}
+    found: dict[Kind, list[Tensor]] = {kind: [] for kind in _MULTIPLES["muon"]}
     tied = model.lm_head is None
-    for name, parameter in model.named_parameters():
-        if tied and parameter is model.head_gain:
-            found["head_gain"].append(parameter)
-        elif parameter.ndim == 1:
-            found["gains"].append(parameter)
-        elif name.startswith("lm_head") or (tied and name.startswith("embed")):
-            found["head"].append(parameter)
-        elif name.startswith("embed"):
-            found["embeddings"].append(parameter)
-        else:
-            found["matrices"].append(parameter)
+    for parameter, role in with_roles(model):
+        kind = "head_gain" if tied and parameter is model.head_gain else role.kind
+        found[kind].append(parameter)
     return {kind: parameters for kind, parameters in found.items() if parameters}
 
 
@@ -89,7 +85,7 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     """
     groups = []
     by_kind = kinds(model)
-    set_by_hand = {
+    set_by_hand: Mapping[Kind, float | None] = {
         "embeddings": config.embedding_learning_rate,
         "head": config.head_learning_rate,
     }
@@ -108,7 +104,7 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     for kind, parameters in by_kind.items():
         rate = set_by_hand.get(kind) or config.learning_rate * _multiple(kind, model, config)
         rate *= _carried_over(kind, model, config)
-        decays = config.optimizer == "adamw" and parameters[0].ndim > 1
+        decays = config.optimizer == "adamw" and kind not in _NEVER_DECAY
         decay = config.weight_decay if decays else 0.0
         groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
     betas = config.adam_beta1, config.adam_beta2
@@ -119,7 +115,7 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     return Optimizers(tuple(each))
 
 
-def _multiple(kind: str, model: Network, config: TrainConfig) -> float:
+def _multiple(kind: Kind, model: Network, config: TrainConfig) -> float:
     """The kind's share of the learning rate."""
     multiple = _MULTIPLES[config.optimizer][kind]
     if config.optimizer == "muon" and kind == "head" and model.lm_head is None:
@@ -136,7 +132,7 @@ def remembered(model: Network, config: TrainConfig) -> Iterator[Tensor]:
         yield from parameters if by_muon else 2 * parameters
 
 
-def _carried_over(kind: str, model: Network, config: TrainConfig) -> float:
+def _carried_over(kind: Kind, model: Network, config: TrainConfig) -> float:
     """Factor of AdamW's rate at this width."""
     base, width = config.base_hidden_size, model.config.hidden_size
     if base is None or kind == "gains":
