@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import zipfile
+from collections.abc import Mapping
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -58,7 +59,7 @@ _CHAPTER = (
 )
 
 
-def _zipped(path: Path, members: dict[str, str]) -> Path:
+def _zipped(path: Path, members: Mapping[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in members.items():
             archive.writestr(name, text)
@@ -78,7 +79,7 @@ def _docx(path: Path, body: str = WORD) -> Path:
     )
 
 
-def _epub(path: Path) -> Path:
+def _epub(path: Path, one: bytes | None = None) -> Path:
     items = "".join(
         f'<item id="{name}" href="{name}%20x.xhtml" media-type="application/xhtml+xml" {more}/>'
         for name, more in (("two", ""), ("one", ""), ("toc", 'properties="nav"'))
@@ -87,7 +88,13 @@ def _epub(path: Path) -> Path:
     package = f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>"
     rootfile = '<container><rootfiles><rootfile full-path="book/p.opf"/></rootfiles></container>'
     pages = {f"book/{name} x.xhtml": _CHAPTER.format(title=name) for name in ("one", "two", "toc")}
-    members = {"META-INF/container.xml": rootfile, "book/p.opf": package, **pages}
+    members: dict[str, str | bytes] = {
+        "META-INF/container.xml": rootfile,
+        "book/p.opf": package,
+        **pages,
+    }
+    if one is not None:
+        members["book/one x.xhtml"] = one
     return _zipped(path, members)
 
 
@@ -224,6 +231,65 @@ def test_a_mailbox_is_a_document_a_message(tmp_path: Path) -> None:
     assert counted(tmp_path / "x.mbox.gz") == {"text": 3, "attachments_not_read": 3}
 
 
+def test_a_sentence_that_begins_with_from_begins_no_message(tmp_path: Path) -> None:
+    path = tmp_path / "x.mbox"
+    dated = b"From a@b Thu Jan  1 00:00:00 2015\n"
+    path.write_bytes(
+        b"a head\n\n" + dated + b"Subject: s\n\nDear all,\n\nFrom here on it is: other.\nend\n\n"
+        b"From - Thu\nSubject: t\n\n>From the start\n>>From x\nno blank line\n" + dated + b"\nu\n"
+    )
+    loss, *texts = sorted(read_mailbox(path), key=lambda found: isinstance(found, Text))
+    assert isinstance(loss, Loss) and (loss.reason, loss.bytes) == ("left_over", len("a head\n\n"))
+    assert texts == [
+        Text(0, "s\n\nDear all,\n\nFrom here on it is: other.\nend"),
+        Text(1, "t\n\nFrom the start\n>From x\nno blank line"),
+        Text(2, "u"),
+    ]
+
+
+_PARTS = (
+    b"Content-Type: multipart/mixed; boundary=B\n\n--B\n\none\n--B\nContent-Type: image/png\n\nx\n"
+)
+_HAN = "文章内容在这里，大家都知道这一点。" * 9
+_BASE64 = b"Content-Transfer-Encoding: base64\n\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        pytest.param(b"\nA: b\n\none", "A: b\n\none", id="no headers"),
+        pytest.param(b"\xef\xbb\xbfSubject: s\n\none", "s\n\none", id="a byte order mark"),
+        pytest.param(_PARTS + b"--B\n\ntwo\n--B--\n", "one\n\ntwo", id="around a picture"),
+        pytest.param(_PARTS, "one", id="an attachment is cut off"),
+        pytest.param(b"Content-Type: text/plain; charset=unknown-8bit\n\none", "one", id="unknown"),
+        pytest.param(
+            b"Content-Type: text/html; charset=utf-8\n\n<p>" + _HAN.encode("gbk"),
+            _HAN,
+            id="a page in another encoding",
+        ),
+    ],
+)
+def test_what_stands_in_a_message_is_read(tmp_path: Path, data: bytes, text: str) -> None:
+    (tmp_path / "x.eml").write_bytes(data)
+    assert texts_of(tmp_path / "x.eml") == [text]
+
+
+@pytest.mark.parametrize(
+    "data", [_PARTS + b"--B\n\ntw", _BASE64 + b"SGVsbG8gd29y" + b"bG", _BASE64 + b"SGVs\x80bG8g"]
+)
+def test_a_message_that_is_cut_off_is_none(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.eml").write_bytes(data)
+    (loss,) = read_message(tmp_path / "x.eml")
+    assert isinstance(loss, Loss)
+    assert (loss.reason, loss.documents, loss.bytes) == ("truncated", 1, len(data))
+
+
+def test_a_chapter_is_read_as_xml_and_in_its_own_encoding(tmp_path: Path) -> None:
+    one = '<head><meta charset="gb2312"/></head><p>文<![CDATA[a < b]]></p>'.encode("gb2312")
+    (found,) = read_epub(_epub(tmp_path / "x.epub", one))
+    assert isinstance(found, Text) and str(found.text).startswith("文a < b\n\ntwo")
+
+
 def test_documents_are_read_in_archives_and_by_their_first_bytes(tmp_path: Path) -> None:
     word, pdf = _docx(tmp_path / "x.docx"), _pdf(tmp_path / "x.pdf", _line("Text", 700))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -247,7 +313,7 @@ def test_what_is_no_such_document_is_a_flaw(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"x.{kind}"
     data = b"nonsense\n" * 9
     if kind == "eml":
-        data = b"Content-Type: text/plain; charset=none\n\nx"
+        data = b"Content-Type: multipart/mixed; boundary=B\n\nx"
     path.write_bytes(data)
     flaw = flaw_of(path)
     assert (flaw.reason, flaw.bytes) == ("damaged", len(data))

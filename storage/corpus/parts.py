@@ -30,7 +30,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

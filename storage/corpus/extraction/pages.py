@@ -1,12 +1,16 @@
 """HTML within other files: books (.epub) and messages."""
 
+import codecs
 import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
+from html import escape
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
+from storage.corpus.encodings import SAMPLE, UTF_8, certain, guess, wider
 from storage.corpus.extraction.found import Extract, Text
 from storage.corpus.extraction.markup import (
     Markup,
@@ -30,7 +34,14 @@ _MARKUP = Markup(
     breaks=frozenset({"br"}),
     tabs=frozenset(),
 )
-_DECLARED = re.compile(rb"<\?xml[^>]*encoding=[\"']([A-Za-z0-9._-]+)")
+_DECLARED = re.compile(
+    rb"""<\?xml\b[^>]*?\bencoding\s*=\s*["']([\w.:-]+)"""
+    rb"""|<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([\w.:-]+)""",
+    re.IGNORECASE,
+)
+_DECLARED_WITHIN = 1 << 12
+# In XML text stands so too.
+_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 _PAGES = ("application/xhtml+xml", "text/html")
 
@@ -71,12 +82,27 @@ def read_epub(path: Path) -> Iterator[Extract]:
                 continue
             target = posixpath.join(posixpath.dirname(roots[0]), unquote(attribute(item, "href")))
             data = read_member(archive, posixpath.normpath(target))
-            chapters.append(text_of_page(_decoded(data)))
+            page = _CDATA.sub(lambda cdata: escape(cdata[1]), decode_page(data))
+            chapters.append(text_of_page(page))
     yield Text(0, "\n\n".join(chapter for chapter in chapters if chapter))
 
 
-def _decoded(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16")
-    declared = _DECLARED.match(data)
-    return data.decode(declared[1].decode() if declared else "utf-8-sig")
+def decode_page(data: bytes, declared: str | None = None) -> str:
+    """A page as text, in the first of these encodings that holds all of it.
+
+    They are what its bytes tell beyond doubt, what was declared for it, its own declaration, UTF-8,
+    and what its bytes look like.
+
+    Raises:
+        ValueError: none of them does.
+    """
+    own = _DECLARED.search(data[:_DECLARED_WITHIN])
+    told = [certain(data[:SAMPLE]), declared, (own[1] or own[2]).decode() if own else None, UTF_8]
+    for name in chain(told, (guess(data) for _ in range(1))):
+        try:
+            if name:
+                text = data.decode(wider(codecs.lookup(name).name))
+                return text.removeprefix("\ufeff")
+        except (LookupError, ValueError):
+            continue
+    raise ValueError("a page in no encoding that is known")
