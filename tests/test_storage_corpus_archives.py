@@ -204,4 +204,19 @@ def test_a_member_that_is_lost_from_the_list_is_counted(tmp_path: Path) -> None:
     data[data.index(b"PK\x01\x02") + 32] = 46 + len("b.txt")
     items = _read(tmp_path, "x.zip", bytes(data))
     assert [text for _, text in _texts(items)] == ["one"]
-    assert _flaws(items) == [("the list of members", "damaged")]
+    assert _flaws(items) == [("after a.txt", "left_over"), ("the list of members", "damaged")]
+
+
+def test_what_lies_between_the_members_of_a_zip_is_counted(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.txt", "one")
+        with archive.open("b.txt", "w") as member:
+            member.write(b"gone " * 9)
+        archive.writestr("c.txt", "two")
+        archive.filelist = [each for each in archive.filelist if each.filename != "b.txt"]
+    items = _read(tmp_path, "x.zip", file.getvalue())
+    assert [text for _, text in _texts(items)] == ["one", "two"]
+    (flaw,) = (item for item in items if isinstance(item, Flaw))
+    assert (flaw.place, flaw.reason) == ("after a.txt", "left_over")
+    assert flaw.bytes == 30 + len("b.txt") + len("gone ") * 9

@@ -52,6 +52,8 @@ def test_other_encodings_are_read_in_every_unit(tmp_path: Path, encoding: str, u
         (TRADITIONAL.encode("big5"), "big5hkscs"),
         (GERMAN.encode("latin-1"), "cp1252"),
         ((ENGLISH + "It’s “late” – 5 €.").encode("cp1252"), "cp1252"),
+        (SIMPLIFIED.encode("hz"), "hz"),
+        (b'(format t "~{~a~}" x), ~{ab~} and ' + ENGLISH.encode(), "utf-8"),
         ("plain".encode("utf-16"), "utf-16-le"),
         ("plain".encode("utf-32"), "utf-32-le"),
         ("plain".encode("utf-8-sig"), "utf-8"),
@@ -66,6 +68,8 @@ def test_other_encodings_are_read_in_every_unit(tmp_path: Path, encoding: str, u
         (b"a\0b", "utf-8"),
         # The remains of UTF-8 are no letters of another encoding.
         ((ENGLISH + "It was “late”. ").encode().replace(b"\x9d", b""), "utf-8"),
+        # Surrogate pairs, as CESU-8 has them, are no letters of another encoding either.
+        (9 * (ENGLISH.encode() + "\ud83d\ude00 ".encode("utf-8", "surrogatepass")), "utf-8"),
         # Names as `find -print0` writes them, whose pairs of bytes are Chinese characters.
         (b"data/one.txt\0data/two.txt\0data/three.md\0" * 9, "utf-8"),
         # What is not recognised is left alone.

@@ -299,6 +299,21 @@ def test_documents_are_read_in_archives_and_by_their_first_bytes(tmp_path: Path)
     assert first.startswith("Title\n\nOne") and second == "Text"
 
 
+@pytest.mark.parametrize("name", ["x.zip", "x.txt", "x.odt"])
+def test_a_document_that_is_an_archive_is_no_archive_of_documents(
+    tmp_path: Path, name: str
+) -> None:
+    (text,) = texts_of(_docx(tmp_path / name))
+    assert text.startswith("Title\n\nOne")
+    open_document = "application/vnd.oasis.opendocument.text"
+    members = {"mimetype": open_document, "content.xml": _ODT, "styles.xml": "<x/>"}
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        for member, data in members.items():
+            archive.writestr(member, data)
+    (text,) = texts_of(tmp_path / name)
+    assert text.startswith("Title\n\nOne two")
+
+
 def test_a_folder_of_the_same_name_hides_no_reader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

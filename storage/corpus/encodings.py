@@ -28,8 +28,10 @@ _HEAD = 1 << 12
 _CONTROLS = bytes({*range(32)} - set(b"\t\n\v\f\r\x1b"))
 _MIN_CONTROLS = 0.02
 _MAX_UNASSIGNED = 0.01
-# ISO-2022 is ASCII but for these sequences.
-_SHIFTS = re.compile(rb"\x1b\$[@AB(]|\x1b\$\)C")
+# ISO-2022 and HZ are ASCII but for these sequences.
+_SHIFTS = re.compile(rb"\x1b\$[@AB(]|\x1b\$\)C|~\{(?:[!-w][!-~])+~\}")
+# Halves of surrogate pairs, as some databases write them in what is UTF-8 otherwise (CESU-8).
+_HALVES = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 # From which confidence on chardet is believed, by the table in docs/benchmarks.md: of short text,
 # what is rare is as a rule an error.
 _MIN_COMMON, _MIN_RARE = 0.12, 0.3
@@ -200,8 +202,9 @@ def _is_decoded(sample: bytes, encoding: str) -> bool:
 
 
 def _shifted(head: bytes) -> str | None:
-    """ISO-2022, which is ASCII to the eye."""
-    return _detected(head) if b"\x1b" in head and _SHIFTS.search(head) else None
+    """ISO-2022 or HZ, which are ASCII to the eye."""
+    is_likely = b"\x1b" in head or b"~{" in head
+    return _detected(head) if is_likely and _SHIFTS.search(head) else None
 
 
 def _guess(data: bytes, bad: int, reason: str) -> str | None:
@@ -209,7 +212,7 @@ def _guess(data: bytes, bad: int, reason: str) -> str | None:
         return None
     start = max(0, bad - _HEAD)
     sample = data[start : start + SAMPLE]
-    text = sample.decode("utf-8", "surrogateescape")
+    text = _HALVES.sub("\u00fc".encode(), sample).decode("utf-8", "surrogateescape")
     sound = len(re.findall("[\u0080-\ud7ff\ue000-\U0010ffff]", text))
     # Text of two bytes a character has some that pass for UTF-8, but most do not.
     if 2 * sound >= len(re.findall("[\udc80-\udcff]", text)):

@@ -22,6 +22,7 @@ from storage.corpus.blocks import WHOLE_FILE, Flaw, Repaired
 from storage.corpus.pieces import Reading
 from storage.corpus.readers.flaws import left_over
 from storage.corpus.readers.gate import Item
+from storage.corpus.readers.zip_layout import RECORD, Beginning, printable, tail_of, unlisted
 from storage.corpus.streams import BOMB_BYTES, BOMB_RATIO, DamageError
 
 ReadMember = Callable[[Iterator[bytes], str, int], Iterator[Item]]
@@ -29,9 +30,6 @@ ReadMember = Callable[[Iterator[bytes], str, int], Iterator[Item]]
 # Where a .tar is cut off, the chunk that was asked for last is lost.
 _CHUNK = 1 << 14
 _HEADER = 1 << 20
-# The record at the end of a .zip, and as many bytes as it may have with its comment.
-_ZIP_RECORD = 22
-_ZIP_END = _ZIP_RECORD + (1 << 16)
 _CUT_OFF = "the end is missing"
 # What the two libraries say of bytes that do not fit.
 _ERRORS = (
@@ -132,30 +130,6 @@ class _Meter:
             yield chunk
 
 
-class _Beginning(io.RawIOBase):
-    """The first bytes of a file as a file."""
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self._stream, self._size, self._at = stream, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        self._stream.seek(self._at)
-        data = self._stream.read(max(0, min(len(buffer), self._size - self._at)))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
 def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
     """The members of the .zip that ends at byte `size`, after those of one that lies before it."""
     try:
@@ -165,13 +139,13 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
     infos = archive.infolist()
     first = min([info.header_offset for info in infos] or [archive.start_dir])
     if first > 0:
-        before = cast(BinaryIO, _Beginning(stream, first))
+        before = cast(BinaryIO, Beginning(stream, first))
         if zipfile.is_zipfile(before):
             yield from _zip_members(before, first)
         else:
             yield left_over("before the archive", first)
     for info in infos:
-        name = _printable(info.filename)
+        name = printable(info.filename)
         # `is_dir` of Python 3.11 fails on a name that a NUL begins.
         if info.filename.endswith("/"):
             continue
@@ -185,8 +159,9 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
             continue
         with member:
             yield Member(name, _size_of(info), member)
-    tail = _tail(stream, size)
-    if after := len(tail) - _ZIP_RECORD - len(archive.comment):
+    yield from unlisted(stream, infos, archive.start_dir)
+    tail = tail_of(stream, size)
+    if after := len(tail) - RECORD - len(archive.comment):
         yield left_over("after the archive", after)
     # A damaged entry may hold others. The count has 16 bits.
     if (listed := int.from_bytes(tail[10:12], "little")) not in (len(infos) % 65536, 65535):
@@ -197,12 +172,6 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
 def _size_of(info: zipfile.ZipInfo) -> int:
     """Bytes of a member; what cannot be is not believed."""
     return min(info.file_size, max(BOMB_BYTES, BOMB_RATIO * info.compress_size))
-
-
-def _tail(stream: BinaryIO, size: int) -> bytes:
-    """The record at the end of a .zip, and what follows it."""
-    stream.seek(max(0, size - _ZIP_END))
-    return (tail := stream.read(_ZIP_END))[tail.rfind(b"PK\5\6") :]
 
 
 def _zip_flaw(info: zipfile.ZipInfo, name: str) -> Flaw | None:
@@ -287,7 +256,7 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
             # They would be held to the end.
             archive.members = []  # type: ignore[attr-defined]
             number += 1
-            name = _printable(info.name)
+            name = printable(info.name)
             if info.isdir():
                 continue
             if _UNSAFE.search(info.name):
@@ -303,11 +272,6 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
         # The header that is none was read.
         size = None if flaw.bytes is None else tarfile.BLOCKSIZE
         raise DamageError(replace(flaw, bytes=size)) from error
-
-
-def _printable(name: str) -> str:
-    """A name that UTF-8 can hold: names of members may be any bytes."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _unsafe(name: str, size: int) -> Flaw:

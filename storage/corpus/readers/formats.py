@@ -35,7 +35,17 @@ DOCUMENTS = {
     ".mbox": "mbox",
     ".pdf": "pdf",
 }
-_ZIPPED = {"docx", "odt", "epub"}
+# These are archives, whose members are no documents; their first members tell them.
+_ZIPPED = {
+    "epub": re.compile(rb".{26}\x08\0.{2}mimetypeapplication/epub\+zip", re.DOTALL),
+    "odt": re.compile(
+        rb".{26}\x08\0.{2}mimetypeapplication/vnd\.oasis\.opendocument\.text", re.DOTALL
+    ),
+    "docx": re.compile(
+        rb".{30}(?:\[Content_Types\]\.xml|_rels/|docProps/|word/).*PK\x03\x04.{26}word/", re.DOTALL
+    ),
+}
+_ZIP_HEAD = 1 << 16
 _FILES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".zip": "zip"}
 _SHORT = {".tgz": "tar"}
 SUPPORTED = (
@@ -124,9 +134,11 @@ def opened(supply: Supply, named: Format) -> tuple[Supply, Format]:
         supply = supply.decompressed(found)
     head = supply.head(HEAD)
     found = next((name for name, mark in _KINDS.items() if mark.match(head)), kind)
-    # These are archives, whose members are no documents.
-    kind = kind if found == "zip" and kind in _ZIPPED else found
-    return supply, Format(kind, compression)
+    if found == "zip":
+        head = supply.head(_ZIP_HEAD)
+        other = kind if kind in _ZIPPED else found
+        found = next((name for name, first in _ZIPPED.items() if first.match(head)), other)
+    return supply, Format(found, compression)
 
 
 def _is_begun(head: bytes, compression: str) -> bool:
