@@ -5,14 +5,16 @@ import io
 import re
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.corpus.blocks import Block, Flaw
+from storage.corpus.blocks import Block, Flaw, Repaired
 from storage.corpus.config import CorpusConfig
 from storage.corpus.pieces import Piece, Reading, SourceFile
 from storage.corpus.readers.formats import Format
@@ -21,6 +23,7 @@ from storage.corpus.readers.warc import read_warc
 from tests.readings import items_of, texts_in
 
 pytest.importorskip("fastwarc")
+brotli = pytest.importorskip("brotli")
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "data" / "warcio_samples"
 PAGE = "<html><body><main><p>It was dark; 雪 fell.</p></main></body></html>".encode()
 
@@ -72,11 +75,48 @@ def test_a_page_becomes_its_text() -> None:
         (zlib.compress(PAGE), "Content-Encoding: deflate\r\n"),
         (b"%x\r\n%s\r\n0\r\n\r\n" % (len(PAGE), PAGE), "Transfer-Encoding: chunked\r\n"),
         (PAGE, "Transfer-Encoding: chunked\r\n"),
+        (gzip.compress(PAGE[:9]) + gzip.compress(PAGE[9:]) + b"\r\n", "Content-Encoding: gzip\r\n"),
+        (zlib.compress(PAGE)[2:-4], "Content-Encoding: deflate\r\n"),
+        (zstandard.compress(gzip.compress(PAGE)), "Content-Encoding: gzip, zstd\r\n"),
+        (brotli.compress(PAGE), "Content-Encoding: br\r\n"),
+        *[(PAGE, f"Content-Encoding: {each}\r\n") for each in ("gzip", "deflate", "zstd", "br")],
     ],
-    ids=["gzip", "deflate", "chunked", "not-chunked"],
 )
 def test_what_http_did_to_a_page_is_undone(body: bytes, more: str) -> None:
     assert _texts(_read(_answer(body, more=more))) == ["It was dark; 雪 fell."]
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("deflate", zlib.compress),
+        ("zstd", zstandard.compress),
+        ("br", brotli.compress),
+        ("x", gzip.compress),
+    ],
+)
+def test_a_page_that_lacks_its_end_is_a_flaw(
+    coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    page = PAGE * 9
+    (flaw,) = _read(_answer(compress(page)[:-30], more=f"Content-Encoding: {coding}\r\n"))
+    assert isinstance(flaw, Flaw) and flaw.reason == "damaged" and flaw.bytes
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        _record(b"WET", "conversion", WARC_Truncated="length"),
+        _record(b"WET", "conversion", WARC_Segment_Number="1"),
+        _answer(PAGE, status=206),
+        _answer(PAGE, more="Content-Length: 9999\r\n"),
+    ],
+)
+def test_a_page_that_its_crawler_did_not_get_whole_is_counted(record: bytes) -> None:
+    cut, block = _read(record)
+    assert cut == Repaired("cut_pages", 1) and isinstance(block, Block)
+    assert not [item for item in _read(_answer(PAGE)) if isinstance(item, Repaired)]
 
 
 def test_the_charset_of_the_server_is_believed() -> None:
@@ -186,7 +226,7 @@ def test_real_archives_are_read_or_set_apart() -> None:
     assert damaged == {
         "bad.arc": {"damaged": 2},
         "example-space-in-url.arc": {"truncated": 1},
-        "example-trunc.warc": {"damaged": 1},
+        "example-trunc.warc": {"damaged": 2},
     }
     without = {name for name, (texts, flaws) in found.items() if not texts and not flaws}
     # A picture, requests alone, and JSON.

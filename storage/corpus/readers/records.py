@@ -22,6 +22,7 @@ _LOOK_AHEAD = 32
 _WARC = re.compile(rb"WARC/\d\.\d+\r?\n\Z")
 _ARC = re.compile(rb"(\S.*) \S+ \d{8,} ?(\S*) (\d+)\r?\n\Z")
 _NEXT_WARC = re.compile(rb"(?:\r?\n)+WARC/\d\.\d+\r?\n")
+_PART = {"warc-truncated", "warc-segment-number"}
 _TEXTS = ("response", "resource", "conversion")
 
 
@@ -36,6 +37,7 @@ class Record:
         uri: what it is a record of.
         media_type: as the headers of the record say.
         content: what follows the headers.
+        is_part: whether the crawler says that it is not all of what there was.
     """
 
     number: int
@@ -44,6 +46,7 @@ class Record:
     uri: str
     media_type: str
     content: bytes
+    is_part: bool
 
     @property
     def place(self) -> str:
@@ -134,6 +137,7 @@ class _Head:
     uri: str
     media_type: str
     length: int
+    is_part: bool = False
 
 
 def _warc_head(line: bytes, tape: _Tape) -> _Head | str:
@@ -154,7 +158,8 @@ def _warc_head(line: bytes, tape: _Tape) -> _Head | str:
         return f"the length {length[:40]!r}"
     uri = headers.get("warc-target-uri", "").strip("<>")
     kind = headers.get("warc-type", "").lower()
-    return _Head(kind, uri, headers.get("content-type", ""), int(length))
+    is_part = not _PART.isdisjoint(headers)
+    return _Head(kind, uri, headers.get("content-type", ""), int(length), is_part)
 
 
 def _arc_head(line: bytes) -> _Head | str:
@@ -179,7 +184,7 @@ def _content(
             yield _flaw(place, "truncated", f"found {size} of {head.length} bytes", b"", None)
         return
     content = tape.take(head.length)
-    whole = Record(number, offset, head.kind, head.uri, head.media_type, content)
+    whole = Record(number, offset, head.kind, head.uri, head.media_type, content, head.is_part)
     try:
         after = tape.peek(_LOOK_AHEAD)
     except DamageError:

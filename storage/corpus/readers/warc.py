@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal
 from storage.corpus.blocks import Flaw, Repaired
 from storage.corpus.encodings import SAMPLE, certain
 from storage.corpus.pieces import Reading
+from storage.corpus.readers.content_codings import decoded_content
 from storage.corpus.readers.flaws import too_long
 from storage.corpus.readers.gate import Item
 from storage.corpus.readers.gathered import Found, gather
@@ -26,6 +27,7 @@ _HTML = ("text/html", "application/xhtml+xml")
 _PLAIN = "text/plain"
 _CHUNK = re.compile(rb"\A(?:[^\r\n][^\n]*\n)*\r?\n\s*[0-9a-fA-F]+[ \t]*(?:;[^\n]*)?\r?\n")
 _HEADER = re.compile(rb"(?:[^\r\n][^\n]*\n)*\r?\n")
+_PARTIAL = 206
 _HTTP_HEAD = (
     b"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http; msgtype=response\r\n"
     b"Content-Length: %d\r\n\r\n"
@@ -34,11 +36,12 @@ _HTTP_HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """What a record holds: its bytes, media type and, where declared, encoding."""
+    """What a record holds: its bytes, media type, encoding where declared, whether it is cut."""
 
     data: bytes
     media_type: str
     charset: str | None
+    is_part: bool = False
 
 
 def read_warc(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
@@ -67,6 +70,8 @@ def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw | Re
 
 
 def _texts(page: _Page, reading: Reading, record: Record) -> Iterator[Found | Flaw | Repaired]:
+    if page.is_part or record.is_part:
+        yield Repaired("cut_pages", 1)
     is_html = page.media_type in _HTML
     if not (is_html or page.charset or certain(page.data[:SAMPLE])):
         yield Found(record.number, page.data)
@@ -106,12 +111,19 @@ def _answer(content: bytes, limit: int) -> _Page | None:
         content = head[0].replace(b"\n", b"\r\n") + content[head.end() :]
     framed = io.BytesIO(_HTTP_HEAD % len(content) + content)
     # Many crawlers write the body without its chunks, and the header that announces them.
-    decoding: Literal["all", "content"] = "all" if _CHUNK.search(content) else "content"
+    decoding: Literal["transfer", "none"] = "transfer" if _CHUNK.search(content) else "none"
     response = next(iter(ArchiveIterator(framed, auto_decode=decoding)), None)
     if response is None or response.http_headers is None:
         raise ValueError("no HTTP headers")
     status = response.http_headers.status_code
     if status is None or not 200 <= status < 300:
         return None
-    data = response.reader.read(limit + 1)
-    return _Page(data, (response.http_content_type or "").lower(), response.http_charset)
+    headers = {name.lower(): value for name, value in response.http_headers.astuples()}
+    codings = [each.strip() for each in headers.get("content-encoding", "").lower().split(",")]
+    data = response.reader.read()
+    length = headers.get("content-length", "")
+    is_part = status == _PARTIAL or (length.isdecimal() and len(data) < int(length))
+    for coding in reversed(codings):
+        data = decoded_content(data, coding, limit)
+    media_type = (response.http_content_type or "").lower()
+    return _Page(data, media_type, response.http_charset, is_part)
