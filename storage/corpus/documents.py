@@ -20,7 +20,7 @@ from storage.corpus.duplicates.texts import Texts
 from storage.errors import ArtifactError
 
 KIND = "corpus"
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

@@ -30,7 +30,7 @@ from storage.layout import Layout
 from storage.pace import Pace
 
 KIND = "part"
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
