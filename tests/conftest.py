@@ -1,5 +1,6 @@
 """Real servers, shared by all that test side by side; what takes longest begins first."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ import pytest
 from storage.settings import ComputePrecision
 from tests import quiet, servers  # noqa: F401 - quiet comes before what loads torch
 from tests.training_runs import Workshop, open_workshop
+
+# A million objects of the libraries live as long as the tests: to look through them again and again
+# for garbage took a fifth of the time.
+gc.set_threshold(50_000, 20, 100)
 
 # Machines are as busy as they are.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -32,6 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name in ("servers", "training")
     ]
     items.sort(key=lambda item: [item.path not in paths for paths in first])
+
+
+def pytest_collection_finish() -> None:
+    """Takes all that has been imported out of what is looked through."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
