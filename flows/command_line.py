@@ -15,11 +15,11 @@ from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.markup import on_terminal
 from storage.settings import Settings, load_settings
-from tasks import stack
-from tasks.door import link
-from tasks.environment import environment_file
 from tasks.launch import run_to_end, sample_command
-from tasks.prefect_server import LogLine, PrefectServer
+from tasks.stack import control as stack
+from tasks.stack.door import link
+from tasks.stack.environment import environment_file
+from tasks.stack.prefect_server import LogLine, PrefectServer
 
 DEPLOYMENT = "pretrain/full"
 # Prefect writes it for each of the tasks, and does not say which.
@@ -91,7 +91,7 @@ def run(parameters: tuple[str, ...]) -> None:
     if state != "COMPLETED":
         raise StackError(f"The run ended {state.lower()}: {reason or 'see its log'} ({page}).")
     # Here: what it imports takes a second, and the other commands need none of it.
-    from flows.report import print_outcome
+    from flows.outcome import print_outcome
 
     print_outcome(settings, flow_run)
 
@@ -116,7 +116,7 @@ def sample(prompt: str, model: str) -> None:
 def project(directory: Path) -> None:
     """Show a run that was trained without Prefect in MLflow: DIRECTORY holds its journal.jsonl."""
     settings = _tracked(*_here())
-    from flows.report import project_run
+    from flows.outcome import project_run
 
     click.echo(project_run(settings, directory))
 

@@ -14,10 +14,10 @@ from model.objectives.config import check_objectives
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig, check_device
 from storage.config import Config, parse
-from storage.corpus.config import CorpusConfig
 from storage.errors import ConfigError
 from storage.names import RegisteredName
 from storage.settings import load_settings
+from tasks.ingestion.config import CorpusConfig
 from tasks.launch import default_processes, find_hardware
 
 

@@ -9,14 +9,14 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.config import ContinueConfig, on_this_machine, resolve
-from flows.recipes import CONTINUED_RECIPES
+from flows.recipes.catalogue import CONTINUED_RECIPES
 from flows.tail import judge_and_register
 from model.training.config import TrainConfig
 from storage.artifacts import find
 from storage.manifest import read_manifest
 from tasks.corpus import ingest, select_new
-from tasks.corpus_report.report import report_corpus
 from tasks.registration import fetch_champion
+from tasks.reports.corpus.report import report_corpus
 from tasks.shards import make_shards
 from tasks.tracking import tracked_run
 from tasks.training import train
@@ -29,7 +29,7 @@ def continue_pretraining(
     """Trains the champion on the documents it has not met, then evaluates and registers.
 
     Args:
-        recipe: name of a recipe in flows/recipes.py.
+        recipe: name of a recipe in flows/recipes/catalogue.py.
         overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
     """
     config = on_this_machine(resolve(CONTINUED_RECIPES, recipe, overrides or {}))

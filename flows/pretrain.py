@@ -5,12 +5,12 @@ from typing import Any
 from prefect import flow
 
 from flows.config import on_this_machine, resolve
-from flows.recipes import RECIPES
+from flows.recipes.catalogue import RECIPES
 from flows.tail import judge_and_register
 from tasks.corpus import ingest
-from tasks.corpus_report.report import report_corpus
 from tasks.origin import bring_model
 from tasks.registration import look_at_champion
+from tasks.reports.corpus.report import report_corpus
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
 from tasks.tracking import tracked_run
@@ -22,7 +22,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
     """Ingest, train a tokenizer, shard, train a network, evaluate, register.
 
     Args:
-        recipe: name of a recipe in flows/recipes.py.
+        recipe: name of a recipe in flows/recipes/catalogue.py.
         overrides: dotted fields and their values, such as {"train.max_steps": 100}.
     """
     config = on_this_machine(resolve(RECIPES, recipe, overrides or {}))

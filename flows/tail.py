@@ -9,9 +9,9 @@ from model.config import EvaluationConfig
 from storage.artifacts import Ref
 from storage.manifest import read_manifest
 from tasks.evaluation import evaluate, measure_compressor
-from tasks.model_card import licences_of, render_card
 from tasks.registration import promote_if_better, register
-from tasks.report import make_outcome, report
+from tasks.reports.model_card import licences_of, render_card
+from tasks.reports.run import make_outcome, report
 from tasks.tracking import FlowContext
 
 

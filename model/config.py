@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from model.hf.families import family_of
+from model.inference.request import NewTokens, Sampling
 from model.network.config import Family, ModelConfig
 from model.objectives.config import engines_of
-from model.request import NewTokens, Sampling
 from model.training.config import TrainConfig
 from model.training.identity import identity_of
 from storage.artifacts import Spec, folder_digest

@@ -7,19 +7,19 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from storage.artifacts import Ref, discard
-from storage.corpus.building import CorpusPlan, build_corpus, plan_corpus
-from storage.corpus.config import CorpusConfig
-from storage.corpus.groups import Group
-from storage.corpus.parts import make_part
-from storage.corpus.unseen import select_unseen
 from storage.errors import ArtifactError
 from storage.layout import Layout
 from storage.manifest import MANIFEST, read_manifest
 from storage.markup import as_text
 from storage.settings import Settings
-from tasks.corpus_report.findings import Findings, gather
-from tasks.corpus_report.words import counted, language, unread_sentence
+from tasks.ingestion.building import CorpusPlan, build_corpus, plan_corpus
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.groups import Group
+from tasks.ingestion.parts import make_part
+from tasks.ingestion.unseen import select_unseen
 from tasks.mapping import map_groups
+from tasks.reports.corpus.findings import Findings, gather
+from tasks.reports.corpus.words import counted, language, unread_sentence
 from tasks.retries import can_be_retried
 
 

@@ -152,7 +152,7 @@ def evaluation_command(job: Path) -> list[str]:
 
 def sample_command(model: Path, prompt: str) -> list[str]:
     """The command that continues `prompt` with the model in this folder."""
-    return [sys.executable, "-m", "model.sample", str(model), prompt]
+    return [sys.executable, "-m", "model.inference.sample", str(model), prompt]
 
 
 def run_to_end(command: Sequence[str]) -> int:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Ref
-from storage.corpus.building import build_corpus, plan_corpus
-from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import SPLITS, read_documents
-from storage.corpus.parts import make_part
 from storage.layout import Layout
 from storage.manifest import read_manifest
+from tasks.ingestion.building import build_corpus, plan_corpus
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.parts import make_part
 
 
 def build(root: Path, *paths: Path, **fields: Any) -> Ref:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from storage.corpus.blocks import Block, Flaw, Repaired
-from storage.corpus.config import CorpusConfig
-from storage.corpus.pieces import SourceFile
-from storage.corpus.readers.formats import format_at
-from storage.corpus.readers.gate import Item
-from storage.corpus.readers.reading import cut, read
-from storage.corpus.streams import DamageError
+from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.pieces import SourceFile
+from tasks.ingestion.readers.formats import format_at
+from tasks.ingestion.readers.gate import Item
+from tasks.ingestion.readers.reading import cut, read
+from tasks.ingestion.streams import DamageError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _OF_THE_FILE = ("text_field", "encoding", "text_unit", "pair", "quoted")

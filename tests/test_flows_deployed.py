@@ -15,8 +15,9 @@ import pytest
 
 from storage.layout import Layout
 from storage.settings import USER, Settings
-from tasks import stack, supervision
-from tasks.environment import process_environment
+from tasks.stack import control as stack
+from tasks.stack import supervision
+from tasks.stack.environment import process_environment
 from tests.servers import answers, free_port, settings_in, wait_for
 
 LONG = {

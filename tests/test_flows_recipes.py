@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flows.config import PretrainConfig, on_this_machine, resolve
-from flows.recipes import CONTINUED_RECIPES, RECIPES
+from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
 from model.network.build import build_network
 from model.training.config import check_device
 from model.training.identity import identity_of

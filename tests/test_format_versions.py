@@ -18,13 +18,12 @@ from safetensors.torch import load_file
 
 from model import config
 from model.config import EvaluationConfig, EvaluationResult
-from model.data.feed import open_feed
 from model.evaluation.causal import Writer, score_causal
-from model.evaluation.loaded import Loaded
 from model.evaluation.masked import score_masked
 from model.evaluation.spans import score_spans
 from model.evaluation.translation import score_translation
 from model.hf.folder import export_model
+from model.inference.loading import Loaded
 from model.network.bert import Bert
 from model.network.config import BertConfig, DecoderConfig, EncoderDecoderConfig, ModelConfig
 from model.network.decoder import CausalNetwork
@@ -46,15 +45,17 @@ from model.tokenizer.runs import learnable
 from model.tokenizer.sampling import draw_sample
 from model.tokenizer.wordpiece import train_wordpiece
 from model.training.config import TrainConfig
+from model.training.feed import open_feed
 from storage.artifacts import Ref
-from storage.corpus import documents, parts
-from storage.corpus.cleaning.languages import identify, language_of_script
-from storage.corpus.config import CleaningConfig, CorpusConfig, FileSource
+from storage.corpus import documents
 from storage.corpus.documents import SPLITS, read_documents
 from storage.shards.parts import assemble, write_part
 from storage.shards.reading import TokenStream
 from storage.shards.schema import documents_path, tokens_path
 from tasks import evaluation, shards, tokenizer
+from tasks.ingestion import parts
+from tasks.ingestion.cleaning.languages import identify, language_of_script
+from tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
 from tests.corpora import build_of, counts_of, speeches
 from tests.networks import SHAPES, random_network
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import SPLITS, read_documents
-from tasks.corpus_report.findings import read_samples
+from tasks.ingestion.config import CorpusConfig
+from tasks.reports.corpus.findings import read_samples
 from tests.corpora import build, build_of, counts_of
 from tests.readings import real
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.data.batches import Batch, share
-from model.data.feed import Feed
 from model.data.order import Order
 from model.data.tensors import as_tensors
 from model.data.windows import Windows
 from model.network.config import IGNORED
 from model.training.config import TrainConfig
+from model.training.feed import Feed
 from storage.shards.reading import TokenStream
 from tests.shards import write_shards
 

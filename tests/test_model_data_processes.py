@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from model.data.batches import Batch
-from model.data.feed import open_feed
 from model.objectives.samples import Reading
 from model.training.config import MixingPhase, TrainConfig
+from model.training.feed import open_feed
 from storage.config import write_json_value
 from storage.manifest import write_json
 from storage.shards.parts import assemble, write_part
@@ -45,7 +45,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from model.training.config import TrainConfig
-from model.data.feed import open_feed
+from model.training.feed import open_feed
 from model.data.tensors import as_tensors
 from model.objectives.samples import Reading
 from storage.config import read_json

@@ -12,28 +12,28 @@ from typing import Any
 import pytest
 import torch
 
-from model.answering import load_answerer, text_pieces
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.causal import Writer
 from model.evaluation.held_out import evaluate
-from model.evaluation.loaded import load_for_use
 from model.hf.folder import export_model
+from model.inference.answering import load_answerer, text_pieces
+from model.inference.loading import load_for_use
+from model.inference.request import Sampling
 from model.network.decoder import CausalNetwork
 from model.network.gpt2 import GPT2
 from model.process import INPUT_ERROR
-from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.artifacts import find
 from storage.config import read_json, write_json_value
-from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import read_documents
-from storage.corpus.unseen import select_unseen
 from storage.errors import CorpusError, ModelError
 from storage.layout import Layout
 from storage.settings import ComputePrecision
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.unseen import select_unseen
 from tasks.launch import evaluation_command
 from tests.corpora import build_of
 from tests.networks import GPT2_SHAPE, random_decoder, random_network

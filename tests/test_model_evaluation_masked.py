@@ -10,22 +10,22 @@ import pytest
 import torch
 from tokenizers.normalizers import Lowercase
 
-from model.answering import load_answerer
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.evaluation.held_out import evaluate
-from model.evaluation.loaded import load_for_use
 from model.hf.folder import export_model
+from model.inference.answering import load_answerer
+from model.inference.loading import load_for_use
+from model.inference.request import Sampling
 from model.network.base import Network
 from model.network.bert import Bert
 from model.network.config import BertConfig
-from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
-from storage.corpus.config import CorpusConfig
 from storage.corpus.documents import read_documents
 from storage.errors import ConfigError
 from storage.settings import ComputePrecision, Precision
+from tasks.ingestion.config import CorpusConfig
 from tests.corpora import build_of, speeches
 from tests.networks import random_network
 

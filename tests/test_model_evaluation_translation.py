@@ -11,25 +11,25 @@ import sacrebleu
 import torch
 from tokenizers import Tokenizer
 
-from model.answering import load_answerer
-from model.beams import beam_search
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.device import COMPUTE_DTYPES
 from model.evaluation.held_out import evaluate
 from model.hf.folder import export_model
+from model.inference.answering import load_answerer
+from model.inference.beams import beam_search
+from model.inference.request import Sampling
 from model.network.config import EncoderDecoderConfig
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.config import SpanCorruption
 from model.objectives.spans import CorruptedRows
 from model.objectives.vocabulary import read_vocabulary
-from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.artifacts import Ref
-from storage.corpus.config import CorpusConfig, FileSource
 from storage.shards.reading import ArrayStream
+from tasks.ingestion.config import CorpusConfig, FileSource
 from tests.corpora import build_of
 from tests.networks import random_network
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from model.generation import gather, generate
 from model.hf.folder import export_model, load_model
+from model.inference.generation import gather, generate
+from model.inference.request import Sampling
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
-from model.request import Sampling
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer

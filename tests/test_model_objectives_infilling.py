@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model.data.batches import Batch
-from model.data.feed import open_feed
 from model.network.config import DecoderConfig
 from model.objectives.config import FillInTheMiddle, NextToken
 from model.objectives.infilling import Infilled
@@ -18,6 +17,7 @@ from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.training import train_tokenizer
 from model.training.config import TrainConfig
+from model.training.feed import open_feed
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream
 from tests.corpora import speeches

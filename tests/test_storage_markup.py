@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from storage.markup import as_text, on_terminal
-from tasks.model_card import render_card
-from tasks.report import Outcome, render
+from tasks.reports.model_card import render_card
+from tasks.reports.run import Outcome, render
 
 HOSTILE = "![x](http://evil.example/a.png) <img src=//evil.example> | `a` CURVE www.evil.example"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -15,14 +15,14 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 import tasks.corpus
 from storage.artifacts import Ref, content_digest
-from storage.corpus.building import plan_corpus
-from storage.corpus.cleaning import languages
-from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
 from tasks.corpus import _table, ingest, merge
-from tasks.corpus_report.findings import gather
+from tasks.ingestion.building import plan_corpus
+from tasks.ingestion.cleaning import languages
+from tasks.ingestion.config import CleaningConfig, CorpusConfig
+from tasks.reports.corpus.findings import gather
 from tests.corpora import write_jsonl
 
 

@@ -14,15 +14,15 @@ import pytest
 from prefect import flow, task
 
 from storage.artifacts import Ref, content_digest
-from storage.corpus.building import build_corpus, plan_corpus
-from storage.corpus.config import CorpusConfig
-from storage.corpus.groups import plan_groups
-from storage.corpus.parts import make_part
-from storage.corpus.readers.reading import cut
 from storage.errors import ConfigError, CorpusError
 from storage.layout import Layout
 from storage.settings import load_settings
 from tasks.corpus import clean
+from tasks.ingestion.building import build_corpus, plan_corpus
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.groups import plan_groups
+from tasks.ingestion.parts import make_part
+from tasks.ingestion.readers.reading import cut
 from tasks.mapping import map_groups, task_runner
 
 # What the tests claim of their small groups, so that they are not worked on in this process.

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from flows.command_line import main
 from storage.errors import StackError
 from storage.layout import Layout
-from tasks import stack, supervision
-from tasks.door import read_key
+from tasks.stack import control as stack
+from tasks.stack import supervision
+from tasks.stack.door import read_key
 from tests.servers import settings_in
 
 

@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.finite import finite_figures
-from model.generation import Tokens, gather, generate
+from model.inference.generation import Tokens, gather, generate
+from model.inference.request import Sampling
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
-from model.request import Sampling
 from model.tokenizer.control import end_of_text_id
 from model.tokenizer.encoding import decode, encode_documents, encode_texts
 from model.tokenizer.lost import lost_bytes

@@ -2,9 +2,9 @@
 
 from model.config import EvaluationJob, EvaluationResult
 from model.evaluation.causal import Writer, score_causal
-from model.evaluation.loaded import load_for_use
 from model.evaluation.masked import score_masked
 from model.evaluation.spans import score_spans
+from model.inference.loading import load_for_use
 from model.network.bert import Bert
 from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder

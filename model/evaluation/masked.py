@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import MaskedBatch, Samples
 from model.data.tensors import as_tensors
-from model.evaluation.loaded import Loaded
 from model.finite import finite_figures
+from model.inference.loading import Loaded
 from model.network.bert import Bert
 from model.network.config import IGNORED
 from model.objectives.config import MaskedTokens

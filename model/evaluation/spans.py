@@ -10,9 +10,9 @@ import torch
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.batches import PairBatch
 from model.data.tensors import as_tensors
-from model.evaluation.loaded import Loaded
 from model.finite import finite_figures
-from model.generation import gather, write
+from model.inference.generation import gather, write
+from model.inference.loading import Loaded
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.config import SpanCorruption

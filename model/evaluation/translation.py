@@ -9,12 +9,12 @@ import torch
 from sacrebleu import CHRF
 from torch.nn.functional import cross_entropy
 
-from model.beams import beam_search
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.data.tensors import as_tensors
 from model.evaluation.bleu import bleu_for
-from model.evaluation.loaded import Loaded
 from model.finite import finite_figures
+from model.inference.beams import beam_search
+from model.inference.loading import Loaded
 from model.network.config import IGNORED
 from model.network.encoder_decoder import EncoderDecoder
 from model.objectives.translation import TranslatedPairs

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.hf.files import CONFIG, read_json
+from model.files import CONFIG, read_json
 from model.network.config import Family
 from storage.errors import ModelError
 

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from model.files import CONFIG, WEIGHTS, read_json, write_json
 from model.finite import first_not_finite
 from model.hf.description import describe, format_for, understand
-from model.hf.files import CONFIG, WEIGHTS, read_json, write_json
 from model.hf.format import Format, Stored
 from model.hf.repeated import positions_of, resolve
 from model.hf.tensors import read_tensors

@@ -6,7 +6,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.hf.files import INDEX, WEIGHTS, read_json
+from model.files import INDEX, WEIGHTS, read_json
 from storage.errors import ModelError
 
 

@@ -14,7 +14,7 @@ from tokenizers import (
     pre_tokenizers,
 )
 
-from model.hf.files import CONFIG, read_json
+from model.files import CONFIG, read_json
 from storage.errors import ModelError
 
 VOCABULARY, MERGES, WORDS, ADDED = "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json"

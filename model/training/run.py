@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from model.config import TrainingJob
 from model.data.batches import Samples
-from model.data.feed import Feed, open_feed
 from model.device import COMPUTE_DTYPES, resolve_precision, use_threads
 from model.hf.folder import load_model
 from model.network.base import Network
@@ -29,6 +28,7 @@ from model.training.config import (
     check_positions,
     check_sequence_length,
 )
+from model.training.feed import Feed, open_feed
 from model.training.flops import flops_per_token
 from model.training.gauges import Gauges, measured_peak
 from model.training.micro_batch import drawn_otherwise, fitting_micro_batches

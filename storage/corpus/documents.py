@@ -15,8 +15,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.blocks import bytes_of, offsets_of
-from storage.corpus.duplicates.texts import Texts
+from storage.corpus.texts import Texts, bytes_of, offsets_of
 from storage.errors import ArtifactError
 
 KIND = "corpus"

@@ -7,8 +7,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.blocks import offsets_of
 from storage.corpus.documents import SCHEMA, Split
+from storage.corpus.texts import offsets_of
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 14

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import rjieba
 
-from flows.decoders import gpt_web
-from storage.corpus.blocks import Block, make_block
-from storage.corpus.cleaning import reference
-from storage.corpus.cleaning.c4 import C4
-from storage.corpus.cleaning.characters import WORD, flags_of
-from storage.corpus.cleaning.languages import Languages
-from storage.corpus.cleaning.steps import cleaning_steps
-from storage.corpus.cleaning.thresholds import REASONS, SPACED, STOP_WORD_LANGUAGES, UNSPACED
-from storage.corpus.tally import Tally
+from flows.recipes.decoders import gpt_web
+from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.cleaning import reference
+from tasks.ingestion.cleaning.c4 import C4
+from tasks.ingestion.cleaning.characters import WORD, flags_of
+from tasks.ingestion.cleaning.languages import Languages
+from tasks.ingestion.cleaning.steps import cleaning_steps
+from tasks.ingestion.cleaning.thresholds import REASONS, SPACED, STOP_WORD_LANGUAGES, UNSPACED
+from tasks.ingestion.tally import Tally
 from tests.benchmarks.page import write_part
 from tests.benchmarks.text import records, sections
 

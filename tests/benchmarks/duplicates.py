@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.duplicates.components import near_duplicates
-from storage.corpus.duplicates.signatures import band_hashes, rows_for
-from storage.corpus.duplicates.texts import Texts
+from storage.corpus.texts import Texts
+from tasks.ingestion.duplicates.components import near_duplicates
+from tasks.ingestion.duplicates.signatures import band_hashes, rows_for
 from tests.benchmarks.planted import jaccard, plant
 from tests.benchmarks.text import real_documents
 

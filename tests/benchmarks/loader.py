@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from model.data.batches import Batch
-from model.data.feed import open_feed
 from model.data.packing import plan_rows
 from model.objectives.samples import Reading
 from model.training.config import TrainConfig
+from model.training.feed import open_feed
 from storage.shards.parts import assemble, write_part
 from tests.benchmarks.loader_peers import BATCH, LENGTH, PEERS, PREPARE, measure
 

@@ -22,11 +22,11 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.testing.utilities import prefect_test_harness
 
 from model.tokenizer.config import TokenizerConfig
-from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
 from tasks.corpus import ingest
+from tasks.ingestion.config import CleaningConfig, CorpusConfig
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
 

@@ -10,11 +10,11 @@ from statistics import median
 
 import pyarrow as pa
 
-from storage.corpus.blocks import Block
-from storage.corpus.config import CorpusConfig
-from storage.corpus.pieces import Piece, SourceFile
-from storage.corpus.readers.formats import format_at
-from storage.corpus.readers.reading import read
+from tasks.ingestion.blocks import Block
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.pieces import Piece, SourceFile
+from tasks.ingestion.readers.formats import format_at
+from tasks.ingestion.readers.reading import read
 
 _RUNS = 5
 

@@ -18,11 +18,11 @@ from prefect.testing.utilities import prefect_test_harness
 
 from model.tokenizer.config import TokenizerConfig
 from storage.artifacts import Ref, discard
-from storage.corpus.config import CleaningConfig, CorpusConfig
 from storage.layout import Layout
 from storage.settings import load_settings
 from storage.shards.reading import TokenStream
 from tasks.corpus import ingest
+from tasks.ingestion.config import CleaningConfig, CorpusConfig
 from tasks.shards import make_shards
 from tasks.tokenizer import make_tokenizer
 from tests.benchmarks.reading import measure

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from flows.decoders import speedrun
+from flows.recipes.decoders import speedrun
 from model.config import TrainingJob
 from model.device import use_threads
 from model.hf.folder import load_model

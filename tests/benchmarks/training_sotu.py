@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from flows.decoders import gpt_tiny
+from flows.recipes.decoders import gpt_tiny
 from model.config import TrainingJob, TrainingResult
 from model.device import use_threads
 from model.hf.folder import load_model

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.blocks import Block, bytes_of, make_block
-from storage.corpus.cleaning import reference
-from storage.corpus.cleaning.rules import Rules
-from storage.corpus.cleaning.thresholds import KEPT, REASONS
+from storage.corpus.texts import bytes_of
+from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.cleaning import reference
+from tasks.ingestion.cleaning.rules import Rules
+from tasks.ingestion.cleaning.thresholds import KEPT, REASONS
 from tests.benchmarks.text import real_documents
 
 _RULES = (reference.gopher_quality, reference.gopher_repetition, reference.fineweb_quality)

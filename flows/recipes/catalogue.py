@@ -1,0 +1,77 @@
+"""The named recipes: each a function, a variant naming only what is different."""
+
+from collections.abc import Callable, Mapping
+
+from flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
+from flows.recipes.decoders import (
+    gpt2,
+    gpt2_tiny,
+    gpt_1b,
+    gpt_medium,
+    gpt_small,
+    gpt_smoke,
+    gpt_tiny,
+    gpt_web,
+    speedrun,
+)
+from flows.recipes.encoder_decoders import (
+    denoise_base,
+    denoise_tiny,
+    translate_base,
+    translate_tiny,
+)
+from flows.recipes.encoders import bert_base, bert_tiny
+from model.training.config import TrainConfig
+
+
+def adopt() -> PretrainConfig:
+    """Somebody else's model goes on learning from one's own text: give initialize_from.
+
+    Rates as continued pretraining is done with: AdamW, a short warm-up and a cosine.
+    """
+    train = TrainConfig(
+        optimizer="adamw",
+        learning_rate=1e-4,
+        schedule="cosine",
+        warmup_steps=50,
+        max_steps=1000,
+        adam_beta1=0.9,
+        adam_beta2=0.95,
+        adam_epsilon=1e-8,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+    )
+    base = PretrainConfig(train=train, registration=RegistrationConfig(name="adopted"))
+    # Not validated, for the folder is still to be named.
+    return base.model_copy(update={"initialize_from": ""})
+
+
+def nightly() -> ContinueConfig:
+    """The newest documents into the registered gpt-tiny, at a tenth of its rate."""
+    base = gpt_tiny()
+    return ContinueConfig(
+        train=base.train.model_copy(update={"learning_rate": base.train.learning_rate / 10}),
+        evaluation=base.evaluation,
+        registration=base.registration,
+    )
+
+
+RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
+    "gpt-tiny": gpt_tiny,
+    "gpt-small": gpt_small,
+    "gpt-medium": gpt_medium,
+    "gpt-1b": gpt_1b,
+    "adopt": adopt,
+    "speedrun": speedrun,
+    "gpt2-tiny": gpt2_tiny,
+    "gpt2": gpt2,
+    "bert-tiny": bert_tiny,
+    "bert-base": bert_base,
+    "denoise-tiny": denoise_tiny,
+    "denoise-base": denoise_base,
+    "translate-tiny": translate_tiny,
+    "translate-base": translate_base,
+    "gpt-smoke": gpt_smoke,
+    "gpt-web": gpt_web,
+}
+CONTINUED_RECIPES: Mapping[str, Callable[[], ContinueConfig]] = {"nightly": nightly}

@@ -1,0 +1,33 @@
+"""Entry point that writes text: `python -m model.inference.sample MODEL_FOLDER PROMPT`."""
+
+import sys
+from pathlib import Path
+
+from model.inference.request import AnswerRequest
+from storage.config import parse
+from storage.errors import CorpusmillError
+from storage.markup import on_terminal
+
+
+def main() -> int:
+    if len(sys.argv) != 3:
+        print("usage: python -m model.inference.sample MODEL_FOLDER PROMPT", file=sys.stderr)
+        return 2
+    from model.inference.answering import load_answerer
+
+    directory, prompt = sys.argv[1:]
+    try:
+        asked = parse(AnswerRequest, {"prompt": prompt, "max_new_tokens": 200})
+        model = load_answerer(Path(directory))
+        print(prompt if model.continues else "", end="", flush=True)
+        for piece in model.stream(prompt, max_new_tokens=asked.max_new_tokens, sampling=asked):
+            print(on_terminal(piece), end="", flush=True)
+        print()
+    except CorpusmillError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,343 @@
+"""From parts to a corpus: duplicates found across all of them, sides chosen, documents written."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.artifacts import Ref, Spec, find_sound, obtain
+from storage.corpus.documents import (
+    FORMAT_VERSION,
+    KIND,
+    SPLITS,
+    Split,
+    ids_of,
+    is_held_out,
+    texts_of,
+)
+from storage.corpus.writing import SplitWriter
+from storage.errors import CorpusError
+from storage.layout import Layout
+from storage.pace import Pace
+from tasks.ingestion.blocks import WHOLE_FILE, excerpt_of
+from tasks.ingestion.cleaning.steps import digest_inputs
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.duplicates.components import near_duplicates
+from tasks.ingestion.duplicates.exact import exact_duplicates
+from tasks.ingestion.engines import check_engines, engines_of
+from tasks.ingestion.figures import Figures, SimilarPair
+from tasks.ingestion.groups import Group, plan_groups
+from tasks.ingestion.parts import part_bands, part_batches, read_tally
+from tasks.ingestion.readers.flaws import not_read
+from tasks.ingestion.readers.reading import cut
+from tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
+from tasks.ingestion.tally import Tally
+
+UNKNOWN_LICENCE = "unknown"
+_PAIRS = 10
+# So many files that could not be read are named in the manifest.
+_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Fates:
+    """What becomes of each document of the parts, in their order.
+
+    Attributes:
+        reason: int8 (documents,): an index into `REASONS`; 0 for those that are kept.
+        first: int64 (documents,): the first of those it belongs with, on one side.
+        pairs: some near-duplicates, as (first, second, similarity).
+    """
+
+    reason: np.ndarray
+    first: np.ndarray
+    pairs: Sequence[tuple[int, int, float]]
+
+
+REASONS = ("", "duplicate", "near_duplicate")
+
+
+@dataclass(frozen=True)
+class CorpusPlan:
+    """What there is to do for a corpus.
+
+    Attributes:
+        sources: resolved and digested.
+        groups: to be made into parts, each by itself; none where the corpus is there already.
+        corpus: the corpus, where it is there and sound.
+    """
+
+    sources: tuple[ResolvedSource, ...]
+    groups: tuple[Group, ...]
+    corpus: Ref | None
+
+
+def plan_corpus(layout: Layout, config: CorpusConfig) -> CorpusPlan:
+    """Finds and digests the sources, and the corpus made of the same bytes before, if any.
+
+    Raises:
+        CorpusError: a source that does not exist or matches nothing.
+    """
+    sources = tuple(resolve(config, layout.downloads))
+    ref = find_sound(layout, corpus_spec(sources, config))
+    if ref:
+        return CorpusPlan(sources, (), ref)
+    pieces = (piece for source in sources for file in source.files for piece in cut(file))
+    return CorpusPlan(sources, tuple(plan_groups(pieces)), None)
+
+
+def corpus_spec(sources: Sequence[ResolvedSource], config: CorpusConfig) -> Spec:
+    """What the corpus of these sources is made from."""
+    inputs = {
+        "sources": digest_sources(sources),
+        "cleaning": digest_inputs(config.cleaning),
+    }
+    files = (file for source in sources for file in source.files)
+    decides = config.model_dump(mode="json", exclude={"sources"})
+    return Spec(KIND, FORMAT_VERSION, inputs, decides | {"engines": engines_of(files, config)})
+
+
+def build_corpus(
+    layout: Layout, sources: Sequence[ResolvedSource], config: CorpusConfig, parts: Sequence[Ref]
+) -> Ref:
+    """Makes the corpus of these parts, one for each group of the sources, in order.
+
+    The first of several equal documents is kept, and so is the first of several similar ones unless
+    `near_duplicates` says otherwise. A document's side depends on its text alone (that of the first
+    document similar to it, where similar ones are kept), so that it stays there as the corpus
+    grows; only if one side would be empty does the document with the smallest id change over.
+
+    Raises:
+        CorpusError: fewer than 2 documents kept.
+        ConfigError: the parts were made by other packages than are installed here.
+    """
+    paths = [part.path for part in parts]
+    spec = corpus_spec(sources, config)
+    check_engines(paths, spec.config["engines"])
+    ref, _ = obtain(layout, spec, lambda directory: _write(directory, sources, config, paths))
+    return ref
+
+
+def _write(
+    directory: Path,
+    sources: Sequence[ResolvedSource],
+    config: CorpusConfig,
+    parts: Sequence[Path],
+) -> Mapping[str, Any]:
+    tally = Tally()
+    for part in parts:
+        tally.add(read_tally(part))
+    for source in sources:
+        _count_apart(tally, source)
+    _check_unread(tally, config.max_unread)
+    ids = ids_of([part / "documents.arrow" for part in parts])
+    fates = _fates(parts, ids, config)
+    numbered = _firsts(parts)
+    for part, first in numbered:
+        _count_duplicates(tally, part, first, fates)
+    if np.count_nonzero(fates.reason == 0) < 2:
+        raise _too_few(tally, config)
+    reserved = {source.name for source in sources if source.held_out}
+    held_out = _sides(ids, fates, config.validation_fraction, _of_sources(parts, reserved))
+    figures = Figures(sources)
+    sizes = [(part / "documents.arrow").stat().st_size for part in parts]
+    pace = Pace("merge", sum(sizes))
+    with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
+        writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
+        for (part, first), written in zip(numbered, accumulate(sizes), strict=True):
+            _write_part(writers, part, fates.reason[first:], held_out[first:], figures)
+            pace.reach(written)
+    figures.pairs = _similar_pairs(parts, fates)
+    figures.write(directory, tally)
+    write_samples(directory, tally)
+    similarity = None
+    if config.cleaning.near_duplicates != "off":
+        _write_bands(directory, numbered, fates.reason == 0, held_out)
+        similarity = config.cleaning.similarity
+    return _counts(writers, tally, sources) | {"similarity": similarity}
+
+
+def _count_apart(tally: Tally, source: ResolvedSource) -> None:
+    """Counts the files of a source that are not read, as the members of an archive are."""
+    for file in source.apart:
+        folder, _, place = file.name.partition("/")
+        tally.drop_flaw(source.name, folder, not_read(place or WHOLE_FILE, file.name, file.size))
+
+
+def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
+    """Each part with the number of its first document."""
+    firsts, first = [], 0
+    for part in parts:
+        firsts.append((part, first))
+        first += sum(batch.num_rows for batch in part_batches(part))
+    return firsts
+
+
+def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fates:
+    exact = exact_duplicates(ids)
+    duplicate = (exact != np.arange(len(ids))).astype(np.int8)
+    wanted = config.cleaning.near_duplicates
+    if wanted == "off":
+        return Fates(duplicate, exact, ())
+    found = near_duplicates(
+        [part_bands(part) for part in parts],
+        texts_of([part / "documents.arrow" for part in parts]),
+        config.cleaning.similarity,
+        exact,
+    )
+    similar = (found.representative != np.arange(len(ids))) & (duplicate == 0)
+    reason = duplicate + 2 * similar.astype(np.int8) if wanted == "drop" else duplicate
+    some = zip(found.earlier, found.later, found.similarity, strict=True)
+    pairs = [(int(a), int(b), float(s)) for a, b, s in islice(some, _PAIRS)]
+    return Fates(reason, found.component, pairs)
+
+
+def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | None:
+    """Whether each document of the parts is of one of these sources; None where there are none."""
+    if not names:
+        return None
+    wanted = pa.array(list(names), pa.string())
+    batches = (batch for part in parts for batch in part_batches(part))
+    return np.concatenate([np.array(pc.is_in(batch.column("source"), wanted)) for batch in batches])
+
+
+def _sides(
+    ids: np.ndarray, fates: Fates, validation_fraction: float, reserved: np.ndarray | None
+) -> np.ndarray:
+    """Which documents are held out: those that are `reserved` for it, or some of all."""
+    if reserved is None:
+        held_out = is_held_out(ids[fates.first], validation_fraction)
+    else:
+        held_out = reserved[fates.first]
+    kept = np.flatnonzero(fates.reason == 0)
+    if held_out[kept].all() or not held_out[kept].any():
+        smallest = min(kept.tolist(), key=lambda row: ids[row].tobytes())
+        # Those similar to it change over too.
+        family = fates.first == fates.first[smallest]
+        if not family[kept].all():
+            held_out[family] = ~held_out[family]
+        else:
+            held_out[smallest] = ~held_out[smallest]
+    return held_out
+
+
+def _write_part(
+    writers: Mapping[Split, SplitWriter],
+    part: Path,
+    reason: np.ndarray,
+    held_out: np.ndarray,
+    figures: Figures,
+) -> None:
+    first = 0
+    for batch in part_batches(part):
+        rows = slice(first, first + batch.num_rows)
+        kept = reason[rows] == 0
+        for split in SPLITS:
+            mask = kept & (held_out[rows] == (split == "validation"))
+            chosen = batch.filter(pa.array(mask))
+            writers[split].add(chosen)
+            figures.keep(chosen)
+        first += batch.num_rows
+
+
+def _write_bands(
+    directory: Path,
+    numbered: Sequence[tuple[Path, int]],
+    kept: np.ndarray,
+    held_out: np.ndarray,
+) -> None:
+    for split in SPLITS:
+        chosen = kept & (held_out == (split == "validation"))
+        bands = []
+        for part, first in numbered:
+            its = part_bands(part)
+            bands.append(its[chosen[first : first + len(its)]])
+        np.save(directory / f"{split}.bands.npy", np.concatenate(bands))
+
+
+def _count_duplicates(tally: Tally, part: Path, first: int, fates: Fates) -> None:
+    for batch in part_batches(part):
+        reasons = fates.reason[first : first + batch.num_rows]
+        for code, name in enumerate(REASONS[1:], 1):
+            rows = np.flatnonzero(reasons == code)
+            tally.drop_rows(batch.take(pa.array(rows)), name)
+        first += batch.num_rows
+
+
+def _similar_pairs(parts: Sequence[Path], fates: Fates) -> list[SimilarPair]:
+    texts = texts_of([part / "documents.arrow" for part in parts])
+    pairs = []
+    for kept, other, similarity in fates.pairs:
+        both = texts.take(np.array([kept, other])).to_pylist()
+        pairs.append(SimilarPair(round(similarity, 3), *(excerpt_of(text) for text in both)))
+    return pairs
+
+
+def _counts(
+    writers: Mapping[Split, SplitWriter], tally: Tally, sources: Sequence[ResolvedSource]
+) -> dict[str, Any]:
+    """The counts of a corpus's manifest: in = kept + dropped by reason; and who its sources are."""
+    kept = sum(writer.counts["documents"] for writer in writers.values())
+    dropped = tally.dropped_by_reason()
+    documents = {"in": tally.documents_read, "kept": kept, "dropped": dropped}
+    counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
+    size = sum(writer.counts["bytes"] for writer in writers.values())
+    lost = tally.dropped_by_reason("bytes")
+    # What edits took out of the text, or, below 0, added to it.
+    edited = tally.bytes_read - size - sum(lost.values())
+    amounts = {"in": tally.bytes_read, "kept": size, "dropped": lost, "edited": edited}
+    unread = dict(tally.lost) | {"files": [asdict(each) for each in tally.most_unread(_NAMED)]}
+    licences = {source.name: source.licence or UNKNOWN_LICENCE for source in sources}
+    pairs = [source.name for source in sources if source.pairs]
+    return counts | {
+        "documents": documents,
+        "bytes": amounts,
+        "unread": unread,
+        "licences": licences,
+        "pairs": pairs,
+    }
+
+
+def write_samples(directory: Path, tally: Tally) -> None:
+    """Writes `dropped.jsonl`: up to ten documents for each reason."""
+    lines = (json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in tally.all_samples())
+    (directory / "dropped.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _check_unread(tally: Tally, limit: float) -> None:
+    weight, wanted = tally.weight, tally.bytes_read - tally.lost["apart"]
+    if weight <= limit * wanted:
+        return
+    worst = tally.most_unread(1)[0]
+    raise CorpusError(
+        f"{weight:,} of {wanted:,} bytes of text could not be read or are of a file "
+        f"whose end is missing, most of them in {worst.file} of {worst.source} ({worst.detail}); "
+        f"expected a share of at most {limit:g}; mend what is named there, or raise "
+        "corpus.max_unread to leave it out."
+    )
+
+
+def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:
+    reasons = tally.dropped_by_reason()
+    dropped = sum(reasons.values())
+    read = tally.documents_read
+    kept = read - dropped
+    remedy = "give more text in corpus.sources"
+    if dropped > kept:
+        remedy = "mend what was dropped, or give more text in corpus.sources"
+    elif kept == 1 and config.text_unit == "file":
+        remedy += ', or set corpus.text_unit="paragraph" to make each paragraph a document'
+    said = ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none"
+    flaw = next((sample for sample in tally.all_samples() if sample.detail), None)
+    if flaw:
+        remedy += f"; in {flaw.file}, {flaw.place}: {flaw.detail}"
+    return CorpusError(
+        f"{kept} of {read} documents found were kept (dropped: {said}), expected at least 2, "
+        f"one to train on and one to validate; {remedy}."
+    )

@@ -1,0 +1,45 @@
+"""Unwanted text: documents that hold a word or phrase of a list."""
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import CorpusError
+from tasks.ingestion.blocks import Block
+from tasks.ingestion.cleaning.phrases import WHOLE, Phrases, drop_found
+from tasks.ingestion.tally import Tally
+
+
+@dataclass(frozen=True)
+class Blocklist:
+    """Drops documents that hold one of these phrases; a sample says which, and no more."""
+
+    phrases: Phrases
+    name = "blocklist"
+
+    def __call__(self, block: Block, tally: Tally) -> Block:
+        found = self.phrases.find(block.texts)
+        return drop_found(block, found, "blocklist", self.phrases.texts, tally)
+
+
+def read_blocklist(path: str) -> Blocklist:
+    """The block list in this file: UTF-8, one word or phrase a line.
+
+    Raises:
+        CorpusError: a file that cannot be read, is not UTF-8 or holds no phrase.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"corpus.cleaning.blocklist {path} cannot be read ({error}); expected a file in UTF-8 "
+            "with one word or phrase a line; mend the file or its path."
+        ) from error
+    lines = (line.strip() for line in unicodedata.normalize("NFC", text).splitlines())
+    phrases = tuple(dict.fromkeys(line for line in lines if line))
+    if not phrases:
+        raise CorpusError(
+            f"corpus.cleaning.blocklist {path} is empty, expected one word or phrase a line; add "
+            "some, or take the list out of the configuration."
+        )
+    return Blocklist(Phrases(phrases, width=WHOLE, least=1, marks=True))

@@ -1,0 +1,109 @@
+"""The rules of C4 (Raffel et al. 2020, arXiv 1910.10683, section 2.2): lines, then pages.
+
+In Chinese, a line ends with 。！？…： or a closing quote and has five characters at least, as in
+the Chinese variant of C4 by shjwudp (github.com/shjwudp/c4-dataset-script). What other languages
+end a sentence with ends a line, too; in scripts without spaces every character is a word; and what
+Chinese pages say of policies and citations is what the paper means by these.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.corpus.texts import offsets_of
+from tasks.ingestion.blocks import Block
+from tasks.ingestion.cleaning.characters import SENTENCE_ENDS
+from tasks.ingestion.tally import Tally
+
+_MIN_SENTENCES = 5
+# A line has three words or five characters that are words, or as much of both.
+_SHARE_OF_WORD, _SHARE_OF_CHARACTER, _LEAST = 5, 3, 15
+_PAGES = {"c4.lorem_ipsum": r"(?i)lorem ipsum", "c4.curly_bracket": r"\{"}
+# From the paper, and from the code that made the corpus: policies, and words of 1,000 characters.
+_LINES = {
+    "c4.javascript": r"(?i)javascript",
+    "c4.policy": "(?i)terms of use|privacy policy|cookie policy|uses cookies|use of cookies"
+    "|use cookies|使用条款|使用條款|隐私政策|隱私政策|隐私权政策|隱私權政策",
+}
+_LONG_RUN = r"\S{1000}\S"
+_LONG_WORD = re.compile(r"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u9fff]{1001}")
+_CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]|\[编辑\]|\[編輯\]|\[来源请求\]|\[來源請求\]"
+_END = rf"""(?:[{SENTENCE_ENDS}"'”’…：」』])\s*$"""
+_ELLIPSIS = r"\.\.\.\s*$"
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_CHARACTER, _WORD = rf"[{_UNSPACED}]", rf"[^\s{_UNSPACED}]+"
+_NOTHING, _NEWLINE = pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
+_SENTENCE = rf"""[.?!]+["'”’)\]]*(?:\s|$)|[{SENTENCE_ENDS.strip(".?!")}…]+"""
+
+
+@dataclass(frozen=True)
+class C4:
+    """Removes lines that are no sentences, and drops pages that have too few of these."""
+
+    name = "c4"
+
+    def __call__(self, block: Block, tally: Tally) -> Block:
+        for reason, pattern in _PAGES.items():
+            out = pc.match_substring_regex(block.texts, pattern)
+            block = tally.drop(block, out.to_numpy(zero_copy_only=False), reason)
+        pages = pc.split_pattern(block.texts, "\n")
+        lines, counts = pages.flatten(), pc.list_value_length(pages).to_numpy()
+        keep = np.ones(len(lines), bool)
+        _remove(keep, _with_long_word(lines), "c4.long_word", tally)
+        for name, pattern in _LINES.items():
+            _remove(keep, pc.match_substring_regex(lines, pattern), name, tally)
+        tally.edit("c4.citation", pc.sum(pc.count_substring_regex(lines, _CITATION)).as_py() or 0)
+        lines = pc.replace_substring_regex(lines, _CITATION, "")
+        ends = pc.match_substring_regex(lines, _END)
+        unended = pc.or_(pc.invert(ends), pc.match_substring_regex(lines, _ELLIPSIS))
+        blank = pc.equal(pc.binary_length(pc.utf8_ltrim_whitespace(lines)), 0)
+        _remove(keep, pc.and_not(unended, blank), "c4.line_without_end", tally)
+        _remove(keep, _short(lines), "c4.short_line", tally)
+        keep &= ~blank.to_numpy(zero_copy_only=False)
+        return _join(block, lines, counts, keep, tally)
+
+
+def _remove(keep: np.ndarray, out: pa.BooleanArray, name: str, tally: Tally) -> None:
+    removed = keep & out.to_numpy(zero_copy_only=False)
+    tally.edit(name, int(removed.sum()))
+    keep &= ~removed
+
+
+def _with_long_word(lines: pa.LargeStringArray) -> pa.BooleanArray:
+    runs = pc.match_substring_regex(lines, _LONG_RUN)
+    # Nearly none in spaced text; in Chinese every long paragraph is such a run.
+    long = [bool(_LONG_WORD.search(line)) for line in lines.filter(runs).to_pylist()]
+    return pc.replace_with_mask(runs, runs, pa.array(long, pa.bool_()))
+
+
+def _short(lines: pa.LargeStringArray) -> pa.BooleanArray:
+    amount = pc.multiply(pc.count_substring_regex(lines, _WORD), _SHARE_OF_WORD)
+    # Nearly all lines of most spaced text are ASCII, and have no such characters.
+    others = pc.invert(pc.string_is_ascii(lines))
+    characters = pc.count_substring_regex(lines.filter(others), _CHARACTER)
+    more = pc.add(amount.filter(others), pc.multiply(characters, _SHARE_OF_CHARACTER))
+    amount = pc.replace_with_mask(amount, others, more)
+    return pc.and_(pc.less(amount, _LEAST), pc.greater(amount, 0))
+
+
+def _join(
+    block: Block, lines: pa.LargeStringArray, counts: np.ndarray, keep: np.ndarray, tally: Tally
+) -> Block:
+    page = np.repeat(np.arange(len(counts)), counts)[keep]
+    lines = lines.filter(pa.array(keep))
+    sentences = pc.count_substring_regex(lines, _SENTENCE).to_numpy()
+    few = np.bincount(page, sentences, minlength=len(counts)) < _MIN_SENTENCES
+    last = np.append(page[1:] != page[:-1], True)[: len(page)]
+    parted = pc.binary_join_element_wise(
+        lines, pc.if_else(pa.array(last), _NOTHING, _NEWLINE), _NOTHING
+    )
+    # The lines lie one after another in memory: the pages are the same bytes, parted elsewhere.
+    first_lines = np.concatenate([[0], np.cumsum(np.bincount(page, minlength=len(counts)))])
+    offsets = pa.py_buffer(offsets_of(parted)[first_lines])
+    pages = pa.LargeStringArray.from_buffers(len(counts), offsets, parted.buffers()[2])
+    # What is dropped is counted and shown as it came, and the others as they are now.
+    kept = tally.drop(block, few, "c4.few_sentences")
+    return kept.with_texts(pages.filter(pa.array(~few)))

@@ -1,0 +1,42 @@
+"""Documents that hold text of an evaluation set (Brown et al. 2020, arXiv 2005.14165, appendix C).
+
+Found are sequences of 13 words, whatever their case and punctuation; 22 characters in Chinese.
+A shorter evaluation text is looked for as a whole if it has 8 words at least (14 characters), and
+not at all if it has fewer: such are commonplaces more often than contamination.
+"""
+
+from dataclasses import dataclass
+
+from tasks.ingestion.blocks import Block
+from tasks.ingestion.cleaning.evaluation_text import evaluation_files, read_texts
+from tasks.ingestion.cleaning.phrases import Phrases, drop_found
+from tasks.ingestion.tally import Tally
+
+_LEAST = 8
+_EXCERPT = 100
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """Drops documents that share words in a row with evaluation text; a sample says with which."""
+
+    phrases: Phrases
+    details: tuple[str, ...]
+    name = "contamination"
+
+    def __call__(self, block: Block, tally: Tally) -> Block:
+        found = self.phrases.find(block.texts)
+        return drop_found(block, found, "contaminated", self.details, tally)
+
+
+def read_contamination(patterns: tuple[str, ...], width: int) -> Contamination:
+    """The step for the evaluation text in these files, absolute paths or globs.
+
+    Raises:
+        CorpusError: a pattern without files, or a file that cannot be read.
+    """
+    texts: dict[str, str] = {}
+    for path in evaluation_files(patterns):
+        for text in read_texts(path):
+            texts.setdefault(text, f"{path.name}: {text[:_EXCERPT]}")
+    return Contamination(Phrases(tuple(texts), width, _LEAST, marks=False), tuple(texts.values()))

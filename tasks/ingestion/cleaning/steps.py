@@ -1,0 +1,88 @@
+"""The cleaning of documents: small steps, each with a name, on or off in the configuration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from storage.errors import CorpusError
+from storage.manifest import digest_file, digest_json
+from tasks.ingestion.blocks import Block
+from tasks.ingestion.cleaning.blocklist import read_blocklist
+from tasks.ingestion.cleaning.c4 import C4
+from tasks.ingestion.cleaning.contamination import read_contamination
+from tasks.ingestion.cleaning.evaluation_text import evaluation_files
+from tasks.ingestion.cleaning.languages import Languages
+from tasks.ingestion.cleaning.length import Length
+from tasks.ingestion.cleaning.masking import Masking
+from tasks.ingestion.cleaning.normalisation import Normalisation
+from tasks.ingestion.cleaning.rules import Rules
+from tasks.ingestion.config import CleaningConfig
+from tasks.ingestion.tally import Tally
+
+
+class Step(Protocol):
+    """Takes the documents of a block, and returns those that it keeps, as it leaves them.
+
+    What becomes of a document depends on its own text and language alone, so that the result is the
+    same however documents are put into blocks. A step that changes text or drops documents counts
+    that in the tally.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the step is called in reports."""
+
+    def __call__(self, block: Block, tally: Tally) -> Block:
+        """Cleans one block."""
+
+
+def cleaning_steps(config: CleaningConfig, min_characters: int) -> list[Step]:
+    """The steps that are on, in the order in which they are taken.
+
+    Raises:
+        CorpusError: a block list or evaluation text that cannot be read.
+        ConfigError: wanted languages that cannot be told here.
+    """
+    return list(_steps(config, min_characters))
+
+
+def digest_inputs(config: CleaningConfig) -> str:
+    """The digest of the files that the configuration names: they decide the corpus, too.
+
+    Raises:
+        CorpusError: one that is missing or cannot be read.
+    """
+    files = [Path(config.blocklist)] if config.blocklist else []
+    try:
+        return digest_json(
+            [digest_file(path) for path in files + evaluation_files(config.decontaminate)]
+        )
+    except OSError as error:
+        raise CorpusError(
+            f"{error.filename} cannot be read ({error.strerror}); expected a file that "
+            "corpus.cleaning names; mend its path, or take it out of the configuration."
+        ) from error
+
+
+def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
+    marks = config.segmentation == "unicode"
+    if config.normalise:
+        yield Normalisation()
+    yield Length(min_characters)
+    if config.identify_languages:
+        yield Languages(config.languages, config.min_language_score)
+    fineweb = config.fineweb_quality
+    # C4 changes the text, so that only without it all rules see the same and share one pass.
+    with_fineweb = fineweb and not config.c4_quality
+    if config.gopher_quality or config.gopher_repetition or with_fineweb:
+        yield Rules(config.gopher_quality, config.gopher_repetition, with_fineweb, marks)
+    if config.c4_quality:
+        yield C4()
+        if fineweb:
+            yield Rules(fineweb=True, marks=marks)
+    if config.blocklist:
+        yield read_blocklist(config.blocklist)
+    if config.decontaminate:
+        yield read_contamination(config.decontaminate, config.contamination_ngram)
+    if config.mask_pii:
+        yield Masking()

@@ -1,0 +1,13 @@
+"""Which way the hashing takes: compiled loops where numba works, numpy otherwise."""
+
+from types import ModuleType
+
+from tasks.ingestion.compiled import import_compiled
+from tasks.ingestion.duplicates import vectorised
+
+_INSTEAD = "near-duplicates are looked for with numpy, 10 to 40 times slower"
+
+
+def engine() -> ModuleType:
+    """`kernels`, or `vectorised`, which gives the same results."""
+    return import_compiled("duplicates", "kernels", _INSTEAD) or vectorised

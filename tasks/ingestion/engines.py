@@ -1,0 +1,48 @@
+"""What decides a corpus beside its sources and its configuration: packages and their versions."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from storage.errors import ConfigError
+from storage.manifest import read_manifest
+from storage.packages import installed
+from tasks.ingestion.cleaning.languages import engine
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.pieces import SourceFile
+from tasks.ingestion.readers.formats import DOCUMENTS
+
+# The kinds of files that are, or may hold, pages of the web.
+_WITH_PAGES = {"html", "warc", "tar", "zip"}
+_WITH_DOCUMENTS = {*DOCUMENTS.values(), "tar", "zip"}
+
+
+def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, str]:
+    """What reads and cleans these files, by what it does.
+
+    Not among them is what is only faster, with the same bytes by test: numba and isal.
+    """
+    engines = {"unicode": unicodedata.unidata_version}
+    if config.cleaning.identify_languages:
+        engines["languages"] = engine()
+    files = list(files)
+    if any(file.encoding == "auto" for file in files):
+        engines["encodings"] = f"chardet {installed('chardet')}"
+    if any(file.format.kind in _WITH_PAGES for file in files):
+        packages = sorted({"resiliparse", "fastwarc", config.html_extractor})
+        engines["pages"] = ", ".join(f"{name} {installed(name)}" for name in packages)
+    if any(file.format.kind in _WITH_DOCUMENTS for file in files):
+        packages = ["lxml", "pypdfium2"]
+        engines["documents"] = ", ".join(f"{name} {installed(name)}" for name in packages)
+    return engines
+
+
+def check_engines(parts: Iterable[Path], engines: Mapping[str, str]) -> None:
+    """Raises ConfigError unless these parts were made by the same engines, on whatever machine."""
+    for part in parts:
+        for what, theirs in read_manifest(part)["config"]["engines"].items():
+            if theirs != engines[what]:
+                raise ConfigError(
+                    f"One machine reads {what} by {theirs}, another by {engines[what]}; expected "
+                    "the same packages on all machines that work on a corpus: install them alike."
+                )

@@ -1,0 +1,48 @@
+"""OpenDocument texts, .odt (ISO/IEC 26300): the body, with notes after their paragraphs.
+
+Headers and footers are styles and are not read; nor are page numbers, comments and what was
+deleted.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tasks.ingestion.extraction.found import Extract, Text
+from tasks.ingestion.extraction.markup import Markup, parse_xml, read_member, text_of
+
+_MARKUP = Markup(
+    blocks=frozenset({"p", "h", "list", "list-item", "section", "text-box", "note-body"}),
+    tables=frozenset({"table"}),
+    rows=frozenset({"table-row"}),
+    cells=frozenset({"table-cell"}),
+    skipped=frozenset(
+        {
+            "annotation",
+            "annotation-end",
+            "forms",
+            "index-source",
+            "note-citation",
+            "page-count",
+            "page-number",
+            "tracked-changes",
+        }
+    ),
+    breaks=frozenset({"line-break"}),
+    tabs=frozenset({"tab", "s"}),
+    notes=frozenset({"note"}),
+)
+
+
+def read_open_document(path: Path) -> Iterator[Extract]:
+    """The text of a document.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: it is none.
+    """
+    with zipfile.ZipFile(path) as archive:
+        root = parse_xml(read_member(archive, "content.xml"))
+    body = root.find("{*}body/{*}text")
+    if body is None:
+        raise ValueError("an OpenDocument file that is no text")
+    yield Text(0, text_of(body, _MARKUP))

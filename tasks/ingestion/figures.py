@@ -1,0 +1,129 @@
+"""The figures of a corpus that a report shows: `figures.json` beside its documents."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.ingestion.sources import ResolvedSource
+from tasks.ingestion.tally import Tally, count_lengths, sums_by
+
+FIGURES = "figures.json"
+_SOME, _SHARE = 10, 0.01
+
+
+@dataclass(frozen=True)
+class SimilarPair:
+    """Two documents that were found similar, the first of which was kept.
+
+    Attributes:
+        similarity: Jaccard similarity of their shingles.
+        first, second: how each begins.
+    """
+
+    similarity: float
+    first: str
+    second: str
+
+
+@dataclass
+class Figures:
+    """Counts of the documents that were kept, gathered while they are written."""
+
+    sources: Sequence[ResolvedSource]
+    kept: Counter[tuple[str, str]] = field(default_factory=Counter)
+    languages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    pairs: Sequence[SimilarPair] = ()
+
+    def keep(self, batch: pa.RecordBatch) -> None:
+        """Counts these documents, by source, language and length."""
+        if not batch.num_rows:
+            return
+        sizes = pc.binary_length(batch.column("text"))
+        self.lengths.update(count_lengths(np.asarray(sizes)))
+        for name, counter in (("source", self.kept), ("language", self.languages)):
+            for key, documents, size in sums_by(batch.column(name), sizes):
+                counter[key, "documents"] += documents
+                counter[key, "bytes"] += size
+
+    def write(self, directory: Path, tally: Tally) -> None:
+        """Writes `figures.json`."""
+        value = {
+            "sources": [self._source(source, tally) for source in self.sources],
+            "flaws": sorted(tally.flaws),
+            "edits": dict(sorted(tally.edits.items())),
+            "languages": _pairs(self.languages),
+            "lost_languages": self._lost(tally),
+            "lengths": {
+                "read": sorted(tally.lengths.items()),
+                "kept": sorted(self.lengths.items()),
+            },
+            "similar": [asdict(pair) for pair in self.pairs],
+        }
+        text = json.dumps(value, ensure_ascii=False, indent=1)
+        (directory / FIGURES).write_text(text, encoding="utf-8")
+
+    def _lost(self, tally: Tally) -> dict[str, dict[str, Any]]:
+        """The languages of which nothing was kept, with their documents and their chief reason."""
+        total, lost = sum(tally.told.values()), {}
+        for language, documents in tally.told.most_common():
+            # A model takes single documents among many for some rare language.
+            some = documents >= _SOME or documents >= _SHARE * total
+            if some and not self.languages[language, "documents"]:
+                reasons = Counter(
+                    {r: n for (code, r), n in tally.losses.items() if code == language}
+                )
+                reason = reasons.most_common(1)[0][0]
+                lost[language] = {"documents": documents, "reason": reason}
+        return lost
+
+    def _source(self, source: ResolvedSource, tally: Tally) -> dict[str, Any]:
+        dropped: dict[str, dict[str, int]] = {}
+        for (name, reason, what), count in sorted(tally.dropped.items()):
+            if name == source.name:
+                dropped.setdefault(reason, {"documents": 0, "bytes": 0})[what] = count
+        return {
+            "name": source.name,
+            "licence": source.licence,
+            "files": len(source.files),
+            "size": sum(file.size for file in source.files),
+            "read": {what: tally.read[source.name, what] for what in ("documents", "bytes")},
+            "kept": {what: self.kept[source.name, what] for what in ("documents", "bytes")},
+            "dropped": dropped,
+        }
+
+
+def read_figures(corpus: Path) -> dict[str, Any]:
+    """The figures of the corpus at this path."""
+    figures: dict[str, Any] = json.loads((corpus / FIGURES).read_text(encoding="utf-8"))
+    return figures
+
+
+def empty_sources(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The sources of which nothing came, and why."""
+    why = {}
+    for source in figures["sources"]:
+        dropped = source["dropped"]
+        if source["kept"]["documents"]:
+            continue
+        if not source["files"]:
+            why[source["name"]] = "all its files are read by sources before it in the same way"
+        elif not source["read"]["documents"]:
+            why[source["name"]] = "its files hold no document"
+        else:
+            first = max(dropped, key=lambda reason: int(dropped[reason]["documents"]))
+            count = source["read"]["documents"]
+            why[source["name"]] = f"all {count:,} documents were dropped, most for {first}"
+    return why
+
+
+def _pairs(counter: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    names = sorted({name for name, _ in counter}, key=lambda name: (-counter[name, "bytes"], name))
+    return {name: {what: counter[name, what] for what in ("documents", "bytes")} for name in names}

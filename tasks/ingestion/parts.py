@@ -1,0 +1,162 @@
+"""A part: what one group of documents becomes, read, cleaned and signed, on any machine.
+
+`documents.arrow` holds the documents that are left, with where they came from; `bands.npy` their
+MinHash bands, row by row; `tally.json` what happened to the others.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from storage.arrays import map_array
+from storage.artifacts import Ref, Spec, obtain
+from storage.corpus.documents import document_ids_of, record_batches
+from storage.corpus.writing import DocumentWriter
+from storage.errors import CorpusError
+from storage.layout import Layout
+from storage.pace import Pace
+from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.cleaning.steps import Step, cleaning_steps, digest_inputs
+from tasks.ingestion.config import CleaningConfig, CorpusConfig
+from tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
+from tasks.ingestion.engines import engines_of
+from tasks.ingestion.groups import Group
+from tasks.ingestion.pieces import Piece, SourceFile, unreadable
+from tasks.ingestion.readers.reading import read
+from tasks.ingestion.tally import Tally
+
+KIND = "part"
+FORMAT_VERSION = 11
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("file", pa.string()),
+        ("unit", pa.string()),
+        ("number", pa.int64()),
+        ("language", pa.string()),
+        ("text", pa.large_string()),
+    ]
+)
+
+
+def part_spec(group: Group, config: CorpusConfig) -> Spec:
+    """What the part of this group is made from."""
+    decides = config.model_dump(
+        mode="json", exclude={"sources", "validation_fraction", "max_unread"}
+    )
+    decides["engines"] = engines_of((piece.file for piece in group.pieces), config)
+    inputs = {"group": group.digest, "cleaning": digest_inputs(config.cleaning)}
+    return Spec(KIND, FORMAT_VERSION, inputs, decides)
+
+
+def make_part(layout: Layout, group: Group, config: CorpusConfig) -> Ref:
+    """Reads, cleans and signs one group of documents, or finds that done.
+
+    Raises:
+        CorpusError: a file that cannot be opened or that changes meanwhile; with
+            `on_bad_text="refuse"`, text that cannot be read.
+    """
+    spec = part_spec(group, config)
+    inputs = spec.inputs["cleaning"]
+    ref, _ = obtain(layout, spec, lambda path: _write(path, group, config, inputs))
+    return ref
+
+
+def read_tally(part: Path) -> Tally:
+    """What happened to the documents of the part at this path."""
+    return Tally.from_json((part / "tally.json").read_text(encoding="utf-8"))
+
+
+def part_batches(part: Path) -> Iterator[pa.RecordBatch]:
+    """The documents left in a part, memory-mapped, batch by batch."""
+    yield from record_batches(part / "documents.arrow")
+
+
+def part_bands(part: Path) -> np.ndarray:
+    """MinHash bands of the documents left in a part, memory-mapped; uint64 (documents, BANDS)."""
+    return map_array(part / "bands.npy")
+
+
+def _write(directory: Path, group: Group, config: CorpusConfig, inputs: str) -> Mapping[str, Any]:
+    tally, pace = Tally(), Pace(f"group {group.number}")
+    steps = _steps(config.cleaning, config.min_characters, inputs)
+    with DocumentWriter(directory / "documents.arrow", SCHEMA) as writer:
+        for piece in group.pieces:
+            for block in _read_blocks(piece, config, tally):
+                for step in steps:
+                    block = step(block, tally)  # noqa: PLW2901
+                if len(block):
+                    writer.add(_to_batch(block))
+                pace.reach(tally.bytes_read)
+    if config.cleaning.near_duplicates != "off":
+        _sign(directory, rows_for(config.cleaning.similarity))
+    (directory / "tally.json").write_text(tally.to_json(), encoding="utf-8")
+    return {
+        "documents": {
+            "in": tally.documents_read,
+            "kept": writer.documents,
+            "dropped": tally.dropped_by_reason(),
+        }
+    }
+
+
+def _sign(part: Path, rows: int) -> None:
+    # Whole record batches: small blocks would leave cores idle.
+    bands = [band_hashes(batch.column("text"), rows) for batch in part_batches(part)]
+    np.save(part / "bands.npy", np.concatenate([np.empty((0, BANDS), np.uint64), *bands]))
+
+
+# Evaluation sets and block lists are read once a process, not once a group, and again when their
+# bytes, of which `inputs` is the digest, have changed.
+@lru_cache(maxsize=1)
+def _steps(config: CleaningConfig, min_characters: int, inputs: str) -> tuple[Step, ...]:  # noqa: ARG001
+    return tuple(cleaning_steps(config, min_characters))
+
+
+def _read_blocks(piece: Piece, config: CorpusConfig, tally: Tally) -> Iterator[Block]:
+    file, before, is_cut = piece.file, tally.bytes_understood, False
+    try:
+        for item in read(piece, config):
+            if isinstance(item, Block):
+                tally.take_in(item)
+                yield item
+            elif isinstance(item, Repaired):
+                tally.edit(item.name, item.count)
+            elif config.on_bad_text == "refuse" and not item.apart:
+                raise _refusal(file, item)
+            else:
+                tally.drop_flaw(file.source, file.name, item)
+                is_cut |= item.bytes is None
+        if is_cut:
+            tally.doubt(file.source, file.name, tally.bytes_understood - before)
+        file.check_unchanged()
+    except OSError as error:
+        raise unreadable(file.path, error) from error
+
+
+def _refusal(file: SourceFile, flaw: Flaw) -> CorpusError:
+    return CorpusError(
+        f"{file.path}, {flaw.place}: {flaw.finding}; {flaw.remedy}, "
+        'or set corpus.on_bad_text="drop" to leave such documents out.'
+    )
+
+
+def _to_batch(block: Block) -> pa.RecordBatch:
+    def repeated(value: str) -> pa.Array:
+        return pa.repeat(pa.scalar(value, pa.string()), len(block))
+
+    columns = [
+        document_ids_of(block.texts),
+        repeated(block.source),
+        repeated(block.file),
+        repeated(block.unit),
+        pa.array(block.numbers),
+        block.languages,
+        block.texts,
+    ]
+    return pa.record_batch(columns, schema=SCHEMA)

@@ -1,0 +1,98 @@
+"""What one reader reads: a file of a source, or a range of one that can be cut."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.errors import CorpusError
+from tasks.ingestion.config import CorpusConfig, TextUnit
+from tasks.ingestion.readers.formats import Format
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to read, on this machine, digested.
+
+    Attributes:
+        source: name of its source.
+        name: how the corpus calls it: its path from the folder of the source on, so that the name
+            does not depend on where that folder lies.
+        path: where it lies now.
+        size: bytes, as they lie there.
+        digest: of its bytes.
+        modified: time of change in ns when it was digested.
+        format: what is in it.
+        text_field, encoding, text_unit: how it is read; several fields make one document.
+        pair: the fields with source and target, where it holds pairs.
+        quoted: whether fields of .csv and .tsv may stand in quotation marks; None as usual in each.
+    """
+
+    source: str
+    name: str
+    path: Path
+    size: int
+    digest: str
+    modified: int
+    format: Format
+    text_field: str | tuple[str, ...]
+    encoding: str
+    text_unit: TextUnit
+    pair: tuple[str, str] | None = None
+    quoted: bool | None = None
+
+    @property
+    def manner(self) -> list[object]:
+        """How it is read, for digests."""
+        return [self.text_field, self.encoding, self.text_unit, self.pair, self.quoted]
+
+    def check_unchanged(self) -> None:
+        """Raises CorpusError if the file was written to since it was digested."""
+        status = self.path.stat()
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.modified):
+            raise CorpusError(
+                f"{self.path} changed while it was read; expected a file that nothing writes to; "
+                "start again once it is complete."
+            )
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or the part of it from `start` to `stop`: bytes of text, row groups of a table.
+
+    A piece of text begins after the first line end at or after `start` (unless that is 0) and ends
+    with the first line end at or after `stop`, so that pieces meet without gap or overlap.
+
+    Attributes:
+        file: what it is of.
+        start, stop: the part; the whole file where `stop` is None.
+        size: bytes on disk, about, where it is a part.
+    """
+
+    file: SourceFile
+    start: int = 0
+    stop: int | None = None
+    size: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk; about, for a part of a table."""
+        return self.file.size if self.size is None else self.size
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reader of one format is given beside its stream of (decompressed) bytes."""
+
+    piece: Piece
+    config: CorpusConfig
+
+    @property
+    def file(self) -> SourceFile:
+        return self.piece.file
+
+
+def unreadable(path: Path, error: OSError) -> CorpusError:
+    """The sentence about a file that the operating system does not give."""
+    return CorpusError(
+        f"{path} cannot be read ({error.strerror or error}); expected a readable file; "
+        "mend its permissions or its disk, or take it out of corpus.sources."
+    )

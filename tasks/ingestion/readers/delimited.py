@@ -1,0 +1,211 @@
+"""CSV and TSV: the first record names the columns, unless those asked for are numbers.
+
+In .csv fields may stand in quotation marks (RFC 4180), in .tsv a quotation mark is a character like
+any other (text/tab-separated-values of IANA); `quoted` of a source says otherwise.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+
+from tasks.ingestion.blocks import Flaw, excerpt_of, size_of
+from tasks.ingestion.readers.fields import fields_of, text_of_sides
+from tasks.ingestion.readers.flaws import name_some, too_long, wrong_schema
+from tasks.ingestion.readers.gate import Batch, Gate, Item
+from tasks.ingestion.readers.lines import LINE_EXTRA, whole_lines
+from tasks.ingestion.streams import DamageError
+
+Record = tuple[int, list[str] | Flaw]
+# A record of more lines than this, each with the delimiters of a record, is worth a look.
+_FEW_LINES = 4
+
+
+def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Iterator[Item]:
+    """A document a record, numbered by the line it begins in; blank lines are no records.
+
+    A line that breaks the rules costs itself only: where a quotation mark was not closed, reading
+    goes on with the line after it.
+
+    Raises:
+        DamageError: no column of that name or number.
+    """
+    batch = Batch(gate, "line")
+    lines = _Lines(chunks, gate.limit + LINE_EXTRA, batch)
+    quoted = gate.reading.file.quoted
+    if delimiter == "," if quoted is None else quoted:
+        # The limit is the process's own; no reader needs a smaller one.
+        csv.field_size_limit(max(csv.field_size_limit(), gate.limit + 1))
+        records = _quoted_records(lines, delimiter, gate)
+    else:
+        records = _plain_records(lines, delimiter)
+    yield from batch.fill(_texts(records, gate, delimiter))
+
+
+def _texts(
+    records: Iterator[Record], gate: Gate, delimiter: str
+) -> Iterator[tuple[int, bytes | Flaw]]:
+    file = gate.reading.file
+    width = 0
+    columns: list[int] = []
+    for line, record in records:
+        if isinstance(record, Flaw):
+            yield line, record
+            continue
+        if not width:
+            width = len(record)
+            columns, is_header = _columns(fields_of(file), record, records)
+            if is_header:
+                continue
+        if len(record) != width:
+            yield line, _ragged(record, width, line, delimiter)
+            continue
+        sides = [record[column] for column in columns]
+        text = text_of_sides(sides, file, f"line {line}") if len(sides) > 1 else sides[0]
+        if isinstance(text, Flaw):
+            yield line, text
+        else:
+            yield line, text.encode("utf-8", "surrogateescape")
+
+
+class _Lines:
+    """The lines of a text one by one, each with its newline; those that are too long are flaws.
+
+    Attributes:
+        taken: the lines given since the list was last emptied, with their numbers.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> None:
+        self.taken: list[tuple[int, str]] = []
+        self._again: list[tuple[int, str]] = []
+        self._lines = self._cut(chunks, limit, batch)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        numbered = self._again.pop() if self._again else next(self._lines)
+        self.taken.append(numbered)
+        return numbered[1]
+
+    def put_back(self) -> None:
+        """Gives the last line once more."""
+        self._again.append(self.taken.pop())
+
+    def _cut(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> Iterator[tuple[int, str]]:
+        number = 0
+        for item in whole_lines(chunks, "line", limit):
+            if isinstance(item, Flaw):
+                number += 1
+                batch.add(item, number)
+                continue
+            for line in item.text.split(b"\n"):
+                number += 1
+                yield number, line.decode("utf-8", "surrogateescape") + "\n"
+
+
+def _plain_records(lines: _Lines, delimiter: str) -> Iterator[Record]:
+    for line in lines:
+        number, _ = lines.taken.pop()
+        if line != "\n":
+            yield number, line[:-1].split(delimiter)
+
+
+def _quoted_records(lines: _Lines, delimiter: str, gate: Gate) -> Iterator[Record]:
+    """Each record, or why it is none, with the number of its first line."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    record: list[str] | None = []
+    while record is not None:
+        lines.taken.clear()
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            yield from _resumed(lines, delimiter, error)
+            continue
+        if record:
+            if len(lines.taken) > _FEW_LINES and _look_like_records(lines, delimiter, len(record)):
+                gate.count("records_within_quotes", len(lines.taken) - 2)
+            yield lines.taken[0][0], record
+
+
+def _resumed(lines: _Lines, delimiter: str, error: csv.Error) -> Iterator[Record]:
+    """The flaw of a line, and the lines that its quotation mark swallowed, each by itself.
+
+    The next quotation mark, in the last of them, ended that: it may begin a record of several.
+    """
+    swallowed = len(lines.taken) - 1
+    if swallowed:
+        lines.put_back()
+    (number, first), *others = lines.taken
+    yield number, _broken(number, error, first, swallowed)
+    for place, line in others:
+        try:
+            record = next(csv.reader([line], delimiter=delimiter, strict=True))
+        except csv.Error as again:
+            yield place, _broken(place, again, line, 0)
+            continue
+        if record:
+            yield place, record
+
+
+def _look_like_records(lines: _Lines, delimiter: str, width: int) -> bool:
+    """Whether a quotation mark too many may have made one field of whole records."""
+    return width > 1 and all(line.count(delimiter) == width - 1 for _, line in lines.taken[1:-1])
+
+
+def _columns(
+    fields: Sequence[str], first: Sequence[str], others: Iterator[Record]
+) -> tuple[list[int], bool]:
+    """Where the fields are in each record, and whether the first record is the names of columns."""
+    numbered = all(field.isascii() and field.isdecimal() for field in fields)
+    if not numbered or any(field in first for field in fields):
+        return [_column(field, first, others) for field in fields], True
+    numbers = [int(field) for field in fields]
+    if missing := [number for number in numbers if not 1 <= number <= len(first)]:
+        finding = f"found {len(first)} columns in its first line, expected a column {missing[0]}"
+        raise DamageError(wrong_schema(finding, documents=1 + _count(others)))
+    return [number - 1 for number in numbers], False
+
+
+def _count(records: Iterator[Record]) -> int:
+    """How many records there are, as far as they can be read."""
+    count = 0
+    try:
+        for _, record in records:
+            count += not isinstance(record, Flaw)
+    except DamageError:
+        pass
+    return count
+
+
+def _column(field: str, header: Sequence[str], others: Iterator[Record]) -> int:
+    if header.count(field) == 1:
+        return header.index(field)
+    found = f"several columns {field!r}" if field in header else f"no column {field!r}"
+    finding = f"found {found} in its first line, only {name_some(header)}; expected one"
+    remedy = ", or to its number, such as '1', where the first line is no header"
+    raise DamageError(wrong_schema(finding, remedy, max(1, _count(others))))
+
+
+def _ragged(record: list[str], columns: int, line: int, delimiter: str) -> Flaw:
+    remedy = "put fields that hold the delimiter in quotes"
+    if delimiter == "\t":
+        remedy = "take tabs out of the fields, or set quoted=true where fields stand in quotes"
+    return Flaw(
+        f"line {line}",
+        "bad_record",
+        f"found {len(record)} fields, expected {columns}, as in the first line",
+        remedy,
+        excerpt_of(" | ".join(record)),
+        size_of(delimiter.join(record)),
+    )
+
+
+def _broken(line: int, error: csv.Error, text: str, swallowed: int) -> Flaw:
+    place = f"line {line}"
+    if "field limit" in str(error) and not swallowed:
+        return too_long(place, size_of(text), csv.field_size_limit(), excerpt_of(text))
+    said = str(error)
+    if swallowed:
+        said = f"a quotation mark that is not closed within {swallowed} lines"
+    finding = f"found no sound record ({said}), expected quotes within quotes doubled"
+    remedy = "mend its quotes, or set quoted=false where quotation marks are part of the text"
+    return Flaw(place, "bad_record", finding, remedy, excerpt_of(text), size_of(text))

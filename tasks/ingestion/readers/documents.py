@@ -1,0 +1,101 @@
+"""Documents as people have them, .docx, .pdf, .epub, .odt, .eml and .mbox, read in a process.
+
+One file is one document, a mailbox one a message. The process has bounds on memory and seconds.
+"""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from tasks.ingestion.blocks import WHOLE_FILE, Flaw, Repaired
+from tasks.ingestion.pieces import Reading
+from tasks.ingestion.readers.gate import Item
+from tasks.ingestion.readers.gathered import Found, gather
+from tasks.ingestion.streams import DamageError
+
+MEMORY_BYTES = 4 << 30
+# Of processor time, and one more for each megabyte.
+SECONDS = 60
+_BYTES_A_SECOND = 1 << 20
+# A machine with much to do gives a process a part of its time.
+_PATIENCE = 20
+_PROCESS = "tasks.ingestion.extraction.process"
+
+
+def read_documents(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:
+    """The text of a file of this kind.
+
+    Raises:
+        DamageError: it is none, or the process came to one of its bounds or died.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file, said = Path(folder) / "file", Path(folder) / "said"
+        with file.open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
+        size = file.stat().st_size
+        end = _run(kind, file, size, said)
+        with said.open("rb") as lines:
+            unit = "message" if kind == "mbox" else WHOLE_FILE
+            yield from gather(_found(lines, kind, end), reading, unit)
+
+
+def _run(kind: str, file: Path, size: int, said: Path) -> str:
+    """Runs the process; returns how it ended, where it did not end by itself."""
+    seconds = SECONDS + size // _BYTES_A_SECOND
+    # A folder named `storage` where the flow runs must not hide the package of that name.
+    command = [sys.executable, "-P", "-m", _PROCESS, kind, str(file)]
+    command += [str(seconds), str(MEMORY_BYTES)]
+    with said.open("wb") as out:
+        try:
+            done = subprocess.run(
+                command,
+                stdout=out,
+                stderr=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                timeout=seconds * _PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return f"more than {seconds * _PATIENCE} seconds"
+    return f"a reader that ended with code {done.returncode}" if done.returncode else ""
+
+
+def _found(lines: IO[bytes], kind: str, end: str) -> Iterator[Found | Flaw | Repaired]:
+    given = 0
+    for line in lines:
+        value = json.loads(line) if line.endswith(b"\n") else {}
+        if "end" in value:
+            return
+        if "passed" in value:
+            yield Repaired(*value["passed"])
+        elif "loss" in value:
+            place, reason, finding, remedy, documents, size = value["loss"]
+            yield Flaw(place, reason, finding, remedy, "", size, documents)
+        elif "number" in value:
+            given += 1
+            text = value["text"] if "text" in value else base64.b64decode(value["base64"])
+            yield Found(value["number"], text)
+        else:
+            raise DamageError(_damaged(kind, value, end, given))
+    raise DamageError(_damaged(kind, {}, end, given))
+
+
+def _damaged(kind: str, value: dict[str, str], end: str, given: int) -> Flaw:
+    found = value.get("error") or end or "no end"
+    if value.get("bound"):
+        found = f"more than {MEMORY_BYTES >> 30} GB of memory needed"
+    return Flaw(
+        f"after message {given - 1}" if given else WHOLE_FILE,
+        "damaged",
+        f"found no .{kind} that can be read ({found}), expected a sound one without a password",
+        "save it again with the program that made it, or leave it out",
+        "",
+        # Nobody knows how much of a mailbox was read.
+        None if given else 0,
+    )

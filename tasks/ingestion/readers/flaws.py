@@ -1,0 +1,130 @@
+"""The sentences about text that cannot be read: what was found, what was expected, the remedy."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from tasks.ingestion.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
+from tasks.ingestion.readers.formats import SUPPORTED, format_of
+
+_JSON_TYPES = {
+    type(None): "null",
+    bool: "true or false",
+    float: "a number",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def no_text(
+    place: str, field: str, record: Mapping[str, Any] | None, excerpt: str = "", size: int = 0
+) -> Flaw:
+    """The flaw of a record whose field is missing or holds no string; None where it is null.
+
+    Where the field is null there was no text, and nothing of the record's `size` bytes is lost.
+    """
+    if record is None:
+        found, fields = "null", ""
+    else:
+        found = _JSON_TYPES[type(record[field])] if field in record else "missing"
+        fields = f" (fields: {name_some(record)})"
+    return Flaw(
+        place,
+        "no_text",
+        f"the field {field!r} is {found}, expected a string{fields}",
+        "set text_field to the field that holds the text",
+        excerpt,
+        0 if found == "null" else size,
+    )
+
+
+def empty_side(place: str, field: str, other: str) -> Flaw:
+    """The flaw of a pair of which one side says nothing."""
+    return Flaw(
+        place,
+        "empty_side",
+        f"found nothing in the field {field!r}, expected a text on both sides of a pair",
+        "fill it in, or leave the pair out",
+        excerpt_of(other),
+        size_of(other),
+    )
+
+
+def no_pairs(kind: str) -> Flaw:
+    """The flaw of a file of a source with pairs that cannot hold any."""
+    return Flaw(
+        WHOLE_FILE,
+        "no_pairs",
+        f"found a file of the kind {kind}, expected pairs in the fields of .jsonl, .json, .csv, "
+        ".tsv, .parquet or .arrow",
+        "convert it, or take `pair` out of its source",
+        "",
+    )
+
+
+def nested() -> Flaw:
+    """The flaw of an archive within an archive, whatever it is called."""
+    finding = "found an archive within an archive, expected a file with text"
+    return Flaw(WHOLE_FILE, "nested_archive", finding, "unpack the outer one", "")
+
+
+def not_read(place: str, name: str, size: int) -> Flaw:
+    """The flaw of a file of `size` bytes whose name tells no kind that is read."""
+    suffix = PurePosixPath(name).suffix.lower()
+    remedy = "convert it, or narrow corpus.sources to pass over it"
+    if format_of(name):
+        remedy = "pip install 'corpusmill[documents]', which reads it"
+    return Flaw(
+        place,
+        "not_read",
+        f"found a file with {f'the suffix {suffix}' if suffix else 'no suffix'}, which is not "
+        f"read; expected {SUPPORTED}",
+        remedy,
+        "",
+        size,
+        apart=f"*{suffix}",
+    )
+
+
+def left_over(place: str, size: int) -> Flaw:
+    """The flaw of bytes that belong to nothing that a reader knows."""
+    finding = f"found {size} bytes that belong to nothing, expected the end of the file"
+    return Flaw(place, "left_over", finding, "fetch or make the file again", "", size)
+
+
+def name_some(names: Iterable[str]) -> str:
+    """A list of names for a sentence, cut short after 20."""
+    names = [excerpt_of(name) for name in names]
+    return ", ".join([*names[:20], "…"] if len(names) > 20 else names) or "none"
+
+
+def wrong_schema(finding: str, remedy: str = "", documents: int = 1) -> Flaw:
+    """The flaw of a table whose columns are not those that were expected."""
+    remedy = "set text_field to the column that holds the text" + remedy
+    return Flaw(WHOLE_FILE, "wrong_schema", finding, remedy, "", documents=documents)
+
+
+def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:
+    """The flaw of a document that is left out for its size."""
+    return Flaw(
+        place,
+        "too_long",
+        f"found {size} bytes without an end, expected at most {limit} a document",
+        "cut it, or raise corpus.max_document_bytes",
+        excerpt,
+        size,
+    )
+
+
+def half_a_pair(text: str, position: int, place: str) -> Flaw:
+    """The flaw of a text with a surrogate that belongs to no pair."""
+    finding = f"found half of a surrogate pair at character {position}, expected Unicode"
+    remedy = 'mend the text, or set corpus.on_bad_text="repair"'
+    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text), size_of(text))
+
+
+def nul(text: str, place: str) -> Flaw:
+    """The flaw of a text with a NUL character."""
+    finding = f"found a NUL at character {text.index(chr(0))}, expected text"
+    remedy = 'remove it, set corpus.on_bad_text="repair", or corpus.encoding="utf-16" if it is that'
+    return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text), size_of(text))

@@ -1,0 +1,175 @@
+"""What is in a file: its name tells what is meant, its first bytes what is there."""
+
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.ingestion.streams import COMPRESSIONS, Supply, file_chunks
+
+TEXTS = {
+    ".txt": "text",
+    ".md": "markdown",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+}
+STREAMS = {
+    ".html": "html",
+    ".htm": "html",
+    ".warc": "warc",
+    ".wet": "warc",
+    ".arc": "warc",
+    ".xml": "wikipedia",
+    ".tar": "tar",
+}
+# Read by the packages of the extra `documents`.
+DOCUMENTS = {
+    ".docx": "docx",
+    ".odt": "odt",
+    ".epub": "epub",
+    ".eml": "eml",
+    ".mbox": "mbox",
+    ".pdf": "pdf",
+}
+# These are archives, whose members are no documents; their first members tell them.
+_ZIPPED = {
+    "epub": re.compile(rb".{26}\x08\0.{2}mimetypeapplication/epub\+zip", re.DOTALL),
+    "odt": re.compile(
+        rb".{26}\x08\0.{2}mimetypeapplication/vnd\.oasis\.opendocument\.text", re.DOTALL
+    ),
+    "docx": re.compile(
+        rb".{30}(?:\[Content_Types\]\.xml|_rels/|docProps/|word/).*PK\x03\x04.{26}word/", re.DOTALL
+    ),
+}
+_ZIP_HEAD = 1 << 16
+_FILES = {".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow", ".zip": "zip"}
+_SHORT = {".tgz": "tar"}
+SUPPORTED = (
+    ".txt, .md, .html, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .warc, .wet, .xml, .docx, "
+    ".pdf, .odt, .epub, .eml or .mbox, plain or as .gz, .zst, .bz2 or .xz, or a .zip or .tar of "
+    "them"
+)
+WITH_FIELDS = {"jsonl", "json", "csv", "tsv", "parquet", "arrow"}
+ARCHIVES = {"zip", "tar"}
+
+HEAD = 1 << 10
+# A server may compress what is compressed already.
+_LAYERS = 2
+_COMPRESSED = {
+    "gz": re.compile(rb"\x1f\x8b\x08"),
+    "zst": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
+    "bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
+}
+# The longest of these marks; a file that is cut off within one is no text.
+_MARK = 10
+_FIRST = {"gz": b"\x1f", "zst": b"\x28", "bz2": b"B", "xz": b"\xfd"}
+_KINDS = {
+    "zip": re.compile(rb"PK(?:\x03\x04|\x05\x06)"),
+    # What follows is the head of a page or the footer, both of which begin with a number.
+    "parquet": re.compile(rb"PAR1\x15"),
+    "pdf": re.compile(rb"%PDF-\d"),
+    "arrow": re.compile(rb"ARROW1\0\0"),
+    "warc": re.compile(rb"WARC/\d\.\d+\r?\n|filedesc://"),
+    "tar": re.compile(rb".{257}ustar[\0 ]", re.DOTALL),
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """What is in a file: the kind of reader, and the compression around it ("" for none)."""
+
+    kind: str
+    compression: str = ""
+
+
+FORMATS = {
+    **{
+        suffix: Format(kind) for suffix, kind in {**TEXTS, **STREAMS, **DOCUMENTS, **_FILES}.items()
+    },
+    **{
+        suffix + ending: Format(kind, compression)
+        for suffix, kind in {**TEXTS, **STREAMS, **DOCUMENTS}.items()
+        for ending, compression in COMPRESSIONS.items()
+    },
+    **{suffix: Format(kind, "gz") for suffix, kind in _SHORT.items()},
+}
+
+
+def format_of(name: str | Path) -> Format | None:
+    """The format that a file's name tells, or None where it is not read."""
+    suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
+    return FORMATS.get("".join(suffixes)) or FORMATS.get("".join(suffixes[-1:]))
+
+
+def is_read(name: str | Path) -> bool:
+    """Whether files of this name are read, with the packages that are installed."""
+    form = format_of(name)
+    return form is not None and (form.kind not in DOCUMENTS.values() or has_package(form.kind))
+
+
+def has_package(kind: str) -> bool:
+    """Whether the package is installed that reads this kind of documents."""
+    return importlib.util.find_spec("pypdfium2" if kind == "pdf" else "lxml") is not None
+
+
+def opened(supply: Supply, named: Format) -> tuple[Supply, Format]:
+    """What was meant to be of a format, within the compression around it, and what it is.
+
+    Text has no beginning of its own: there the name decides.
+    """
+    kind, compression = named.kind, ""
+    for _ in range(_LAYERS):
+        head = supply.head(HEAD)
+        found = next((name for name, mark in _COMPRESSED.items() if mark.match(head)), "")
+        if not (found or compression) and _is_begun(head, named.compression):
+            found = named.compression
+        if not found:
+            break
+        compression = compression or found
+        supply = supply.decompressed(found)
+    head = supply.head(HEAD)
+    found = next((name for name, mark in _KINDS.items() if mark.match(head)), kind)
+    if found == "zip":
+        head = supply.head(_ZIP_HEAD)
+        other = kind if kind in _ZIPPED else found
+        found = next((name for name, first in _ZIPPED.items() if first.match(head)), other)
+    return supply, Format(found, compression)
+
+
+def _is_begun(head: bytes, compression: str) -> bool:
+    """Whether all there is of a file is the beginning of one in this compression."""
+    return 0 < len(head) < _MARK and head[:1] == _FIRST.get(compression)
+
+
+def format_at(path: Path) -> Format:
+    """The format of a file, by its name and its first bytes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    named = format_of(path)
+    assert named is not None, path
+    return opened(Supply(file_chunks(path)), named)[1]
+
+
+def is_json(head: str) -> bool:
+    """Whether what is called JSON Lines is JSON: one array, or objects of several lines each.
+
+    Lines that are arrays are none, for none of them is a document.
+    """
+    head = head.lstrip("\ufeff \t\r\n")
+    if re.match(r"\{[ \t\r]*\n", head):
+        return True
+    if not re.match(r"\[\s*[{\]]", head):
+        return False
+    line, _, rest = head.partition("\n")
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return not rest.strip()

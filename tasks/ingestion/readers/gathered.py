@@ -1,0 +1,48 @@
+"""Texts that a reader found one by one, gathered into blocks."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tasks.ingestion.blocks import Flaw, Repaired
+from tasks.ingestion.pieces import Reading
+from tasks.ingestion.readers.gate import Batch, Gate, Item
+
+_BYTES = 1 << 20
+_ROWS = 1 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The text of one document, as it was found, and where in its file.
+
+    Attributes:
+        number: its record, page, …
+        text: bytes where the gate is to find their encoding.
+    """
+
+    number: int
+    text: str | bytes
+
+
+def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str) -> Iterator[Item]:
+    """Blocks of about 1 MB of the texts; flaws stay in their place.
+
+    Where `items` fail, what they gave before is still yielded.
+    """
+    batch = Batch(Gate(reading), unit, _BYTES, _ROWS)
+    try:
+        for item in items:
+            if not isinstance(item, Found):
+                if isinstance(item, Flaw):
+                    yield from batch.drain()
+                yield item
+                continue
+            text = item.text
+            # A half of a surrogate pair becomes bytes that the gate takes for what they are.
+            data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+            if batch.add(data, item.number):
+                yield from batch.drain()
+    except Exception:
+        yield from batch.drain()
+        raise
+    yield from batch.drain()

@@ -1,0 +1,258 @@
+"""From files to blocks of documents: which reader reads what, and how a file is cut into pieces."""
+
+import codecs
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import BinaryIO, cast
+
+from tasks.ingestion.blocks import WHOLE_FILE, Block, Flaw, Repaired
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.encodings import (
+    SAMPLE,
+    UTF_8,
+    encoding_of,
+    to_utf8,
+    with_line_feeds,
+    without_mark,
+)
+from tasks.ingestion.pieces import Piece, Reading, SourceFile
+from tasks.ingestion.readers.delimited import read_delimited
+from tasks.ingestion.readers.flaws import left_over, nested, no_pairs, not_read
+from tasks.ingestion.readers.formats import (
+    ARCHIVES,
+    DOCUMENTS,
+    STREAMS,
+    TEXTS,
+    WITH_FIELDS,
+    Format,
+    format_of,
+    has_package,
+    is_json,
+    is_read,
+    opened,
+)
+from tasks.ingestion.readers.gate import Gate, Item
+from tasks.ingestion.readers.json_values import read_json
+from tasks.ingestion.readers.jsonl import read_jsonl
+from tasks.ingestion.readers.lines import read_lines, read_paragraphs, read_whole
+from tasks.ingestion.readers.tables import arrow_cuts, parquet_cuts, read_arrow, read_parquet
+from tasks.ingestion.streams import (
+    ChunkStream,
+    DamageError,
+    Supply,
+    file_chunks,
+    line_chunks,
+    line_start,
+)
+
+_TABLES = {"parquet": read_parquet, "arrow": read_arrow}
+
+
+def cut(file: SourceFile, piece_bytes: int = 64 << 20) -> list[Piece]:
+    """The pieces of a file, in order: big JSON Lines, lines of text and tables are cut up."""
+    form = file.format
+    if file.size <= piece_bytes:
+        return [Piece(file)]
+    if form == Format("parquet"):
+        return _cut_at(file, parquet_cuts(file.path, piece_bytes))
+    if form == Format("arrow"):
+        return _cut_at(file, arrow_cuts(file.path, piece_bytes))
+    if form == Format("jsonl") or (form == Format("text") and file.text_unit == "line"):
+        head = _head_of(file)
+        encoding = _encoding(file, head)
+        is_lines = form.kind == "text" or not is_json(head.decode(encoding, "replace"))
+        if is_lines and "\n".encode(encoding) == b"\n":
+            return _cut_at(file, list(range(piece_bytes, file.size, piece_bytes)), piece_bytes)
+    return [Piece(file)]
+
+
+def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
+    """Yields the documents of a piece in blocks, in order, and what was unreadable or mended.
+
+    A block has at most about 8 MB of text and 16,384 documents; the flaws among its documents come
+    after it. Memory holds a few chunks of the file and one document at most. Whatever of the file
+    no reader took is among the bytes of a flaw.
+
+    Raises:
+        CorpusError: a format whose package is not installed.
+        OSError: the file cannot be read.
+    """
+    form, path, reading = piece.file.format, piece.file.path, Reading(piece, config)
+    if form in map(Format, _TABLES):
+        items = _TABLES[form.kind](path, Gate(reading), piece.start, piece.stop)
+        yield from _complete(items, piece.bytes)
+    elif form == Format("zip"):
+        with path.open("rb") as file:
+            yield from _complete(_read_stream(file, reading, form.kind), piece.bytes)
+    elif piece == Piece(piece.file):
+        yield from _read_supply(Supply(file_chunks(path), piece.bytes), reading, form)
+    else:
+        begin = line_start(path, piece.start)
+        is_past = piece.stop is not None and begin > piece.stop
+        chunks = iter(()) if is_past else line_chunks(path, begin, piece.stop)
+        yield from _read_text(chunks, reading, form.kind, head=_head_of(piece.file), begin=begin)
+
+
+def _complete(items: Iterator[Item], size: int, supply: Supply | None = None) -> Iterator[Item]:
+    """The same, and a flaw of what they leave of the supply, or of `size` bytes where none is."""
+    try:
+        yield from items
+    except DamageError as error:
+        flaw = error.flaw
+        rest = supply.rest() if supply else 0
+        if flaw.place == WHOLE_FILE and flaw.bytes is not None:
+            yield replace(flaw, bytes=rest + (supply.taken if supply else size))
+        else:
+            yield replace(flaw, bytes=None if flaw.bytes is None else flaw.bytes + rest)
+        return
+    if supply and (rest := supply.rest()):
+        yield left_over(f"after byte {supply.taken}", rest)
+
+
+def _read_supply(
+    supply: Supply, reading: Reading, named: Format, is_member: bool = False
+) -> Iterator[Item]:
+    """Reads what was meant to be of this format, by its first bytes, within compression."""
+    within, form = opened(supply, named)
+    items = _items(within, reading, form.kind, is_member)
+    yield from _complete(items, reading.piece.bytes, within)
+
+
+def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iterator[Item]:
+    if reading.file.pair and kind not in WITH_FIELDS | ARCHIVES:
+        raise DamageError(no_pairs(kind))
+    if is_member and kind in ARCHIVES:
+        raise DamageError(nested())
+    if kind in TEXTS.values():
+        yield from _read_text(supply, reading, kind, head=supply.head(SAMPLE))
+    elif kind in STREAMS.values():
+        encoding = UTF_8
+        if kind == "wikipedia":
+            encoding = _encoding(reading.file, supply.head(SAMPLE)[:SAMPLE])
+        stream = supply.as_file()
+        if encoding != UTF_8:
+            stream = cast(BinaryIO, ChunkStream(to_utf8(supply, encoding)))
+        yield from _with_count(_read_stream(stream, reading, kind), reading.file, encoding)
+    else:
+        # Tables and .zip are read from their end on.
+        with tempfile.TemporaryFile() as file:
+            shutil.copyfileobj(supply.as_file(), file)
+            file.seek(0)
+            whole = cast(BinaryIO, file)
+            if kind in DOCUMENTS.values():
+                yield from _read_documents(whole, reading, kind)
+            elif kind in _TABLES:
+                yield from _TABLES[kind](whole, Gate(reading), 0, None)
+            else:
+                yield from _read_stream(whole, reading, kind)
+
+
+def _read_documents(file: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:
+    if not has_package(kind):
+        name = f"{reading.file.name}.{kind}"
+        yield replace(not_read(WHOLE_FILE, name, reading.file.size), apart="")
+        return
+    from tasks.ingestion.readers.documents import read_documents
+
+    yield from read_documents(file, reading, kind)
+
+
+def _cut_at(file: SourceFile, places: list[int], piece_bytes: int | None = None) -> list[Piece]:
+    starts, stops = [0, *places], [*places, None]
+    size = piece_bytes or file.size // len(starts)
+    return [Piece(file, start, stop, size) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _read_text(
+    chunks: Iterator[bytes], reading: Reading, kind: str, head: bytes, begin: int = 0
+) -> Iterator[Item]:
+    """Reads text from byte `begin` on; all pieces of a file are in the encoding of its head."""
+    file = reading.file
+    encoding = _encoding(file, head[:SAMPLE])
+    if kind == "jsonl" and begin == 0 and is_json(head[:SAMPLE].decode(encoding, "replace")):
+        kind = "json"
+    if encoding != UTF_8:
+        chunks = to_utf8(chunks, encoding)
+    if begin == 0:
+        chunks = without_mark(chunks)
+    items = _text_items(with_line_feeds(chunks), Gate(reading, encoding), kind, begin)
+    yield from _with_count(items, file, encoding)
+
+
+def _with_count(items: Iterator[Item], file: SourceFile, encoding: str) -> Iterator[Item]:
+    """The same, and how many of the documents were found to be in another encoding."""
+    for item in items:
+        yield item
+        if isinstance(item, Block) and encoding != UTF_8 and file.encoding == "auto":
+            yield Repaired(f"decoded.{encoding}", len(item))
+
+
+def _encoding(file: SourceFile, head: bytes) -> str:
+    if file.encoding == "auto":
+        return encoding_of(head)
+    name = codecs.lookup(file.encoding).name
+    return UTF_8 if name == "utf-8-sig" else name
+
+
+def _head_of(file: SourceFile) -> bytes:
+    with file.path.open("rb") as stream:
+        return stream.read(SAMPLE)
+
+
+def _text_items(chunks: Iterator[bytes], gate: Gate, kind: str, begin: int) -> Iterator[Item]:
+    if kind == "jsonl":
+        return read_jsonl(chunks, gate, begin)
+    if kind == "json":
+        return read_json(chunks, gate)
+    if kind in {"csv", "tsv"}:
+        return read_delimited(chunks, gate, "," if kind == "csv" else "\t")
+    if kind == "markdown" or gate.reading.file.text_unit == "file":
+        return read_whole(chunks, gate)
+    if gate.reading.file.text_unit == "line":
+        return read_lines(chunks, gate, begin)
+    return read_paragraphs(chunks, gate)
+
+
+def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:
+    """Reads what needs a file to read from: pages, dumps and archives."""
+    if kind == "html":
+        from tasks.ingestion.readers.html import read_html
+
+        yield from read_html(stream, reading)
+    elif kind == "warc":
+        from tasks.ingestion.readers.warc import read_warc
+
+        yield from read_warc(stream, reading)
+    elif kind == "wikipedia":
+        from tasks.ingestion.readers.wikipedia import read_wikipedia
+
+        yield from read_wikipedia(stream, reading)
+    else:
+        from tasks.ingestion.readers.archives import read_tar, read_zip
+
+        read_archive = read_zip if kind == "zip" else read_tar
+        yield from read_archive(stream, reading, partial(_read_member, reading))
+
+
+def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int) -> Iterator[Item]:
+    """Reads one member of an archive, of `size` bytes, as a file of its own would be read."""
+    form = format_of(name)
+    if form is None or not is_read(name):
+        yield not_read(name, name, size)
+        return
+    if form.kind in ARCHIVES:
+        yield replace(nested(), place=name, bytes=size)
+        return
+    outer = archive.file
+    file = replace(outer, name=f"{outer.name}/{name}", path=outer.path / name, size=size)
+    reading = replace(archive, piece=Piece(file))
+    for item in _read_supply(Supply(chunks, size), reading, form, is_member=True):
+        yield _placed(item, name) if isinstance(item, Flaw) else item
+
+
+def _placed(flaw: Flaw, name: str) -> Flaw:
+    place = name if flaw.place == WHOLE_FILE else f"{name}, {flaw.place}"
+    return replace(flaw, place=place)

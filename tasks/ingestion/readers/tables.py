@@ -1,0 +1,324 @@
+"""Parquet and Arrow files: one column of a table is the text; no row becomes a Python object."""
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.ingestion.blocks import WHOLE_FILE, Flaw, place_of, size_of
+from tasks.ingestion.readers.fields import fields_of, text_of_sides
+from tasks.ingestion.readers.flaws import name_some, no_text, wrong_schema
+from tasks.ingestion.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item, Misfit
+from tasks.ingestion.streams import DamageError
+
+# After the footer come its size and the name of the format.
+_PARQUET_END, _ARROW_END = 8, 10
+# Where a footer of Arrow says where its dictionaries and record batches are.
+_BLOCKS = (8, 10)
+_BAD = (pa.ArrowException, OSError, ValueError, TypeError)
+
+
+def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) -> Iterator[Item]:
+    """A document a row, from row group `start` up to `stop`, or to the end.
+
+    A row group that is damaged costs no other.
+
+    Raises:
+        DamageError: no Parquet file, or several in one; no column of that name, or one that holds
+            no text.
+    """
+    try:
+        table = pq.ParquetFile(
+            file, memory_map=isinstance(file, Path), page_checksum_verification=True
+        )
+    except _BAD as error:
+        _raise_if_io(error)
+        raise DamageError(_damaged("Parquet", WHOLE_FILE, error)) from error
+    with table:
+        groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
+        if start == 0:
+            _check_single(file, b"PAR1PAR1", _parquet_gap(file, table.metadata, groups))
+        with _counting(group.num_rows for group in groups[start:stop]):
+            columns = _columns(gate, table.schema_arrow)
+        row = sum(group.num_rows for group in groups[:start])
+        for number, group in enumerate(groups[start:stop], start):
+            end = row + group.num_rows
+            try:
+                for batch in table.iter_batches(
+                    _rows_a_batch(group), row_groups=[number], columns=columns
+                ):
+                    yield from _admitted(gate, batch, row)
+                    row += batch.num_rows
+            except _BAD as error:
+                _raise_if_io(error)
+                size = _disk_bytes(group) * (end - row) // group.num_rows
+                flaw = _damaged("Parquet", f"from row {row}", error)
+                yield replace(flaw, bytes=size, documents=end - row)
+            row = end
+
+
+def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) -> Iterator[Item]:
+    """A document a row of an Arrow IPC file or stream, from record batch `start` up to `stop`.
+
+    Streams may follow each other.
+
+    Raises:
+        DamageError: several files in one; no column of that name, or one that holds no text.
+    """
+    row, rest = 0, 1.0
+    try:
+        if start == 0:
+            _check_single(file, b"ARROW1ARROW1", _arrow_gap(file))
+        source = pa.memory_map(str(file)) if isinstance(file, Path) else pa.PythonFile(file, "r")
+        with source:
+            batches = _record_batches(source, start, stop)
+            for batch, is_wanted, after in batches:
+                wanted = chain([(batch, is_wanted, after)], batches)
+                with _counting(each.num_rows for each, is_its, _ in wanted if is_its):
+                    _columns(gate, batch.schema)
+                if is_wanted:
+                    yield from _admitted(gate, batch, row)
+                row, rest = row + batch.num_rows, after
+    except _BAD as error:
+        _raise_if_io(error)
+        flaw = _damaged("Arrow", f"from row {row}" if row else WHOLE_FILE, error)
+        yield replace(flaw, bytes=int(rest * gate.reading.piece.bytes))
+
+
+@contextmanager
+def _counting(rows: Iterable[int]) -> Iterator[None]:
+    """What is damaged within costs so many documents."""
+    try:
+        yield
+    except DamageError as error:
+        raise DamageError(replace(error.flaw, documents=max(1, sum(rows)))) from error
+
+
+def parquet_cuts(path: Path, piece_bytes: int) -> list[int]:
+    """Row groups at which to cut a file into parts of at least `piece_bytes` on disk."""
+    try:
+        with pq.ParquetFile(path) as table:
+            sizes = [
+                table.metadata.row_group(group).total_byte_size
+                for group in range(table.num_row_groups)
+            ]
+    except _BAD:
+        return []
+    # Sizes are those before compression.
+    scale = path.stat().st_size / max(1, sum(sizes))
+    parts = np.cumsum(sizes) * scale // piece_bytes
+    return [int(group) for group in np.flatnonzero(np.diff(parts)) + 1]
+
+
+def arrow_cuts(path: Path, piece_bytes: int) -> list[int]:
+    """Record batches at which to cut a file into parts of about `piece_bytes`."""
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as table:
+            batches = table.num_record_batches
+    except _BAD:
+        return []
+    parts = max(1, min(batches, path.stat().st_size // piece_bytes))
+    return sorted({batches * part // parts for part in range(1, parts)})
+
+
+def _record_batches(
+    source: Any, start: int, stop: int | None
+) -> Iterator[tuple[pa.RecordBatch, bool, float]]:
+    """Each record batch, whether it is wanted, and the share of what is wanted that is left then.
+
+    Those before `start` are given too, for they count rows.
+    """
+    if source.read(6) == b"ARROW1":
+        with pa.ipc.open_file(source) as table:
+            stop = table.num_record_batches if stop is None else stop
+            for number in range(stop):
+                left = (stop - 1 - max(number, start - 1)) / max(1, stop - start)
+                yield table.get_batch(number), number >= start, left
+        return
+    size, position = source.size(), 0
+    while position < size:
+        source.seek(position)
+        with pa.ipc.open_stream(source) as stream:
+            for batch in stream:
+                yield batch, True, 1 - source.tell() / size
+        position = source.tell()
+
+
+def _parquet_gap(file: Path | BinaryIO, metadata: Any, groups: list[Any]) -> int:
+    """Bytes between the data and the footer; some writers put indices there."""
+    last = [groups[-1].column(n) for n in range(groups[-1].num_columns)] if groups else []
+    starts = [
+        column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+        for column in last
+    ]
+    ends = [start + each.total_compressed_size for start, each in zip(starts, last, strict=True)]
+    return _size(file) - _PARQUET_END - int(metadata.serialized_size) - max(ends, default=4)
+
+
+def _arrow_gap(file: Path | BinaryIO) -> int:
+    """The same of an Arrow file, by the blocks that its footer, a flatbuffer, lists; else 0."""
+    size = _size(file)
+    with _mapped(file) as data:
+        if size < _ARROW_END or data[:6] != b"ARROW1" or data[-6:] != b"ARROW1":
+            return 0
+        length = int.from_bytes(data[-10:-6], "little")
+        footer = data[max(0, size - _ARROW_END - length) : size - _ARROW_END]
+    try:
+        (root,) = struct.unpack_from("<I", footer)
+        names = root - struct.unpack_from("<i", footer, root)[0]
+        (names_size,) = struct.unpack_from("<H", footer, names)
+        end = 0
+        for field in _BLOCKS:
+            place = struct.unpack_from("<H", footer, names + field)[0] if field < names_size else 0
+            if place:
+                at = root + place + struct.unpack_from("<I", footer, root + place)[0]
+                (count,) = struct.unpack_from("<I", footer, at)
+                blocks = struct.iter_unpack("<qi4xq", footer[at + 4 : at + 4 + 24 * count])
+                end = max([end, *map(sum, blocks)])
+    except struct.error:
+        return 0
+    return size - _ARROW_END - length - end
+
+
+def _check_single(file: Path | BinaryIO, seam: bytes, gap: int) -> None:
+    """Raises DamageError where another file lies before this one: its places are then wrong."""
+    if gap < len(seam):
+        return
+    with _mapped(file) as data:
+        if data.find(seam, 0, gap + len(seam)) >= 0:
+            finding = "found several files one after the other, expected one table"
+            raise DamageError(Flaw(WHOLE_FILE, "damaged", finding, "take them apart", ""))
+
+
+def _mapped(file: Path | BinaryIO) -> mmap.mmap:
+    if not isinstance(file, Path):
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _size(file: Path | BinaryIO) -> int:
+    return file.stat().st_size if isinstance(file, Path) else os.fstat(file.fileno()).st_size
+
+
+def _disk_bytes(group: Any) -> int:
+    return sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+
+
+def _rows_a_batch(group: Any) -> int:
+    rows = group.num_rows * BLOCK_BYTES // max(1, group.total_byte_size)
+    return int(min(max(rows, 1), BLOCK_ROWS))
+
+
+def _checked(texts: pa.Array) -> pa.Array:
+    """The array, whose buffers do not lead astray; whether its texts are UTF-8 is seen later."""
+    indirect = pa.types.is_dictionary(texts.type) or pa.types.is_string_view(texts.type)
+    texts.validate(full=indirect)
+    return texts
+
+
+def _admitted(gate: Gate, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
+    """The texts of a batch, of which `first` is the number of the first row."""
+    file, numbers = gate.reading.file, np.arange(first, first + batch.num_rows)
+    fields = fields_of(file)
+    if len(fields) == 1:
+        yield from gate.admit(_checked(batch.column(fields[0])), "row", numbers)
+        return
+    sides = [_side(batch, field) for field in fields]
+    texts, kept, flaws = list[bytes](), list[int](), list[Misfit]()
+    for number, *pair in zip(numbers.tolist(), *sides, strict=True):
+        place = place_of("row", number)
+        record = dict(zip(fields, pair, strict=True))
+        missing = next((field for field, side in record.items() if side is None), None)
+        if missing and file.pair:
+            size = sum(size_of(side) for side in pair if side)
+            text: str | Flaw = no_text(place, missing, record, "", size)
+        else:
+            text = text_of_sides(pair, file, place)
+        if isinstance(text, Flaw):
+            flaws.append((number, text))
+        else:
+            kept.append(number)
+            texts.append(text.encode("utf-8", "surrogateescape"))
+    yield from gate.admit(pa.array(texts, pa.large_binary()), "row", np.array(kept, int), flaws)
+
+
+def _side(batch: pa.RecordBatch, field: str) -> list[str | None]:
+    """One side of pairs; None where there is none."""
+    if field in batch.schema.names:
+        column = batch.column(field)
+    else:
+        outer, _, inner = field.partition(".")
+        # `flatten` hides what lies under a missing struct, `field` does not.
+        structs = batch.column(outer)
+        names = [structs.type.field(i).name for i in range(structs.type.num_fields)]
+        column = structs.flatten()[names.index(inner)]
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    sides: list[bytes | None] = _checked(column).cast(pa.large_binary()).to_pylist()
+    return [None if side is None else side.decode("utf-8", "surrogateescape") for side in sides]
+
+
+def _columns(gate: Gate, schema: pa.Schema) -> list[str]:
+    """The columns with the text, checked."""
+    file = gate.reading.file
+    for field in fields_of(file):
+        outer, dot, inner = field.partition(".")
+        is_inner = dot and field not in schema.names and outer in schema.names
+        nested = is_inner and len(fields_of(file)) > 1
+        if nested and pa.types.is_struct(schema.field(outer).type):
+            _column(inner, pa.schema(list(schema.field(outer).type)))
+        else:
+            _column(field, schema)
+    return list(fields_of(file))
+
+
+def _column(field: str, schema: pa.Schema) -> str:
+    if field not in schema.names:
+        found = f"found no column {field!r}, only {name_some(schema.names)}; expected one"
+        raise DamageError(wrong_schema(found))
+    if schema.names.count(field) > 1:
+        raise DamageError(wrong_schema(f"found several columns {field!r}, expected one"))
+    kind = schema.field(field).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if not any(is_text(kind) for is_text in _TEXT):
+        found = f"found the column {field!r} of type {kind}, expected strings"
+        raise DamageError(wrong_schema(found))
+    return field
+
+
+_TEXT = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+)
+
+
+def _raise_if_io(error: Exception) -> None:
+    # pyarrow raises OSError for damage too, but without the system's number.
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+def _damaged(kind: str, place: str, error: Exception) -> Flaw:
+    reason = str(error).partition("\n")[0]
+    return Flaw(
+        place,
+        "damaged",
+        f"found no sound {kind} data ({reason}), expected a file that pyarrow reads",
+        "fetch it again, or take it out of corpus.sources",
+        "",
+    )

@@ -1,0 +1,65 @@
+"""Where things lie in a .zip: what its members leave, and what lies before and after them."""
+
+import io
+import struct
+import zipfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from tasks.ingestion.blocks import Flaw
+from tasks.ingestion.readers.flaws import left_over
+
+# The record at the end of a .zip, and as many bytes as it may have with its comment.
+RECORD = 22
+_END = RECORD + (1 << 16)
+# What stands before a member, with the sizes of its name and its extra field, and after some.
+_LOCAL = struct.Struct("<26xHH")
+_DESCRIPTOR, _DESCRIBED = 24, 8
+
+
+class Beginning(io.RawIOBase):
+    """The first bytes of a file as a file."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._size, self._at = stream, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._stream.seek(self._at)
+        data = self._stream.read(max(0, min(len(buffer), self._size - self._at)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def tail_of(stream: BinaryIO, size: int) -> bytes:
+    """The record at the end of a .zip, and what follows it."""
+    stream.seek(max(0, size - _END))
+    return (tail := stream.read(_END))[tail.rfind(b"PK\5\6") :]
+
+
+def unlisted(stream: BinaryIO, infos: list[zipfile.ZipInfo], end: int) -> Iterator[Flaw]:
+    """What lies between the members up to byte `end`, such as one that the list leaves out."""
+    infos = sorted(infos, key=lambda info: info.header_offset)
+    for info, after in zip(infos, [*(i.header_offset for i in infos[1:]), end], strict=True):
+        stream.seek(max(0, info.header_offset))
+        header = stream.read(_LOCAL.size)
+        if len(header) == _LOCAL.size and header.startswith(b"PK\3\4"):
+            sizes = sum(_LOCAL.unpack(header)) + _LOCAL.size + info.compress_size
+            described = _DESCRIPTOR if info.flag_bits & _DESCRIBED else 0
+            if (gap := after - info.header_offset - sizes) > described:
+                yield left_over(f"after {printable(info.filename)}", gap)
+
+
+def printable(name: str) -> str:
+    """A name that UTF-8 can hold: names of members may be any bytes."""
+    return name.encode("utf-8", "backslashreplace").decode()

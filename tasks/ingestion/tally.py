@@ -1,0 +1,285 @@
+"""What happens to the documents of a corpus, in numbers: every dropped one has a reason.
+
+A tally is made by each group of documents on its own and added up in the groups' order, so that
+the samples do not depend on which worker was faster.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.ingestion.blocks import UNDETERMINED, Block, Flaw, excerpt_of, place_of
+
+SAMPLES = 10
+# So many files that could not be read are named.
+FILES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One dropped document, to be looked at."""
+
+    reason: str
+    source: str
+    file: str
+    place: str
+    excerpt: str
+    detail: str = ""
+
+
+@dataclass
+class Unread:
+    """What one file lost because it could not be read.
+
+    Attributes:
+        documents: as far as that is known.
+        bytes: of the file, as it is when decompressed, as far as that is known.
+        doubtful: bytes of the text that was read, where the end of the file is missing: nobody
+            knows how much more there was.
+        detail: where, what was found and what mends it, of its first flaw.
+        apart: whether it stands for all files of a kind that is not read, by their pattern.
+    """
+
+    source: str
+    file: str
+    documents: int = 0
+    bytes: int = 0
+    doubtful: int = 0
+    detail: str = ""
+    apart: bool = False
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts for, against the limit of what may be lost."""
+        return 0 if self.apart else self.bytes + self.doubtful
+
+
+@dataclass
+class Tally:
+    """Counts of one group of documents, or of several together.
+
+    Attributes:
+        read: documents and UTF-8 bytes that came in, by (source, unit of count).
+        dropped: the same by (source, reason, unit of count).
+        edits: how often each repair or edit was made, by its name.
+        lengths: documents that came in, by the binary logarithm of their bytes, rounded down.
+        samples: up to SAMPLES for each reason, the first ones.
+        flaws: the reasons among those of `dropped` that kept documents from being read.
+        unread: what was lost with them, by (source, file); of many files, those that lost most.
+        lost: documents, bytes and doubtful bytes of all of these files together, and, among these
+            bytes, those of files of a kind that is not read (`apart`).
+        told: documents by the language that they were found to be in, of those that are wanted.
+        losses: dropped documents whose language was told, by (language, reason).
+    """
+
+    read: Counter[tuple[str, str]] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    edits: Counter[str] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    flaws: set[str] = field(default_factory=set)
+    unread: dict[tuple[str, str], Unread] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    losses: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def take_in(self, block: Block) -> None:
+        """Counts a block as it was read."""
+        lengths = block.byte_lengths()
+        self.read[block.source, "documents"] += len(block)
+        self.read[block.source, "bytes"] += int(lengths.sum())
+        self.lengths.update(count_lengths(lengths))
+
+    def drop(self, block: Block, out: np.ndarray, reason: str, detail: str = "") -> Block:
+        """Counts the documents whose `out`, bool (documents,), is true; returns the others."""
+        rows = np.flatnonzero(out)
+        if not len(rows):
+            return block
+        self.dropped[block.source, reason, "documents"] += len(rows)
+        self.dropped[block.source, reason, "bytes"] += int(block.byte_lengths()[rows].sum())
+        self._lose(block.languages.take(pa.array(rows)), reason)
+        room = SAMPLES - len(self.samples.setdefault(reason, []))
+        for row in rows[: max(0, room)].tolist():
+            excerpt = excerpt_of(block.texts[row].as_py())
+            sample = Sample(reason, block.source, block.file, block.place(row), excerpt, detail)
+            self.samples[reason].append(sample)
+        return block.filter(~out)
+
+    def drop_rows(self, rows: pa.RecordBatch, reason: str) -> None:
+        """Counts documents of a part, dropped for one reason."""
+        if not rows.num_rows:
+            return
+        sizes = pc.binary_length(rows.column("text"))
+        for source, documents, size in sums_by(rows.column("source"), sizes):
+            self.dropped[source, reason, "documents"] += documents
+            self.dropped[source, reason, "bytes"] += size
+        self._lose(rows.column("language"), reason)
+        samples = self.samples.setdefault(reason, [])
+        for row in rows.slice(0, max(0, SAMPLES - len(samples))).to_pylist():
+            place, excerpt = place_of(row["unit"], row["number"]), excerpt_of(row["text"])
+            samples.append(Sample(reason, row["source"], row["file"], place, excerpt))
+
+    def drop_flaw(self, source: str, file: str, flaw: Flaw) -> None:
+        """Counts documents that cannot be read, as read and dropped."""
+        for what, count in (("documents", flaw.documents), ("bytes", flaw.bytes or 0)):
+            self.read[source, what] += count
+            self.dropped[source, flaw.reason, what] += count
+            self.lost[what] += count
+        self.flaws.add(flaw.reason)
+        named = file
+        if flaw.apart:
+            self.lost["apart"] += flaw.bytes or 0
+            named = f"{file}/**/{flaw.apart}"
+        new = Unread(source, named, apart=bool(flaw.apart))
+        unread = self.unread.setdefault((source, named), new)
+        unread.documents += flaw.documents
+        unread.bytes += flaw.bytes or 0
+        unread.detail = unread.detail or f"{flaw.place}: {flaw.finding}; {flaw.remedy}"
+        samples = self.samples.setdefault(flaw.reason, [])
+        if len(samples) < SAMPLES:
+            detail = f"{flaw.finding}; {flaw.remedy}"
+            samples.append(Sample(flaw.reason, source, file, flaw.place, flaw.excerpt, detail))
+
+    def doubt(self, source: str, file: str, size: int) -> None:
+        """Counts the bytes of the text of a file whose end is missing."""
+        self.unread[source, file].doubtful += size
+        self.lost["doubtful"] += size
+
+    def tell(self, languages: pa.StringArray) -> None:
+        """Counts documents whose languages were told."""
+        self.told.update(_counts(languages))
+
+    def _lose(self, languages: pa.StringArray, reason: str) -> None:
+        for language, count in _counts(languages).items():
+            self.losses[language, reason] += count
+
+    def edit(self, name: str, count: int) -> None:
+        """Counts `count` edits of one kind."""
+        if count:
+            self.edits[name] += count
+
+    def add(self, other: "Tally") -> None:
+        """Adds the tally of the documents that come next."""
+        self.read.update(other.read)
+        self.dropped.update(other.dropped)
+        self.edits.update(other.edits)
+        self.lengths.update(other.lengths)
+        self.told.update(other.told)
+        self.losses.update(other.losses)
+        for reason, samples in other.samples.items():
+            mine = self.samples.setdefault(reason, [])
+            mine.extend(samples[: max(0, SAMPLES - len(mine))])
+        self.flaws |= other.flaws
+        self.lost.update(other.lost)
+        for key, theirs in other.unread.items():
+            unread = self.unread.setdefault(
+                key, Unread(*key, detail=theirs.detail, apart=theirs.apart)
+            )
+            unread.documents += theirs.documents
+            unread.bytes += theirs.bytes
+            unread.doubtful += theirs.doubtful
+        self.unread = {(each.source, each.file): each for each in self.most_unread(FILES)}
+
+    def most_unread(self, count: int) -> list[Unread]:
+        """The files that lost most, those first; after them as many kinds that are not read."""
+        listed = sorted(self.unread.values(), key=lambda each: (each.source, each.file))
+        listed.sort(key=lambda each: (each.weight, each.bytes), reverse=True)
+        lost = [each for each in listed if not each.apart]
+        return lost[:count] + [each for each in listed if each.apart][:count]
+
+    @property
+    def weight(self) -> int:
+        """Bytes that were lost of what was to be read, or may have been."""
+        return self.lost["bytes"] - self.lost["apart"] + self.lost["doubtful"]
+
+    @property
+    def documents_read(self) -> int:
+        """Documents that came in, of all sources together."""
+        return sum(count for (_, what), count in self.read.items() if what == "documents")
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that came in, of all sources together: of texts in UTF-8, or not understood."""
+        return sum(count for (_, what), count in self.read.items() if what == "bytes")
+
+    @property
+    def bytes_understood(self) -> int:
+        """The same without those that could not be read."""
+        return self.bytes_read - self.lost["bytes"]
+
+    def dropped_by_reason(self, wanted: str = "documents") -> dict[str, int]:
+        """Documents, or bytes, dropped for each reason, in all sources together."""
+        reasons: Counter[str] = Counter()
+        for (_, reason, what), count in self.dropped.items():
+            if what == wanted:
+                reasons[reason] += count
+        return dict(sorted(reasons.items()))
+
+    def all_samples(self) -> Iterator[Sample]:
+        """All samples, by reason."""
+        for reason in sorted(self.samples):
+            yield from self.samples[reason]
+
+    def to_json(self) -> str:
+        """The tally as JSON text that `from_json` reads."""
+        value = {
+            "read": [[*key, count] for key, count in sorted(self.read.items())],
+            "dropped": [[*key, count] for key, count in sorted(self.dropped.items())],
+            "edits": dict(sorted(self.edits.items())),
+            "lengths": sorted(self.lengths.items()),
+            "samples": [astuple(sample) for sample in self.all_samples()],
+            "flaws": sorted(self.flaws),
+            "unread": [astuple(unread) for unread in self.most_unread(FILES)],
+            "lost": dict(self.lost),
+            "told": dict(sorted(self.told.items())),
+            "losses": [[*key, count] for key, count in sorted(self.losses.items())],
+        }
+        return json.dumps(value, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Tally":
+        """The tally that `to_json` wrote."""
+        value: dict[str, Any] = json.loads(text)
+        tally = cls(edits=Counter(value["edits"]), lengths=Counter(dict(value["lengths"])))
+        for source, what, count in value["read"]:
+            tally.read[source, what] = count
+        for source, reason, what, count in value["dropped"]:
+            tally.dropped[source, reason, what] = count
+        for fields in value["samples"]:
+            sample = Sample(*fields)
+            tally.samples.setdefault(sample.reason, []).append(sample)
+        tally.flaws, tally.lost = set(value["flaws"]), Counter(value["lost"])
+        for fields in value["unread"]:
+            unread = Unread(*fields)
+            tally.unread[unread.source, unread.file] = unread
+        tally.told.update(value["told"])
+        for language, reason, count in value["losses"]:
+            tally.losses[language, reason] = count
+        return tally
+
+
+def _counts(languages: pa.StringArray) -> dict[str, int]:
+    """How often each language occurs, without those that were not told."""
+    counts = {row["values"]: row["counts"] for row in languages.value_counts().to_pylist()}
+    counts.pop(UNDETERMINED, None)
+    return counts
+
+
+def sums_by(keys: pa.StringArray, sizes: pa.Array) -> Iterator[tuple[str, int, int]]:
+    """For each key: itself, how many documents have it, and the sum of their `sizes` (bytes)."""
+    table = pa.table({"key": keys, "bytes": sizes})
+    sums = table.group_by("key").aggregate([("bytes", "count"), ("bytes", "sum")])
+    for row in sums.to_pylist():
+        yield row["key"], row["bytes_count"], row["bytes_sum"]
+
+
+def count_lengths(lengths: np.ndarray) -> dict[int, int]:
+    """How many `lengths` (bytes) have each binary logarithm, rounded down; 0 counts as 1."""
+    logarithms, counts = np.unique(np.log2(np.maximum(lengths, 1)).astype(int), return_counts=True)
+    return dict(zip(logarithms.tolist(), counts.tolist(), strict=True))

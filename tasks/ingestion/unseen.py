@@ -1,0 +1,144 @@
+"""The documents of a corpus that a model has not met: neither the same ones nor similar ones."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from storage.arrays import map_array
+from storage.artifacts import Ref, Spec, find, obtain
+from storage.corpus.documents import (
+    FORMAT_VERSION,
+    KIND,
+    SPLITS,
+    Split,
+    ids_of,
+    record_batches,
+    texts_of,
+)
+from storage.corpus.writing import SplitWriter
+from storage.layout import Layout
+from storage.manifest import read_manifest
+from tasks.ingestion.building import write_samples
+from tasks.ingestion.duplicates.components import near_duplicates
+from tasks.ingestion.duplicates.exact import exact_duplicates
+from tasks.ingestion.tally import Tally
+
+
+def select_unseen(layout: Layout, corpus: Ref, seen: Ref) -> tuple[Ref, bool]:
+    """The documents of `corpus` that no model trained on `seen` has met, as a corpus.
+
+    `seen` and, where it was itself made by this function, the corpora before it count as met.
+    Where the corpus was built without near-duplicates, documents similar to one that was met are
+    left out too. Documents keep their side; either side may be empty, and so may both.
+
+    Returns:
+        The reference, and whether the corpus was reused.
+
+    Raises:
+        ArtifactError: a corpus of the chain is missing or damaged.
+    """
+    spec = Spec(
+        KIND, FORMAT_VERSION, inputs={"documents": corpus.digest, "seen": seen.digest}, config={}
+    )
+    return obtain(layout, spec, lambda directory: _write(layout, directory, corpus, seen))
+
+
+def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[str, Any]:
+    chain = _chain(layout, seen)
+    reasons = _reasons(corpus, chain)
+    tally = Tally()
+    counts: dict[str, Any] = {}
+    first = 0
+    for split in SPLITS:
+        start = first
+        with SplitWriter(directory, split) as writer:
+            for batch in record_batches(corpus.path / f"{split}.arrow"):
+                here = reasons[first : first + batch.num_rows]
+                for code, reason in ((1, "seen"), (2, "near_duplicate_of_seen")):
+                    tally.drop_rows(_with_place(batch).filter(pa.array(here == code)), reason)
+                writer.add(batch.filter(pa.array(here == 0)))
+                first += batch.num_rows
+        bands, new = _bands(corpus.path, split), reasons[start:first] == 0
+        if len(bands) and new.any():
+            np.save(directory / f"{split}.bands.npy", bands[new])
+        counts[split] = writer.counts
+    write_samples(directory, tally)
+    dropped = tally.dropped_by_reason()
+    kept = sum(counts[split]["documents"] for split in SPLITS)
+    documents = {"in": first, "kept": kept, "dropped": dropped}
+    said = read_manifest(corpus.path)["counts"]
+    return counts | {
+        "documents": documents,
+        "licences": said["licences"],
+        "pairs": said.get("pairs", []),
+        "similarity": said["similarity"],
+    }
+
+
+def _chain(layout: Layout, seen: Ref) -> list[Path]:
+    """`seen` and the corpora that it was selected against."""
+    paths: list[Path] = []
+    digest: str | None = seen.digest
+    while digest:
+        ref = find(layout, KIND, digest)
+        paths.append(ref.path)
+        digest = read_manifest(ref.path)["inputs"].get("seen")
+    return paths
+
+
+def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
+    """0 for each document that is new, 1 for one that was met, 2 for one similar to that."""
+    met = ids_of([path / f"{split}.arrow" for path in chain for split in SPLITS])
+    ids = ids_of([corpus.path / f"{split}.arrow" for split in SPLITS])
+    reasons = np.isin(ids.view("V16")[:, 0], met.view("V16")[:, 0]).astype(np.int8)
+    cleaning = _cleaning(corpus)
+    if cleaning.get("near_duplicates") != "drop" or not len(met) or reasons.all():
+        return reasons
+    if len({_similarity(path) for path in [*chain, corpus.path]}) > 1:
+        return reasons  # bands made for another similarity have nothing in common
+    everything = [*chain, corpus.path]
+    sides = [(path, split) for path in everything for split in SPLITS]
+    bands = [_bands(path, split) for path, split in sides]
+    if any(len(each) != _documents(*side) for each, side in zip(bands, sides, strict=True)):
+        return reasons  # an older corpus was not searched for similar documents
+    before = sum(len(each) for each in bands[: 2 * len(chain)])
+    found = near_duplicates(
+        [each for each in bands if len(each)],
+        texts_of([path / f"{split}.arrow" for path, split in sides]),
+        cleaning["similarity"],
+        exact_duplicates(np.concatenate([met, ids])),
+        met=before,
+    )
+    similar = (found.representative < before)[before:]
+    reasons[similar & (reasons == 0)] = 2
+    return reasons
+
+
+def _cleaning(corpus: Ref) -> dict[str, Any]:
+    cleaning: dict[str, Any] = read_manifest(corpus.path)["config"].get("cleaning", {})
+    return cleaning
+
+
+def _bands(path: Path, split: Split) -> np.ndarray:
+    """The MinHash bands of one side; empty where the corpus was not searched for similar ones."""
+    file = path / f"{split}.bands.npy"
+    return map_array(file) if file.exists() else np.empty((0, 0))
+
+
+def _similarity(path: Path) -> float | None:
+    similarity: float | None = read_manifest(path)["counts"].get("similarity")
+    return similarity
+
+
+def _documents(path: Path, split: Split) -> int:
+    return int(read_manifest(path)["counts"][split]["documents"])
+
+
+def _with_place(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The documents of a corpus, whose place within their files is no longer known."""
+    whole = pa.repeat(pa.scalar("whole file", pa.string()), batch.num_rows)
+    numbers = pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
+    return batch.append_column("unit", whole).append_column("number", numbers)

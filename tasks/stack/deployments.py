@@ -1,0 +1,103 @@
+"""`prefect.yaml` on the local server: what changed is deployed, what was set in the page stays."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from storage.errors import StackError
+from storage.layout import Layout
+from storage.manifest import write_json
+from tasks.stack.prefect_server import PrefectServer
+from tasks.stack.supervision import SCRIPTS, last_words
+
+
+def deploy(
+    server: PrefectServer, layout: Layout, checkout: Path, environment: Mapping[str, str]
+) -> None:
+    """Deploys `prefect.yaml` of the checkout if that, or a flow of it, changed, or one is missing.
+
+    A parameter, a schedule, a pause, … that was set in the page since the file was deployed last
+    wins over the file and stays.
+
+    Raises:
+        StackError: there is no such file, or Prefect refuses it.
+    """
+    if not (checkout / "prefect.yaml").is_file():
+        raise StackError(f"{checkout} has no prefect.yaml; run this in a checkout of corpusmill.")
+    record = layout.stack / "deployed.json"
+    known: dict[str, Any] = {"sources": {}, "set": {}, "kept": {}}
+    known |= json.loads(record.read_text()) if record.exists() else {}
+    before = server.deployments()
+    entrypoints = [each["entrypoint"] for each in before.values()]
+    same = known["sources"] == _sources(checkout, entrypoints)
+    if same and known["set"].keys() <= before.keys():
+        return
+    chosen = {
+        number: _chosen(each, known["set"].get(number, {})) for number, each in before.items()
+    }
+    # What an earlier call had overwritten when it was cut off, and this one may be.
+    interrupted = known["kept"]
+    kept = {**chosen, **interrupted}
+    write_json(record, {"sources": {}, "set": known["set"], "kept": kept})
+    _run(layout, checkout, environment)
+    # What the file says, not what stays against it: else that would count as the file's next time.
+    after = server.deployments()
+    write_json(record, {"sources": {}, "set": after, "kept": kept})
+    for number in before.keys() & after.keys():
+        stays: dict[str, Any] = {}
+        for values in (interrupted.get(number, {}), chosen[number]):
+            stays |= {name: each for name, each in values.items() if after[number][name] != each}
+        if stays:
+            server.set_deployment(number, stays)
+    entrypoints = [each["entrypoint"] for each in after.values()]
+    write_json(record, {"sources": _sources(checkout, entrypoints), "set": after, "kept": {}})
+
+
+def _chosen(deployment: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was set in the page since the file was deployed last.
+
+    Of what an earlier version has deployed nobody knows that: all is kept.
+    """
+    return {
+        name: value
+        for name, value in deployment.items()
+        if name != "entrypoint" and deployed.get(name, ...) != value
+    }
+
+
+def _sources(checkout: Path, entrypoints: list[str]) -> dict[str, str]:
+    """Digests of `prefect.yaml` and of the flows' files: their parameters are deployed too."""
+    files = {"prefect.yaml"}
+    for entrypoint in entrypoints:
+        file, colon, _ = entrypoint.partition(":")
+        files.add(file if colon else f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py")
+    paths = {file: checkout / file for file in sorted(files)}
+    return {
+        file: hashlib.sha256(path.read_bytes()).hexdigest()
+        for file, path in paths.items()
+        if path.is_file()
+    }
+
+
+def _run(layout: Layout, checkout: Path, environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        [SCRIPTS / "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=checkout,
+        # Or the log is wrapped like a terminal's text, in mid-sentence.
+        env={**environment, "COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    log = layout.stack / "logs" / "deploy.log"
+    log.write_text(done.stdout, encoding="utf-8")
+    if done.returncode != 0:
+        raise StackError(
+            f"{checkout / 'prefect.yaml'} was not deployed ({last_words(done.stdout)}); "
+            f"see {log}, mend that and run `make up` again."
+        )
