@@ -16,7 +16,7 @@ from storage.layout import Layout
 from storage.markup import on_terminal
 from storage.settings import Settings, load_settings
 from tasks.launch import run_to_end, sample_command
-from tasks.stack import control as stack
+from tasks.stack import control
 from tasks.stack.door import link
 from tasks.stack.environment import environment_file
 from tasks.stack.prefect_server import LogLine, PrefectServer
@@ -53,14 +53,14 @@ def up() -> None:
 def down() -> None:
     """Cancel the running flow runs and stop everything that `up` has started."""
     settings, layout = _here()
-    click.echo("Stopped." if stack.down(settings, layout) else f"Nothing runs in {layout.root}.")
+    click.echo("Stopped." if control.down(settings, layout) else f"Nothing runs in {layout.root}.")
 
 
 @main.command()
 def ui() -> None:
     """Print the addresses of the two web pages."""
     settings, layout = _here()
-    _print_links(stack.in_effect(settings, layout))
+    _print_links(control.in_effect(settings, layout))
     _print_hint(layout)
 
 
@@ -129,9 +129,9 @@ def _here() -> tuple[Settings, Layout]:
 def _tracked(settings: Settings, layout: Layout) -> Settings:
     """The stack of this home, or the MLflow server that the shell names in its place."""
     named = settings.mlflow_url != f"http://127.0.0.1:{settings.mlflow_port}"
-    if named and not stack.runs(layout):
+    if named and not control.runs(layout):
         return settings
-    return stack.in_effect(settings, layout)
+    return control.in_effect(settings, layout)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -156,7 +156,7 @@ def _print_line(line: LogLine) -> None:
 
 def _up(asked: Settings, layout: Layout) -> Settings:
     click.echo("Bringing up Prefect, MLflow and a worker (some 15 seconds unless they run)…")
-    settings = stack.up(asked, layout)
+    settings = control.up(asked, layout)
     _print_links(settings)
     if (asked.prefect_port, asked.mlflow_port) != (settings.prefect_port, settings.mlflow_port):
         click.echo("It ran already; `make down` first to have it on other ports.")
@@ -164,7 +164,7 @@ def _up(asked: Settings, layout: Layout) -> Settings:
 
 
 def _print_links(settings: Settings) -> None:
-    prefect, mlflow = stack.links(settings)
+    prefect, mlflow = control.links(settings)
     click.echo(f"Prefect  {prefect}")
     click.echo(f"MLflow   {mlflow}")
 

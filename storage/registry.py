@@ -256,7 +256,7 @@ def _log(tracker: Tracker, model: Ref, example: str) -> str:
         folder = Path(scratch) / _WEIGHTS
         mlflow.pyfunc.save_model(
             path=str(folder),
-            python_model=str(CHECKOUT / "model" / "serving.py"),
+            python_model=str(CHECKOUT / "model" / "inference" / "serving.py"),
             artifacts={_WEIGHTS: str(model.path)},
             code_paths=_copy_code(Path(scratch) / "code"),
             signature=served_signature(),

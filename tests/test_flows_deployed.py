@@ -15,8 +15,7 @@ import pytest
 
 from storage.layout import Layout
 from storage.settings import USER, Settings
-from tasks.stack import control as stack
-from tasks.stack import supervision
+from tasks.stack import control, supervision
 from tasks.stack.environment import process_environment
 from tests.servers import answers, free_port, settings_in, wait_for
 
@@ -97,9 +96,9 @@ def _command_line(process: psutil.Process) -> list[str]:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     home = tmp_path_factory.mktemp("deployed") / "home"
     layout = Layout(home)
-    settings = stack.up(settings_in(home), layout)
+    settings = control.up(settings_in(home), layout)
     yield Deployed(settings, layout, tmp_path_factory.mktemp("elsewhere"))
-    stack.down(settings, layout)
+    control.down(settings, layout)
 
 
 def test_the_smoke_deployment_runs_to_its_end_from_any_folder(deployed: Deployed) -> None:

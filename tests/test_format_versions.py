@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 
 from model import config
 from model.config import EvaluationConfig, EvaluationResult
-from model.evaluation.causal import Writer, score_causal
+from model.evaluation.causal import score_causal
 from model.evaluation.masked import score_masked
 from model.evaluation.spans import score_spans
 from model.evaluation.translation import score_translation
 from model.hf.folder import export_model
+from model.inference.continuation import Writer
 from model.inference.loading import Loaded
 from model.network.bert import Bert
 from model.network.config import BertConfig, DecoderConfig, EncoderDecoderConfig, ModelConfig

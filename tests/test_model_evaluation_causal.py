@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
-from model.evaluation.causal import Writer
 from model.evaluation.held_out import evaluate
 from model.hf.folder import export_model
 from model.inference.answering import load_answerer, text_pieces
+from model.inference.continuation import Writer
 from model.inference.loading import load_for_use
 from model.inference.request import Sampling
 from model.network.decoder import CausalNetwork

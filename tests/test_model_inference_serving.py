@@ -40,7 +40,7 @@ def model(folder: Path) -> PyFuncModel:
     path = str(folder.parent / "pyfunc")
     mlflow.pyfunc.save_model(
         path,
-        python_model=str(CHECKOUT / "model" / "serving.py"),
+        python_model=str(CHECKOUT / "model" / "inference" / "serving.py"),
         artifacts={"model": str(folder)},
         signature=served_signature(),
         pip_requirements=["torch"],

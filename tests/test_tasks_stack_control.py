@@ -23,8 +23,7 @@ from storage.errors import StackError
 from storage.layout import Layout
 from storage.settings import USER, Settings, load_settings
 from storage.tracking import open_run
-from tasks.stack import control as stack
-from tasks.stack import supervision
+from tasks.stack import control, supervision
 from tasks.stack.environment import environment_file
 from tasks.stack.prefect_server import PrefectServer
 from tasks.stack.supervision import SCRIPTS
@@ -91,16 +90,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 shell.setenv(
                     name, "socks://127.0.0.1:9" if "_PROXY" in name else "socks5://[::1]:9"
                 )
-            settings = stack.up(settings_in(home), layout, checkout)
+            settings = control.up(settings_in(home), layout, checkout)
         yield Running(settings, layout, checkout)
     finally:
         signal.signal(signal.SIGINT, before)
-        stack.down(load_settings(), layout)
+        control.down(load_settings(), layout)
         assert supervision.members(layout.stack) == []
 
 
 def test_both_pages_answer_and_a_worker_is_online(running: Running) -> None:
-    for link in stack.links(running.settings):
+    for link in control.links(running.settings):
         with httpx.Client(follow_redirects=True) as browser:
             assert "<html" in browser.get(link).text.lower()
     pool = running.api("GET", "/work_pools/local")
@@ -166,7 +165,7 @@ def test_what_the_home_keeps_of_the_servers_is_its_owners_alone(running: Running
 
 def test_no_command_line_and_no_log_shows_the_key(running: Running) -> None:
     key = running.settings.key or ""
-    for link in stack.links(running.settings):
+    for link in control.links(running.settings):
         httpx.get(link)
     for process in supervision.members(running.layout.stack):
         assert key not in " ".join(process.cmdline())
@@ -178,14 +177,14 @@ def test_what_a_shell_asks_of_flows_and_the_stack_has_not_is_refused(running: Ru
     asked = replace(running.settings, task_runner="dask", experiment="mine")
     refusal = "without CORPUSMILL_TASK_RUNNER=dask and MLFLOW_EXPERIMENT_NAME=mine.*make down"
     with pytest.raises(StackError, match=refusal):
-        stack.up(asked, running.layout, running.checkout)
+        control.up(asked, running.layout, running.checkout)
 
 
 def test_second_up_changes_nothing_but_the_deployments(running: Running) -> None:
     before = [running.pid(program) for program in ("prefect", "mlflow", "worker")]
     asked = settings_in(running.layout.root)
 
-    in_effect = stack.up(asked, running.layout, running.checkout)
+    in_effect = control.up(asked, running.layout, running.checkout)
 
     assert in_effect.prefect_port == running.settings.prefect_port
     assert [running.pid(program) for program in ("prefect", "mlflow", "worker")] == before
@@ -204,7 +203,7 @@ def test_what_was_set_in_the_page_stays_and_what_changed_in_the_file_comes(
 
     def redeployed(changed: str) -> dict[str, Any]:
         (running.checkout / "prefect.yaml").write_text(DEPLOYMENT + changed)
-        stack.up(running.settings, running.layout, running.checkout)
+        control.up(running.settings, running.layout, running.checkout)
         return found()
 
     in_the_page = {name: found()[name] for name in chosen}
@@ -294,10 +293,10 @@ def test_a_killed_server_comes_back_and_calls_no_live_run_dead_but_a_dead_one(
     killed = running.pid("prefect")
     os.kill(killed, signal.SIGKILL)
     with pytest.raises(StackError, match=r"The prefect server .* does not run"):
-        stack.in_effect(running.settings, running.layout)
+        control.in_effect(running.settings, running.layout)
     wait_for(lambda: running.pid("prefect") not in (0, killed), 10)
     # Waits until it answers.
-    stack.up(running.settings, running.layout, running.checkout)
+    control.up(running.settings, running.layout, running.checkout)
 
     def watched() -> str:
         missed: Counter[str] = Counter()
@@ -321,13 +320,13 @@ def test_down_cancels_the_run_and_leaves_no_process(running: Running) -> None:
     members = supervision.members(running.layout.stack)
     assert any("prefect.engine" in member.cmdline() for member in members)
 
-    assert stack.down(running.settings, running.layout)
+    assert control.down(running.settings, running.layout)
 
     assert not any(member.is_running() for member in members)
     assert supervision.members(running.layout.stack) == []
-    assert not stack.down(running.settings, running.layout)
+    assert not control.down(running.settings, running.layout)
     with pytest.raises(StackError, match="make up"):
-        stack.in_effect(running.settings, running.layout)
+        control.in_effect(running.settings, running.layout)
     state = "SELECT state_type FROM flow_run WHERE state_type NOT IN ('COMPLETED', 'CRASHED')"
     database = running.layout.stack / "prefect" / "prefect.db"
     assert _rows(database, state) == [("CANCELLED",)]

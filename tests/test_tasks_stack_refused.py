@@ -12,8 +12,7 @@ from click.testing import CliRunner
 from flows.command_line import main
 from storage.errors import StackError
 from storage.layout import Layout
-from tasks.stack import control as stack
-from tasks.stack import supervision
+from tasks.stack import control, supervision
 from tasks.stack.door import read_key
 from tests.servers import settings_in
 
@@ -24,7 +23,7 @@ def test_a_taken_port_is_named_with_its_holder_and_a_free_one(tmp_path: Path) ->
         taken.bind(("127.0.0.1", settings.mlflow_port))
         taken.listen()
         with pytest.raises(StackError) as caught:
-            stack.up(settings, Layout(tmp_path))
+            control.up(settings, Layout(tmp_path))
 
     assert f"process {os.getpid()}" in str(caught.value)
     assert re.search(r"make up MLFLOW_PORT=\d+", str(caught.value))
@@ -38,7 +37,7 @@ def test_a_home_of_somebody_else_is_refused(
     owner = os.geteuid()
     monkeypatch.setattr("os.geteuid", lambda: owner + 1)
     settings, layout = settings_in(tmp_path), Layout(tmp_path)
-    for command in (stack.up, stack.down, stack.in_effect):
+    for command in (control.up, control.down, control.in_effect):
         with pytest.raises(StackError, match=f"the number {owner}, expected"):
             command(settings, layout)
 
@@ -47,7 +46,7 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     usage = psutil.disk_usage(str(tmp_path))
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10**9))
     with pytest.raises(StackError, match=r"1\.0 GB free, expected at least 2 GB"):
-        stack.up(settings_in(tmp_path), Layout(tmp_path))
+        control.up(settings_in(tmp_path), Layout(tmp_path))
 
 
 def test_each_start_has_a_new_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +54,7 @@ def test_each_start_has_a_new_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=10**9))
     for _ in range(2):
         with pytest.raises(StackError, match="GB free"):
-            stack.up(settings_in(tmp_path), Layout(tmp_path))
+            control.up(settings_in(tmp_path), Layout(tmp_path))
         keys.add(read_key(tmp_path / "stack"))
     assert len(keys) == 2
 

@@ -2,28 +2,25 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
 from model.config import EvaluationConfig, EvaluationResult, Sample
 from model.finite import finite_figures
-from model.inference.generation import Tokens, gather, generate
-from model.inference.request import Sampling
+from model.inference.continuation import Writer
 from model.network.config import IGNORED
 from model.network.decoder import CausalNetwork
 from model.tokenizer.control import end_of_text_id
-from model.tokenizer.encoding import decode, encode_documents, encode_texts
+from model.tokenizer.encoding import encode_documents
 from model.tokenizer.lost import lost_bytes
 
 Window = tuple[np.ndarray, np.ndarray]
 _TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few
 
 
-def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -> EvaluationResult:
+def score_causal(writer: Writer, texts: list[str], config: EvaluationConfig) -> EvaluationResult:
     """Figures over held-out documents, each scored from its first byte.
 
     bits_per_byte: -log₂ p of the tokens, and 8 bits for each byte that they do not give back, over
@@ -58,40 +55,6 @@ def score_causal(writer: "Writer", texts: list[str], config: EvaluationConfig) -
         precision=writer.model.precision,
         seconds=time.perf_counter() - begun,
     )
-
-
-@dataclass(frozen=True)
-class Writer:
-    """A model ready to continue text.
-
-    Attributes:
-        sequence_length: tokens it has learned to look back on.
-    """
-
-    model: CausalNetwork
-    tokenizer: Tokenizer
-    sequence_length: int
-
-    def continue_texts(
-        self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling
-    ) -> list[str]:
-        """What the model writes after each prompt; an empty one starts a new document."""
-        tokens = self.tokens(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
-        texts = gather(tokens, len(prompts))
-        return [decode(self.tokenizer, ids, skip_special_tokens=True) for ids in texts]
-
-    def tokens(self, prompts: Sequence[str], *, max_new_tokens: int, sampling: Sampling) -> Tokens:
-        """The same, token by token."""
-        end = end_of_text_id(self.tokenizer)
-        encoded = encode_texts(self.tokenizer, prompts)
-        return generate(
-            self.model,
-            [[end, *ids] for ids in encoded],
-            sequence_length=self.sequence_length,
-            max_new_tokens=max_new_tokens,
-            sampling=sampling,
-            stop_id=end,
-        )
 
 
 def _windows(

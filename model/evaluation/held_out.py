@@ -1,9 +1,10 @@
 """A model judged by the documents that it has not seen, as its family is judged."""
 
 from model.config import EvaluationJob, EvaluationResult
-from model.evaluation.causal import Writer, score_causal
+from model.evaluation.causal import score_causal
 from model.evaluation.masked import score_masked
 from model.evaluation.spans import score_spans
+from model.inference.continuation import Writer
 from model.inference.loading import load_for_use
 from model.network.bert import Bert
 from model.network.decoder import CausalNetwork

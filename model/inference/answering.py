@@ -7,8 +7,8 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from model.evaluation.causal import Writer
 from model.inference.beams import beam_search
+from model.inference.continuation import Writer
 from model.inference.filling import check_length, fill_in, read_source
 from model.inference.generation import Tokens, gather, write
 from model.inference.loading import Loaded, load_for_use

@@ -1,6 +1,6 @@
 """The local stack: a Prefect server, an MLflow server and a worker, on 127.0.0.1 only.
 
-supervisord keeps them alive (see tasks/stack/supervisord.conf); this module decides when they start and stop.
+supervisord keeps them alive (see supervisord.conf); this module decides when they start and stop.
 All their state is in `<home>/stack`: databases, logs, and `environment.sh` for a shell.
 """
 
@@ -184,7 +184,7 @@ def _start(settings: Settings, layout: Layout) -> Supervisor:
             "on a larger disk."
         )
     return supervision.start(
-        CHECKOUT / "tasks/stack/supervisord.conf",
+        Path(__file__).with_name("supervisord.conf"),
         layout.stack,
         process_environment(settings, layout),
     )

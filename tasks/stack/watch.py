@@ -1,4 +1,4 @@
-"""Ends flow runs whose process is gone without a word: `python -m tasks.stack.watch`, one of the stack.
+"""Ends flow runs whose process is gone without a word: `python -m tasks.stack.watch`.
 
 Such a run would stay Running for ever and hold its deployment's concurrency slot. Prefect's own
 remedy, an automation on missing heartbeats, takes a server that was away, or a machine that slept,
