@@ -14,10 +14,10 @@ from storage.markup import as_text
 from storage.settings import Settings
 from tasks.ingestion.building import CorpusPlan, build_corpus, plan_corpus
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.groups import Group
+from tasks.ingestion.partitions import FilePartition
 from tasks.ingestion.parts import make_part
 from tasks.ingestion.unseen import select_unseen
-from tasks.mapping import map_groups
+from tasks.mapping import map_partitions
 from tasks.reports.corpus.findings import Findings, gather
 from tasks.reports.corpus.words import counted, language, unread_sentence
 from tasks.retries import can_be_retried
@@ -28,10 +28,12 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     plan = find_sources(layout, config)
     if plan.corpus:
         return plan.corpus
-    calls = [{"layout": layout, "group": group, "config": config} for group in plan.groups]
-    sizes = [group.size for group in plan.groups]
+    calls = [
+        {"layout": layout, "group": partition, "config": config} for partition in plan.partitions
+    ]
+    sizes = [partition.size for partition in plan.partitions]
     while True:
-        parts = map_groups(settings, clean, calls, sizes, "clean")
+        parts = map_partitions(settings, clean, calls, sizes, "clean")
         corpus = merge(layout, plan, config, parts)
         if corpus:
             return corpus
@@ -56,7 +58,7 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
         counted(files, "file"),
         size / 1e6,
         counted(len(plan.sources), "source"),
-        counted(len(plan.groups), "group"),
+        counted(len(plan.partitions), "group"),
     )
     if plan.corpus:
         _report(plan.corpus, reused=True)
@@ -65,14 +67,14 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
 
 @task(
     name="clean",
-    task_run_name="clean-{group.number}",
+    task_run_name="clean-{partition.number}",
     cache_policy=NO_CACHE,
     retries=2,
     retry_condition_fn=can_be_retried,
 )
-def clean(layout: Layout, group: Group, config: CorpusConfig) -> Ref:
-    """Reads, cleans and signs one group of documents."""
-    return make_part(layout, group, config)
+def clean(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
+    """Reads, cleans and signs one partition of documents."""
+    return make_part(layout, partition, config)
 
 
 @task(

@@ -1,6 +1,6 @@
-"""One task for each group of documents, on this machine's cores, on Ray or on Dask.
+"""One task for each partition of documents, on this machine's cores, on Ray or on Dask.
 
-Where the groups are worked on changes no byte of what they become: it is a setting of the machine,
+Where the partitions are worked on changes no byte of what they become: it is a setting of the machine,
 not of a run. Other machines need the store at the same path.
 """
 
@@ -25,7 +25,7 @@ _LITTLE_BYTES = 32 << 20
 _ATTEMPTS = 3
 
 
-def map_groups(
+def map_partitions(
     settings: Settings,
     work: Task[Any, R],
     calls: Sequence[Mapping[str, Any]],
@@ -46,7 +46,7 @@ def map_groups(
 
     Raises:
         ConfigError: the task runner that the settings name is not installed.
-        StackError: processes that work on groups are killed again and again.
+        StackError: processes that work on partitions are killed again and again.
     """
     here = uses_all_cores and settings.task_runner == "local"
     if here or len(calls) == 1 or sum(sizes) < _LITTLE_BYTES:
@@ -57,7 +57,7 @@ def map_groups(
                 futures = [runner.submit(work, dict(call)) for call in calls]
                 return _gather((future.result() for future in futures), sizes, what)
         except BrokenProcessPool:
-            # The groups that are done are found again as artifacts.
+            # The partitions that are done are found again as artifacts.
             get_run_logger().warning("%s: a process was killed, attempt %d", what, attempt)
     raise StackError(
         f"{what}: the processes were killed {_ATTEMPTS} times, most likely for want of memory; "
@@ -66,7 +66,7 @@ def map_groups(
 
 
 def task_runner(settings: Settings) -> TaskRunner[Any]:
-    """What runs the groups: `local`, or `ray` or `dask`, each with an address if need be.
+    """What runs the partitions: `local`, or `ray` or `dask`, each with an address if need be.
 
     Raises:
         ConfigError: another name, or one whose package is not installed.

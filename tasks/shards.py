@@ -16,13 +16,13 @@ from model.tokenizer.encoding import Encoder
 from model.tokenizer.folder import load_tokenizer
 from storage.artifacts import Ref, Spec, content_digest, discard, find_sound, obtain
 from storage.corpus.pairs import pair_sources, part_pairs
-from storage.corpus.ranges import Range, plan_ranges, range_batches
+from storage.corpus.partitions import CorpusPartition, partition_batches, plan_partitions
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import Settings
 from storage.shards.parts import assemble, write_part
 from storage.shards.schema import Split
-from tasks.mapping import map_groups
+from tasks.mapping import map_partitions
 from tasks.retries import can_be_retried
 
 FORMAT_VERSION = 4
@@ -38,17 +38,17 @@ def make_shards(
     if found:
         _log(found, reused=True)
         return found
-    ranges = [*plan_ranges(corpus, "train"), *plan_ranges(held_out, "validation")]
+    partitions = [*plan_partitions(corpus, "train"), *plan_partitions(held_out, "validation")]
     # A cluster has as many tasks at work on a machine as it has cores.
     threads = None if settings.task_runner == "local" else 1
     calls = [
         {"layout": layout, "documents": each, "tokenizer": tokenizer, "threads": threads}
-        for each in ranges
+        for each in partitions
     ]
-    sizes = [each.size for each in ranges]
-    parts = map_groups(settings, tokenize, calls, sizes, "tokenize", uses_all_cores=True)
+    sizes = [each.size for each in partitions]
+    parts = map_partitions(settings, tokenize, calls, sizes, "tokenize", uses_all_cores=True)
     by_split: dict[Split, list[Ref]] = {"train": [], "validation": []}
-    for each, part in zip(ranges, parts, strict=True):
+    for each, part in zip(partitions, parts, strict=True):
         by_split[each.split].append(part)
     return shard(layout, spec, tokenizer, by_split)
 
@@ -74,7 +74,9 @@ def shards_spec(corpus: Ref, tokenizer: Ref, held_out: Ref) -> Spec:
     retries=2,
     retry_condition_fn=can_be_retried,
 )
-def tokenize(layout: Layout, documents: Range, tokenizer: Ref, threads: int | None) -> Ref:
+def tokenize(
+    layout: Layout, documents: CorpusPartition, tokenizer: Ref, threads: int | None
+) -> Ref:
     """Encodes the documents of one range."""
     inputs = {"corpus": documents.corpus.digest, "tokenizer": content_digest(tokenizer)}
     place = {"split": documents.split, "first": documents.first, "last": documents.last}
@@ -124,14 +126,14 @@ def _encoder(tokenizer: Path, content: str, threads: int | None) -> Encoder:  # 
 
 
 def _write_part(
-    directory: Path, documents: Range, tokenizer: Ref, threads: int | None
+    directory: Path, documents: CorpusPartition, tokenizer: Ref, threads: int | None
 ) -> dict[str, Any]:
     encoder = _encoder(tokenizer.path, content_digest(tokenizer), threads)
     columns: dict[str, list[pa.Array]] = {"id": [], "source": [], "language": []}
     ids, ends, sizes = [], [], []
     total = lost = 0
     pairs = pair_sources(documents.corpus.path)
-    for kept in range_batches(documents):
+    for kept in partition_batches(documents):
         batch = part_pairs(kept, pairs)
         text = batch.column("text")
         batch_ids, batch_ends = encoder.encode(text)

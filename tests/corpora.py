@@ -26,7 +26,7 @@ def build_of(root: Path, config: CorpusConfig) -> Ref:
     plan = plan_corpus(layout, config)
     if plan.corpus:
         return plan.corpus
-    parts = [make_part(layout, group, config) for group in plan.groups]
+    parts = [make_part(layout, partition, config) for partition in plan.partitions]
     return build_corpus(layout, plan.sources, config, parts)
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tasks.ingestion.blocks import Flaw, Repaired
+from tasks.ingestion.batches import Flaw, Repaired
 from tests.random_files import RandomFile, Told, random_file
 from tests.readings import flaws_in, items_of, texts_in
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import SourceFile
+from tasks.ingestion.fragments import SourceFile
 from tasks.ingestion.readers.formats import format_at
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.reading import cut, read
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.streams import DamageError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -34,12 +34,12 @@ def source_file(path: Path, **fields: Any) -> SourceFile:
     return SourceFile("s", path.name, path, status.st_size, "", status.st_mtime_ns, form, **how)
 
 
-def items_of(path: Path, piece_bytes: int = 1 << 40, **fields: Any) -> list[Item]:
+def items_of(path: Path, fragment_bytes: int = 1 << 40, **fields: Any) -> list[Item]:
     """Everything that reading the file gives."""
     of_file = {name: fields.pop(name) for name in _OF_THE_FILE if name in fields}
     config = CorpusConfig(**fields)
-    pieces = cut(source_file(path, **of_file), piece_bytes)
-    return [item for piece in pieces for item in read(piece, config)]
+    fragments = cut(source_file(path, **of_file), fragment_bytes)
+    return [item for fragment in fragments for item in read(fragment, config)]
 
 
 def all_of(items: Iterator[Item]) -> list[Item]:
@@ -63,7 +63,7 @@ def texts_in(items: list[Item]) -> list[str]:
     """All texts among the items, in order."""
     texts = []
     for item in items:
-        if isinstance(item, Block):
+        if isinstance(item, DocumentBatch):
             item.texts.validate(full=True)
             texts += item.texts.to_pylist()
     return texts
@@ -71,8 +71,8 @@ def texts_in(items: list[Item]) -> list[str]:
 
 def places_in(items: list[Item]) -> list[str]:
     """Where all texts among the items lie."""
-    blocks = [item for item in items if isinstance(item, Block)]
-    return [block.place(row) for block in blocks for row in range(len(block))]
+    batches = [item for item in items if isinstance(item, DocumentBatch)]
+    return [batch.place(row) for batch in batches for row in range(len(batch))]
 
 
 def flaws_in(items: list[Item]) -> list[Flaw]:
@@ -89,7 +89,7 @@ def counts_of(path: Path, **fields: Any) -> dict[str, int]:
     """How many texts, flaws of each reason and repairs of each kind the file gives."""
     counts: Counter[str] = Counter()
     for item in items_of(path, **fields):
-        if isinstance(item, Block):
+        if isinstance(item, DocumentBatch):
             counts["text"] += len(item)
         elif isinstance(item, Repaired):
             counts[item.name] += item.count

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece, SourceFile
+from tasks.ingestion.fragments import Fragment, SourceFile
 from tasks.ingestion.readers.formats import format_at
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.reading import read
+from tasks.ingestion.readers.sanitizer import Item
 from tests.archived import tarred, zipped
 
 MEMBERS = {
@@ -34,12 +34,12 @@ def _read(folder: Path, name: str, data: bytes, **fields: Any) -> list[Item]:
     file = SourceFile(
         "s", f"lib/{name}", path, len(data), "", 0, format_at(path), "text", "auto", "file"
     )
-    return list(read(Piece(file), CorpusConfig(**fields)))
+    return list(read(Fragment(file), CorpusConfig(**fields)))
 
 
 def _texts(items: list[Item]) -> list[tuple[str, str]]:
-    blocks = [item for item in items if isinstance(item, Block)]
-    return [(block.file, text) for block in blocks for text in block.texts.to_pylist()]
+    batches = [item for item in items if isinstance(item, DocumentBatch)]
+    return [(batch.file, text) for batch in batches for text in batch.texts.to_pylist()]
 
 
 def _flaws(items: list[Item]) -> list[tuple[str, str]]:

@@ -31,10 +31,10 @@ from storage.layout import Layout
 from tasks.ingestion.building import build_corpus, plan_corpus
 from tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
 from tasks.ingestion.figures import read_figures
-from tasks.ingestion.groups import plan_groups
+from tasks.ingestion.partitions import plan_partitions
 from tasks.ingestion.parts import make_part
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.reading import cut
+from tasks.ingestion.readers.sanitizer import Item
 from tests.corpora import build, build_of, counts_of, sides_of, write_jsonl
 
 # Reads 150 MB; what it adds to its memory must stay far below that.
@@ -255,7 +255,7 @@ def test_a_file_that_goes_while_it_is_read_is_a_sentence(
 ) -> None:
     path = write_jsonl(tmp_path / "x.jsonl", _numbered(0, 5))
     config = CorpusConfig(sources=(str(path),))
-    [group] = plan_corpus(Layout(tmp_path), config).groups
+    [partition] = plan_corpus(Layout(tmp_path), config).partitions
 
     def read_and_remove(*_: object) -> Iterator[Item]:
         path.unlink()
@@ -263,7 +263,7 @@ def test_a_file_that_goes_while_it_is_read_is_a_sentence(
 
     monkeypatch.setattr("tasks.ingestion.parts.read", read_and_remove)
     with pytest.raises(CorpusError, match="expected a readable file"):
-        make_part(Layout(tmp_path), group, config)
+        make_part(Layout(tmp_path), partition, config)
 
 
 def test_pyarrow_and_datasets_open_the_files_as_they_are(
@@ -338,10 +338,10 @@ def test_groups_of_any_size_make_the_same_corpus(tmp_path: Path) -> None:
     whole = build_of(tmp_path / "whole", config)
     layout = Layout(tmp_path / "single")
     sources = plan_corpus(layout, config).sources
-    pieces = [piece for source in sources for file in source.files for piece in cut(file)]
-    groups = plan_groups(pieces, group_bytes=1)
-    assert len(groups) == 4
-    parts = [make_part(layout, group, config) for group in reversed(groups)]
+    fragments = [fragment for source in sources for file in source.files for fragment in cut(file)]
+    partitions = plan_partitions(fragments, partition_bytes=1)
+    assert len(partitions) == 4
+    parts = [make_part(layout, partition, config) for partition in reversed(partitions)]
     single = build_corpus(layout, sources, config, parts[::-1])
     assert content_digest(single) == content_digest(whole)
 
@@ -362,8 +362,11 @@ def test_a_corpus_may_have_more_parts_than_a_process_may_have_files(tmp_path: Pa
     config = CorpusConfig(sources=(str(folder),))
     layout = Layout(tmp_path)
     plan = plan_corpus(layout, config)
-    pieces = [piece for group in plan.groups for piece in group.pieces]
-    parts = [make_part(layout, group, config) for group in plan_groups(pieces, group_bytes=1)]
+    fragments = [fragment for partition in plan.partitions for fragment in partition.fragments]
+    parts = [
+        make_part(layout, partition, config)
+        for partition in plan_partitions(fragments, partition_bytes=1)
+    ]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_limit_with_free_descriptors(20), hard))
     try:

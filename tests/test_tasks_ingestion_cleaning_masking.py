@@ -2,15 +2,15 @@
 
 import pytest
 
-from tasks.ingestion.blocks import make_block
+from tasks.ingestion.batches import make_batch
 from tasks.ingestion.cleaning.masking import Masking
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 
 def _mask(*texts: str) -> tuple[list[str], dict[str, int]]:
-    tally = Tally()
-    block = Masking()(make_block("s", "f", texts, "line", range(len(texts))), tally)
-    return block.texts.to_pylist(), dict(tally.edits)
+    stats = Stats()
+    batch = Masking()(make_batch("s", "f", texts, "line", range(len(texts))), stats)
+    return batch.texts.to_pylist(), dict(stats.edits)
 
 
 @pytest.mark.parametrize(

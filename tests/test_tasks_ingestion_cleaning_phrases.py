@@ -13,27 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import CorpusError
-from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.batches import DocumentBatch, make_batch
 from tasks.ingestion.cleaning import phrases as phrases_module
 from tasks.ingestion.cleaning.blocklist import read_blocklist
 from tasks.ingestion.cleaning.contamination import read_contamination
 from tasks.ingestion.cleaning.evaluation_text import read_texts
 from tasks.ingestion.cleaning.phrases import Phrases
-from tasks.ingestion.tally import SAMPLES, Tally
+from tasks.ingestion.stats import SAMPLES, Stats
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 QUESTION = "Which of these animals sleeps through the whole winter in a den below the snow?"
 
 
-def _block(*texts: str) -> Block:
-    return make_block("source", "file", texts, "line", range(len(texts)))
+def _block(*texts: str) -> DocumentBatch:
+    return make_batch("source", "file", texts, "line", range(len(texts)))
 
 
-def _blocked(tmp_path: Path, phrases: str, *texts: str) -> tuple[list[str], Tally]:
+def _blocked(tmp_path: Path, phrases: str, *texts: str) -> tuple[list[str], Stats]:
     file = tmp_path / "list.txt"
     file.write_text(phrases, encoding="utf-8")
-    tally = Tally()
-    return read_blocklist(str(file))(_block(*texts), tally).texts.to_pylist(), tally
+    stats = Stats()
+    return read_blocklist(str(file))(_block(*texts), stats).texts.to_pylist(), stats
 
 
 @pytest.fixture(params=[True, False], ids=["compiled", "plain"])
@@ -66,18 +66,18 @@ def test_phrases_are_found_between_words(
 
 
 def test_a_sample_tells_the_phrase(tmp_path: Path) -> None:
-    _, tally = _blocked(tmp_path, "one\ntwo", "has two", "fine", "has one")
-    assert [(s.place, s.detail) for s in tally.all_samples()] == [
+    _, stats = _blocked(tmp_path, "one\ntwo", "has two", "fine", "has one")
+    assert [(s.place, s.detail) for s in stats.all_samples()] == [
         ("line 0", "two"),
         ("line 2", "one"),
     ]
 
 
 def test_all_documents_are_counted_when_samples_are_full(tmp_path: Path) -> None:
-    kept, tally = _blocked(tmp_path, "bad", *["bad"] * 30, "good")
+    kept, stats = _blocked(tmp_path, "bad", *["bad"] * 30, "good")
     assert kept == ["good"]
-    assert tally.dropped_by_reason() == {"blocklist": 30}
-    assert len(tally.samples["blocklist"]) == SAMPLES
+    assert stats.dropped_by_reason() == {"blocklist": 30}
+    assert len(stats.samples["blocklist"]) == SAMPLES
 
 
 def test_a_list_that_is_missing_empty_or_not_utf8_is_refused(tmp_path: Path) -> None:
@@ -90,12 +90,12 @@ def test_a_list_that_is_missing_empty_or_not_utf8_is_refused(tmp_path: Path) -> 
         read_blocklist(str(tmp_path / "latin.txt"))
 
 
-def _contaminated(tmp_path: Path, evaluation: str, *texts: str) -> tuple[list[str], Tally]:
+def _contaminated(tmp_path: Path, evaluation: str, *texts: str) -> tuple[list[str], Stats]:
     file = tmp_path / "questions.txt"
     file.write_text(evaluation, encoding="utf-8")
-    tally = Tally()
-    kept = read_contamination((str(file),), 13)(_block(*texts), tally)
-    return kept.texts.to_pylist(), tally
+    stats = Stats()
+    kept = read_contamination((str(file),), 13)(_block(*texts), stats)
+    return kept.texts.to_pylist(), stats
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_short_questions_count_as_a_whole_and_very_short_ones_do_not(
 def test_chinese_needs_a_longer_sequence(either: None, tmp_path: Path) -> None:
     question = "下列哪一座城市在历史上曾经做过六个朝代的都城并且位于长江下游地区"
     texts = [f"请问{question}？", question[:20] + "吗"]
-    kept, tally = _contaminated(tmp_path, question, *texts)
+    kept, stats = _contaminated(tmp_path, question, *texts)
     assert kept == texts[1:]
-    assert next(tally.all_samples()).detail == f"questions.txt: {question}"
+    assert next(stats.all_samples()).detail == f"questions.txt: {question}"
 
 
 def test_evaluation_text_is_read_from_every_format(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_lambada_and_blimp_planted_in_speeches_are_found() -> None:
         f"{speech[:500]} {text} {speech[500:]}"
         for speech, text in zip(speeches, planted, strict=False)
     ]
-    tally = Tally()
-    kept = step(_block(*speeches, *dirty), tally)
+    stats = Stats()
+    kept = step(_block(*speeches, *dirty), stats)
     assert kept.texts.to_pylist() == speeches
-    assert tally.dropped_by_reason() == {"contaminated": 30}
+    assert stats.dropped_by_reason() == {"contaminated": 30}

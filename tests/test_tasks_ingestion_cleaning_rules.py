@@ -14,13 +14,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flows.recipes.decoders import gpt_web
-from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.batches import DocumentBatch, make_batch
 from tasks.ingestion.cleaning import rules as rules_module
 from tasks.ingestion.cleaning.reference import Document, part, segment
 from tasks.ingestion.cleaning.rules import Rules
 from tasks.ingestion.cleaning.steps import cleaning_steps
 from tasks.ingestion.cleaning.thresholds import KEPT, REASONS
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 from tests.benchmarks.cleaning import Segmented, broken, wikipedia
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -47,8 +47,8 @@ ALL = Rules(quality=True, repetition=True, fineweb=True)
 Judge = Callable[[str, Rules], str]
 
 
-def _block(*texts: str) -> Block:
-    return make_block("source", "file", texts, "line", range(len(texts)))
+def _block(*texts: str) -> DocumentBatch:
+    return make_batch("source", "file", texts, "line", range(len(texts)))
 
 
 def _compiled(text: str, rules: Rules) -> str:
@@ -258,10 +258,10 @@ MORE_CHINESE = (
 
 @pytest.mark.parametrize("text", [CHINESE + MORE_CHINESE, TECHNICAL], ids=["zh", "en"])
 def test_the_recipe_for_the_web_keeps_prose_and_technical_text(text: str) -> None:
-    block = _block(*(f"{text}{number}" for number in range(20)))
+    batch = _block(*(f"{text}{number}" for number in range(20)))
     for step in cleaning_steps(gpt_web().corpus.cleaning, 1):
-        block = step(block, Tally())
-    assert len(block) == 20
+        batch = step(batch, Stats())
+    assert len(batch) == 20
 
 
 @needs_data
@@ -281,24 +281,24 @@ def test_characters_are_judged_as_the_words_of_a_segmenter() -> None:
 
 
 def test_every_dropped_document_is_counted_once() -> None:
-    tally = Tally()
-    kept = ALL(_block(SENTENCES, "short", CHINESE, SENTENCES + SENTENCES), tally)
+    stats = Stats()
+    kept = ALL(_block(SENTENCES, "short", CHINESE, SENTENCES + SENTENCES), stats)
     assert kept.texts.to_pylist() == [SENTENCES, CHINESE]
     assert kept.numbers.tolist() == [0, 2]
-    assert tally.dropped_by_reason() == {
+    assert stats.dropped_by_reason() == {
         "gopher.duplicate_line_fraction": 1,
         "gopher.word_count": 1,
     }
-    assert [sample.place for sample in tally.all_samples()] == ["line 3", "line 1"]
+    assert [sample.place for sample in stats.all_samples()] == ["line 3", "line 1"]
 
 
 def test_a_slice_of_texts_is_judged_as_itself() -> None:
     texts = _block("short", SENTENCES, CHINESE).texts[1:]
-    assert ALL.judge(make_block("source", "file", texts, "line", [1, 2])).tolist() == [0, 0]
+    assert ALL.judge(make_batch("source", "file", texts, "line", [1, 2])).tolist() == [0, 0]
 
 
 def test_no_documents_are_judged() -> None:
-    assert len(ALL(_block(), Tally())) == 0
+    assert len(ALL(_block(), Stats())) == 0
 
 
 def test_the_share_of_characters_that_stand_alone_decides_the_limits() -> None:

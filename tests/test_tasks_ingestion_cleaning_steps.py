@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from storage.errors import CorpusError
-from tasks.ingestion.blocks import make_block
+from tasks.ingestion.batches import make_batch
 from tasks.ingestion.cleaning.steps import cleaning_steps, digest_inputs
 from tasks.ingestion.config import CleaningConfig
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 from tests.corpora import speeches
 
 
@@ -64,18 +64,18 @@ def test_the_result_does_not_depend_on_the_blocks(tmp_path: Path, c4_quality: bo
     texts = _speeches()
     results = []
     for size in (1, 7, len(texts)):
-        tally = Tally()
+        stats = Stats()
         kept: list[tuple[int, str]] = []
         for i in range(0, len(texts), size):
-            block = make_block(
+            batch = make_batch(
                 "s", "f", texts[i : i + size], "row", range(i, i + size)[: len(texts) - i]
             )
-            tally.take_in(block)
+            stats.take_in(batch)
             for step in steps:
-                block = step(block, tally)
-            kept += zip(block.numbers.tolist(), block.texts.to_pylist(), strict=True)
-        assert tally.read["s", "documents"] == len(kept) + sum(tally.dropped_by_reason().values())
-        results.append((kept, tally.dropped, tally.edits))
+                batch = step(batch, stats)
+            kept += zip(batch.numbers.tolist(), batch.texts.to_pylist(), strict=True)
+        assert stats.read["s", "documents"] == len(kept) + sum(stats.dropped_by_reason().values())
+        results.append((kept, stats.dropped, stats.edits))
     assert results[0] == results[1] == results[2]
     assert len(results[0][0]) > 20
 

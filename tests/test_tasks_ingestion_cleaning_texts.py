@@ -7,31 +7,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.errors import ConfigError
-from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.batches import DocumentBatch, make_batch
 from tasks.ingestion.cleaning import languages
 from tasks.ingestion.cleaning.c4 import C4
 from tasks.ingestion.cleaning.languages import Languages, identify, language_of_script
 from tasks.ingestion.cleaning.length import Length
 from tasks.ingestion.cleaning.normalisation import Normalisation
 from tasks.ingestion.cleaning.steps import Step
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 
-def _block(*texts: str) -> Block:
-    return make_block("source", "file", texts, "line", range(len(texts)))
+def _block(*texts: str) -> DocumentBatch:
+    return make_batch("source", "file", texts, "line", range(len(texts)))
 
 
-def _clean(step: Step, *texts: str) -> tuple[list[str], Tally]:
-    tally = Tally()
-    return step(_block(*texts), tally).texts.to_pylist(), tally
+def _clean(step: Step, *texts: str) -> tuple[list[str], Stats]:
+    stats = Stats()
+    return step(_block(*texts), stats).texts.to_pylist(), stats
 
 
 def test_control_characters_are_removed_and_counted() -> None:
-    texts, tally = _clean(
+    texts, stats = _clean(
         Normalisation(), "a\x01b\x7fc\x9fd", "tab\tand\nnewline", "\ufeff字\ufeff"
     )
     assert texts == ["abcd", "tab\tand\nnewline", "字"]
-    assert tally.edits == {"normalise.control_characters": 5}
+    assert stats.edits == {"normalise.control_characters": 5}
 
 
 def test_page_breaks_do_not_glue_words() -> None:
@@ -39,9 +39,9 @@ def test_page_breaks_do_not_glue_words() -> None:
 
 
 def test_text_is_composed() -> None:
-    texts, tally = _clean(Normalisation(), "cafe\u0301", "café", "plain")
+    texts, stats = _clean(Normalisation(), "cafe\u0301", "café", "plain")
     assert texts == ["café", "café", "plain"]
-    assert tally.edits == {"normalise.nfc": 1}
+    assert stats.edits == {"normalise.nfc": 1}
 
 
 def test_what_may_be_text_stays() -> None:
@@ -58,9 +58,9 @@ def test_normalised_text_stays_as_it_is(text: str) -> None:
 
 
 def test_blank_and_short_documents_are_told_apart() -> None:
-    texts, tally = _clean(Length(3), "", " \n\u3000", "ab", "字字字", "abc")
+    texts, stats = _clean(Length(3), "", " \n\u3000", "ab", "字字字", "abc")
     assert texts == ["字字字", "abc"]
-    assert tally.dropped_by_reason() == {"empty": 2, "too_short": 1}
+    assert stats.dropped_by_reason() == {"empty": 2, "too_short": 1}
 
 
 needs_model = pytest.mark.skipif(
@@ -107,10 +107,10 @@ def test_the_script_tells_some_languages(text: str, code: str) -> None:
 def test_only_wanted_languages_are_kept() -> None:
     english = "The quick brown fox jumps over the lazy dog while the cat is watching."
     german = "Der schnelle braune Fuchs springt über den faulen Hund, und die Katze sieht zu."
-    tally = Tally()
-    kept = Languages(("en",), 0.0)(_block(english, german), tally)
+    stats = Stats()
+    kept = Languages(("en",), 0.0)(_block(english, german), stats)
     assert kept.languages.to_pylist() == ["en"]
-    assert tally.dropped_by_reason() == {"language": 1}
+    assert stats.dropped_by_reason() == {"language": 1}
 
 
 def test_uncertain_languages_are_dropped() -> None:
@@ -119,12 +119,12 @@ def test_uncertain_languages_are_dropped() -> None:
 
 def test_without_the_model_the_script_decides_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(languages, "model", lambda: None)
-    tally = Tally()
-    block = Languages((), 0.0)(
-        _block("A text in English, which is of Latin script.", "中文"), tally
+    stats = Stats()
+    batch = Languages((), 0.0)(
+        _block("A text in English, which is of Latin script.", "中文"), stats
     )
-    assert block.languages.to_pylist() == ["und", "zh"]
-    assert tally.edits == {"languages.by_script_alone": 2}
+    assert batch.languages.to_pylist() == ["und", "zh"]
+    assert stats.edits == {"languages.by_script_alone": 2}
 
 
 def test_languages_that_no_script_tells_need_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,9 +139,9 @@ PAGE = "\n".join(
 
 
 def test_c4_keeps_only_lines_that_are_sentences() -> None:
-    texts, tally = _clean(C4(), f"Menu\n{PAGE}\nRead more...\nToo short.\nSee[1] the note[2] here.")
+    texts, stats = _clean(C4(), f"Menu\n{PAGE}\nRead more...\nToo short.\nSee[1] the note[2] here.")
     assert texts == [f"{PAGE}\nSee the note here."]
-    assert tally.edits == {"c4.line_without_end": 2, "c4.short_line": 1, "c4.citation": 2}
+    assert stats.edits == {"c4.line_without_end": 2, "c4.short_line": 1, "c4.citation": 2}
 
 
 def test_c4_removes_lines_of_scripts_and_policies() -> None:
@@ -150,17 +150,17 @@ def test_c4_removes_lines_of_scripts_and_policies() -> None:
         + "x" * 1001
         + " a b."
     )
-    texts, tally = _clean(C4(), f"{lines}\n{PAGE}")
+    texts, stats = _clean(C4(), f"{lines}\n{PAGE}")
     assert texts == [PAGE]
-    assert tally.edits == {"c4.javascript": 1, "c4.policy": 1, "c4.long_word": 1}
+    assert stats.edits == {"c4.javascript": 1, "c4.policy": 1, "c4.long_word": 1}
 
 
 def test_c4_drops_pages() -> None:
-    texts, tally = _clean(
+    texts, stats = _clean(
         C4(), PAGE, f"{PAGE}\nif (x) {{", f"Lorem Ipsum\n{PAGE}", PAGE[:60], "", "\n\n"
     )
     assert texts == [PAGE]
-    assert tally.dropped_by_reason() == {
+    assert stats.dropped_by_reason() == {
         "c4.curly_bracket": 1,
         "c4.few_sentences": 3,
         "c4.lorem_ipsum": 1,
@@ -197,6 +197,6 @@ def test_c4_counts_words_of_both_kinds_together() -> None:
 def test_c4_knows_policies_and_citations_of_chinese_pages() -> None:
     page = "今天天气很好。我们去公园。\n后来下雨了。大家都回家了。真好啊！"
     lines = page.replace("园。", "园[3][来源请求]。") + "\n继续访问即表示您同意隐私政策。"
-    texts, tally = _clean(C4(), lines)
+    texts, stats = _clean(C4(), lines)
     assert texts == [page]
-    assert tally.edits == {"c4.policy": 1, "c4.citation": 2}
+    assert stats.edits == {"c4.policy": 1, "c4.citation": 2}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.ingestion.encodings import encoding_of
-from tests.benchmarks.encodings import ENCODINGS, Piece, outcome
+from tests.benchmarks.encodings import ENCODINGS, Fragment, outcome
 from tests.benchmarks.encodings import ours as found
 from tests.readings import counts_of, flaw_of, items_of, places_in, texts_in, texts_of
 
@@ -25,13 +25,15 @@ def declaration() -> dict[str, str]:
     return texts
 
 
-def pieces(encoding: str, size: int) -> list[Piece]:
+def fragments(encoding: str, size: int) -> list[Fragment]:
     """The declaration in that encoding, in the languages it is for, cut into pieces."""
     texts = [declaration()[language] for language in ENCODINGS[encoding].split()]
     clean = [text.encode(encoding, "ignore").decode(encoding) for text in texts]
     parts = [text[at : at + size] for text in clean for at in range(0, len(text) - size + 1, size)]
-    drawn = [Piece(encoding, size, part, part.encode(encoding)) for part in parts]
-    return [piece for piece in drawn if encoding == "iso2022_jp" or not piece.data.isascii()]
+    drawn = [Fragment(encoding, size, part, part.encode(encoding)) for part in parts]
+    return [
+        fragment for fragment in drawn if encoding == "iso2022_jp" or not fragment.data.isascii()
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-16-le", "utf-8-sig", "utf-32"])
@@ -83,15 +85,15 @@ def test_the_encoding_is_found(data: bytes, encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_some_hundred_bytes_tell_their_encoding(encoding: str) -> None:
-    drawn = pieces(encoding, 330)
-    assert [(piece.text, outcome(found, piece)) for piece in drawn] == [
-        (piece.text, "right") for piece in drawn
+    drawn = fragments(encoding, 330)
+    assert [(fragment.text, outcome(found, fragment)) for fragment in drawn] == [
+        (fragment.text, "right") for fragment in drawn
     ]
 
 
 def test_short_text_is_read_rightly_or_refused() -> None:
     outcomes = Counter(
-        outcome(found, piece) for encoding in ENCODINGS for piece in pieces(encoding, 110)
+        outcome(found, fragment) for encoding in ENCODINGS for fragment in fragments(encoding, 110)
     )
     assert outcomes["wrong"] == 0
     assert outcomes["right"] > 0.9 * outcomes.total()

@@ -50,7 +50,7 @@ def test_parts_of_machines_that_read_otherwise_are_refused(
     plan = plan_corpus(layout, config)
     with pytest.MonkeyPatch.context() as patch:
         _without_model(patch)
-        parts = [make_part(layout, group, config) for group in plan.groups]
+        parts = [make_part(layout, partition, config) for partition in plan.partitions]
     with pytest.raises(ConfigError, match="reads languages by script alone, another by fast-lang"):
         build_corpus(layout, plan.sources, config, parts)
 

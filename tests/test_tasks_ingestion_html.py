@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece, Reading, SourceFile
+from tasks.ingestion.fragments import Fragment, Reading, SourceFile
 from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.html import read_html
+from tasks.ingestion.readers.sanitizer import Item
 from tests.readings import all_of
 
 pytest.importorskip("resiliparse")
@@ -31,13 +31,13 @@ def _read(data: bytes, encoding: str = "auto", **fields: Any) -> list[Item]:
     file = SourceFile(
         "s", "x.html", Path("/x.html"), 0, "", 0, Format("html"), "text", encoding, "file"
     )
-    return all_of(read_html(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
+    return all_of(read_html(io.BytesIO(data), Reading(Fragment(file), CorpusConfig(**fields))))
 
 
 def _text(data: bytes, encoding: str = "auto", **fields: Any) -> str:
-    (block,) = _read(data, encoding, **fields)
-    assert isinstance(block, Block)
-    text: str = block.texts[0].as_py()
+    (batch,) = _read(data, encoding, **fields)
+    assert isinstance(batch, DocumentBatch)
+    text: str = batch.texts[0].as_py()
     return text
 
 
@@ -89,9 +89,9 @@ def test_a_page_that_declares_nothing_is_read_and_counted(
     text: str, encoding: str, found: str
 ) -> None:
     page = f"<html><body><main><p>{text}</p></main></body></html>".encode(encoding)
-    block, repaired = sorted(_read(page), key=lambda item: isinstance(item, Repaired))
-    assert isinstance(block, Block)
-    assert block.texts.to_pylist() == [text]
+    batch, repaired = sorted(_read(page), key=lambda item: isinstance(item, Repaired))
+    assert isinstance(batch, DocumentBatch)
+    assert batch.texts.to_pylist() == [text]
     assert repaired == Repaired(f"decoded.{found}", 1)
 
 
@@ -100,10 +100,10 @@ def test_bytes_that_a_page_cannot_hold_are_refused_or_replaced_and_counted() -> 
     (flaw,) = _read(page)
     assert isinstance(flaw, Flaw)
     assert flaw.reason == "bad_encoding"
-    repaired, block = _read(page, on_bad_text="repair")
+    repaired, batch = _read(page, on_bad_text="repair")
     assert repaired == Repaired("replaced_bytes", 1)
-    assert isinstance(block, Block)
-    assert "br\ufffdken" in block.texts[0].as_py()
+    assert isinstance(batch, DocumentBatch)
+    assert "br\ufffdken" in batch.texts[0].as_py()
 
 
 def test_bad_bytes_beside_the_text_do_no_harm() -> None:

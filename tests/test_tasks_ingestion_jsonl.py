@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.ingestion import compiled
-from tasks.ingestion.blocks import Repaired
+from tasks.ingestion.batches import Repaired
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece, Reading, SourceFile
+from tasks.ingestion.fragments import Fragment, Reading, SourceFile
 from tasks.ingestion.readers import jsonl
 from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.gate import Gate, Item
 from tasks.ingestion.readers.lines import PADDING, Lines
+from tasks.ingestion.readers.sanitizer import Item, Sanitizer
 from tests.readings import counts_of, flaws_in, items_of, places_in, texts_in, texts_of
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -45,16 +45,16 @@ def _lines(draw: st.DrawFn) -> bytes:
         f'"{key}":{json.dumps(value, ensure_ascii=ascii_only)}' for key, value in fields
     )
     line = f"{{{body}}}".encode("utf-8", "surrogatepass").replace(b"\n", b" ")
-    for piece in draw(st.lists(_PIECES | st.binary(max_size=2), max_size=2)):
+    for fragment in draw(st.lists(_PIECES | st.binary(max_size=2), max_size=2)):
         at = draw(st.integers(0, len(line)))
-        insert = piece.encode() if isinstance(piece, str) else piece.replace(b"\n", b"")
+        insert = fragment.encode() if isinstance(fragment, str) else fragment.replace(b"\n", b"")
         line = line[:at] + insert + line[at + draw(st.integers(0, 2)) :]
     return line
 
 
-def _gate(**fields: Any) -> Gate:
+def _sanitizer(**fields: Any) -> Sanitizer:
     file = SourceFile("s", "x", Path("/x.jsonl"), 0, "", 0, Format("jsonl"), "text", "auto", "file")
-    return Gate(Reading(Piece(file), CorpusConfig(**fields)))
+    return Sanitizer(Reading(Fragment(file), CorpusConfig(**fields)))
 
 
 def _summary(items: list[Item]) -> tuple[Any, ...]:
@@ -66,8 +66,8 @@ def _summary(items: list[Item]) -> tuple[Any, ...]:
 @given(st.lists(_lines(), max_size=6), st.sampled_from(["drop", "repair"]))
 def test_the_fast_and_the_exact_reader_agree(lines: list[bytes], policy: str) -> None:
     data = Lines(b"".join(line + b"\n" for line in lines) + PADDING, 1)
-    fast = list(jsonl.read_fast(data, _gate(on_bad_text=policy), "line"))
-    exact = list(jsonl.read_exactly(data, _gate(on_bad_text=policy), "line"))
+    fast = list(jsonl.read_fast(data, _sanitizer(on_bad_text=policy), "line"))
+    exact = list(jsonl.read_exactly(data, _sanitizer(on_bad_text=policy), "line"))
     assert _summary(fast) == _summary(exact)
 
 
@@ -80,7 +80,7 @@ def test_what_json_writes_is_read(texts: list[str], ascii_only: bool) -> None:
         for text in sound
     ]
     data = Lines("".join(line + "\n" for line in lines).encode() + PADDING, 1)
-    items = list(jsonl.read_fast(data, _gate(), "line"))
+    items = list(jsonl.read_fast(data, _sanitizer(), "line"))
     assert texts_in(items) == sound
 
 
@@ -91,7 +91,7 @@ def test_lines_that_are_sound_need_no_second_look(monkeypatch: pytest.MonkeyPatc
         '{"a": {"text": [1, -2.5e+3, true, null, {}, [], "\\u00e9"]}, '
         '"text" : "\\"\\\\\\/\\b\\f\\n\\r\\n\\t\\u00e9\\ud83d\\ude00 三"}\r\n \n'
     )
-    items = list(jsonl.read_fast(Lines(line.encode() + PADDING, 1), _gate(), "line"))
+    items = list(jsonl.read_fast(Lines(line.encode() + PADDING, 1), _sanitizer(), "line"))
     assert texts_in(items) == ['"\\/\b\f\n\n\té\U0001f600 三']
 
 

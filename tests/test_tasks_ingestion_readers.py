@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece
+from tasks.ingestion.fragments import Fragment
 from tasks.ingestion.readers.formats import format_of
-from tasks.ingestion.readers.gate import BLOCK_ROWS
 from tasks.ingestion.readers.reading import cut, read
+from tasks.ingestion.readers.sanitizer import BATCH_ROWS
 from tests.archived import zipped
 from tests.readings import (
     counts_of,
@@ -115,7 +115,7 @@ def test_archives_are_read_member_by_member(tmp_path: Path) -> None:
     assert counts_of(tmp_path / "x.tgz") == {"text": 5, "not_read": 1}
     items = items_of(tmp_path / "x.tgz")
     assert texts_in(items) == [*TEXTS, "eight"]
-    files = [item.file for item in items if isinstance(item, Block)]
+    files = [item.file for item in items if isinstance(item, DocumentBatch)]
     assert files == ["x.tgz/a.jsonl", "x.tgz/b.txt.gz"]
 
 
@@ -176,20 +176,20 @@ def test_lines_end_in_any_newline(tmp_path: Path, newline: str) -> None:
     assert texts_of(tmp_path / "x.txt", text_unit="line") == ["a", "b", "", "c"]
 
 
-# Pieces
+# Fragments
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 7, 20, 21, 1000])
 @pytest.mark.parametrize("ending", ["", "\n"])
 def test_pieces_of_lines_meet_without_gap_or_overlap(
-    tmp_path: Path, piece_bytes: int, ending: str
+    tmp_path: Path, fragment_bytes: int, ending: str
 ) -> None:
     lines = [json.dumps({"text": "x" * (n % 9), "n": n}) for n in range(40)]
     (tmp_path / "x.jsonl").write_text("\n".join(lines) + ending)
     (tmp_path / "x.txt").write_text("\n".join(lines) + ending)
     expected = ["x" * (n % 9) for n in range(40)]
-    assert texts_in(items_of(tmp_path / "x.jsonl", piece_bytes)) == expected
-    assert texts_in(items_of(tmp_path / "x.txt", piece_bytes, text_unit="line")) == lines
+    assert texts_in(items_of(tmp_path / "x.jsonl", fragment_bytes)) == expected
+    assert texts_in(items_of(tmp_path / "x.txt", fragment_bytes, text_unit="line")) == lines
 
 
 def test_a_place_in_a_later_piece_counts_from_its_first_byte(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_files_that_cannot_be_cut_stay_whole(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(_jsonl()))
     for name in ("x.txt", "x.jsonl.gz"):
         file = source_file(tmp_path / name, text_unit="line")
-        assert cut(file, 10) == [Piece(file)]
+        assert cut(file, 10) == [Fragment(file)]
 
 
 def test_tables_are_cut_between_row_groups_and_batches(tmp_path: Path) -> None:
@@ -224,10 +224,10 @@ def test_tables_are_cut_between_row_groups_and_batches(tmp_path: Path) -> None:
     with pa.ipc.new_file(tmp_path / "x.arrow", table.schema) as file:
         file.write_table(table, max_chunksize=100)
     for name in ("x.parquet", "x.arrow"):
-        pieces = cut(source_file(tmp_path / name), 20_000)
-        assert 3 <= len(pieces) <= 5
-        assert sum(piece.bytes for piece in pieces) <= (tmp_path / name).stat().st_size
-        items = [item for piece in pieces for item in read(piece, CorpusConfig())]
+        fragments = cut(source_file(tmp_path / name), 20_000)
+        assert 3 <= len(fragments) <= 5
+        assert sum(fragment.bytes for fragment in fragments) <= (tmp_path / name).stat().st_size
+        items = [item for fragment in fragments for item in read(fragment, CorpusConfig())]
         assert texts_in(items) == table["text"].to_pylist()
         assert places_in(items) == [f"row {row}" for row in range(1000)]
 
@@ -239,10 +239,10 @@ def test_a_million_empty_documents_come_in_full_blocks(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(b'{"text": ""}\n' * 1_000_000)
     (tmp_path / "x.txt").write_bytes(b"\n" * 1_000_000)
     for items in (items_of(tmp_path / "x.jsonl"), items_of(tmp_path / "x.txt", text_unit="line")):
-        sizes = [len(item) for item in items if isinstance(item, Block)]
+        sizes = [len(item) for item in items if isinstance(item, DocumentBatch)]
         assert len(items) == len(sizes) < 100
         assert sum(sizes) == 1_000_000
-        assert max(sizes) <= BLOCK_ROWS
+        assert max(sizes) <= BATCH_ROWS
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])

@@ -13,7 +13,7 @@ import pytest
 
 from storage.errors import CorpusError
 from tasks.ingestion.config import CorpusConfig, DatasetSource
-from tasks.ingestion.pieces import SourceFile
+from tasks.ingestion.fragments import SourceFile
 from tasks.ingestion.sources import digest_sources, resolve
 
 TEXTS = ["one", "二", "three", "four"]

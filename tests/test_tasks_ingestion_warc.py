@@ -14,11 +14,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece, Reading, SourceFile
+from tasks.ingestion.fragments import Fragment, Reading, SourceFile
 from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.gate import Item
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.readers.warc import read_warc
 from tests.readings import items_of, texts_in
 
@@ -49,11 +49,13 @@ def _read(data: bytes, **fields: Any) -> list[Item]:
     file = SourceFile(
         "s", "x.warc", Path("/x.warc"), 0, "", 0, Format("warc"), "text", "auto", "file"
     )
-    return list(read_warc(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
+    return list(read_warc(io.BytesIO(data), Reading(Fragment(file), CorpusConfig(**fields))))
 
 
 def _texts(items: list[Item]) -> list[str]:
-    texts = [text for item in items if isinstance(item, Block) for text in item.texts.to_pylist()]
+    texts = [
+        text for item in items if isinstance(item, DocumentBatch) for text in item.texts.to_pylist()
+    ]
     return [text.strip() for text in texts]
 
 
@@ -62,10 +64,10 @@ def _flaws(items: list[Item]) -> list[str]:
 
 
 def test_a_page_becomes_its_text() -> None:
-    (block,) = _read(_record(b"", "warcinfo") + _answer(PAGE))
-    assert isinstance(block, Block)
-    assert _texts([block]) == ["It was dark; 雪 fell."]
-    assert block.place(0) == "record 2"
+    (batch,) = _read(_record(b"", "warcinfo") + _answer(PAGE))
+    assert isinstance(batch, DocumentBatch)
+    assert _texts([batch]) == ["It was dark; 雪 fell."]
+    assert batch.place(0) == "record 2"
 
 
 @pytest.mark.parametrize(
@@ -114,8 +116,8 @@ def test_a_page_that_lacks_its_end_is_a_flaw(
     ],
 )
 def test_a_page_that_its_crawler_did_not_get_whole_is_counted(record: bytes) -> None:
-    cut, block = _read(record)
-    assert cut == Repaired("cut_pages", 1) and isinstance(block, Block)
+    cut, batch = _read(record)
+    assert cut == Repaired("cut_pages", 1) and isinstance(batch, DocumentBatch)
     assert not [item for item in _read(_answer(PAGE)) if isinstance(item, Repaired)]
 
 

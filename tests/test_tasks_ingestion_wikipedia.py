@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.blocks import Block, Flaw
+from tasks.ingestion.batches import DocumentBatch, Flaw
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece, Reading, SourceFile
+from tasks.ingestion.fragments import Fragment, Reading, SourceFile
 from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.gate import Item
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.readers.wikipedia import read_wikipedia
 from tasks.ingestion.readers.wikitext import plain_text
 from tests.readings import all_of, texts_of
@@ -44,11 +44,13 @@ def _read(data: bytes, **fields: Any) -> list[Item]:
     file = SourceFile(
         "s", "x.xml", Path("/x.xml"), 0, "", 0, Format("wikipedia"), "text", "auto", "file"
     )
-    return all_of(read_wikipedia(io.BytesIO(data), Reading(Piece(file), CorpusConfig(**fields))))
+    return all_of(read_wikipedia(io.BytesIO(data), Reading(Fragment(file), CorpusConfig(**fields))))
 
 
 def _texts(items: list[Item]) -> list[str]:
-    return [text for item in items if isinstance(item, Block) for text in item.texts.to_pylist()]
+    return [
+        text for item in items if isinstance(item, DocumentBatch) for text in item.texts.to_pylist()
+    ]
 
 
 def _flaws(items: list[Item]) -> list[tuple[str, str]]:
@@ -66,10 +68,10 @@ def sample() -> bytes:
 
 
 def test_an_article_is_its_title_and_its_text() -> None:
-    (block,) = _read(_dump(_page("雪 & ice", "'''Snow''' is [[ice|frozen]] water.")))
-    assert isinstance(block, Block)
-    assert block.texts.to_pylist() == ["雪 & ice\n\nSnow is frozen water."]
-    assert block.place(0) == "page 1"
+    (batch,) = _read(_dump(_page("雪 & ice", "'''Snow''' is [[ice|frozen]] water.")))
+    assert isinstance(batch, DocumentBatch)
+    assert batch.texts.to_pylist() == ["雪 & ice\n\nSnow is frozen water."]
+    assert batch.place(0) == "page 1"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
@@ -90,7 +92,7 @@ def test_redirects_and_other_namespaces_are_no_documents() -> None:
     )
     assert _texts(items) == ["D\n\nkept"]
     assert not _flaws(items)
-    assert [item.place(0) for item in items if isinstance(item, Block)] == ["page 4"]
+    assert [item.place(0) for item in items if isinstance(item, DocumentBatch)] == ["page 4"]
 
 
 def test_a_page_that_only_shows_templates_is_an_empty_text() -> None:

@@ -20,12 +20,12 @@ from storage.settings import load_settings
 from tasks.corpus import clean
 from tasks.ingestion.building import build_corpus, plan_corpus
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.groups import plan_groups
+from tasks.ingestion.partitions import plan_partitions
 from tasks.ingestion.parts import make_part
 from tasks.ingestion.readers.reading import cut
-from tasks.mapping import map_groups, task_runner
+from tasks.mapping import map_partitions, task_runner
 
-# What the tests claim of their small groups, so that they are not worked on in this process.
+# What the tests claim of their small partitions, so that they are not worked on in this process.
 BIG = 64 << 20
 
 
@@ -34,7 +34,7 @@ def _map(runner: str, work: Any, calls: list[dict[str, Any]]) -> list[Any]:
 
     @flow(name="map")
     def mapped() -> list[Any]:
-        return map_groups(settings, work, calls, [BIG] * len(calls), "work")
+        return map_partitions(settings, work, calls, [BIG] * len(calls), "work")
 
     return mapped()
 
@@ -56,10 +56,10 @@ def _corpus(root: Path, text: Path, runner: str | None) -> Ref:
     layout, config = Layout(root), CorpusConfig(sources=(str(text),))
     sources = plan_corpus(layout, config).sources
     pieces = [piece for source in sources for file in source.files for piece in cut(file)]
-    groups = plan_groups(pieces, group_bytes=1)
-    assert len(groups) == 6
+    partitions = plan_partitions(pieces, partition_bytes=1)
+    assert len(partitions) == 6
     calls: list[dict[str, Any]] = [
-        {"layout": layout, "group": group, "config": config} for group in groups
+        {"layout": layout, "group": partition, "config": config} for partition in partitions
     ]
     parts = _map(runner, clean, calls) if runner else [make_part(**call) for call in calls]
     return build_corpus(layout, sources, config, parts)

@@ -24,7 +24,7 @@ from storage.tracking import open_run
 from tasks.ingestion.building import write_samples
 from tasks.ingestion.figures import Figures, SimilarPair
 from tasks.ingestion.sources import ResolvedSource
-from tasks.ingestion.tally import Sample, Tally
+from tasks.ingestion.stats import Sample, Stats
 from tasks.reports.corpus.findings import gather, read_samples
 from tasks.reports.corpus.page import render
 from tasks.reports.corpus.report import report_corpus, summarise
@@ -76,31 +76,31 @@ def write_corpus(
 ) -> Path:
     """A corpus of one source, `web`, whose documents have 100 bytes each."""
     dropped = dropped or {}
-    tally = Tally(edits=Counter({"nfc": 7} if edited_away else {}), lengths=Counter({6: read}))
-    tally.read.update({("web", "documents"): read, ("web", "bytes"): 100 * read})
+    stats = Stats(edits=Counter({"nfc": 7} if edited_away else {}), lengths=Counter({6: read}))
+    stats.read.update({("web", "documents"): read, ("web", "bytes"): 100 * read})
     for reason, (documents, count) in dropped.items():
-        tally.dropped["web", reason, "documents"] = documents
-        tally.dropped["web", reason, "bytes"] = count
+        stats.dropped["web", reason, "documents"] = documents
+        stats.dropped["web", reason, "bytes"] = count
     for language, documents in (told or {}).items():
-        tally.told[language] = tally.losses[language, "gopher.word_count"] = documents
+        stats.told[language] = stats.losses[language, "gopher.word_count"] = documents
     for sample in samples:
-        tally.samples.setdefault(sample.reason, []).append(sample)
+        stats.samples.setdefault(sample.reason, []).append(sample)
     kept = read - sum(documents for documents, _ in dropped.values())
     kept_bytes = 100 * read - sum(count for _, count in dropped.values()) - edited_away
     sides = {"documents": kept, "bytes": kept_bytes}
     sources = [ResolvedSource("web", "CC0-1.0", ())]
     figures = Figures(sources, lengths=Counter({6: kept} if kept else {}), pairs=pairs)
-    tally.flaws = {"bad_encoding"}
+    stats.flaws = {"bad_encoding"}
     figures.kept.update({("web", what): count for what, count in sides.items()})
     for n in range(languages if kept else 0):
         figures.languages.update({(f"q{n}", "documents"): 1, (f"q{n}", "bytes"): 900 - n})
 
     def write(directory: Path) -> dict[str, Any]:
-        figures.write(directory, tally)
-        write_samples(directory, tally)
+        figures.write(directory, stats)
+        write_samples(directory, stats)
         held_out = {what: count // 10 for what, count in sides.items()}
         return {
-            "documents": {"in": read, "kept": kept, "dropped": tally.dropped_by_reason()},
+            "documents": {"in": read, "kept": kept, "dropped": stats.dropped_by_reason()},
             "train": {what: count - held_out[what] for what, count in sides.items()},
             "validation": held_out,
             "licences": {"web": "CC0-1.0"},
@@ -114,7 +114,7 @@ def write_selection(path: Path, kept: int) -> Path:
     """The new documents of another corpus: without figures."""
 
     def write(directory: Path) -> dict[str, Any]:
-        write_samples(directory, Tally())
+        write_samples(directory, Stats())
         return {
             "documents": {"in": 243, "kept": kept, "dropped": {"seen": 243 - kept}},
             "train": {"documents": kept, "bytes": 100 * kept},

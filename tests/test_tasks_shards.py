@@ -11,7 +11,7 @@ from model.tokenizer.control import END_OF_TEXT
 from model.tokenizer.folder import TOKENIZER, load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from storage.artifacts import Ref, Spec, obtain, set_aside
-from storage.corpus.ranges import plan_ranges
+from storage.corpus.partitions import plan_partitions
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.shards.reading import TokenStream
@@ -46,7 +46,9 @@ def _tokenizer(layout: Layout, texts: list[str], lowers: bool = False) -> Ref:
 
 def _shards(layout: Layout, corpus: Ref, tokenizer: Ref) -> Ref:
     parts: dict[Split, list[Ref]] = {
-        split: [tokenize.fn(layout, each, tokenizer, None) for each in plan_ranges(corpus, split)]
+        split: [
+            tokenize.fn(layout, each, tokenizer, None) for each in plan_partitions(corpus, split)
+        ]
         for split in SPLITS
     }
     with disable_run_logger():

@@ -25,19 +25,19 @@ from storage.corpus.writing import SplitWriter
 from storage.errors import CorpusError
 from storage.layout import Layout
 from storage.pace import Pace
-from tasks.ingestion.blocks import WHOLE_FILE, excerpt_of
+from tasks.ingestion.batches import WHOLE_FILE, excerpt_of
 from tasks.ingestion.cleaning.steps import digest_inputs
 from tasks.ingestion.config import CorpusConfig
 from tasks.ingestion.duplicates.components import near_duplicates
 from tasks.ingestion.duplicates.exact import exact_duplicates
 from tasks.ingestion.engines import check_engines, engines_of
 from tasks.ingestion.figures import Figures, SimilarPair
-from tasks.ingestion.groups import Group, plan_groups
-from tasks.ingestion.parts import part_bands, part_batches, read_tally
+from tasks.ingestion.partitions import FilePartition, plan_partitions
+from tasks.ingestion.parts import part_bands, part_batches, read_stats
 from tasks.ingestion.readers.flaws import not_read
 from tasks.ingestion.readers.reading import cut
 from tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 UNKNOWN_LICENCE = "unknown"
 _PAIRS = 10
@@ -46,7 +46,7 @@ _NAMED = 20
 
 
 @dataclass(frozen=True)
-class Fates:
+class Verdicts:
     """What becomes of each document of the parts, in their order.
 
     Attributes:
@@ -69,12 +69,12 @@ class CorpusPlan:
 
     Attributes:
         sources: resolved and digested.
-        groups: to be made into parts, each by itself; none where the corpus is there already.
+        partitions: to be made into parts, each by itself; none where the corpus is there already.
         corpus: the corpus, where it is there and sound.
     """
 
     sources: tuple[ResolvedSource, ...]
-    groups: tuple[Group, ...]
+    partitions: tuple[FilePartition, ...]
     corpus: Ref | None
 
 
@@ -88,8 +88,8 @@ def plan_corpus(layout: Layout, config: CorpusConfig) -> CorpusPlan:
     ref = find_sound(layout, corpus_spec(sources, config))
     if ref:
         return CorpusPlan(sources, (), ref)
-    pieces = (piece for source in sources for file in source.files for piece in cut(file))
-    return CorpusPlan(sources, tuple(plan_groups(pieces)), None)
+    fragments = (fragment for source in sources for file in source.files for fragment in cut(file))
+    return CorpusPlan(sources, tuple(plan_partitions(fragments)), None)
 
 
 def corpus_spec(sources: Sequence[ResolvedSource], config: CorpusConfig) -> Spec:
@@ -106,7 +106,7 @@ def corpus_spec(sources: Sequence[ResolvedSource], config: CorpusConfig) -> Spec
 def build_corpus(
     layout: Layout, sources: Sequence[ResolvedSource], config: CorpusConfig, parts: Sequence[Ref]
 ) -> Ref:
-    """Makes the corpus of these parts, one for each group of the sources, in order.
+    """Makes the corpus of these parts, one for each partition of the sources, in order.
 
     The first of several equal documents is kept, and so is the first of several similar ones unless
     `near_duplicates` says otherwise. A document's side depends on its text alone (that of the first
@@ -130,44 +130,44 @@ def _write(
     config: CorpusConfig,
     parts: Sequence[Path],
 ) -> Mapping[str, Any]:
-    tally = Tally()
+    stats = Stats()
     for part in parts:
-        tally.add(read_tally(part))
+        stats.add(read_stats(part))
     for source in sources:
-        _count_apart(tally, source)
-    _check_unread(tally, config.max_unread)
+        _count_apart(stats, source)
+    _check_unread(stats, config.max_unread)
     ids = ids_of([part / "documents.arrow" for part in parts])
-    fates = _fates(parts, ids, config)
+    verdicts = _verdicts(parts, ids, config)
     numbered = _firsts(parts)
     for part, first in numbered:
-        _count_duplicates(tally, part, first, fates)
-    if np.count_nonzero(fates.reason == 0) < 2:
-        raise _too_few(tally, config)
+        _count_duplicates(stats, part, first, verdicts)
+    if np.count_nonzero(verdicts.reason == 0) < 2:
+        raise _too_few(stats, config)
     reserved = {source.name for source in sources if source.held_out}
-    held_out = _sides(ids, fates, config.validation_fraction, _of_sources(parts, reserved))
+    held_out = _sides(ids, verdicts, config.validation_fraction, _of_sources(parts, reserved))
     figures = Figures(sources)
     sizes = [(part / "documents.arrow").stat().st_size for part in parts]
     pace = Pace("merge", sum(sizes))
     with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
         writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
         for (part, first), written in zip(numbered, accumulate(sizes), strict=True):
-            _write_part(writers, part, fates.reason[first:], held_out[first:], figures)
+            _write_part(writers, part, verdicts.reason[first:], held_out[first:], figures)
             pace.reach(written)
-    figures.pairs = _similar_pairs(parts, fates)
-    figures.write(directory, tally)
-    write_samples(directory, tally)
+    figures.pairs = _similar_pairs(parts, verdicts)
+    figures.write(directory, stats)
+    write_samples(directory, stats)
     similarity = None
     if config.cleaning.near_duplicates != "off":
-        _write_bands(directory, numbered, fates.reason == 0, held_out)
+        _write_bands(directory, numbered, verdicts.reason == 0, held_out)
         similarity = config.cleaning.similarity
-    return _counts(writers, tally, sources) | {"similarity": similarity}
+    return _counts(writers, stats, sources) | {"similarity": similarity}
 
 
-def _count_apart(tally: Tally, source: ResolvedSource) -> None:
+def _count_apart(stats: Stats, source: ResolvedSource) -> None:
     """Counts the files of a source that are not read, as the members of an archive are."""
     for file in source.apart:
         folder, _, place = file.name.partition("/")
-        tally.drop_flaw(source.name, folder, not_read(place or WHOLE_FILE, file.name, file.size))
+        stats.drop_flaw(source.name, folder, not_read(place or WHOLE_FILE, file.name, file.size))
 
 
 def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
@@ -179,12 +179,12 @@ def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
     return firsts
 
 
-def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fates:
+def _verdicts(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Verdicts:
     exact = exact_duplicates(ids)
     duplicate = (exact != np.arange(len(ids))).astype(np.int8)
     wanted = config.cleaning.near_duplicates
     if wanted == "off":
-        return Fates(duplicate, exact, ())
+        return Verdicts(duplicate, exact, ())
     found = near_duplicates(
         [part_bands(part) for part in parts],
         texts_of([part / "documents.arrow" for part in parts]),
@@ -195,7 +195,7 @@ def _fates(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Fate
     reason = duplicate + 2 * similar.astype(np.int8) if wanted == "drop" else duplicate
     some = zip(found.earlier, found.later, found.similarity, strict=True)
     pairs = [(int(a), int(b), float(s)) for a, b, s in islice(some, _PAIRS)]
-    return Fates(reason, found.component, pairs)
+    return Verdicts(reason, found.component, pairs)
 
 
 def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | None:
@@ -208,18 +208,18 @@ def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | N
 
 
 def _sides(
-    ids: np.ndarray, fates: Fates, validation_fraction: float, reserved: np.ndarray | None
+    ids: np.ndarray, verdicts: Verdicts, validation_fraction: float, reserved: np.ndarray | None
 ) -> np.ndarray:
     """Which documents are held out: those that are `reserved` for it, or some of all."""
     if reserved is None:
-        held_out = is_held_out(ids[fates.first], validation_fraction)
+        held_out = is_held_out(ids[verdicts.first], validation_fraction)
     else:
-        held_out = reserved[fates.first]
-    kept = np.flatnonzero(fates.reason == 0)
+        held_out = reserved[verdicts.first]
+    kept = np.flatnonzero(verdicts.reason == 0)
     if held_out[kept].all() or not held_out[kept].any():
         smallest = min(kept.tolist(), key=lambda row: ids[row].tobytes())
         # Those similar to it change over too.
-        family = fates.first == fates.first[smallest]
+        family = verdicts.first == verdicts.first[smallest]
         if not family[kept].all():
             held_out[family] = ~held_out[family]
         else:
@@ -261,38 +261,38 @@ def _write_bands(
         np.save(directory / f"{split}.bands.npy", np.concatenate(bands))
 
 
-def _count_duplicates(tally: Tally, part: Path, first: int, fates: Fates) -> None:
+def _count_duplicates(stats: Stats, part: Path, first: int, verdicts: Verdicts) -> None:
     for batch in part_batches(part):
-        reasons = fates.reason[first : first + batch.num_rows]
+        reasons = verdicts.reason[first : first + batch.num_rows]
         for code, name in enumerate(REASONS[1:], 1):
             rows = np.flatnonzero(reasons == code)
-            tally.drop_rows(batch.take(pa.array(rows)), name)
+            stats.drop_rows(batch.take(pa.array(rows)), name)
         first += batch.num_rows
 
 
-def _similar_pairs(parts: Sequence[Path], fates: Fates) -> list[SimilarPair]:
+def _similar_pairs(parts: Sequence[Path], verdicts: Verdicts) -> list[SimilarPair]:
     texts = texts_of([part / "documents.arrow" for part in parts])
     pairs = []
-    for kept, other, similarity in fates.pairs:
+    for kept, other, similarity in verdicts.pairs:
         both = texts.take(np.array([kept, other])).to_pylist()
         pairs.append(SimilarPair(round(similarity, 3), *(excerpt_of(text) for text in both)))
     return pairs
 
 
 def _counts(
-    writers: Mapping[Split, SplitWriter], tally: Tally, sources: Sequence[ResolvedSource]
+    writers: Mapping[Split, SplitWriter], stats: Stats, sources: Sequence[ResolvedSource]
 ) -> dict[str, Any]:
     """The counts of a corpus's manifest: in = kept + dropped by reason; and who its sources are."""
     kept = sum(writer.counts["documents"] for writer in writers.values())
-    dropped = tally.dropped_by_reason()
-    documents = {"in": tally.documents_read, "kept": kept, "dropped": dropped}
+    dropped = stats.dropped_by_reason()
+    documents = {"in": stats.documents_read, "kept": kept, "dropped": dropped}
     counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
     size = sum(writer.counts["bytes"] for writer in writers.values())
-    lost = tally.dropped_by_reason("bytes")
+    lost = stats.dropped_by_reason("bytes")
     # What edits took out of the text, or, below 0, added to it.
-    edited = tally.bytes_read - size - sum(lost.values())
-    amounts = {"in": tally.bytes_read, "kept": size, "dropped": lost, "edited": edited}
-    unread = dict(tally.lost) | {"files": [asdict(each) for each in tally.most_unread(_NAMED)]}
+    edited = stats.bytes_read - size - sum(lost.values())
+    amounts = {"in": stats.bytes_read, "kept": size, "dropped": lost, "edited": edited}
+    unread = dict(stats.lost) | {"files": [asdict(each) for each in stats.most_unread(_NAMED)]}
     licences = {source.name: source.licence or UNKNOWN_LICENCE for source in sources}
     pairs = [source.name for source in sources if source.pairs]
     return counts | {
@@ -304,17 +304,17 @@ def _counts(
     }
 
 
-def write_samples(directory: Path, tally: Tally) -> None:
+def write_samples(directory: Path, stats: Stats) -> None:
     """Writes `dropped.jsonl`: up to ten documents for each reason."""
-    lines = (json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in tally.all_samples())
+    lines = (json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in stats.all_samples())
     (directory / "dropped.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def _check_unread(tally: Tally, limit: float) -> None:
-    weight, wanted = tally.weight, tally.bytes_read - tally.lost["apart"]
+def _check_unread(stats: Stats, limit: float) -> None:
+    weight, wanted = stats.weight, stats.bytes_read - stats.lost["apart"]
     if weight <= limit * wanted:
         return
-    worst = tally.most_unread(1)[0]
+    worst = stats.most_unread(1)[0]
     raise CorpusError(
         f"{weight:,} of {wanted:,} bytes of text could not be read or are of a file "
         f"whose end is missing, most of them in {worst.file} of {worst.source} ({worst.detail}); "
@@ -323,10 +323,10 @@ def _check_unread(tally: Tally, limit: float) -> None:
     )
 
 
-def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:
-    reasons = tally.dropped_by_reason()
+def _too_few(stats: Stats, config: CorpusConfig) -> CorpusError:
+    reasons = stats.dropped_by_reason()
     dropped = sum(reasons.values())
-    read = tally.documents_read
+    read = stats.documents_read
     kept = read - dropped
     remedy = "give more text in corpus.sources"
     if dropped > kept:
@@ -334,7 +334,7 @@ def _too_few(tally: Tally, config: CorpusConfig) -> CorpusError:
     elif kept == 1 and config.text_unit == "file":
         remedy += ', or set corpus.text_unit="paragraph" to make each paragraph a document'
     said = ", ".join(f"{number} {reason}" for reason, number in reasons.items()) or "none"
-    flaw = next((sample for sample in tally.all_samples() if sample.detail), None)
+    flaw = next((sample for sample in stats.all_samples() if sample.detail), None)
     if flaw:
         remedy += f"; in {flaw.file}, {flaw.place}: {flaw.detail}"
     return CorpusError(

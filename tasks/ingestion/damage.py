@@ -2,7 +2,7 @@
 
 import re
 
-from tasks.ingestion.blocks import Flaw
+from tasks.ingestion.batches import Flaw
 
 # What zstandard says of a window beyond the limit, or beyond this machine's memory.
 _NO_ROOM = re.compile("too much memory|Allocation error")

@@ -9,7 +9,7 @@ from storage.manifest import read_manifest
 from storage.packages import installed
 from tasks.ingestion.cleaning.languages import engine
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import SourceFile
+from tasks.ingestion.fragments import SourceFile
 from tasks.ingestion.readers.formats import DOCUMENTS
 
 # The kinds of files that are, or may hold, pages of the web.

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingestion.sources import ResolvedSource
-from tasks.ingestion.tally import Tally, count_lengths, sums_by
+from tasks.ingestion.stats import Stats, count_lengths, sums_by
 
 FIGURES = "figures.json"
 _SOME, _SHARE = 10, 0.01
@@ -53,16 +53,16 @@ class Figures:
                 counter[key, "documents"] += documents
                 counter[key, "bytes"] += size
 
-    def write(self, directory: Path, tally: Tally) -> None:
+    def write(self, directory: Path, stats: Stats) -> None:
         """Writes `figures.json`."""
         value = {
-            "sources": [self._source(source, tally) for source in self.sources],
-            "flaws": sorted(tally.flaws),
-            "edits": dict(sorted(tally.edits.items())),
+            "sources": [self._source(source, stats) for source in self.sources],
+            "flaws": sorted(stats.flaws),
+            "edits": dict(sorted(stats.edits.items())),
             "languages": _pairs(self.languages),
-            "lost_languages": self._lost(tally),
+            "lost_languages": self._lost(stats),
             "lengths": {
-                "read": sorted(tally.lengths.items()),
+                "read": sorted(stats.lengths.items()),
                 "kept": sorted(self.lengths.items()),
             },
             "similar": [asdict(pair) for pair in self.pairs],
@@ -70,23 +70,23 @@ class Figures:
         text = json.dumps(value, ensure_ascii=False, indent=1)
         (directory / FIGURES).write_text(text, encoding="utf-8")
 
-    def _lost(self, tally: Tally) -> dict[str, dict[str, Any]]:
+    def _lost(self, stats: Stats) -> dict[str, dict[str, Any]]:
         """The languages of which nothing was kept, with their documents and their chief reason."""
-        total, lost = sum(tally.told.values()), {}
-        for language, documents in tally.told.most_common():
+        total, lost = sum(stats.told.values()), {}
+        for language, documents in stats.told.most_common():
             # A model takes single documents among many for some rare language.
             some = documents >= _SOME or documents >= _SHARE * total
             if some and not self.languages[language, "documents"]:
                 reasons = Counter(
-                    {r: n for (code, r), n in tally.losses.items() if code == language}
+                    {r: n for (code, r), n in stats.losses.items() if code == language}
                 )
                 reason = reasons.most_common(1)[0][0]
                 lost[language] = {"documents": documents, "reason": reason}
         return lost
 
-    def _source(self, source: ResolvedSource, tally: Tally) -> dict[str, Any]:
+    def _source(self, source: ResolvedSource, stats: Stats) -> dict[str, Any]:
         dropped: dict[str, dict[str, int]] = {}
-        for (name, reason, what), count in sorted(tally.dropped.items()):
+        for (name, reason, what), count in sorted(stats.dropped.items()):
             if name == source.name:
                 dropped.setdefault(reason, {"documents": 0, "bytes": 0})[what] = count
         return {
@@ -94,7 +94,7 @@ class Figures:
             "licence": source.licence,
             "files": len(source.files),
             "size": sum(file.size for file in source.files),
-            "read": {what: tally.read[source.name, what] for what in ("documents", "bytes")},
+            "read": {what: stats.read[source.name, what] for what in ("documents", "bytes")},
             "kept": {what: self.kept[source.name, what] for what in ("documents", "bytes")},
             "dropped": dropped,
         }

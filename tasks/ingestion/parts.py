@@ -1,4 +1,4 @@
-"""A part: what one group of documents becomes, read, cleaned and signed, on any machine.
+"""A part: what one partition of documents becomes, read, cleaned and signed, on any machine.
 
 `documents.arrow` holds the documents that are left, with where they came from; `bands.npy` their
 MinHash bands, row by row; `tally.json` what happened to the others.
@@ -19,15 +19,15 @@ from storage.corpus.writing import DocumentWriter
 from storage.errors import CorpusError
 from storage.layout import Layout
 from storage.pace import Pace
-from tasks.ingestion.blocks import Block, Flaw, Repaired
+from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
 from tasks.ingestion.cleaning.steps import Step, cleaning_steps, digest_inputs
 from tasks.ingestion.config import CleaningConfig, CorpusConfig
 from tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
 from tasks.ingestion.engines import engines_of
-from tasks.ingestion.groups import Group
-from tasks.ingestion.pieces import Piece, SourceFile, unreadable
+from tasks.ingestion.fragments import Fragment, SourceFile, unreadable
+from tasks.ingestion.partitions import FilePartition
 from tasks.ingestion.readers.reading import read
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 KIND = "part"
 FORMAT_VERSION = 11
@@ -44,32 +44,32 @@ SCHEMA = pa.schema(
 )
 
 
-def part_spec(group: Group, config: CorpusConfig) -> Spec:
-    """What the part of this group is made from."""
+def part_spec(partition: FilePartition, config: CorpusConfig) -> Spec:
+    """What the part of this partition is made from."""
     decides = config.model_dump(
         mode="json", exclude={"sources", "validation_fraction", "max_unread"}
     )
-    decides["engines"] = engines_of((piece.file for piece in group.pieces), config)
-    inputs = {"group": group.digest, "cleaning": digest_inputs(config.cleaning)}
+    decides["engines"] = engines_of((fragment.file for fragment in partition.fragments), config)
+    inputs = {"group": partition.digest, "cleaning": digest_inputs(config.cleaning)}
     return Spec(KIND, FORMAT_VERSION, inputs, decides)
 
 
-def make_part(layout: Layout, group: Group, config: CorpusConfig) -> Ref:
-    """Reads, cleans and signs one group of documents, or finds that done.
+def make_part(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
+    """Reads, cleans and signs one partition of documents, or finds that done.
 
     Raises:
         CorpusError: a file that cannot be opened or that changes meanwhile; with
             `on_bad_text="refuse"`, text that cannot be read.
     """
-    spec = part_spec(group, config)
+    spec = part_spec(partition, config)
     inputs = spec.inputs["cleaning"]
-    ref, _ = obtain(layout, spec, lambda path: _write(path, group, config, inputs))
+    ref, _ = obtain(layout, spec, lambda path: _write(path, partition, config, inputs))
     return ref
 
 
-def read_tally(part: Path) -> Tally:
+def read_stats(part: Path) -> Stats:
     """What happened to the documents of the part at this path."""
-    return Tally.from_json((part / "tally.json").read_text(encoding="utf-8"))
+    return Stats.from_json((part / "tally.json").read_text(encoding="utf-8"))
 
 
 def part_batches(part: Path) -> Iterator[pa.RecordBatch]:
@@ -82,58 +82,62 @@ def part_bands(part: Path) -> np.ndarray:
     return map_array(part / "bands.npy")
 
 
-def _write(directory: Path, group: Group, config: CorpusConfig, inputs: str) -> Mapping[str, Any]:
-    tally, pace = Tally(), Pace(f"group {group.number}")
+def _write(
+    directory: Path, partition: FilePartition, config: CorpusConfig, inputs: str
+) -> Mapping[str, Any]:
+    stats, pace = Stats(), Pace(f"partition {partition.number}")
     steps = _steps(config.cleaning, config.min_characters, inputs)
     with DocumentWriter(directory / "documents.arrow", SCHEMA) as writer:
-        for piece in group.pieces:
-            for block in _read_blocks(piece, config, tally):
+        for fragment in partition.fragments:
+            for batch in _read_batches(fragment, config, stats):
                 for step in steps:
-                    block = step(block, tally)  # noqa: PLW2901
-                if len(block):
-                    writer.add(_to_batch(block))
-                pace.reach(tally.bytes_read)
+                    batch = step(batch, stats)  # noqa: PLW2901
+                if len(batch):
+                    writer.add(_to_batch(batch))
+                pace.reach(stats.bytes_read)
     if config.cleaning.near_duplicates != "off":
         _sign(directory, rows_for(config.cleaning.similarity))
-    (directory / "tally.json").write_text(tally.to_json(), encoding="utf-8")
+    (directory / "tally.json").write_text(stats.to_json(), encoding="utf-8")
     return {
         "documents": {
-            "in": tally.documents_read,
+            "in": stats.documents_read,
             "kept": writer.documents,
-            "dropped": tally.dropped_by_reason(),
+            "dropped": stats.dropped_by_reason(),
         }
     }
 
 
 def _sign(part: Path, rows: int) -> None:
-    # Whole record batches: small blocks would leave cores idle.
+    # Whole record batches: small batches would leave cores idle.
     bands = [band_hashes(batch.column("text"), rows) for batch in part_batches(part)]
     np.save(part / "bands.npy", np.concatenate([np.empty((0, BANDS), np.uint64), *bands]))
 
 
-# Evaluation sets and block lists are read once a process, not once a group, and again when their
+# Evaluation sets and block lists are read once a process, not once a partition, and again when their
 # bytes, of which `inputs` is the digest, have changed.
 @lru_cache(maxsize=1)
 def _steps(config: CleaningConfig, min_characters: int, inputs: str) -> tuple[Step, ...]:  # noqa: ARG001
     return tuple(cleaning_steps(config, min_characters))
 
 
-def _read_blocks(piece: Piece, config: CorpusConfig, tally: Tally) -> Iterator[Block]:
-    file, before, is_cut = piece.file, tally.bytes_understood, False
+def _read_batches(
+    fragment: Fragment, config: CorpusConfig, stats: Stats
+) -> Iterator[DocumentBatch]:
+    file, before, is_cut = fragment.file, stats.bytes_understood, False
     try:
-        for item in read(piece, config):
-            if isinstance(item, Block):
-                tally.take_in(item)
+        for item in read(fragment, config):
+            if isinstance(item, DocumentBatch):
+                stats.take_in(item)
                 yield item
             elif isinstance(item, Repaired):
-                tally.edit(item.name, item.count)
+                stats.edit(item.name, item.count)
             elif config.on_bad_text == "refuse" and not item.apart:
                 raise _refusal(file, item)
             else:
-                tally.drop_flaw(file.source, file.name, item)
+                stats.drop_flaw(file.source, file.name, item)
                 is_cut |= item.bytes is None
         if is_cut:
-            tally.doubt(file.source, file.name, tally.bytes_understood - before)
+            stats.doubt(file.source, file.name, stats.bytes_understood - before)
         file.check_unchanged()
     except OSError as error:
         raise unreadable(file.path, error) from error
@@ -146,17 +150,17 @@ def _refusal(file: SourceFile, flaw: Flaw) -> CorpusError:
     )
 
 
-def _to_batch(block: Block) -> pa.RecordBatch:
+def _to_batch(batch: DocumentBatch) -> pa.RecordBatch:
     def repeated(value: str) -> pa.Array:
-        return pa.repeat(pa.scalar(value, pa.string()), len(block))
+        return pa.repeat(pa.scalar(value, pa.string()), len(batch))
 
     columns = [
-        document_ids_of(block.texts),
-        repeated(block.source),
-        repeated(block.file),
-        repeated(block.unit),
-        pa.array(block.numbers),
-        block.languages,
-        block.texts,
+        document_ids_of(batch.texts),
+        repeated(batch.source),
+        repeated(batch.file),
+        repeated(batch.unit),
+        pa.array(batch.numbers),
+        batch.languages,
+        batch.texts,
     ]
     return pa.record_batch(columns, schema=SCHEMA)

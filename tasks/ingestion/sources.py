@@ -17,12 +17,12 @@ from storage.addresses import shown
 from storage.errors import CorpusError
 from storage.manifest import digest_file, digest_json
 from tasks.ingestion.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
+from tasks.ingestion.fragments import SourceFile, unreadable
+from tasks.ingestion.materialized import materialize, materialized_name
 from tasks.ingestion.patterns import matching
-from tasks.ingestion.pieces import SourceFile, unreadable
 from tasks.ingestion.readers.flaws import not_read
 from tasks.ingestion.readers.formats import SUPPORTED, format_at, is_read
 from tasks.ingestion.remote import download, find_remote, is_remote
-from tasks.ingestion.spools import spool, spool_name
 
 _CONNECTIONS = 8
 
@@ -140,8 +140,8 @@ def _find(
     if isinstance(source, DatasetSource):
         own = source.text_field or config.text_field
         fields = source.pair or ((own,) if isinstance(own, str) else own)
-        path = spool(source, fields, downloads)
-        return [(path, spool_name(source))], []
+        path = materialize(source, fields, downloads)
+        return [(path, materialized_name(source))], []
     if is_remote(source.files):
         return _fetch(source.files, downloads)
     return _find_here(source.files)

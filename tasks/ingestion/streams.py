@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, cast
 
 import zstandard
 
-from tasks.ingestion.blocks import Flaw
+from tasks.ingestion.batches import Flaw
 from tasks.ingestion.damage import bomb, broken
 
 try:

@@ -24,7 +24,7 @@ from storage.manifest import read_manifest
 from tasks.ingestion.building import write_samples
 from tasks.ingestion.duplicates.components import near_duplicates
 from tasks.ingestion.duplicates.exact import exact_duplicates
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 
 def select_unseen(layout: Layout, corpus: Ref, seen: Ref) -> tuple[Ref, bool]:
@@ -49,7 +49,7 @@ def select_unseen(layout: Layout, corpus: Ref, seen: Ref) -> tuple[Ref, bool]:
 def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[str, Any]:
     chain = _chain(layout, seen)
     reasons = _reasons(corpus, chain)
-    tally = Tally()
+    stats = Stats()
     counts: dict[str, Any] = {}
     first = 0
     for split in SPLITS:
@@ -58,15 +58,15 @@ def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[s
             for batch in record_batches(corpus.path / f"{split}.arrow"):
                 here = reasons[first : first + batch.num_rows]
                 for code, reason in ((1, "seen"), (2, "near_duplicate_of_seen")):
-                    tally.drop_rows(_with_place(batch).filter(pa.array(here == code)), reason)
+                    stats.drop_rows(_with_place(batch).filter(pa.array(here == code)), reason)
                 writer.add(batch.filter(pa.array(here == 0)))
                 first += batch.num_rows
         bands, new = _bands(corpus.path, split), reasons[start:first] == 0
         if len(bands) and new.any():
             np.save(directory / f"{split}.bands.npy", bands[new])
         counts[split] = writer.counts
-    write_samples(directory, tally)
-    dropped = tally.dropped_by_reason()
+    write_samples(directory, stats)
+    dropped = stats.dropped_by_reason()
     kept = sum(counts[split]["documents"] for split in SPLITS)
     documents = {"in": first, "kept": kept, "dropped": dropped}
     said = read_manifest(corpus.path)["counts"]

@@ -17,14 +17,14 @@ from pathlib import Path
 import rjieba
 
 from flows.recipes.decoders import gpt_web
-from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.batches import DocumentBatch, make_batch
 from tasks.ingestion.cleaning import reference
 from tasks.ingestion.cleaning.c4 import C4
 from tasks.ingestion.cleaning.characters import WORD, flags_of
 from tasks.ingestion.cleaning.languages import Languages
 from tasks.ingestion.cleaning.steps import cleaning_steps
 from tasks.ingestion.cleaning.thresholds import REASONS, SPACED, STOP_WORD_LANGUAGES, UNSPACED
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 from tests.benchmarks.page import write_part
 from tests.benchmarks.text import records, sections
 
@@ -121,8 +121,8 @@ def broken(document: reference.Document, by_words: bool = False) -> set[str]:
 def shares(texts: Sequence[str], language: str) -> dict[str, float]:
     """The share of documents, or of lines, that each rule keeps."""
     count = len(texts)
-    block = Languages((), 0.0)(make_block("set", "file", texts, "line", range(count)), Tally())
-    codes = block.languages.to_pylist()
+    batch = Languages((), 0.0)(make_batch("set", "file", texts, "line", range(count)), Stats())
+    codes = batch.languages.to_pylist()
     asked = [code in STOP_WORD_LANGUAGES for code in codes]
     documents = [
         reference.Document(text, False, ask) for text, ask in zip(texts, asked, strict=True)
@@ -132,13 +132,13 @@ def shares(texts: Sequence[str], language: str) -> dict[str, float]:
     names = list(dict.fromkeys(_row_of(reason) for reason in REASONS[1:]))
     lost = Counter(name for reasons in each for name in {_row_of(reason) for reason in reasons})
     rows |= {name: 1 - lost[name] / count for name in names}
-    rows |= _c4(block)
+    rows |= _c4(batch)
     rows["Gopher and FineWeb"] = sum(not reasons for reasons in each) / count
     if language == "zh":
         words = [broken(Segmented(d.text, False, d.stop_words), d.unspaced) for d in documents]
         same = sum(bool(a) == bool(b) for a, b in zip(each, words, strict=True))
         rows["… the same by words of rjieba"] = same / count
-    rows["gpt-web"] = _kept(block) / count
+    rows["gpt-web"] = _kept(batch) / count
     return rows
 
 
@@ -154,28 +154,28 @@ def _row_of(reason: str) -> str:
     return f"{family}: {rule.replace('_', ' ')}"
 
 
-def _c4(block: Block) -> dict[str, float]:
-    pages, tally = Tally(), Tally()
-    C4()(block, pages)
+def _c4(batch: DocumentBatch) -> dict[str, float]:
+    pages, stats = Stats(), Stats()
+    C4()(batch, pages)
     dropped = pages.dropped_by_reason()
-    clean = [text for text in block.texts.to_pylist() if "{" not in text]
+    clean = [text for text in batch.texts.to_pylist() if "{" not in text]
     lines = sum(bool(line.strip()) for text in clean for line in text.split("\n"))
-    C4()(make_block("set", "file", clean, "line", range(len(clean))), tally)
+    C4()(make_batch("set", "file", clean, "line", range(len(clean))), stats)
     rows = {
-        f"c4: {name.replace('_', ' ')}": 1 - dropped.get(f"c4.{name}", 0) / len(block)
+        f"c4: {name.replace('_', ' ')}": 1 - dropped.get(f"c4.{name}", 0) / len(batch)
         for name in ("curly_bracket", "few_sentences")
     }
     for name in ("line_without_end", "short_line", "policy"):
-        rows[f"c4: {name.replace('_', ' ')} (of lines)"] = 1 - tally.edits[f"c4.{name}"] / max(
+        rows[f"c4: {name.replace('_', ' ')} (of lines)"] = 1 - stats.edits[f"c4.{name}"] / max(
             1, lines
         )
     return rows
 
 
-def _kept(block: Block) -> int:
+def _kept(batch: DocumentBatch) -> int:
     for step in cleaning_steps(gpt_web().corpus.cleaning, 1):
-        block = step(block, Tally())
-    return len(block)
+        batch = step(batch, Stats())
+    return len(batch)
 
 
 def table(folder: Path) -> list[str]:

@@ -95,7 +95,7 @@ _TRADITIONAL = re.compile("[這們個來時說國會]")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Fragment:
     """A piece of text, and its bytes in an encoding that is then to be found."""
 
     encoding: str
@@ -132,7 +132,7 @@ def texts(data: Path, declarations: Path) -> dict[str, list[str]]:
     return found
 
 
-def pieces(found: dict[str, list[str]], seed: int = 0) -> Iterator[Piece]:
+def fragments(found: dict[str, list[str]], seed: int = 0) -> Iterator[Fragment]:
     """Pieces in every encoding and size, most from the beginning of a line on; none is ASCII."""
     for encoding, languages in ENCODINGS.items():
         for language in languages.split():
@@ -141,11 +141,11 @@ def pieces(found: dict[str, list[str]], seed: int = 0) -> Iterator[Piece]:
                 clean = text.replace("\ufeff", "").encode(encoding, "ignore").decode(encoding)
                 for size in SIZES:
                     for _ in range(PIECES):
-                        if piece := _piece(draw, clean, encoding, size):
-                            yield piece
+                        if fragment := _piece(draw, clean, encoding, size):
+                            yield fragment
 
 
-def _piece(draw: random.Random, text: str, encoding: str, size: int) -> Piece | None:
+def _piece(draw: random.Random, text: str, encoding: str, size: int) -> Fragment | None:
     for _ in range(50):
         at = draw.randrange(max(1, len(text) - size // 3))
         at = text.find("\n", at, len(text) - size // 2) + 1 or at
@@ -155,7 +155,7 @@ def _piece(draw: random.Random, text: str, encoding: str, size: int) -> Piece | 
         data = part.encode(encoding)
         is_plain = data.isascii() and b"\x1b" not in data and not encoding.startswith("utf")
         if len(data) >= 0.8 * size and not is_plain:
-            return Piece(encoding, size, part, data)
+            return Fragment(encoding, size, part, data)
     return None
 
 
@@ -187,28 +187,28 @@ FINDERS: dict[str, Callable[[bytes], str | None]] = {
 }
 
 
-def outcome(find: Callable[[bytes], str | None], piece: Piece) -> str:
+def outcome(find: Callable[[bytes], str | None], fragment: Fragment) -> str:
     """Whether the same text comes back, other text, or none."""
-    encoding = find(piece.data)
+    encoding = find(fragment.data)
     try:
-        text = piece.data.decode(encoding) if encoding else None
+        text = fragment.data.decode(encoding) if encoding else None
     except (UnicodeDecodeError, LookupError):
         text = None
-    return "refused" if text is None else "right" if text == piece.text else "wrong"
+    return "refused" if text is None else "right" if text == fragment.text else "wrong"
 
 
-def page(drawn: list[Piece]) -> list[str]:
+def page(drawn: list[Fragment]) -> list[str]:
     """The tables: all texts by their size, and the long ones by their encoding."""
     by_size: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     by_encoding: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     seconds: dict[str, float] = {}
     for name, find in FINDERS.items():
         begun = time.perf_counter()
-        for piece in drawn:
-            what = outcome(find, piece)
-            by_size[name, piece.size][what] += 1
-            if piece.size >= LONG:
-                by_encoding[name, piece.encoding][what] += 1
+        for fragment in drawn:
+            what = outcome(find, fragment)
+            by_size[name, fragment.size][what] += 1
+            if fragment.size >= LONG:
+                by_encoding[name, fragment.encoding][what] += 1
                 by_encoding[name, ""][what] += 1
         seconds[name] = time.perf_counter() - begun
     lines = [
@@ -253,5 +253,5 @@ def _column(path: Path, number: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    write_part(page(list(pieces(texts(Path(sys.argv[1]), Path(sys.argv[2]))))))
+    write_part(page(list(fragments(texts(Path(sys.argv[1]), Path(sys.argv[2]))))))
     print(PAGE)

@@ -10,9 +10,9 @@ from statistics import median
 
 import pyarrow as pa
 
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.pieces import Piece, SourceFile
+from tasks.ingestion.fragments import Fragment, SourceFile
 from tasks.ingestion.readers.formats import format_at
 from tasks.ingestion.readers.reading import read
 
@@ -40,8 +40,8 @@ def measure(data: Path) -> float:
 
 
 def _read(file: SourceFile) -> int:
-    items = read(Piece(file), CorpusConfig())
-    return sum(len(item) for item in items if isinstance(item, Block))
+    items = read(Fragment(file), CorpusConfig())
+    return sum(len(item) for item in items if isinstance(item, DocumentBatch))
 
 
 if __name__ == "__main__":

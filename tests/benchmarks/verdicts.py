@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.corpus.texts import bytes_of
-from tasks.ingestion.blocks import Block, make_block
+from tasks.ingestion.batches import DocumentBatch, make_batch
 from tasks.ingestion.cleaning import reference
 from tasks.ingestion.cleaning.rules import Rules
 from tasks.ingestion.cleaning.thresholds import KEPT, REASONS
@@ -65,21 +65,21 @@ def main(folder: Path, peer_python: str, number: int) -> dict[str, Any]:
 
 def ours(path: Path) -> dict[str, Any]:
     """Verdicts as indices into REASONS, and the speed of each of some runs over the documents."""
-    block = _read(path)
+    batch = _read(path)
     rules = Rules(quality=True, repetition=True, fineweb=True, marks=True)
-    rules.judge(make_block("", "", block.texts[:2], "line", [0, 1]))
+    rules.judge(make_batch("", "", batch.texts[:2], "line", [0, 1]))
     rates = []
     for _ in range(_RUNS):
         begin = time.perf_counter()
-        verdicts = rules.judge(block)
-        rates.append(len(block) / (time.perf_counter() - begin))
-    return {"verdicts": verdicts.tolist(), "rates": rates, "bytes": len(bytes_of(block.texts))}
+        verdicts = rules.judge(batch)
+        rates.append(len(batch) / (time.perf_counter() - begin))
+    return {"verdicts": verdicts.tolist(), "rates": rates, "bytes": len(bytes_of(batch.texts))}
 
 
-def _read(path: Path) -> Block:
+def _read(path: Path) -> DocumentBatch:
     with path.open(encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]
-    return make_block("", "", pa.array(texts, pa.large_string()), "line", range(len(texts)))
+    return make_batch("", "", pa.array(texts, pa.large_string()), "line", range(len(texts)))
 
 
 if __name__ == "__main__":

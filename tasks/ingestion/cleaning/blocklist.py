@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import CorpusError
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.phrases import WHOLE, Phrases, drop_found
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Blocklist:
     phrases: Phrases
     name = "blocklist"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        found = self.phrases.find(block.texts)
-        return drop_found(block, found, "blocklist", self.phrases.texts, tally)
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        found = self.phrases.find(batch.texts)
+        return drop_found(batch, found, "blocklist", self.phrases.texts, stats)
 
 
 def read_blocklist(path: str) -> Blocklist:

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.corpus.texts import offsets_of
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.characters import SENTENCE_ENDS
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 _MIN_SENTENCES = 5
 # A line has three words or five characters that are words, or as much of both.
@@ -45,30 +45,30 @@ class C4:
 
     name = "c4"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
         for reason, pattern in _PAGES.items():
-            out = pc.match_substring_regex(block.texts, pattern)
-            block = tally.drop(block, out.to_numpy(zero_copy_only=False), reason)
-        pages = pc.split_pattern(block.texts, "\n")
+            out = pc.match_substring_regex(batch.texts, pattern)
+            batch = stats.drop(batch, out.to_numpy(zero_copy_only=False), reason)
+        pages = pc.split_pattern(batch.texts, "\n")
         lines, counts = pages.flatten(), pc.list_value_length(pages).to_numpy()
         keep = np.ones(len(lines), bool)
-        _remove(keep, _with_long_word(lines), "c4.long_word", tally)
+        _remove(keep, _with_long_word(lines), "c4.long_word", stats)
         for name, pattern in _LINES.items():
-            _remove(keep, pc.match_substring_regex(lines, pattern), name, tally)
-        tally.edit("c4.citation", pc.sum(pc.count_substring_regex(lines, _CITATION)).as_py() or 0)
+            _remove(keep, pc.match_substring_regex(lines, pattern), name, stats)
+        stats.edit("c4.citation", pc.sum(pc.count_substring_regex(lines, _CITATION)).as_py() or 0)
         lines = pc.replace_substring_regex(lines, _CITATION, "")
         ends = pc.match_substring_regex(lines, _END)
         unended = pc.or_(pc.invert(ends), pc.match_substring_regex(lines, _ELLIPSIS))
         blank = pc.equal(pc.binary_length(pc.utf8_ltrim_whitespace(lines)), 0)
-        _remove(keep, pc.and_not(unended, blank), "c4.line_without_end", tally)
-        _remove(keep, _short(lines), "c4.short_line", tally)
+        _remove(keep, pc.and_not(unended, blank), "c4.line_without_end", stats)
+        _remove(keep, _short(lines), "c4.short_line", stats)
         keep &= ~blank.to_numpy(zero_copy_only=False)
-        return _join(block, lines, counts, keep, tally)
+        return _join(batch, lines, counts, keep, stats)
 
 
-def _remove(keep: np.ndarray, out: pa.BooleanArray, name: str, tally: Tally) -> None:
+def _remove(keep: np.ndarray, out: pa.BooleanArray, name: str, stats: Stats) -> None:
     removed = keep & out.to_numpy(zero_copy_only=False)
-    tally.edit(name, int(removed.sum()))
+    stats.edit(name, int(removed.sum()))
     keep &= ~removed
 
 
@@ -90,8 +90,12 @@ def _short(lines: pa.LargeStringArray) -> pa.BooleanArray:
 
 
 def _join(
-    block: Block, lines: pa.LargeStringArray, counts: np.ndarray, keep: np.ndarray, tally: Tally
-) -> Block:
+    batch: DocumentBatch,
+    lines: pa.LargeStringArray,
+    counts: np.ndarray,
+    keep: np.ndarray,
+    stats: Stats,
+) -> DocumentBatch:
     page = np.repeat(np.arange(len(counts)), counts)[keep]
     lines = lines.filter(pa.array(keep))
     sentences = pc.count_substring_regex(lines, _SENTENCE).to_numpy()
@@ -105,5 +109,5 @@ def _join(
     offsets = pa.py_buffer(offsets_of(parted)[first_lines])
     pages = pa.LargeStringArray.from_buffers(len(counts), offsets, parted.buffers()[2])
     # What is dropped is counted and shown as it came, and the others as they are now.
-    kept = tally.drop(block, few, "c4.few_sentences")
+    kept = stats.drop(batch, few, "c4.few_sentences")
     return kept.with_texts(pages.filter(pa.array(~few)))

@@ -7,10 +7,10 @@ not at all if it has fewer: such are commonplaces more often than contamination.
 
 from dataclasses import dataclass
 
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.evaluation_text import evaluation_files, read_texts
 from tasks.ingestion.cleaning.phrases import Phrases, drop_found
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 _LEAST = 8
 _EXCERPT = 100
@@ -24,9 +24,9 @@ class Contamination:
     details: tuple[str, ...]
     name = "contamination"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        found = self.phrases.find(block.texts)
-        return drop_found(block, found, "contaminated", self.details, tally)
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        found = self.phrases.find(batch.texts)
+        return drop_found(batch, found, "contaminated", self.details, stats)
 
 
 def read_contamination(patterns: tuple[str, ...], width: int) -> Contamination:

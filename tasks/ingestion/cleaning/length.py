@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from tasks.ingestion.blocks import Block
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.batches import DocumentBatch
+from tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class Length:
     min_characters: int
     name = "length"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        blank = pc.equal(pc.binary_length(pc.utf8_ltrim_whitespace(block.texts)), 0)
-        block = tally.drop(block, blank.to_numpy(zero_copy_only=False), "empty")
-        short = pc.less(pc.utf8_length(block.texts), self.min_characters)
-        return tally.drop(block, short.to_numpy(zero_copy_only=False), "too_short")
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        blank = pc.equal(pc.binary_length(pc.utf8_ltrim_whitespace(batch.texts)), 0)
+        batch = stats.drop(batch, blank.to_numpy(zero_copy_only=False), "empty")
+        short = pc.less(pc.utf8_length(batch.texts), self.min_characters)
+        return stats.drop(batch, short.to_numpy(zero_copy_only=False), "too_short")

@@ -19,9 +19,9 @@ from datetime import date
 
 import pyarrow.compute as pc
 
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.normalisation import replace_rows
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 _EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 # What every number or address below holds, for RE2 to look for first.
@@ -63,19 +63,19 @@ class Masking:
 
     name = "mask personal data"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        block = _mask_emails(block, tally)
-        rows = pc.indices_nonzero(pc.match_substring_regex(block.texts, _GATE)).to_pylist()
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        batch = _mask_emails(batch, stats)
+        rows = pc.indices_nonzero(pc.match_substring_regex(batch.texts, _GATE)).to_pylist()
         counts: Counter[str] = Counter()
         changed: dict[int, str] = {}
         for row in rows:
-            before = block.texts[row].as_py()
+            before = batch.texts[row].as_py()
             text = mask_numbers(before, counts)
             if text != before:
                 changed[row] = text
         for kind in sorted(counts):
-            tally.edit(f"mask.{kind}", counts[kind])
-        return replace_rows(block, changed)
+            stats.edit(f"mask.{kind}", counts[kind])
+        return replace_rows(batch, changed)
 
 
 def mask_numbers(text: str, counts: Counter[str]) -> str:
@@ -94,15 +94,15 @@ def mask_numbers(text: str, counts: Counter[str]) -> str:
     return _CANDIDATE.sub(mask, text)
 
 
-def _mask_emails(block: Block, tally: Tally) -> Block:
-    rows = pc.indices_nonzero(pc.match_substring(block.texts, "@"))
+def _mask_emails(batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+    rows = pc.indices_nonzero(pc.match_substring(batch.texts, "@"))
     if not len(rows):
-        return block
-    texts = block.texts.take(rows)
+        return batch
+    texts = batch.texts.take(rows)
     count = pc.sum(pc.count_substring_regex(texts, _EMAIL)).as_py()
-    tally.edit("mask.email", count)
+    stats.edit("mask.email", count)
     masked = pc.replace_substring_regex(texts, _EMAIL, "<EMAIL>").to_pylist()
-    return replace_rows(block, dict(zip(rows.to_pylist(), masked, strict=True))) if count else block
+    return replace_rows(batch, dict(zip(rows.to_pylist(), masked, strict=True))) if count else batch
 
 
 def _is_card(digits: str) -> bool:

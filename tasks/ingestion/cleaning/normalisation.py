@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.blocks import Block
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.batches import DocumentBatch
+from tasks.ingestion.stats import Stats
 
 # Those that part lines or pages become newlines; a zero-width joiner or space may be part of text.
 _BREAKS = "\v\f\x85"
@@ -22,15 +22,15 @@ class Normalisation:
 
     name = "normalise"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        controls = pc.match_substring_regex(block.texts, _CONTROL_RE2)
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        controls = pc.match_substring_regex(batch.texts, _CONTROL_RE2)
         # ASCII is in NFC, and most text is ASCII or else in NFC already.
-        doubtful = pc.or_(controls, pc.invert(pc.string_is_ascii(block.texts)))
+        doubtful = pc.or_(controls, pc.invert(pc.string_is_ascii(batch.texts)))
         rows = pc.indices_nonzero(doubtful).to_pylist()
         changed: dict[int, str] = {}
         removed = composed = 0
         for row in rows:
-            text = before = block.texts[row].as_py()
+            text = before = batch.texts[row].as_py()
             if controls[row].as_py():
                 text, count = _CONTROL.subn(_replacement, text)
                 removed += count
@@ -39,18 +39,18 @@ class Normalisation:
                 composed += 1
             if text != before:
                 changed[row] = text
-        tally.edit("normalise.control_characters", removed)
-        tally.edit("normalise.nfc", composed)
-        return replace_rows(block, changed)
+        stats.edit("normalise.control_characters", removed)
+        stats.edit("normalise.nfc", composed)
+        return replace_rows(batch, changed)
 
 
-def replace_rows(block: Block, changed: dict[int, str]) -> Block:
-    """The block with these texts in these rows."""
+def replace_rows(batch: DocumentBatch, changed: dict[int, str]) -> DocumentBatch:
+    """The batch with these texts in these rows."""
     if not changed:
-        return block
-    mask = pa.array([row in changed for row in range(len(block))])
+        return batch
+    mask = pa.array([row in changed for row in range(len(batch))])
     texts = pa.array([changed[row] for row in sorted(changed)], pa.large_string())
-    return block.with_texts(pc.replace_with_mask(block.texts, mask, texts))
+    return batch.with_texts(pc.replace_with_mask(batch.texts, mask, texts))
 
 
 def _replacement(match: re.Match[str]) -> str:

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from storage.corpus.texts import bytes_of, offsets_of
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.characters import WORD, flags_of, fold_table, phrase_table
 from tasks.ingestion.cleaning.engine import compiled
 from tasks.ingestion.cleaning.reference import Document, segment
-from tasks.ingestion.tally import SAMPLES, Tally
+from tasks.ingestion.stats import SAMPLES, Stats
 
 if TYPE_CHECKING:
     from tasks.ingestion.cleaning.phrase_kernels import Table
@@ -88,22 +88,22 @@ class Phrases:
 
 
 def drop_found(
-    block: Block, found: np.ndarray, reason: str, details: Sequence[str], tally: Tally
-) -> Block:
+    batch: DocumentBatch, found: np.ndarray, reason: str, details: Sequence[str], stats: Stats
+) -> DocumentBatch:
     """Drops the documents in which something was found; samples say what.
 
     Args:
         found: int (documents,): an index into `details`, or -1.
     """
     out = found >= 0
-    room = SAMPLES - len(tally.samples.get(reason, ()))
+    room = SAMPLES - len(stats.samples.get(reason, ()))
     for row in np.flatnonzero(out)[: max(0, room)].tolist():
-        one = np.zeros(len(block), bool)
+        one = np.zeros(len(batch), bool)
         one[row] = True
-        tally.drop(block, one, reason, details[found[row]])
+        stats.drop(batch, one, reason, details[found[row]])
         out[row] = False
-    tally.drop(block, out, reason)
-    return block.filter(found < 0)
+    stats.drop(batch, out, reason)
+    return batch.filter(found < 0)
 
 
 def _words(text: str, marks: bool) -> list[str]:

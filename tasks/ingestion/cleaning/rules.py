@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.corpus.texts import bytes_of, offsets_of
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning import reference
 from tasks.ingestion.cleaning.engine import compiled
 from tasks.ingestion.cleaning.thresholds import KEPT, REASONS, STOP_WORD_LANGUAGES
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
@@ -30,29 +30,29 @@ class Rules:
     marks: bool = False
     name = "quality rules"
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        reasons = self.judge(block)
-        # The rows of what is left shrink with the block at every drop.
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        reasons = self.judge(batch)
+        # The rows of what is left shrink with the batch at every drop.
         for reason in np.unique(reasons[reasons != KEPT]).tolist():
             out = reasons == reason
-            block = tally.drop(block, out, REASONS[reason])
+            batch = stats.drop(batch, out, REASONS[reason])
             reasons = reasons[~out]
-        return block
+        return batch
 
-    def judge(self, block: Block) -> np.ndarray:
+    def judge(self, batch: DocumentBatch) -> np.ndarray:
         """The index in REASONS of the first rule that each document breaks; uint8 (documents,)."""
         known = pa.array(STOP_WORD_LANGUAGES, pa.string())
-        asked = pc.is_in(block.languages, value_set=known).to_numpy(zero_copy_only=False)
+        asked = pc.is_in(batch.languages, value_set=known).to_numpy(zero_copy_only=False)
         rules = (self.quality, self.repetition, self.fineweb)
         if compiled():
             from tasks.ingestion.cleaning.kernels import judge_all
 
-            texts = block.texts
+            texts = batch.texts
             return judge_all(bytes_of(texts), offsets_of(texts), asked, rules, self.marks)
         every = (reference.gopher_quality, reference.gopher_repetition, reference.fineweb_quality)
         chosen = [rule for rule, wanted in zip(every, rules, strict=True) if wanted]
         documents = (
             reference.Document(text.as_py(), self.marks, bool(ask))
-            for text, ask in zip(block.texts, asked, strict=True)
+            for text, ask in zip(batch.texts, asked, strict=True)
         )
         return np.fromiter((reference.judge(each, chosen) for each in documents), np.uint8)

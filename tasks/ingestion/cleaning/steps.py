@@ -6,7 +6,7 @@ from typing import Protocol
 
 from storage.errors import CorpusError
 from storage.manifest import digest_file, digest_json
-from tasks.ingestion.blocks import Block
+from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.blocklist import read_blocklist
 from tasks.ingestion.cleaning.c4 import C4
 from tasks.ingestion.cleaning.contamination import read_contamination
@@ -17,23 +17,23 @@ from tasks.ingestion.cleaning.masking import Masking
 from tasks.ingestion.cleaning.normalisation import Normalisation
 from tasks.ingestion.cleaning.rules import Rules
 from tasks.ingestion.config import CleaningConfig
-from tasks.ingestion.tally import Tally
+from tasks.ingestion.stats import Stats
 
 
 class Step(Protocol):
-    """Takes the documents of a block, and returns those that it keeps, as it leaves them.
+    """Takes the documents of a batch, and returns those that it keeps, as it leaves them.
 
     What becomes of a document depends on its own text and language alone, so that the result is the
-    same however documents are put into blocks. A step that changes text or drops documents counts
-    that in the tally.
+    same however documents are put into batches. A step that changes text or drops documents counts
+    that in the statistics.
     """
 
     @property
     def name(self) -> str:
         """What the step is called in reports."""
 
-    def __call__(self, block: Block, tally: Tally) -> Block:
-        """Cleans one block."""
+    def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
+        """Cleans one batch."""
 
 
 def cleaning_steps(config: CleaningConfig, min_characters: int) -> list[Step]:

@@ -43,7 +43,7 @@ def band_hashes(texts: pa.LargeStringArray, rows: int) -> np.ndarray:
     """Hashes of the bands of each document's signature.
 
     A document's hashes depend on its text and `rows` alone. Time is linear in the bytes; memory
-    does not depend on them with numba, and with numpy is about 60 times those of the block.
+    does not depend on them with numba, and with numpy is about 60 times those of the batch.
 
     Args:
         texts: (documents,).

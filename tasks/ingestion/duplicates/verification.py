@@ -37,8 +37,8 @@ def similarities(earlier: np.ndarray, later: np.ndarray, texts: Texts) -> np.nda
 
 def _compare(earlier: np.ndarray, later: np.ndarray, texts: Texts) -> np.ndarray:
     documents, places = np.unique(np.concatenate([earlier, later]), return_inverse=True)
-    block = texts.take(documents)
-    hashes, ends = engine().shingle_sets(*buffers_of(block), symbols())
+    batch = texts.take(documents)
+    hashes, ends = engine().shingle_sets(*buffers_of(batch), symbols())
     left, right = places[: len(earlier)], places[len(earlier) :]
     values: np.ndarray = engine().similarities(hashes, ends, left, right)
     return values

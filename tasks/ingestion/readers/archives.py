@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, Self, cast
 
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, Repaired
-from tasks.ingestion.pieces import Reading
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
+from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.flaws import left_over
-from tasks.ingestion.readers.gate import Item
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.readers.zip_layout import RECORD, Beginning, printable, tail_of, unlisted
 from tasks.ingestion.streams import BOMB_BYTES, BOMB_RATIO, DamageError
 

@@ -7,11 +7,11 @@ any other (text/tab-separated-values of IANA); `quoted` of a source says otherwi
 import csv
 from collections.abc import Iterator, Sequence
 
-from tasks.ingestion.blocks import Flaw, excerpt_of, size_of
+from tasks.ingestion.batches import Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.fields import fields_of, text_of_sides
 from tasks.ingestion.readers.flaws import name_some, too_long, wrong_schema
-from tasks.ingestion.readers.gate import Batch, Gate, Item
 from tasks.ingestion.readers.lines import LINE_EXTRA, whole_lines
+from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 Record = tuple[int, list[str] | Flaw]
@@ -19,7 +19,7 @@ Record = tuple[int, list[str] | Flaw]
 _FEW_LINES = 4
 
 
-def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Iterator[Item]:
+def read_delimited(chunks: Iterator[bytes], sanitizer: Sanitizer, delimiter: str) -> Iterator[Item]:
     """A document a record, numbered by the line it begins in; blank lines are no records.
 
     A line that breaks the rules costs itself only: where a quotation mark was not closed, reading
@@ -28,22 +28,22 @@ def read_delimited(chunks: Iterator[bytes], gate: Gate, delimiter: str) -> Itera
     Raises:
         DamageError: no column of that name or number.
     """
-    batch = Batch(gate, "line")
-    lines = _Lines(chunks, gate.limit + LINE_EXTRA, batch)
-    quoted = gate.reading.file.quoted
+    batch = Batch(sanitizer, "line")
+    lines = _Lines(chunks, sanitizer.limit + LINE_EXTRA, batch)
+    quoted = sanitizer.reading.file.quoted
     if delimiter == "," if quoted is None else quoted:
         # The limit is the process's own; no reader needs a smaller one.
-        csv.field_size_limit(max(csv.field_size_limit(), gate.limit + 1))
-        records = _quoted_records(lines, delimiter, gate)
+        csv.field_size_limit(max(csv.field_size_limit(), sanitizer.limit + 1))
+        records = _quoted_records(lines, delimiter, sanitizer)
     else:
         records = _plain_records(lines, delimiter)
-    yield from batch.fill(_texts(records, gate, delimiter))
+    yield from batch.fill(_texts(records, sanitizer, delimiter))
 
 
 def _texts(
-    records: Iterator[Record], gate: Gate, delimiter: str
+    records: Iterator[Record], sanitizer: Sanitizer, delimiter: str
 ) -> Iterator[tuple[int, bytes | Flaw]]:
-    file = gate.reading.file
+    file = sanitizer.reading.file
     width = 0
     columns: list[int] = []
     for line, record in records:
@@ -109,7 +109,7 @@ def _plain_records(lines: _Lines, delimiter: str) -> Iterator[Record]:
             yield number, line[:-1].split(delimiter)
 
 
-def _quoted_records(lines: _Lines, delimiter: str, gate: Gate) -> Iterator[Record]:
+def _quoted_records(lines: _Lines, delimiter: str, sanitizer: Sanitizer) -> Iterator[Record]:
     """Each record, or why it is none, with the number of its first line."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     record: list[str] | None = []
@@ -122,7 +122,7 @@ def _quoted_records(lines: _Lines, delimiter: str, gate: Gate) -> Iterator[Recor
             continue
         if record:
             if len(lines.taken) > _FEW_LINES and _look_like_records(lines, delimiter, len(record)):
-                gate.count("records_within_quotes", len(lines.taken) - 2)
+                sanitizer.count("records_within_quotes", len(lines.taken) - 2)
             yield lines.taken[0][0], record
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, Repaired
-from tasks.ingestion.pieces import Reading
-from tasks.ingestion.readers.gate import Item
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
+from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.gathered import Found, gather
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.streams import DamageError
 
 MEMORY_BYTES = 4 << 30

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from storage.corpus.pairs import join_pair
-from tasks.ingestion.blocks import Flaw
-from tasks.ingestion.pieces import SourceFile
+from tasks.ingestion.batches import Flaw
+from tasks.ingestion.fragments import SourceFile
 from tasks.ingestion.readers.flaws import empty_side, no_text
 
 _BETWEEN = "\n\n"

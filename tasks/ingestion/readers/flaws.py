@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.formats import SUPPORTED, format_of
 
 _JSON_TYPES = {

@@ -1,11 +1,11 @@
-"""Texts that a reader found one by one, gathered into blocks."""
+"""Texts that a reader found one by one, gathered into batches."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tasks.ingestion.blocks import Flaw, Repaired
-from tasks.ingestion.pieces import Reading
-from tasks.ingestion.readers.gate import Batch, Gate, Item
+from tasks.ingestion.batches import Flaw, Repaired
+from tasks.ingestion.fragments import Reading
+from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
 
 _BYTES = 1 << 20
 _ROWS = 1 << 10
@@ -17,7 +17,7 @@ class Found:
 
     Attributes:
         number: its record, page, …
-        text: bytes where the gate is to find their encoding.
+        text: bytes where the sanitizer is to find their encoding.
     """
 
     number: int
@@ -29,7 +29,7 @@ def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str
 
     Where `items` fail, what they gave before is still yielded.
     """
-    batch = Batch(Gate(reading), unit, _BYTES, _ROWS)
+    batch = Batch(Sanitizer(reading), unit, _BYTES, _ROWS)
     try:
         for item in items:
             if not isinstance(item, Found):
@@ -38,7 +38,7 @@ def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str
                 yield item
                 continue
             text = item.text
-            # A half of a surrogate pair becomes bytes that the gate takes for what they are.
+            # A half of a surrogate pair becomes bytes that the sanitizer takes for what they are.
             data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
             if batch.add(data, item.number):
                 yield from batch.drain()

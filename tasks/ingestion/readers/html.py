@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from storage.errors import CorpusError
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, Repaired
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
 from tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
-from tasks.ingestion.pieces import Reading
+from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.gathered import Found, gather
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.streams import DamageError
 
 _DECLARATION = re.compile(

@@ -301,7 +301,7 @@ def parse_lines(  # noqa: PLR0917
     row: int,
     line: int,
 ) -> tuple[int, int, int]:
-    """Reads lines from `start` on until `stop`, a line in doubt, or a full block.
+    """Reads lines from `start` on until `stop`, a line in doubt, or a full batch.
 
     Args:
         data: uint8, each line ended by a newline, with PADDING bytes after `stop`.

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tasks.ingestion.blocks import Flaw, excerpt_of, size_of
+from tasks.ingestion.batches import Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.fields import text_of
 from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gate import Batch, Gate, Item
 from tasks.ingestion.readers.lines import LINE_EXTRA
+from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 # Python refuses integers of more than 4,300 digits.
@@ -24,7 +24,7 @@ _BEGINNINGS = '{["-0123456789tfn'
 _DEPTH = {"{": 1, "[": 1, "}": -1, "]": -1}
 
 
-def read_json(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
+def read_json(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
     """A document an object: of the arrays that there are, or of the objects one after the other.
 
     Memory holds one object at a time. One that is no JSON is passed over where its brackets tell
@@ -33,12 +33,14 @@ def read_json(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
     Raises:
         DamageError: where an object's end cannot be found, or the file ends too early.
     """
-    values = _Values(chunks, gate.limit + LINE_EXTRA)
-    texts = ((number, _text(value, number, values, gate)) for number, value in enumerate(values))
-    yield from Batch(gate, "item").fill(texts)
+    values = _Values(chunks, sanitizer.limit + LINE_EXTRA)
+    texts = (
+        (number, _text(value, number, values, sanitizer)) for number, value in enumerate(values)
+    )
+    yield from Batch(sanitizer, "item").fill(texts)
 
 
-def _text(value: Any, number: int, values: "_Values", gate: Gate) -> bytes | Flaw:
+def _text(value: Any, number: int, values: "_Values", sanitizer: Sanitizer) -> bytes | Flaw:
     if isinstance(value, Flaw):
         return value
     place = f"item {number}"
@@ -46,9 +48,9 @@ def _text(value: Any, number: int, values: "_Values", gate: Gate) -> bytes | Fla
         found = f"found a JSON {type(value).__name__}, expected an object"
         excerpt = excerpt_of(repr(value))
         return Flaw(place, "bad_json", found, "mend the file", excerpt, values.size())
-    text = text_of(value, gate.reading.file, place, "", values.size())
+    text = text_of(value, sanitizer.reading.file, place, "", values.size())
     if isinstance(text, str):
-        return gate.mend_text(text, place)
+        return sanitizer.mend_text(text, place)
     excerpt = excerpt_of(json.dumps(value, ensure_ascii=False))
     return replace(text, excerpt=text.excerpt or excerpt)
 

@@ -13,26 +13,34 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.ingestion.blocks import Flaw, excerpt_of
+from tasks.ingestion.batches import Flaw, excerpt_of
 from tasks.ingestion.compiled import import_compiled
 from tasks.ingestion.readers.fields import fields_of, text_of
-from tasks.ingestion.readers.gate import BLOCK_ROWS, Batch, Gate, Item, Misfit, is_unicode, is_utf8
 from tasks.ingestion.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
+from tasks.ingestion.readers.sanitizer import (
+    BATCH_ROWS,
+    Batch,
+    Item,
+    Misfit,
+    Sanitizer,
+    is_unicode,
+    is_utf8,
+)
 
 # A byte becomes three at most: U+FFFD, or a letter of a one-byte encoding.
 _GROWTH = 3
 
 
-def read_jsonl(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[Item]:
+def read_jsonl(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) -> Iterator[Item]:
     """A document a line; blank lines are no records."""
     unit = unit_of_lines(begin)
-    fast = load_kernel() and len(fields_of(gate.reading.file)) == 1
+    fast = load_kernel() and len(fields_of(sanitizer.reading.file)) == 1
     read = read_fast if fast else read_exactly
-    for item in whole_lines(chunks, unit, gate.limit + LINE_EXTRA):
+    for item in whole_lines(chunks, unit, sanitizer.limit + LINE_EXTRA):
         if isinstance(item, Flaw):
             yield item
         else:
-            yield from read(item, gate, unit)
+            yield from read(item, sanitizer, unit)
 
 
 def load_kernel() -> ModuleType | None:
@@ -41,28 +49,28 @@ def load_kernel() -> ModuleType | None:
     return import_compiled("readers", "json_kernel", instead)
 
 
-def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
+def read_fast(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item]:
     """The same as `read_exactly`, faster."""
     kernel = load_kernel()
     assert kernel
-    (field,) = fields_of(gate.reading.file)
+    (field,) = fields_of(sanitizer.reading.file)
     key = np.frombuffer(field.encode(), np.uint8)
     data = np.frombuffer(lines.padded, np.uint8)
     start, stop, line = 0, lines.size, lines.first
     while start < stop:
         out = np.empty(_GROWTH * (stop - start) + len(PADDING), np.uint8)
-        ends = np.zeros(BLOCK_ROWS + 1, np.int64)
-        numbers = np.empty(BLOCK_ROWS, np.int64)
+        ends = np.zeros(BATCH_ROWS + 1, np.int64)
+        numbers = np.empty(BATCH_ROWS, np.int64)
         flaws: list[Misfit] = []
         position, row, first = start, 0, line
-        while position < stop and row < BLOCK_ROWS:
+        while position < stop and row < BATCH_ROWS:
             position, row, line = kernel.parse_lines(
                 data, position, stop, key, out, ends, numbers, row, line
             )
-            if position == stop or row == BLOCK_ROWS:
+            if position == stop or row == BATCH_ROWS:
                 break
             end = lines.padded.index(b"\n", position)
-            text = parse_exactly(lines.padded[position:end], gate, f"{unit} {line}")
+            text = parse_exactly(lines.padded[position:end], sanitizer, f"{unit} {line}")
             if isinstance(text, Flaw):
                 flaws.append((line, text))
             elif text is not None:
@@ -73,53 +81,55 @@ def read_fast(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
             position, line = end + 1, line + 1
         texts = _strings(out, ends[: row + 1])
         if is_utf8(texts):
-            yield from gate.admit_utf8(texts, unit, numbers[:row], flaws)
+            yield from sanitizer.admit_utf8(texts, unit, numbers[:row], flaws)
         else:
-            tuple(gate.repaired())
+            tuple(sanitizer.repaired())
             part = lines.padded[start:position] + PADDING
-            yield from read_exactly(Lines(part, first), gate, unit)
+            yield from read_exactly(Lines(part, first), sanitizer, unit)
         start = position
 
 
-def read_exactly(lines: Lines, gate: Gate, unit: str) -> Iterator[Item]:
+def read_exactly(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item]:
     """Reads one line after the other."""
-    batch = Batch(gate, unit)
+    batch = Batch(sanitizer, unit)
     for number, line in enumerate(lines.text.split(b"\n"), lines.first):
-        text = parse_exactly(line, gate, f"{unit} {number}")
+        text = parse_exactly(line, sanitizer, f"{unit} {number}")
         if text is not None:
             batch.add(text, number)
     yield from batch.drain()
 
 
-def parse_exactly(line: bytes, gate: Gate, place: str) -> bytes | Flaw | None:
+def parse_exactly(line: bytes, sanitizer: Sanitizer, place: str) -> bytes | Flaw | None:
     """The text of one line in UTF-8, why it has none, or None for a blank line."""
     # The mark of a file that was put behind another one.
     line = line.removeprefix(codecs.BOM_UTF8)
     if not line.strip():
         return None
     try:
-        text = _text_of(line.decode(), gate, place, len(line))
+        text = _text_of(line.decode(), sanitizer, place, len(line))
     except UnicodeDecodeError as error:
-        text = _text_of_bad(line, error, gate, place)
-    return gate.mend_text(text, place) if isinstance(text, str) else text
+        text = _text_of_bad(line, error, sanitizer, place)
+    return sanitizer.mend_text(text, place) if isinstance(text, str) else text
 
 
-def _text_of_bad(line: bytes, error: UnicodeDecodeError, gate: Gate, place: str) -> str | Flaw:
+def _text_of_bad(
+    line: bytes, error: UnicodeDecodeError, sanitizer: Sanitizer, place: str
+) -> str | Flaw:
     """The text of a line that is not UTF-8; bad bytes outside the text do no harm."""
-    text = _text_of(line.decode("utf-8", "surrogateescape"), gate, place, len(line))
+    text = _text_of(line.decode("utf-8", "surrogateescape"), sanitizer, place, len(line))
     if isinstance(text, str) and is_unicode(text):
         return text
-    if other := gate.decoded(line):
-        decoded = _text_of(other[0], gate, place, len(line))
+    if other := sanitizer.decoded(line):
+        decoded = _text_of(other[0], sanitizer, place, len(line))
         if isinstance(decoded, str):
-            gate.count(f"decoded.{other[1]}", 1)
+            sanitizer.count(f"decoded.{other[1]}", 1)
             return decoded
-    if isinstance(text, str) and not gate.repairs:
-        return gate.bad_bytes(line, error, place)
+    if isinstance(text, str) and not sanitizer.repairs:
+        return sanitizer.bad_bytes(line, error, place)
     return text
 
 
-def _text_of(line: str, gate: Gate, place: str, size: int) -> str | Flaw:
+def _text_of(line: str, sanitizer: Sanitizer, place: str, size: int) -> str | Flaw:
     try:
         # Python refuses integers of more than 4,300 digits.
         record: Any = json.loads(line, parse_int=float)
@@ -133,7 +143,7 @@ def _text_of(line: str, gate: Gate, place: str, size: int) -> str | Flaw:
         kind = "array" if isinstance(record, list) else type(record).__name__
         found = f"found a JSON {kind}, expected an object"
         return Flaw(place, "bad_json", found, "mend the line", excerpt_of(line), size)
-    return text_of(record, gate.reading.file, place, excerpt_of(line), size)
+    return text_of(record, sanitizer.reading.file, place, excerpt_of(line), size)
 
 
 def _strings(data: np.ndarray, ends: np.ndarray) -> pa.LargeStringArray:

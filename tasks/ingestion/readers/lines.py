@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, excerpt_of, size_of
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gate import Batch, Gate, Item
+from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 # A line may hold more than its document. More than a chunk, so that what counts as too long does
@@ -84,23 +84,23 @@ def whole_lines(chunks: Iterator[bytes], unit: str, limit: int) -> Iterator[Line
         yield Lines(b"".join([*held, b"\n", PADDING]), line)
 
 
-def read_lines(chunks: Iterator[bytes], gate: Gate, begin: int = 0) -> Iterator[Item]:
+def read_lines(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) -> Iterator[Item]:
     """A document a line, blank ones too."""
     unit = unit_of_lines(begin)
-    for item in whole_lines(chunks, unit, gate.limit + LINE_EXTRA):
+    for item in whole_lines(chunks, unit, sanitizer.limit + LINE_EXTRA):
         if isinstance(item, Flaw):
             yield item
             continue
         data = pa.array([item.text], pa.large_binary())
         texts = pc.split_pattern(data, "\n").flatten()
         numbers = np.arange(item.first, item.first + len(texts))
-        yield from gate.admit(texts, unit, numbers)
+        yield from sanitizer.admit(texts, unit, numbers)
 
 
-def read_paragraphs(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
+def read_paragraphs(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
     """A document a paragraph; they are parted by blank lines, and numbered by their first line."""
-    limit = gate.limit + LINE_EXTRA
-    batch = Batch(gate, "line")
+    limit = sanitizer.limit + LINE_EXTRA
+    batch = Batch(sanitizer, "line")
     paragraphs = _Paragraphs(batch, limit)
     for item in whole_lines(chunks, "line", limit):
         if isinstance(item, Flaw):
@@ -112,7 +112,7 @@ def read_paragraphs(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
     yield from batch.drain()
 
 
-def read_whole(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
+def read_whole(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
     """The whole text as one document.
 
     Raises:
@@ -123,10 +123,10 @@ def read_whole(chunks: Iterator[bytes], gate: Gate) -> Iterator[Item]:
     for chunk in chunks:
         held.append(chunk)
         size += len(chunk)
-        if size > gate.limit:
+        if size > sanitizer.limit:
             excerpt = held[0][:1000].decode("utf-8", "backslashreplace")
-            raise DamageError(too_long(WHOLE_FILE, size, gate.limit, excerpt_of(excerpt)))
-    yield from gate.admit_text(b"".join(held), WHOLE_FILE, 0)
+            raise DamageError(too_long(WHOLE_FILE, size, sanitizer.limit, excerpt_of(excerpt)))
+    yield from sanitizer.admit_text(b"".join(held), WHOLE_FILE, 0)
 
 
 class _Paragraphs:

@@ -1,4 +1,4 @@
-"""From files to blocks of documents: which reader reads what, and how a file is cut into pieces."""
+"""From files to batches of documents: which reader reads what, and how a file is cut into fragments."""
 
 import codecs
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, cast
 
-from tasks.ingestion.blocks import WHOLE_FILE, Block, Flaw, Repaired
+from tasks.ingestion.batches import WHOLE_FILE, DocumentBatch, Flaw, Repaired
 from tasks.ingestion.config import CorpusConfig
 from tasks.ingestion.encodings import (
     SAMPLE,
@@ -18,7 +18,7 @@ from tasks.ingestion.encodings import (
     with_line_feeds,
     without_mark,
 )
-from tasks.ingestion.pieces import Piece, Reading, SourceFile
+from tasks.ingestion.fragments import Fragment, Reading, SourceFile
 from tasks.ingestion.readers.delimited import read_delimited
 from tasks.ingestion.readers.flaws import left_over, nested, no_pairs, not_read
 from tasks.ingestion.readers.formats import (
@@ -34,10 +34,10 @@ from tasks.ingestion.readers.formats import (
     is_read,
     opened,
 )
-from tasks.ingestion.readers.gate import Gate, Item
 from tasks.ingestion.readers.json_values import read_json
 from tasks.ingestion.readers.jsonl import read_jsonl
 from tasks.ingestion.readers.lines import read_lines, read_paragraphs, read_whole
+from tasks.ingestion.readers.sanitizer import Item, Sanitizer
 from tasks.ingestion.readers.tables import arrow_cuts, parquet_cuts, read_arrow, read_parquet
 from tasks.ingestion.streams import (
     ChunkStream,
@@ -51,28 +51,30 @@ from tasks.ingestion.streams import (
 _TABLES = {"parquet": read_parquet, "arrow": read_arrow}
 
 
-def cut(file: SourceFile, piece_bytes: int = 64 << 20) -> list[Piece]:
-    """The pieces of a file, in order: big JSON Lines, lines of text and tables are cut up."""
+def cut(file: SourceFile, fragment_bytes: int = 64 << 20) -> list[Fragment]:
+    """The fragments of a file, in order: big JSON Lines, lines of text and tables are cut up."""
     form = file.format
-    if file.size <= piece_bytes:
-        return [Piece(file)]
+    if file.size <= fragment_bytes:
+        return [Fragment(file)]
     if form == Format("parquet"):
-        return _cut_at(file, parquet_cuts(file.path, piece_bytes))
+        return _cut_at(file, parquet_cuts(file.path, fragment_bytes))
     if form == Format("arrow"):
-        return _cut_at(file, arrow_cuts(file.path, piece_bytes))
+        return _cut_at(file, arrow_cuts(file.path, fragment_bytes))
     if form == Format("jsonl") or (form == Format("text") and file.text_unit == "line"):
         head = _head_of(file)
         encoding = _encoding(file, head)
         is_lines = form.kind == "text" or not is_json(head.decode(encoding, "replace"))
         if is_lines and "\n".encode(encoding) == b"\n":
-            return _cut_at(file, list(range(piece_bytes, file.size, piece_bytes)), piece_bytes)
-    return [Piece(file)]
+            return _cut_at(
+                file, list(range(fragment_bytes, file.size, fragment_bytes)), fragment_bytes
+            )
+    return [Fragment(file)]
 
 
-def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
-    """Yields the documents of a piece in blocks, in order, and what was unreadable or mended.
+def read(fragment: Fragment, config: CorpusConfig) -> Iterator[Item]:
+    """Yields the documents of a fragment in batches, in order, and what was unreadable or mended.
 
-    A block has at most about 8 MB of text and 16,384 documents; the flaws among its documents come
+    A batch has at most about 8 MB of text and 16,384 documents; the flaws among its documents come
     after it. Memory holds a few chunks of the file and one document at most. Whatever of the file
     no reader took is among the bytes of a flaw.
 
@@ -80,20 +82,20 @@ def read(piece: Piece, config: CorpusConfig) -> Iterator[Item]:
         CorpusError: a format whose package is not installed.
         OSError: the file cannot be read.
     """
-    form, path, reading = piece.file.format, piece.file.path, Reading(piece, config)
+    form, path, reading = fragment.file.format, fragment.file.path, Reading(fragment, config)
     if form in map(Format, _TABLES):
-        items = _TABLES[form.kind](path, Gate(reading), piece.start, piece.stop)
-        yield from _complete(items, piece.bytes)
+        items = _TABLES[form.kind](path, Sanitizer(reading), fragment.start, fragment.stop)
+        yield from _complete(items, fragment.bytes)
     elif form == Format("zip"):
         with path.open("rb") as file:
-            yield from _complete(_read_stream(file, reading, form.kind), piece.bytes)
-    elif piece == Piece(piece.file):
-        yield from _read_supply(Supply(file_chunks(path), piece.bytes), reading, form)
+            yield from _complete(_read_stream(file, reading, form.kind), fragment.bytes)
+    elif fragment == Fragment(fragment.file):
+        yield from _read_supply(Supply(file_chunks(path), fragment.bytes), reading, form)
     else:
-        begin = line_start(path, piece.start)
-        is_past = piece.stop is not None and begin > piece.stop
-        chunks = iter(()) if is_past else line_chunks(path, begin, piece.stop)
-        yield from _read_text(chunks, reading, form.kind, head=_head_of(piece.file), begin=begin)
+        begin = line_start(path, fragment.start)
+        is_past = fragment.stop is not None and begin > fragment.stop
+        chunks = iter(()) if is_past else line_chunks(path, begin, fragment.stop)
+        yield from _read_text(chunks, reading, form.kind, head=_head_of(fragment.file), begin=begin)
 
 
 def _complete(items: Iterator[Item], size: int, supply: Supply | None = None) -> Iterator[Item]:
@@ -118,7 +120,7 @@ def _read_supply(
     """Reads what was meant to be of this format, by its first bytes, within compression."""
     within, form = opened(supply, named)
     items = _items(within, reading, form.kind, is_member)
-    yield from _complete(items, reading.piece.bytes, within)
+    yield from _complete(items, reading.fragment.bytes, within)
 
 
 def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iterator[Item]:
@@ -145,7 +147,7 @@ def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iter
             if kind in DOCUMENTS.values():
                 yield from _read_documents(whole, reading, kind)
             elif kind in _TABLES:
-                yield from _TABLES[kind](whole, Gate(reading), 0, None)
+                yield from _TABLES[kind](whole, Sanitizer(reading), 0, None)
             else:
                 yield from _read_stream(whole, reading, kind)
 
@@ -160,16 +162,18 @@ def _read_documents(file: BinaryIO, reading: Reading, kind: str) -> Iterator[Ite
     yield from read_documents(file, reading, kind)
 
 
-def _cut_at(file: SourceFile, places: list[int], piece_bytes: int | None = None) -> list[Piece]:
+def _cut_at(
+    file: SourceFile, places: list[int], fragment_bytes: int | None = None
+) -> list[Fragment]:
     starts, stops = [0, *places], [*places, None]
-    size = piece_bytes or file.size // len(starts)
-    return [Piece(file, start, stop, size) for start, stop in zip(starts, stops, strict=True)]
+    size = fragment_bytes or file.size // len(starts)
+    return [Fragment(file, start, stop, size) for start, stop in zip(starts, stops, strict=True)]
 
 
 def _read_text(
     chunks: Iterator[bytes], reading: Reading, kind: str, head: bytes, begin: int = 0
 ) -> Iterator[Item]:
-    """Reads text from byte `begin` on; all pieces of a file are in the encoding of its head."""
+    """Reads text from byte `begin` on; all fragments of a file are in the encoding of its head."""
     file = reading.file
     encoding = _encoding(file, head[:SAMPLE])
     if kind == "jsonl" and begin == 0 and is_json(head[:SAMPLE].decode(encoding, "replace")):
@@ -178,7 +182,7 @@ def _read_text(
         chunks = to_utf8(chunks, encoding)
     if begin == 0:
         chunks = without_mark(chunks)
-    items = _text_items(with_line_feeds(chunks), Gate(reading, encoding), kind, begin)
+    items = _text_items(with_line_feeds(chunks), Sanitizer(reading, encoding), kind, begin)
     yield from _with_count(items, file, encoding)
 
 
@@ -186,7 +190,7 @@ def _with_count(items: Iterator[Item], file: SourceFile, encoding: str) -> Itera
     """The same, and how many of the documents were found to be in another encoding."""
     for item in items:
         yield item
-        if isinstance(item, Block) and encoding != UTF_8 and file.encoding == "auto":
+        if isinstance(item, DocumentBatch) and encoding != UTF_8 and file.encoding == "auto":
             yield Repaired(f"decoded.{encoding}", len(item))
 
 
@@ -202,18 +206,20 @@ def _head_of(file: SourceFile) -> bytes:
         return stream.read(SAMPLE)
 
 
-def _text_items(chunks: Iterator[bytes], gate: Gate, kind: str, begin: int) -> Iterator[Item]:
+def _text_items(
+    chunks: Iterator[bytes], sanitizer: Sanitizer, kind: str, begin: int
+) -> Iterator[Item]:
     if kind == "jsonl":
-        return read_jsonl(chunks, gate, begin)
+        return read_jsonl(chunks, sanitizer, begin)
     if kind == "json":
-        return read_json(chunks, gate)
+        return read_json(chunks, sanitizer)
     if kind in {"csv", "tsv"}:
-        return read_delimited(chunks, gate, "," if kind == "csv" else "\t")
-    if kind == "markdown" or gate.reading.file.text_unit == "file":
-        return read_whole(chunks, gate)
-    if gate.reading.file.text_unit == "line":
-        return read_lines(chunks, gate, begin)
-    return read_paragraphs(chunks, gate)
+        return read_delimited(chunks, sanitizer, "," if kind == "csv" else "\t")
+    if kind == "markdown" or sanitizer.reading.file.text_unit == "file":
+        return read_whole(chunks, sanitizer)
+    if sanitizer.reading.file.text_unit == "line":
+        return read_lines(chunks, sanitizer, begin)
+    return read_paragraphs(chunks, sanitizer)
 
 
 def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:
@@ -248,7 +254,7 @@ def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int
         return
     outer = archive.file
     file = replace(outer, name=f"{outer.name}/{name}", path=outer.path / name, size=size)
-    reading = replace(archive, piece=Piece(file))
+    reading = replace(archive, fragment=Fragment(file))
     for item in _read_supply(Supply(chunks, size), reading, form, is_member=True):
         yield _placed(item, name) if isinstance(item, Flaw) else item
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tasks.ingestion.blocks import Flaw, place_of
+from tasks.ingestion.batches import Flaw, place_of
 from tasks.ingestion.readers.flaws import too_long
 from tasks.ingestion.streams import DamageError
 

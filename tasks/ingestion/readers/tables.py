@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, place_of, size_of
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of, size_of
 from tasks.ingestion.readers.fields import fields_of, text_of_sides
 from tasks.ingestion.readers.flaws import name_some, no_text, wrong_schema
-from tasks.ingestion.readers.gate import BLOCK_BYTES, BLOCK_ROWS, Gate, Item, Misfit
+from tasks.ingestion.readers.sanitizer import BATCH_BYTES, BATCH_ROWS, Item, Misfit, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 # After the footer come its size and the name of the format.
@@ -27,7 +27,9 @@ _BLOCKS = (8, 10)
 _BAD = (pa.ArrowException, OSError, ValueError, TypeError)
 
 
-def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) -> Iterator[Item]:
+def read_parquet(
+    file: Path | BinaryIO, sanitizer: Sanitizer, start: int, stop: int | None
+) -> Iterator[Item]:
     """A document a row, from row group `start` up to `stop`, or to the end.
 
     A row group that is damaged costs no other.
@@ -48,7 +50,7 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
         if start == 0:
             _check_single(file, b"PAR1PAR1", _parquet_gap(file, table.metadata, groups))
         with _counting(group.num_rows for group in groups[start:stop]):
-            columns = _columns(gate, table.schema_arrow)
+            columns = _columns(sanitizer, table.schema_arrow)
         row = sum(group.num_rows for group in groups[:start])
         for number, group in enumerate(groups[start:stop], start):
             end = row + group.num_rows
@@ -56,7 +58,7 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
                 for batch in table.iter_batches(
                     _rows_a_batch(group), row_groups=[number], columns=columns
                 ):
-                    yield from _admitted(gate, batch, row)
+                    yield from _admitted(sanitizer, batch, row)
                     row += batch.num_rows
             except _BAD as error:
                 _raise_if_io(error)
@@ -66,7 +68,9 @@ def read_parquet(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None
             row = end
 
 
-def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) -> Iterator[Item]:
+def read_arrow(
+    file: Path | BinaryIO, sanitizer: Sanitizer, start: int, stop: int | None
+) -> Iterator[Item]:
     """A document a row of an Arrow IPC file or stream, from record batch `start` up to `stop`.
 
     Streams may follow each other.
@@ -84,14 +88,14 @@ def read_arrow(file: Path | BinaryIO, gate: Gate, start: int, stop: int | None) 
             for batch, is_wanted, after in batches:
                 wanted = chain([(batch, is_wanted, after)], batches)
                 with _counting(each.num_rows for each, is_its, _ in wanted if is_its):
-                    _columns(gate, batch.schema)
+                    _columns(sanitizer, batch.schema)
                 if is_wanted:
-                    yield from _admitted(gate, batch, row)
+                    yield from _admitted(sanitizer, batch, row)
                 row, rest = row + batch.num_rows, after
     except _BAD as error:
         _raise_if_io(error)
         flaw = _damaged("Arrow", f"from row {row}" if row else WHOLE_FILE, error)
-        yield replace(flaw, bytes=int(rest * gate.reading.piece.bytes))
+        yield replace(flaw, bytes=int(rest * sanitizer.reading.fragment.bytes))
 
 
 @contextmanager
@@ -103,7 +107,7 @@ def _counting(rows: Iterable[int]) -> Iterator[None]:
         raise DamageError(replace(error.flaw, documents=max(1, sum(rows)))) from error
 
 
-def parquet_cuts(path: Path, piece_bytes: int) -> list[int]:
+def parquet_cuts(path: Path, fragment_bytes: int) -> list[int]:
     """Row groups at which to cut a file into parts of at least `piece_bytes` on disk."""
     try:
         with pq.ParquetFile(path) as table:
@@ -115,18 +119,18 @@ def parquet_cuts(path: Path, piece_bytes: int) -> list[int]:
         return []
     # Sizes are those before compression.
     scale = path.stat().st_size / max(1, sum(sizes))
-    parts = np.cumsum(sizes) * scale // piece_bytes
+    parts = np.cumsum(sizes) * scale // fragment_bytes
     return [int(group) for group in np.flatnonzero(np.diff(parts)) + 1]
 
 
-def arrow_cuts(path: Path, piece_bytes: int) -> list[int]:
+def arrow_cuts(path: Path, fragment_bytes: int) -> list[int]:
     """Record batches at which to cut a file into parts of about `piece_bytes`."""
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as table:
             batches = table.num_record_batches
     except _BAD:
         return []
-    parts = max(1, min(batches, path.stat().st_size // piece_bytes))
+    parts = max(1, min(batches, path.stat().st_size // fragment_bytes))
     return sorted({batches * part // parts for part in range(1, parts)})
 
 
@@ -165,7 +169,7 @@ def _parquet_gap(file: Path | BinaryIO, metadata: Any, groups: list[Any]) -> int
 
 
 def _arrow_gap(file: Path | BinaryIO) -> int:
-    """The same of an Arrow file, by the blocks that its footer, a flatbuffer, lists; else 0."""
+    """The same of an Arrow file, by the batches that its footer, a flatbuffer, lists; else 0."""
     size = _size(file)
     with _mapped(file) as data:
         if size < _ARROW_END or data[:6] != b"ARROW1" or data[-6:] != b"ARROW1":
@@ -182,8 +186,8 @@ def _arrow_gap(file: Path | BinaryIO) -> int:
             if place:
                 at = root + place + struct.unpack_from("<I", footer, root + place)[0]
                 (count,) = struct.unpack_from("<I", footer, at)
-                blocks = struct.iter_unpack("<qi4xq", footer[at + 4 : at + 4 + 24 * count])
-                end = max([end, *map(sum, blocks)])
+                batches = struct.iter_unpack("<qi4xq", footer[at + 4 : at + 4 + 24 * count])
+                end = max([end, *map(sum, batches)])
     except struct.error:
         return 0
     return size - _ARROW_END - length - end
@@ -215,8 +219,8 @@ def _disk_bytes(group: Any) -> int:
 
 
 def _rows_a_batch(group: Any) -> int:
-    rows = group.num_rows * BLOCK_BYTES // max(1, group.total_byte_size)
-    return int(min(max(rows, 1), BLOCK_ROWS))
+    rows = group.num_rows * BATCH_BYTES // max(1, group.total_byte_size)
+    return int(min(max(rows, 1), BATCH_ROWS))
 
 
 def _checked(texts: pa.Array) -> pa.Array:
@@ -226,12 +230,12 @@ def _checked(texts: pa.Array) -> pa.Array:
     return texts
 
 
-def _admitted(gate: Gate, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
+def _admitted(sanitizer: Sanitizer, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
     """The texts of a batch, of which `first` is the number of the first row."""
-    file, numbers = gate.reading.file, np.arange(first, first + batch.num_rows)
+    file, numbers = sanitizer.reading.file, np.arange(first, first + batch.num_rows)
     fields = fields_of(file)
     if len(fields) == 1:
-        yield from gate.admit(_checked(batch.column(fields[0])), "row", numbers)
+        yield from sanitizer.admit(_checked(batch.column(fields[0])), "row", numbers)
         return
     sides = [_side(batch, field) for field in fields]
     texts, kept, flaws = list[bytes](), list[int](), list[Misfit]()
@@ -249,7 +253,9 @@ def _admitted(gate: Gate, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
         else:
             kept.append(number)
             texts.append(text.encode("utf-8", "surrogateescape"))
-    yield from gate.admit(pa.array(texts, pa.large_binary()), "row", np.array(kept, int), flaws)
+    yield from sanitizer.admit(
+        pa.array(texts, pa.large_binary()), "row", np.array(kept, int), flaws
+    )
 
 
 def _side(batch: pa.RecordBatch, field: str) -> list[str | None]:
@@ -268,9 +274,9 @@ def _side(batch: pa.RecordBatch, field: str) -> list[str | None]:
     return [None if side is None else side.decode("utf-8", "surrogateescape") for side in sides]
 
 
-def _columns(gate: Gate, schema: pa.Schema) -> list[str]:
+def _columns(sanitizer: Sanitizer, schema: pa.Schema) -> list[str]:
     """The columns with the text, checked."""
-    file = gate.reading.file
+    file = sanitizer.reading.file
     for field in fields_of(file):
         outer, dot, inner = field.partition(".")
         is_inner = dot and field not in schema.names and outer in schema.names

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from storage.errors import CorpusError
-from tasks.ingestion.blocks import Flaw, Repaired
+from tasks.ingestion.batches import Flaw, Repaired
 from tasks.ingestion.encodings import SAMPLE, certain
-from tasks.ingestion.pieces import Reading
+from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.content_codings import decoded_content
 from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.gathered import Found, gather
 from tasks.ingestion.readers.html import admit, decode, extract, no_page
 from tasks.ingestion.readers.records import Record, read_records
+from tasks.ingestion.readers.sanitizer import Item
 
 _HTML = ("text/html", "application/xhtml+xml")
 _PLAIN = "text/plain"

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-from tasks.ingestion.blocks import WHOLE_FILE, Flaw, place_of
-from tasks.ingestion.pieces import Reading
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
+from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gate import Item
 from tasks.ingestion.readers.gathered import Found, gather
+from tasks.ingestion.readers.sanitizer import Item
 from tasks.ingestion.readers.wikitext import plain_text
 from tasks.ingestion.streams import DamageError
 

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tasks.ingestion.blocks import Flaw
+from tasks.ingestion.batches import Flaw
 from tasks.ingestion.readers.flaws import left_over
 
 # The record at the end of a .zip, and as many bytes as it may have with its comment.

@@ -1,6 +1,6 @@
 """What happens to the documents of a corpus, in numbers: every dropped one has a reason.
 
-A tally is made by each group of documents on its own and added up in the groups' order, so that
+A statistics is made by each group of documents on its own and added up in the groups' order, so that
 the samples do not depend on which worker was faster.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.blocks import UNDETERMINED, Block, Flaw, excerpt_of, place_of
+from tasks.ingestion.batches import UNDETERMINED, DocumentBatch, Flaw, excerpt_of, place_of
 
 SAMPLES = 10
 # So many files that could not be read are named.
@@ -61,7 +61,7 @@ class Unread:
 
 
 @dataclass
-class Tally:
+class Stats:
     """Counts of one group of documents, or of several together.
 
     Attributes:
@@ -89,27 +89,29 @@ class Tally:
     told: Counter[str] = field(default_factory=Counter)
     losses: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def take_in(self, block: Block) -> None:
-        """Counts a block as it was read."""
-        lengths = block.byte_lengths()
-        self.read[block.source, "documents"] += len(block)
-        self.read[block.source, "bytes"] += int(lengths.sum())
+    def take_in(self, batch: DocumentBatch) -> None:
+        """Counts a batch as it was read."""
+        lengths = batch.byte_lengths()
+        self.read[batch.source, "documents"] += len(batch)
+        self.read[batch.source, "bytes"] += int(lengths.sum())
         self.lengths.update(count_lengths(lengths))
 
-    def drop(self, block: Block, out: np.ndarray, reason: str, detail: str = "") -> Block:
+    def drop(
+        self, batch: DocumentBatch, out: np.ndarray, reason: str, detail: str = ""
+    ) -> DocumentBatch:
         """Counts the documents whose `out`, bool (documents,), is true; returns the others."""
         rows = np.flatnonzero(out)
         if not len(rows):
-            return block
-        self.dropped[block.source, reason, "documents"] += len(rows)
-        self.dropped[block.source, reason, "bytes"] += int(block.byte_lengths()[rows].sum())
-        self._lose(block.languages.take(pa.array(rows)), reason)
+            return batch
+        self.dropped[batch.source, reason, "documents"] += len(rows)
+        self.dropped[batch.source, reason, "bytes"] += int(batch.byte_lengths()[rows].sum())
+        self._lose(batch.languages.take(pa.array(rows)), reason)
         room = SAMPLES - len(self.samples.setdefault(reason, []))
         for row in rows[: max(0, room)].tolist():
-            excerpt = excerpt_of(block.texts[row].as_py())
-            sample = Sample(reason, block.source, block.file, block.place(row), excerpt, detail)
+            excerpt = excerpt_of(batch.texts[row].as_py())
+            sample = Sample(reason, batch.source, batch.file, batch.place(row), excerpt, detail)
             self.samples[reason].append(sample)
-        return block.filter(~out)
+        return batch.filter(~out)
 
     def drop_rows(self, rows: pa.RecordBatch, reason: str) -> None:
         """Counts documents of a part, dropped for one reason."""
@@ -164,8 +166,8 @@ class Tally:
         if count:
             self.edits[name] += count
 
-    def add(self, other: "Tally") -> None:
-        """Adds the tally of the documents that come next."""
+    def add(self, other: "Stats") -> None:
+        """Adds the statistics of the documents that come next."""
         self.read.update(other.read)
         self.dropped.update(other.dropped)
         self.edits.update(other.edits)
@@ -227,7 +229,7 @@ class Tally:
             yield from self.samples[reason]
 
     def to_json(self) -> str:
-        """The tally as JSON text that `from_json` reads."""
+        """The statistics as JSON text that `from_json` reads."""
         value = {
             "read": [[*key, count] for key, count in sorted(self.read.items())],
             "dropped": [[*key, count] for key, count in sorted(self.dropped.items())],
@@ -243,25 +245,25 @@ class Tally:
         return json.dumps(value, ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Tally":
-        """The tally that `to_json` wrote."""
+    def from_json(cls, text: str) -> "Stats":
+        """The statistics that `to_json` wrote."""
         value: dict[str, Any] = json.loads(text)
-        tally = cls(edits=Counter(value["edits"]), lengths=Counter(dict(value["lengths"])))
+        stats = cls(edits=Counter(value["edits"]), lengths=Counter(dict(value["lengths"])))
         for source, what, count in value["read"]:
-            tally.read[source, what] = count
+            stats.read[source, what] = count
         for source, reason, what, count in value["dropped"]:
-            tally.dropped[source, reason, what] = count
+            stats.dropped[source, reason, what] = count
         for fields in value["samples"]:
             sample = Sample(*fields)
-            tally.samples.setdefault(sample.reason, []).append(sample)
-        tally.flaws, tally.lost = set(value["flaws"]), Counter(value["lost"])
+            stats.samples.setdefault(sample.reason, []).append(sample)
+        stats.flaws, stats.lost = set(value["flaws"]), Counter(value["lost"])
         for fields in value["unread"]:
             unread = Unread(*fields)
-            tally.unread[unread.source, unread.file] = unread
-        tally.told.update(value["told"])
+            stats.unread[unread.source, unread.file] = unread
+        stats.told.update(value["told"])
         for language, reason, count in value["losses"]:
-            tally.losses[language, reason] = count
-        return tally
+            stats.losses[language, reason] = count
+        return stats
 
 
 def _counts(languages: pa.StringArray) -> dict[str, int]:

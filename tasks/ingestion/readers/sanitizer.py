@@ -1,4 +1,4 @@
-"""What every text passes on its way into a block: bytes that are UTF-8, LF newlines, no NUL.
+"""What every text passes on its way into a batch: bytes that are UTF-8, LF newlines, no NUL.
 
 Where all texts of an array are sound, none of them becomes a Python object.
 """
@@ -13,25 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.corpus.texts import bytes_of, offsets_of
-from tasks.ingestion.blocks import Block, Flaw, Repaired, excerpt_of, make_block, place_of
+from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired, excerpt_of, make_batch, place_of
 from tasks.ingestion.encodings import UTF_8, guess, line_feeds
-from tasks.ingestion.pieces import Reading
+from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.fields import fields_of
 from tasks.ingestion.readers.flaws import half_a_pair, no_text, nul, too_long
 from tasks.ingestion.streams import DamageError
 
-Item = Block | Flaw | Repaired
+Item = DocumentBatch | Flaw | Repaired
 # A flaw with the number of its document.
 Misfit = tuple[int, Flaw]
 
-BLOCK_BYTES = 8 << 20
-BLOCK_ROWS = 1 << 14
+BATCH_BYTES = 8 << 20
+BATCH_ROWS = 1 << 14
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _EXCERPT = 200
 _NUL, _CARRIAGE_RETURN = 0, 13
 
 
-class Gate:
+class Sanitizer:
     """Lets the texts of one reading pass, mends what its policy allows, and counts that."""
 
     def __init__(self, reading: Reading, encoding: str = UTF_8) -> None:
@@ -46,11 +46,11 @@ class Gate:
     def admit(
         self, texts: pa.Array, unit: str, numbers: np.ndarray, flaws: Sequence[Misfit] = ()
     ) -> Iterator[Item]:
-        """The documents that are sound or mended in blocks, then the flaws of the others.
+        """The documents that are sound or mended in batches, then the flaws of the others.
 
         Args:
             texts: (documents,), strings or binary of any kind; null where there is no string.
-            unit, numbers: where they lie, as in Block.
+            unit, numbers: where they lie, as in DocumentBatch.
             flaws: of documents between them.
 
         Raises:
@@ -95,7 +95,7 @@ class Gate:
         if _has(strings, _CARRIAGE_RETURN):
             strings = pc.replace_substring(strings, "\r\n", "\n")
             strings = pc.replace_substring(strings, "\r", "\n")
-        yield from self._blocks(strings, unit, numbers)
+        yield from self._batches(strings, unit, numbers)
         yield from (flaw for _, flaw in flaws)
         yield from self.repaired()
 
@@ -188,31 +188,35 @@ class Gate:
         kept = [value for value, sound in zip(values, keep.tolist(), strict=True) if sound]
         return pa.array(kept, pa.large_binary()).view(pa.large_string()), numbers[keep], flaws
 
-    def _blocks(
+    def _batches(
         self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray
-    ) -> Iterator[Block]:
+    ) -> Iterator[DocumentBatch]:
         file = self.reading.file
         offsets = offsets_of(strings)
         start = 0
         while start < len(strings):
-            stop = int(np.searchsorted(offsets, offsets[start] + BLOCK_BYTES, "right")) - 1
-            stop = min(max(stop, start + 1), start + BLOCK_ROWS, len(strings))
+            stop = int(np.searchsorted(offsets, offsets[start] + BATCH_BYTES, "right")) - 1
+            stop = min(max(stop, start + 1), start + BATCH_ROWS, len(strings))
             part = strings.slice(start, stop - start)
-            yield make_block(file.source, file.name, part, unit, numbers[start:stop])
+            yield make_batch(file.source, file.name, part, unit, numbers[start:stop])
             start = stop
 
 
 class Batch:
-    """Texts that a reader found one by one, and flaws, gathered for a block.
+    """Texts that a reader found one by one, and flaws, gathered for a batch.
 
     Args:
         bytes_full, rows_full: from which size on it is full.
     """
 
     def __init__(
-        self, gate: Gate, unit: str, bytes_full: int = BLOCK_BYTES, rows_full: int = BLOCK_ROWS
+        self,
+        sanitizer: Sanitizer,
+        unit: str,
+        bytes_full: int = BATCH_BYTES,
+        rows_full: int = BATCH_ROWS,
     ) -> None:
-        self._gate = gate
+        self._sanitizer = sanitizer
         self._unit = unit
         self._bytes_full, self._rows_full = bytes_full, rows_full
         self._texts: list[bytes] = []
@@ -232,11 +236,11 @@ class Batch:
         return self._size >= self._bytes_full or rows >= self._rows_full
 
     def drain(self) -> Iterator[Item]:
-        """What was gathered: blocks, then flaws."""
+        """What was gathered: batches, then flaws."""
         texts = pa.array(self._texts, pa.large_binary())
         numbers, flaws = np.array(self._numbers, np.int64), self._flaws
         self._texts, self._numbers, self._flaws, self._size = [], [], [], 0
-        yield from self._gate.admit(texts, self._unit, numbers, flaws)
+        yield from self._sanitizer.admit(texts, self._unit, numbers, flaws)
 
     def fill(self, found: Iterable[tuple[int, bytes | Flaw]]) -> Iterator[Item]:
         """Takes all of these, and drains whenever it is full, and at the end.

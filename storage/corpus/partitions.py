@@ -1,4 +1,4 @@
-"""Ranges of a corpus: consecutive record batches of one side, for one task to work on."""
+"""Partitions of a corpus: consecutive record batches of one side, for one task to work on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ import pyarrow as pa
 from storage.artifacts import Ref
 from storage.corpus.documents import Split, record_batches
 
-RANGE_BYTES = 64 << 20
+PARTITION_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Range:
+class CorpusPartition:
     """Some documents of one side of a corpus.
 
     Attributes:
         corpus: which.
         split: side of it.
-        number: its place among the ranges of that side, from 0.
+        number: its place among the partitions of that side, from 0.
         first, last: record batches first ≤ index < last.
         size: UTF-8 bytes of the documents, with what Arrow needs for them.
     """
@@ -32,21 +32,23 @@ class Range:
     size: int
 
 
-def plan_ranges(corpus: Ref, split: Split, range_bytes: int = RANGE_BYTES) -> list[Range]:
-    """All documents of one side in ranges of at least `range_bytes` but the last."""
-    ranges: list[Range] = []
+def plan_partitions(
+    corpus: Ref, split: Split, partition_bytes: int = PARTITION_BYTES
+) -> list[CorpusPartition]:
+    """All documents of one side in partitions of at least `range_bytes` but the last."""
+    partitions: list[CorpusPartition] = []
     first = size = index = 0
     for index, batch in enumerate(record_batches(_path(corpus.path, split)), 1):
         size += batch.nbytes
-        if size >= range_bytes:
-            ranges.append(Range(corpus, split, len(ranges), first, index, size))
+        if size >= partition_bytes:
+            partitions.append(CorpusPartition(corpus, split, len(partitions), first, index, size))
             first, size = index, 0
     if size:
-        ranges.append(Range(corpus, split, len(ranges), first, index, size))
-    return ranges
+        partitions.append(CorpusPartition(corpus, split, len(partitions), first, index, size))
+    return partitions
 
 
-def range_batches(part: Range) -> Iterator[pa.RecordBatch]:
+def partition_batches(part: CorpusPartition) -> Iterator[pa.RecordBatch]:
     """The record batches of a range, memory-mapped.
 
     Raises:

@@ -1,6 +1,6 @@
-"""The noun of the data path: a block of documents in Arrow columns, and flaws in their place.
+"""The noun of the data path: a batch of documents in Arrow columns, and flaws in their place.
 
-Readers yield blocks, cleaning steps take and return them; nothing on the way holds one Python
+Readers yield batches, cleaning steps take and return them; nothing on the way holds one Python
 object a document.
 """
 
@@ -18,7 +18,7 @@ WHOLE_FILE = "whole file"
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class DocumentBatch:
     """Some documents of one file, in order.
 
     Attributes:
@@ -44,7 +44,7 @@ class Block:
         """Where document `row` lies in its file, in words."""
         return place_of(self.unit, int(self.numbers[row]))
 
-    def filter(self, keep: np.ndarray) -> "Block":
+    def filter(self, keep: np.ndarray) -> "DocumentBatch":
         """The documents whose `keep`, bool (documents,), is true."""
         if keep.all():
             return self
@@ -56,7 +56,7 @@ class Block:
             languages=self.languages.filter(mask),
         )
 
-    def with_texts(self, texts: pa.LargeStringArray) -> "Block":
+    def with_texts(self, texts: pa.LargeStringArray) -> "DocumentBatch":
         """The same documents with other texts."""
         assert len(texts) == len(self)
         return replace(self, texts=texts)
@@ -96,7 +96,7 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """So many repairs of one kind, made while reading; for the tally.
+    """So many repairs of one kind, made while reading; for the statistics.
 
     Attributes:
         name: `decoded.gb18030` (documents found to be in another encoding), `replaced_bytes`
@@ -107,17 +107,17 @@ class Repaired:
     count: int
 
 
-def make_block(
+def make_batch(
     source: str,
     file: str,
     texts: Sequence[str] | pa.Array,
     unit: str,
     numbers: Sequence[int] | np.ndarray,
-) -> Block:
-    """A block of these texts, whose languages are not determined yet."""
+) -> DocumentBatch:
+    """A batch of these texts, whose languages are not determined yet."""
     array = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
     unknown = pa.repeat(pa.scalar(UNDETERMINED, pa.string()), len(array))
-    return Block(source, file, array, unit, np.asarray(numbers, np.int64), unknown)
+    return DocumentBatch(source, file, array, unit, np.asarray(numbers, np.int64), unknown)
 
 
 def place_of(unit: str, number: int) -> str:

@@ -55,11 +55,11 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Fragment:
     """A file, or the part of it from `start` to `stop`: bytes of text, row groups of a table.
 
-    A piece of text begins after the first line end at or after `start` (unless that is 0) and ends
-    with the first line end at or after `stop`, so that pieces meet without gap or overlap.
+    A fragment of text begins after the first line end at or after `start` (unless that is 0) and ends
+    with the first line end at or after `stop`, so that fragments meet without gap or overlap.
 
     Attributes:
         file: what it is of.
@@ -82,12 +82,12 @@ class Piece:
 class Reading:
     """What a reader of one format is given beside its stream of (decompressed) bytes."""
 
-    piece: Piece
+    fragment: Fragment
     config: CorpusConfig
 
     @property
     def file(self) -> SourceFile:
-        return self.piece.file
+        return self.fragment.file
 
 
 def unreadable(path: Path, error: OSError) -> CorpusError:

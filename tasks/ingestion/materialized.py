@@ -18,7 +18,7 @@ _SPLIT = "train"
 _NOT_READ = {"name", "licence", "streaming", "pair", "held_out"}
 
 
-def spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
+def materialize(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
     """The file with the texts of a dataset, in its order; written now unless it is there.
 
     It holds the columns of `fields` alone (`outer.inner` is in the column `outer`), in record
@@ -33,7 +33,7 @@ def spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path
 
     # A RuntimeError says that the dataset is a script, or that there is no such user's folder.
     try:
-        return _spool(source, fields, downloads)
+        return _materialize(source, fields, downloads)
     except ConnectionError as error:
         raise CorpusmillError(
             f"the dataset {source.dataset} cannot be reached ({error}); expected it on the "
@@ -49,7 +49,7 @@ def spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path
         ) from error
 
 
-def spool_name(source: DatasetSource) -> str:
+def materialized_name(source: DatasetSource) -> str:
     """How the corpus calls the file: id, configuration and split."""
     base = Path(source.dataset).name if _is_local(source) else source.dataset.replace("/", "--")
     return "-".join(filter(None, (base, source.config, source.split or _SPLIT))) + ".arrow"
@@ -62,11 +62,11 @@ def _reason(error: BaseException) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
 
 
-def _spool(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
+def _materialize(source: DatasetSource, fields: Sequence[str], downloads: Path) -> Path:
     data = _load_saved(source) if _is_local(source) else None
     revision = _builder(source).hash if data is None else data._fingerprint
     identity = source.model_dump(mode="json", exclude=_NOT_READ)
-    final = downloads / digest_json([identity, *fields, revision]) / spool_name(source)
+    final = downloads / digest_json([identity, *fields, revision]) / materialized_name(source)
     if not final.exists():
         final.parent.mkdir(parents=True, exist_ok=True)
         if data is None:
