@@ -29,7 +29,8 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     if plan.corpus:
         return plan.corpus
     calls = [
-        {"layout": layout, "group": partition, "config": config} for partition in plan.partitions
+        {"layout": layout, "partition": partition, "config": config}
+        for partition in plan.partitions
     ]
     sizes = [partition.size for partition in plan.partitions]
     while True:
@@ -58,7 +59,7 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
         counted(files, "file"),
         size / 1e6,
         counted(len(plan.sources), "source"),
-        counted(len(plan.partitions), "group"),
+        counted(len(plan.partitions), "partition"),
     )
     if plan.corpus:
         _report(plan.corpus, reused=True)

@@ -35,7 +35,7 @@ class CorpusPartition:
 def plan_partitions(
     corpus: Ref, split: Split, partition_bytes: int = PARTITION_BYTES
 ) -> list[CorpusPartition]:
-    """All documents of one side in partitions of at least `range_bytes` but the last."""
+    """All documents of one side in partitions of at least `partition_bytes` but the last."""
     partitions: list[CorpusPartition] = []
     first = size = index = 0
     for index, batch in enumerate(record_batches(_path(corpus.path, split)), 1):

@@ -58,8 +58,8 @@ class SourceFile:
 class Fragment:
     """A file, or the part of it from `start` to `stop`: bytes of text, row groups of a table.
 
-    A fragment of text begins after the first line end at or after `start` (unless that is 0) and ends
-    with the first line end at or after `stop`, so that fragments meet without gap or overlap.
+    A fragment of text begins after the first line end at or after `start` (unless that is 0) and
+    ends with the first line end at or after `stop`, so that fragments meet without gap or overlap.
 
     Attributes:
         file: what it is of.

@@ -113,8 +113,8 @@ def _sign(part: Path, rows: int) -> None:
     np.save(part / "bands.npy", np.concatenate([np.empty((0, BANDS), np.uint64), *bands]))
 
 
-# Evaluation sets and block lists are read once a process, not once a partition, and again when their
-# bytes, of which `inputs` is the digest, have changed.
+# Evaluation sets and block lists are read once a process, not once a partition, and again when
+# their bytes, of which `inputs` is the digest, have changed.
 @lru_cache(maxsize=1)
 def _steps(config: CleaningConfig, min_characters: int, inputs: str) -> tuple[Step, ...]:  # noqa: ARG001
     return tuple(cleaning_steps(config, min_characters))

@@ -1,7 +1,7 @@
 """What happens to the documents of a corpus, in numbers: every dropped one has a reason.
 
-A statistics is made by each group of documents on its own and added up in the groups' order, so that
-the samples do not depend on which worker was faster.
+Each partition is counted on its own, and counts are added up in the partitions' order, so that the
+samples do not depend on which worker was faster.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""From files to batches of documents: which reader reads what, and how a file is cut into fragments."""
+"""From files to batches of documents: which reader reads what, how a file is cut up."""
 
 import codecs
 import shutil
