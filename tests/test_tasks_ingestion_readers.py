@@ -179,7 +179,7 @@ def test_lines_end_in_any_newline(tmp_path: Path, newline: str) -> None:
 # Fragments
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 7, 20, 21, 1000])
+@pytest.mark.parametrize("fragment_bytes", [1, 7, 20, 21, 1000])
 @pytest.mark.parametrize("ending", ["", "\n"])
 def test_pieces_of_lines_meet_without_gap_or_overlap(
     tmp_path: Path, fragment_bytes: int, ending: str

@@ -215,7 +215,7 @@ def test_a_file_is_read_as_what_it_is(tmp_path: Path, name: str, data: bytes) ->
 def test_a_misnamed_file_that_is_cut_up_is_read_whole(tmp_path: Path) -> None:
     for data in (_json(), gzip.compress(_jsonl()), _parquet()):
         (tmp_path / "x.jsonl").write_bytes(data)
-        assert texts_in(items_of(tmp_path / "x.jsonl", piece_bytes=1000)) == TEXTS
+        assert texts_in(items_of(tmp_path / "x.jsonl", fragment_bytes=1000)) == TEXTS
 
 
 def test_lines_that_are_arrays_are_no_json_file(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _corpus(root: Path, text: Path, runner: str | None) -> Ref:
     partitions = plan_partitions(pieces, partition_bytes=1)
     assert len(partitions) == 6
     calls: list[dict[str, Any]] = [
-        {"layout": layout, "group": partition, "config": config} for partition in partitions
+        {"layout": layout, "partition": partition, "config": config} for partition in partitions
     ]
     parts = _map(runner, clean, calls) if runner else [make_part(**call) for call in calls]
     return build_corpus(layout, sources, config, parts)

@@ -108,7 +108,7 @@ def _counting(rows: Iterable[int]) -> Iterator[None]:
 
 
 def parquet_cuts(path: Path, fragment_bytes: int) -> list[int]:
-    """Row groups at which to cut a file into parts of at least `piece_bytes` on disk."""
+    """Row groups at which to cut a file into parts of at least `fragment_bytes` on disk."""
     try:
         with pq.ParquetFile(path) as table:
             sizes = [
@@ -124,7 +124,7 @@ def parquet_cuts(path: Path, fragment_bytes: int) -> list[int]:
 
 
 def arrow_cuts(path: Path, fragment_bytes: int) -> list[int]:
-    """Record batches at which to cut a file into parts of about `piece_bytes`."""
+    """Record batches at which to cut a file into parts of about `fragment_bytes`."""
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as table:
             batches = table.num_record_batches
