@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from model.config import EvaluationJob
-from model.process import INPUT_ERROR, die_with_parent
+from model.process import INPUT_ERROR, die_with_parent, imports_that_last
 from storage.config import read_json, write_json_value
 from storage.errors import InputError
 
@@ -22,7 +22,8 @@ def main() -> int:
     die_with_parent(signal.SIGKILL)
     try:
         job = read_json(EvaluationJob, Path(sys.argv[1]))
-        from model.evaluation.held_out import evaluate  # torch, after the tie to the parent
+        with imports_that_last():  # torch, after the tie to the parent
+            from model.evaluation.held_out import evaluate
 
         result = evaluate(job)
     except InputError as error:

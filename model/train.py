@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from model.config import TrainingJob
-from model.process import stop_with_parent
+from model.process import imports_that_last, stop_with_parent
 from storage.config import read_json
 from storage.errors import CorpusmillError
 from storage.settings import drop_variables
@@ -32,8 +32,9 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     # After the tie to the parent: importing torch takes seconds.
-    from model.training.loop import train
-    from model.training.ranks import meet
+    with imports_that_last():
+        from model.training.loop import train
+        from model.training.ranks import meet
 
     if sys.argv[2:]:
         meet(Path(sys.argv[2]), job.num_processes)
