@@ -29,8 +29,8 @@ from tasks.mapping import map_partitions, task_runner
 BIG = 64 << 20
 
 
-def _map(runner: str, work: Any, calls: list[dict[str, Any]]) -> list[Any]:
-    settings = replace(load_settings(), task_runner=runner, processes=2)
+def _map(runner: str, work: Any, calls: list[dict[str, Any]], processes: int = 2) -> list[Any]:
+    settings = replace(load_settings(), task_runner=runner, processes=processes)
 
     @flow(name="map")
     def mapped() -> list[Any]:
@@ -154,7 +154,7 @@ def test_a_killed_process_is_replaced(tmp_path: Path, prefect_server: str) -> No
 
 def test_an_error_of_a_group_is_the_error_of_the_stage(prefect_server: str) -> None:
     with pytest.raises(CorpusError, match="one sentence"):
-        _map("local", refuse, [{}, {}])
+        _map("local", refuse, [{}, {}], processes=1)
 
 
 @pytest.mark.parametrize("runner", ["spark", "local=host"])
