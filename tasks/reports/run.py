@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -159,6 +158,8 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
 
 def draw_curve(journal: Path) -> bytes:
     """Training and held-out loss by tokens seen, as a PNG."""
+    from matplotlib.figure import Figure
+
     train: dict[int, float] = {}
     held_out: dict[int, float] = {}
     tokens: dict[int, int] = {}
