@@ -119,6 +119,17 @@ def test_links_that_lead_back_end_and_give_each_file_once(tree: Path, pattern: s
     assert _names(f"{tree}{pattern}") == before
 
 
+def test_a_link_to_what_is_gone_is_refused(tree: Path) -> None:
+    (tree / "deep" / "lost.jsonl").symlink_to(".git/annex/objects/lost.jsonl")
+    with pytest.raises(CorpusError, match=r"lost.jsonl is a link to .*, where nothing is"):
+        _resolve(str(tree))
+
+
+def test_a_path_that_the_system_refuses_is_one_sentence(tree: Path) -> None:
+    with pytest.raises(CorpusError, match="cannot be read"):
+        _resolve(str(tree / ("x" * 300)))
+
+
 def test_a_file_behind_a_link_alone_is_found(tree: Path) -> None:
     (tree.parent / "shelf").mkdir()
     (tree.parent / "shelf" / "one").symlink_to(tree / "deep")

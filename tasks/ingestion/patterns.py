@@ -1,11 +1,18 @@
 """The files of a folder that a pattern names, however links lead through it."""
 
+import errno
 import fnmatch
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from storage.errors import CorpusError
+from tasks.ingestion.fragments import unreadable
+
+# A pattern may lead to what is not there, and a link to itself: nothing is behind them.
+_NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 _ANY_DEPTH = "**"
 _MAGIC = re.compile(r"[*?[]")
 
@@ -17,6 +24,9 @@ def matching(base: Path, pattern: str) -> Iterator[Path]:
 
     No folder is gone through twice with the same rest of the pattern, so that links that lead
     back, or across, end. Hidden names are matched only where the pattern has their dot.
+
+    Raises:
+        CorpusError: a folder on the way cannot be listed, or a link leads to what is not there.
     """
     parts = tuple(part for part in pattern.split("/") if part)
     if pattern.endswith("/"):
@@ -31,9 +41,10 @@ def matching(base: Path, pattern: str) -> Iterator[Path]:
         seen.add(state)
         inner = []
         for path, left in _steps(folder, parts):
-            if path.is_dir():
+            mode = _mode(path)
+            if stat.S_ISDIR(mode):
                 inner += [(path, left)] if left else []
-            elif not left and path.is_file():
+            elif not left and stat.S_ISREG(mode):
                 yield path
         # The first by name comes next, for by it the files behind two ways are called.
         waiting.extend(reversed(inner))
@@ -55,11 +66,30 @@ def _entries(folder: Path, pattern: str) -> Iterator[Path]:
     is_match = re.compile(fnmatch.translate(pattern)).match
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (Path.iterdir is much slower)
-    except OSError:
-        return
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return
+        raise unreadable(folder, error) from error
     for name in names:
         if is_match(name) and (pattern.startswith(".") or not name.startswith(".")):
             yield folder / name
+
+
+def _mode(path: Path) -> int:
+    """What kind of file this is, as in `stat`; 0 for nothing."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError as error:
+        if not path.is_symlink():
+            return 0
+        raise CorpusError(
+            f"{path} is a link to {path.readlink()}, where nothing is; expected a readable file; "
+            "fetch what it leads to (git annex get, say), or remove the link."
+        ) from error
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return 0
+        raise unreadable(path, error) from error
 
 
 def _identity(folder: Path) -> tuple[int, int] | Path:

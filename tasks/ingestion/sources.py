@@ -144,7 +144,10 @@ def _find(
         return [(path, materialized_name(source))], []
     if is_remote(source.files):
         return _fetch(source.files, downloads)
-    return _find_here(source.files)
+    try:
+        return _find_here(source.files)
+    except OSError as error:
+        raise unreadable(Path(error.filename or source.files), error) from error
 
 
 def _fetch(address: str, downloads: Path) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
