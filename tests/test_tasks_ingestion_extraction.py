@@ -21,7 +21,7 @@ from tasks.ingestion.readers import documents, formats
 from tasks.ingestion.sources import resolve
 from tests.corpora import build, counts_of
 from tests.readings import counts_of as counted
-from tests.readings import flaw_of, texts_of
+from tests.readings import flaw_of, flaws_in, items_of, texts_in, texts_of
 
 _W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 _RELATIONS = (
@@ -351,6 +351,17 @@ def test_a_file_that_takes_all_time_is_a_flaw(
     part = "<w:p><w:r><w:t>x</w:t></w:r></w:p>" * 1_000_000
     flaw = flaw_of(_docx(tmp_path / "x.docx", part))
     assert flaw.reason == "damaged" and "ended with code -9" in flaw.finding
+
+
+@pytest.mark.parametrize(("before", "after"), [("docx", ""), ("words", ""), ("", "docx")])
+def test_what_lies_beside_a_document_is_counted(tmp_path: Path, before: str, after: str) -> None:
+    one = _docx(tmp_path / "one.docx").read_bytes()
+    more = {"docx": one, "words": b"some bytes", "": b""}
+    (tmp_path / "x.docx").write_bytes(more[before] + one + more[after])
+    items = items_of(tmp_path / "x.docx")
+    (text,) = texts_in(items)
+    assert text.startswith("Title\n\nOne")
+    assert sum(flaw.bytes or 0 for flaw in flaws_in(items)) == len(more[before] + more[after])
 
 
 def test_without_its_package_a_document_is_set_apart(

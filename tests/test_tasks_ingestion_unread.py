@@ -264,3 +264,29 @@ def test_an_archive_within_an_archive_is_counted(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(zipped({"a.jsonl": inner}))
     flaw = flaw_of(tmp_path / "x.zip")
     assert (flaw.reason, flaw.bytes) == ("nested_archive", len(inner))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        (
+            "x.txt",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n",
+            "pointer",
+        ),
+        (
+            "x.jsonl",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n",
+            "pointer",
+        ),
+        ("x.md", b"/annex/objects/SHA256E-s9--0a.md\n", "pointer"),
+        ("x.txt", b"{\\rtf1\\ansi Hello}", "not_text"),
+        ("x.txt", b"%!PS-Adobe-3.0\n(Hello) show\n", "not_text"),
+    ],
+)
+def test_what_only_stands_for_a_text_is_none(
+    tmp_path: Path, name: str, data: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    (flaw,) = flaws_in(items_of(tmp_path / name))
+    assert (flaw.reason, flaw.bytes) == (reason, len(data))

@@ -22,7 +22,14 @@ from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
 from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.flaws import left_over
 from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.readers.zip_layout import RECORD, Beginning, printable, tail_of, unlisted
+from tasks.ingestion.readers.zip_layout import (
+    Beginning,
+    after_archive,
+    first_byte,
+    printable,
+    tail_of,
+    unlisted,
+)
 from tasks.ingestion.streams import BOMB_BYTES, BOMB_RATIO, DamageError
 
 ReadMember = Callable[[Iterator[bytes], str, int], Iterator[Item]]
@@ -137,8 +144,7 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
     except _ERRORS as error:
         raise DamageError(_damaged(WHOLE_FILE, error)) from error
     infos = archive.infolist()
-    first = min([info.header_offset for info in infos] or [archive.start_dir])
-    if first > 0:
+    if (first := first_byte(archive)) > 0:
         before = cast(BinaryIO, Beginning(stream, first))
         if zipfile.is_zipfile(before):
             yield from _zip_members(before, first)
@@ -161,8 +167,7 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
             yield Member(name, _size_of(info), member)
     yield from unlisted(stream, infos, archive.start_dir)
     tail = tail_of(stream, size)
-    if after := len(tail) - RECORD - len(archive.comment):
-        yield left_over("after the archive", after)
+    yield from after_archive(tail, archive)
     # A damaged entry may hold others. The count has 16 bits.
     if (listed := int.from_bytes(tail[10:12], "little")) not in (len(infos) % 65536, 65535):
         lost = EOFError(f"{len(infos)} members listed, of {listed}")

@@ -17,6 +17,7 @@ from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
 from tasks.ingestion.fragments import Reading
 from tasks.ingestion.readers.gathered import Found, gather
 from tasks.ingestion.readers.sanitizer import Item
+from tasks.ingestion.readers.zip_layout import surplus
 from tasks.ingestion.streams import DamageError
 
 MEMORY_BYTES = 4 << 30
@@ -25,6 +26,7 @@ SECONDS = 60
 _BYTES_A_SECOND = 1 << 20
 # A machine with much to do gives a process a part of its time.
 _PATIENCE = 20
+_ARCHIVES = {"docx", "odt", "epub"}
 _PROCESS = "tasks.ingestion.extraction.process"
 
 
@@ -43,6 +45,9 @@ def read_documents(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[It
         with said.open("rb") as lines:
             unit = "message" if kind == "mbox" else WHOLE_FILE
             yield from gather(_found(lines, kind, end), reading, unit)
+        if kind in _ARCHIVES:
+            with file.open("rb") as archive:
+                yield from surplus(archive, size)
 
 
 def _run(kind: str, file: Path, size: int, said: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
-from tasks.ingestion.readers.formats import SUPPORTED, format_of
+from tasks.ingestion.readers.formats import FOREIGN, SUPPORTED, format_of
 
 _JSON_TYPES = {
     type(None): "null",
@@ -66,6 +66,17 @@ def nested() -> Flaw:
     """The flaw of an archive within an archive, whatever it is called."""
     finding = "found an archive within an archive, expected a file with text"
     return Flaw(WHOLE_FILE, "nested_archive", finding, "unpack the outer one", "")
+
+
+def foreign(kind: str) -> Flaw:
+    """The flaw of a file that is called text and is something else."""
+    return Flaw(
+        WHOLE_FILE,
+        "pointer" if "pointer" in kind else "not_text",
+        f"found {kind}, expected the text itself",
+        FOREIGN[kind],
+        "",
+    )
 
 
 def not_read(place: str, name: str, size: int) -> Flaw:

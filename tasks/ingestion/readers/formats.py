@@ -76,6 +76,17 @@ _KINDS = {
     "arrow": re.compile(rb"ARROW1\0\0"),
     "warc": re.compile(rb"WARC/\d\.\d+\r?\n|filedesc://"),
     "tar": re.compile(rb".{257}ustar[\0 ]", re.DOTALL),
+    "Git LFS pointer": re.compile(rb"version https://git-lfs\.github\.com/spec/"),
+    "git-annex pointer": re.compile(rb"/annex/objects/\S+\s*\Z"),
+    "RTF": re.compile(rb"\{\\rtf\d"),
+    "PostScript": re.compile(rb"%!PS-Adobe-"),
+}
+# What is text by its letters and no text that anybody wrote, and what makes it some.
+FOREIGN = {
+    "Git LFS pointer": "run `git lfs pull` where it comes from",
+    "git-annex pointer": "run `git annex get` where it comes from",
+    "RTF": "save it as .docx or as text",
+    "PostScript": "convert it to .pdf (ps2pdf does)",
 }
 
 

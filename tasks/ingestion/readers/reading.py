@@ -20,10 +20,11 @@ from tasks.ingestion.encodings import (
 )
 from tasks.ingestion.fragments import Fragment, Reading, SourceFile
 from tasks.ingestion.readers.delimited import read_delimited
-from tasks.ingestion.readers.flaws import left_over, nested, no_pairs, not_read
+from tasks.ingestion.readers.flaws import foreign, left_over, nested, no_pairs, not_read
 from tasks.ingestion.readers.formats import (
     ARCHIVES,
     DOCUMENTS,
+    FOREIGN,
     STREAMS,
     TEXTS,
     WITH_FIELDS,
@@ -124,6 +125,8 @@ def _read_supply(
 
 
 def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iterator[Item]:
+    if kind in FOREIGN:
+        raise DamageError(foreign(kind))
     if reading.file.pair and kind not in WITH_FIELDS | ARCHIVES:
         raise DamageError(no_pairs(kind))
     if is_member and kind in ARCHIVES:

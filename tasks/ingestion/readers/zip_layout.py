@@ -10,8 +10,8 @@ from tasks.ingestion.batches import Flaw
 from tasks.ingestion.readers.flaws import left_over
 
 # The record at the end of a .zip, and as many bytes as it may have with its comment.
-RECORD = 22
-_END = RECORD + (1 << 16)
+_RECORD = 22
+_END = _RECORD + (1 << 16)
 # What stands before a member, with the sizes of its name and its extra field, and after some.
 _LOCAL = struct.Struct("<26xHH")
 _DESCRIPTOR, _DESCRIBED = 24, 8
@@ -39,6 +39,26 @@ class Beginning(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+
+def surplus(stream: BinaryIO, size: int) -> Iterator[Flaw]:
+    """What a .zip that is one document holds beside it, such as another one."""
+    with zipfile.ZipFile(stream) as archive:
+        if (first := first_byte(archive)) > 0:
+            yield left_over("before the document", first)
+        yield from unlisted(stream, archive.infolist(), archive.start_dir)
+        yield from after_archive(tail_of(stream, size), archive)
+
+
+def first_byte(archive: zipfile.ZipFile) -> int:
+    """Where an archive begins in its file."""
+    return min([info.header_offset for info in archive.infolist()] or [archive.start_dir])
+
+
+def after_archive(tail: bytes, archive: zipfile.ZipFile) -> Iterator[Flaw]:
+    """What follows the archive that ends with `tail_of` its file."""
+    if after := len(tail) - _RECORD - len(archive.comment):
+        yield left_over("after the archive", after)
 
 
 def tail_of(stream: BinaryIO, size: int) -> bytes:
