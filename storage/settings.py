@@ -29,9 +29,9 @@ class Settings:
         mlflow_url: the MLflow server (`MLFLOW_TRACKING_URI`).
         experiment: name of the MLflow experiment (`MLFLOW_EXPERIMENT_NAME`).
         processors: cores this process may use.
-        processes: that work side by side on groups of documents (`CORPUSMILL_PROCESSES`; as many
-            as processors by default).
-        task_runner: where groups of documents are worked on (`CORPUSMILL_TASK_RUNNER`): local,
+        processes: that work side by side on partitions of documents (`CORPUSMILL_PROCESSES`; as
+            many as processors by default).
+        task_runner: where partitions of documents are worked on (`CORPUSMILL_TASK_RUNNER`): local,
             ray, dask, ray=ADDRESS or dask=ADDRESS.
         precision: what a precision of auto means here (`CORPUSMILL_PRECISION`: bf16 or fp32; auto
             by default, which asks the hardware).

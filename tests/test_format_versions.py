@@ -36,7 +36,6 @@ from model.objectives.config import (
     SpanCorruption,
     Translation,
 )
-from model.objectives.samples import Reading
 from model.tokenizer.bpe import train_by_tokenizers
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
@@ -47,6 +46,7 @@ from model.tokenizer.sampling import draw_sample
 from model.tokenizer.wordpiece import train_wordpiece
 from model.training.config import TrainConfig
 from model.training.feed import open_feed
+from model.training.samples import Reading
 from storage.artifacts import Ref
 from storage.corpus import documents
 from storage.corpus.documents import SPLITS, read_documents

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from model.data.batches import Batch
 from model.data.mixing import Mixture, apportion
 from model.network.config import IGNORED
-from model.objectives.samples import Reading
 from model.training.config import MIXING_BLOCK, MixingPhase, TrainConfig
 from model.training.feed import open_feed
+from model.training.samples import Reading
 from storage.config import parse
 from storage.errors import ConfigError
 from storage.shards.parts import assemble, write_part

@@ -17,8 +17,8 @@ from model.data.windows import Windows
 from model.network.attention import attention, document_mask, explicit_attention
 from model.network.config import IGNORED
 from model.network.decoder import Decoder
-from model.objectives.samples import Reading, open_samples
 from model.training.config import TrainConfig
+from model.training.samples import Reading, open_samples
 from storage.shards.reading import TokenStream, read_document_ends
 from storage.shards.schema import SPLITS
 from tests.networks import random_decoder

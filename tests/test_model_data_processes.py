@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from model.data.batches import Batch
-from model.objectives.samples import Reading
 from model.training.config import MixingPhase, TrainConfig
 from model.training.feed import open_feed
+from model.training.samples import Reading
 from storage.config import write_json_value
 from storage.manifest import write_json
 from storage.shards.parts import assemble, write_part
@@ -47,7 +47,7 @@ import torch.distributed as dist
 from model.training.config import TrainConfig
 from model.training.feed import open_feed
 from model.data.tensors import as_tensors
-from model.objectives.samples import Reading
+from model.training.samples import Reading
 from storage.config import read_json
 room = Path(sys.argv[1])
 counts = json.loads((room / "counts.json").read_text())

@@ -12,12 +12,12 @@ from model.data.batches import Batch
 from model.network.config import DecoderConfig
 from model.objectives.config import FillInTheMiddle, NextToken
 from model.objectives.infilling import Infilled
-from model.objectives.samples import Reading
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.training import train_tokenizer
 from model.training.config import TrainConfig
 from model.training.feed import open_feed
+from model.training.samples import Reading
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream
 from tests.corpora import speeches

@@ -13,13 +13,13 @@ from model.data.order import Order
 from model.network.config import IGNORED, EncoderDecoderConfig
 from model.objectives.config import SpanCorruption, Translation
 from model.objectives.joined import Joined
-from model.objectives.samples import Reading, open_samples
 from model.objectives.spans import CorruptedRows
 from model.objectives.translation import TranslatedPairs
 from model.objectives.vocabulary import Vocabulary
 from model.tokenizer.config import TokenizerConfig
 from model.tokenizer.training import train_tokenizer
 from model.training.config import TrainConfig
+from model.training.samples import Reading, open_samples
 from storage.errors import ConfigError
 from storage.shards.reading import ArrayStream, read_pairs
 from tests.shards import write_shards

@@ -11,8 +11,8 @@ from model.data.buckets import Bucketed, Ordered
 from model.data.mixing import Mixture
 from model.data.order import Order
 from model.objectives.joined import Joined
-from model.objectives.samples import Reading, open_joined, open_samples
 from model.training.config import MixingPhase, TrainConfig, check_mixing
+from model.training.samples import Reading, open_joined, open_samples
 from model.training.schedule import first_sample
 from storage.errors import ConfigError
 

@@ -15,7 +15,6 @@ from model.hf.folder import load_model
 from model.network.base import Network
 from model.network.build import build_network
 from model.objectives.config import check_objectives
-from model.objectives.samples import Reading, open_samples
 from model.tokenizer.folder import load_tokenizer
 from model.training.averaging import WeightAverage
 from model.training.behind import Behind
@@ -37,6 +36,7 @@ from model.training.parallel import distribute
 from model.training.profile import Profile
 from model.training.ranks import of_all
 from model.training.resuming import check_origin, load_newest
+from model.training.samples import Reading, open_samples
 from storage.artifacts import Spec, set_aside
 from storage.errors import ConfigError
 from storage.journal import JournalWriter

@@ -21,9 +21,9 @@ import numpy as np
 
 from model.data.batches import Batch
 from model.data.packing import plan_rows
-from model.objectives.samples import Reading
 from model.training.config import TrainConfig
 from model.training.feed import open_feed
+from model.training.samples import Reading
 from storage.shards.parts import assemble, write_part
 from tests.benchmarks.loader_peers import BATCH, LENGTH, PEERS, PREPARE, measure
 
