@@ -29,12 +29,12 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from storage.artifacts import Ref
 from storage.errors import ProcessError, ServerError, StackError
 from storage.journal import Record
+from storage.metrics import TRAIN_LOSS
 from storage.settings import CHECKOUT, USER, Settings, go_around_proxies
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 1000
-_STEP_OF_PROGRESS = "train/loss"
 _SYSTEM_METRICS_SECONDS = 5
 
 
@@ -123,7 +123,7 @@ class MetricProjection:
         self._pending: list[Metric] = []
         self._highest: dict[str, int] = {}
         self._not_before = 0.0
-        history = tracker.client.get_metric_history(tracker.run_id, _STEP_OF_PROGRESS)
+        history = tracker.client.get_metric_history(tracker.run_id, TRAIN_LOSS)
         self._done = max((point.step for point in history), default=-1)
 
     def add(self, records: Iterable[Record]) -> None:

@@ -21,7 +21,7 @@ from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.settings import Settings
 from storage.shards.parts import assemble, write_part
-from storage.shards.schema import Split
+from storage.splits import Split
 from tasks.mapping import map_partitions
 from tasks.retries import can_be_retried
 

@@ -17,7 +17,7 @@ from model.tokenizer.memory import cut_to_memory
 from model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
 from model.tokenizer.training import engines_of, train_tokenizer
 from storage.artifacts import Ref, Spec, obtain
-from storage.corpus.documents import record_batches
+from storage.corpus.documents import documents_path, record_batches
 from storage.corpus.pairs import SEPARATOR
 from storage.layout import Layout
 from storage.manifest import digest_file, read_manifest
@@ -44,7 +44,9 @@ def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
         config.model_dump(mode="json", exclude={"source"}) | {"engines": engines_of(config)},
     )
     tokenizer, reused = obtain(
-        layout, spec, lambda directory: _write(directory, corpus.path / "train.arrow", config)
+        layout,
+        spec,
+        lambda directory: _write(directory, documents_path(corpus.path, "train"), config),
     )
     counts = read_manifest(tokenizer.path)["counts"]
     rates = counts["bytes_per_token"].items()

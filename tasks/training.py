@@ -27,7 +27,13 @@ from storage.config import write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
 from storage.manifest import read_manifest, verify
-from storage.shards.schema import SPLITS
+from storage.metrics import (
+    TOKENS_PER_SECOND,
+    TOKENS_SEEN,
+    VALIDATION_BITS_PER_BYTE,
+    VALIDATION_LOSS,
+)
+from storage.splits import SPLITS
 from storage.tracking import MetricProjection, Tracker
 from tasks.launch import (
     other_machine,
@@ -151,7 +157,7 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: "_F
 
 def _validation(metrics: Mapping[str, float]) -> str:
     """Held-out loss, and what it means in bits where the model writes text."""
-    bits = metrics.get("validation/bits_per_byte")
+    bits = metrics.get(VALIDATION_BITS_PER_BYTE)
     said = "" if bits is None else f", {bits:.3f} bits per byte"
     return f"validation loss {metrics['validation/loss']:.3f}{said}"
 
@@ -212,7 +218,7 @@ class _Follower:
                 )
             case "checkpoint_refused":
                 logger.warning("checkpoint %s refused: %s", record["path"], record["reason"])
-            case "metrics" if "validation/loss" in record["metrics"]:
+            case "metrics" if VALIDATION_LOSS in record["metrics"]:
                 logger.info(
                     "step %d/%d: %s",
                     self._step,
@@ -228,8 +234,8 @@ class _Follower:
     def _describe(self) -> str:
         if not self._latest:
             return f"step {self._step:,} of {self._max_steps:,}"
-        rate = self._latest.get("performance/tokens_per_second", 0.0)
-        seen = self._latest.get("train/tokens_seen", 0.0)
+        rate = self._latest.get(TOKENS_PER_SECOND, 0.0)
+        seen = self._latest.get(TOKENS_SEEN, 0.0)
         left = seen / max(1, self._step) * (self._max_steps - self._step) / max(rate, 1e-9)
         return (
             f"step {self._step:,} of {self._max_steps:,}, "

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.artifacts import Ref
-from storage.corpus.documents import SPLITS, read_documents
+from storage.corpus.documents import read_documents
 from storage.layout import Layout
 from storage.manifest import read_manifest
+from storage.splits import SPLITS
 from tasks.ingestion.building import build_corpus, plan_corpus
 from tasks.ingestion.config import CorpusConfig
 from tasks.ingestion.parts import make_part

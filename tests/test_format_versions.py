@@ -49,10 +49,11 @@ from model.training.feed import open_feed
 from model.training.samples import Reading
 from storage.artifacts import Ref
 from storage.corpus import documents
-from storage.corpus.documents import SPLITS, read_documents
+from storage.corpus.documents import read_documents
 from storage.shards.parts import assemble, write_part
 from storage.shards.reading import TokenStream
 from storage.shards.schema import documents_path, tokens_path
+from storage.splits import SPLITS
 from tasks import evaluation, shards, tokenizer
 from tasks.ingestion import parts
 from tasks.ingestion.cleaning.languages import identify, language_of_script

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.corpus.documents import SPLITS, read_documents
+from storage.corpus.documents import read_documents
+from storage.splits import SPLITS
 from tasks.ingestion.config import CorpusConfig
 from tasks.reports.corpus.findings import read_samples
 from tests.corpora import build, build_of, counts_of

@@ -20,7 +20,7 @@ from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.samples import Reading, open_samples
 from storage.shards.reading import TokenStream, read_document_ends
-from storage.shards.schema import SPLITS
+from storage.splits import SPLITS
 from tests.networks import random_decoder
 from tests.shards import write_shards
 

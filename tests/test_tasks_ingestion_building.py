@@ -19,15 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.artifacts import content_digest
-from storage.corpus.documents import (
-    SCHEMA,
-    SPLITS,
-    document_id,
-    is_held_out,
-    read_documents,
-)
+from storage.corpus.documents import SCHEMA, document_id, is_held_out, read_documents
 from storage.errors import ArtifactError, CorpusError
 from storage.layout import Layout
+from storage.splits import SPLITS
 from tasks.ingestion.building import build_corpus, plan_corpus
 from tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
 from tasks.ingestion.figures import read_figures

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from storage.corpus.documents import SPLITS, read_documents
+from storage.corpus.documents import read_documents
 from storage.errors import ConfigError
 from storage.layout import Layout
+from storage.splits import SPLITS
 from tasks.ingestion.building import build_corpus, corpus_spec, plan_corpus
 from tasks.ingestion.cleaning import languages
 from tasks.ingestion.config import CleaningConfig, CorpusConfig

@@ -15,7 +15,7 @@ from storage.corpus.partitions import plan_partitions
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.shards.reading import TokenStream
-from storage.shards.schema import SPLITS, Split
+from storage.splits import SPLITS, Split
 from tasks.shards import shard, shards_spec, tokenize
 from tests.corpora import build, sides_of, write_jsonl
 

@@ -23,7 +23,7 @@ from storage.config import read_json, write_json_value
 from storage.journal import JournalReader, Record
 from storage.layout import RunLayout
 from storage.manifest import verify
-from storage.shards.schema import Split
+from storage.splits import Split
 from tasks.launch import supervised, training_command
 from tests.forks import ON_A_CPU, Rank, fork
 from tests.shards import write_shards

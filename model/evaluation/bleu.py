@@ -4,13 +4,7 @@ from collections.abc import Sequence
 
 from sacrebleu import BLEU
 
-_HAN = (range(0x3400, 0x4DC0), range(0x4E00, 0xA000), range(0x20000, 0x32000))
-_KANA = (range(0x3040, 0x3100), range(0x31F0, 0x3200), range(0xFF66, 0xFF9E))
-# Thai and Lao, Tibetan, Burmese, Khmer, New Tai Lue, Tai Tham, Balinese, Javanese, Yi.
-_OTHERS_WITHOUT_SPACES = (
-    *(range(0x0E00, 0x1000), range(0x1000, 0x10A0), range(0x1780, 0x1800), range(0x1980, 0x1AB0)),
-    *(range(0x1B00, 0x1B80), range(0xA000, 0xA4D0), range(0xA980, 0xAA00), range(0xAA60, 0xAA80)),
-)
+from storage.scripts import HAN, KANA, OTHERS, is_among
 
 
 def bleu_for(references: Sequence[str]) -> BLEU:
@@ -21,8 +15,7 @@ def bleu_for(references: Sequence[str]) -> BLEU:
     """
     letters = [ord(character) for text in references for character in text if character.isalpha()]
     han, kana, others = (
-        sum(letter in block for letter in letters for block in blocks)
-        for blocks in (_HAN, _KANA, _OTHERS_WITHOUT_SPACES)
+        sum(is_among(letter, script) for letter in letters) for script in (HAN, KANA, OTHERS)
     )
     if 2 * (han + kana + others) <= len(letters):
         return BLEU(tokenize="13a")

@@ -30,6 +30,17 @@ from model.training.validation import given_up, named_losses, validate
 from storage.config import write_json_value
 from storage.errors import CorpusmillError, InputError
 from storage.layout import RunLayout
+from storage.metrics import (
+    DATA_WAIT,
+    GRADIENT_NORM,
+    LEARNING_RATE,
+    MEMORY_GB,
+    MFU,
+    OPTIMIZER_SHARE,
+    TOKENS_PER_SECOND,
+    TOKENS_SEEN,
+    TRAIN_LOSS,
+)
 
 
 def train(job: TrainingJob) -> TrainingResult:
@@ -176,11 +187,11 @@ def _log(run: Run) -> None:
     waited = time.perf_counter() - begun
     now = run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
     metrics = {
-        "train/loss": loss,
+        TRAIN_LOSS: loss,
         **named_losses("train", run.network, losses),
-        "train/learning_rate": run.config.learning_rate * rate_factor(now.step - 1, run.config),
-        "train/gradient_norm": float(run.gradient_norm),
-        "train/tokens_seen": now.tokens_seen,
+        LEARNING_RATE: run.config.learning_rate * rate_factor(now.step - 1, run.config),
+        GRADIENT_NORM: float(run.gradient_norm),
+        TOKENS_SEEN: now.tokens_seen,
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
     }
     run.loss_sum.zero_()
@@ -188,7 +199,7 @@ def _log(run: Run) -> None:
     run.logged = now
     run.check_gradients()
     if not math.isfinite(loss):
-        raise diverged(f"train/loss is {loss}", now.step)
+        raise diverged(f"{TRAIN_LOSS} is {loss}", now.step)
     run.write("metrics", metrics=metrics)
 
 
@@ -196,11 +207,11 @@ def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:
     """What the gauges say of the steps since the last log."""
     spent = run.gauges.read()
     return {
-        "performance/tokens_per_second": tokens / seconds,
-        "performance/mfu": tokens / seconds * run.flops_per_token / run.peak_flops,
-        "performance/data_wait": spent["data"] / seconds,
-        "performance/optimizer_share": spent["optimizer"] / seconds,
-        "performance/memory_gb": float(run.accelerator.reduce(run.gauges.peak_memory(), "sum")),
+        TOKENS_PER_SECOND: tokens / seconds,
+        MFU: tokens / seconds * run.flops_per_token / run.peak_flops,
+        DATA_WAIT: spent["data"] / seconds,
+        OPTIMIZER_SHARE: spent["optimizer"] / seconds,
+        MEMORY_GB: float(run.accelerator.reduce(run.gauges.peak_memory(), "sum")),
     }
 
 

@@ -43,7 +43,7 @@ from storage.journal import JournalWriter
 from storage.layout import RunLayout
 from storage.manifest import read_manifest, verify
 from storage.settings import load_settings
-from storage.shards.schema import SPLITS
+from storage.splits import SPLITS
 
 
 @dataclass

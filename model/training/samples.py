@@ -26,7 +26,7 @@ from model.objectives.translation import TranslatedPairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.training.config import TrainConfig
 from storage.shards.reading import TokenStream, read_document_ends, read_pairs
-from storage.shards.schema import Split
+from storage.splits import Split
 
 Sections = Sequence[tuple[int, int]]
 

@@ -13,6 +13,12 @@ from model.network.base import Network
 from model.training.checkpoint import diverged
 from model.training.parallel import reshard
 from model.training.run import Run
+from storage.metrics import (
+    VALIDATION_BITS_PER_BYTE,
+    VALIDATION_LOSS,
+    VALIDATION_PERPLEXITY,
+    part_of_loss,
+)
 
 
 def validate(run: Run) -> bool:
@@ -29,15 +35,15 @@ def validate(run: Run) -> bool:
     loss = float(losses.sum())
     run.check_gradients()
     if not math.isfinite(loss):
-        raise diverged(f"validation/loss is {loss}", run.progress.step)
+        raise diverged(f"{VALIDATION_LOSS} is {loss}", run.progress.step)
     metrics = {
-        "validation/loss": loss,
+        VALIDATION_LOSS: loss,
         **named_losses("validation", run.network, losses),
-        "validation/perplexity": math.exp(min(float(losses[0]), 700)),
+        VALIDATION_PERPLEXITY: math.exp(min(float(losses[0]), 700)),
     }
     if run.network.config.family == "causal_lm":
         bits = loss / math.log(2) * run.held_out["tokens"] + 8 * run.held_out["lost_bytes"]
-        metrics["validation/bits_per_byte"] = bits / max(1, run.held_out["bytes"])
+        metrics[VALIDATION_BITS_PER_BYTE] = bits / max(1, run.held_out["bytes"])
     run.write("metrics", metrics=metrics)
     before = run.progress
     if run.config.early_stopping is None:
@@ -88,4 +94,4 @@ def named_losses(split: str, network: Network, losses: np.ndarray) -> dict[str, 
     if len(network.losses) == 1:
         return {}
     named = zip(network.losses, losses.tolist(), strict=True)
-    return {f"{split}/{name}_loss": loss for name, loss in named}
+    return {part_of_loss(split, name): loss for name, loss in named}

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from storage.corpus.texts import Texts, bytes_of, offsets_of
 from storage.errors import ArtifactError
+from storage.splits import Split
 
 KIND = "corpus"
 FORMAT_VERSION = 11
@@ -30,8 +30,6 @@ SCHEMA = pa.schema(
     ]
 )
 
-Split = Literal["train", "validation"]
-SPLITS: tuple[Split, Split] = ("train", "validation")
 _HEX = 32
 
 
@@ -54,13 +52,23 @@ class Document:
     text: str
 
 
+def documents_path(corpus: Path, split: Split) -> Path:
+    """The file of the documents of one side."""
+    return corpus / f"{split}.arrow"
+
+
+def bands_path(corpus: Path, split: Split) -> Path:
+    """The file of their MinHash bands."""
+    return corpus / f"{split}.bands.npy"
+
+
 def read_documents(path: Path, split: Split) -> Iterator[Document]:
     """Yields the documents of one side of the corpus at `path`, memory-mapped, batch by batch.
 
     Raises:
         ArtifactError: the file is missing or is no Arrow file.
     """
-    for batch in record_batches(path / f"{split}.arrow"):
+    for batch in record_batches(documents_path(path, split)):
         columns = (batch.column(name).to_pylist() for name in SCHEMA.names)
         for row in zip(*columns, strict=True):
             yield Document(*row)

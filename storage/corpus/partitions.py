@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from storage.artifacts import Ref
-from storage.corpus.documents import Split, record_batches
+from storage.corpus.documents import documents_path, record_batches
+from storage.splits import Split
 
 PARTITION_BYTES = 64 << 20
 
@@ -38,7 +38,7 @@ def plan_partitions(
     """All documents of one side in partitions of at least `partition_bytes` but the last."""
     partitions: list[CorpusPartition] = []
     first = size = index = 0
-    for index, batch in enumerate(record_batches(_path(corpus.path, split)), 1):
+    for index, batch in enumerate(record_batches(documents_path(corpus.path, split)), 1):
         size += batch.nbytes
         if size >= partition_bytes:
             partitions.append(CorpusPartition(corpus, split, len(partitions), first, index, size))
@@ -49,14 +49,10 @@ def plan_partitions(
 
 
 def partition_batches(part: CorpusPartition) -> Iterator[pa.RecordBatch]:
-    """The record batches of a range, memory-mapped.
+    """The record batches of a partition, memory-mapped.
 
     Raises:
         ArtifactError: the file is missing or is no Arrow file.
     """
-    path = _path(part.corpus.path, part.split)
+    path = documents_path(part.corpus.path, part.split)
     yield from record_batches(path, part.first, part.last)
-
-
-def _path(corpus: Path, split: Split) -> Path:
-    return corpus / f"{split}.arrow"

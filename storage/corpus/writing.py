@@ -7,8 +7,9 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.documents import SCHEMA, Split
+from storage.corpus.documents import SCHEMA, documents_path
 from storage.corpus.texts import offsets_of
+from storage.splits import Split
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 14
@@ -65,7 +66,7 @@ class SplitWriter(DocumentWriter):
     """Writes one side of a corpus, and counts characters too."""
 
     def __init__(self, directory: Path, split: Split) -> None:
-        super().__init__(directory / f"{split}.arrow", SCHEMA)
+        super().__init__(documents_path(directory, split), SCHEMA)
         self._characters = 0
 
     @property

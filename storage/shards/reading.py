@@ -9,14 +9,8 @@ import pyarrow.compute as pc
 from numpy.lib.stride_tricks import as_strided
 
 from storage.errors import ArtifactError
-from storage.shards.schema import (
-    CHECKED_TOKENS,
-    CHECKSUMS,
-    Split,
-    checksum,
-    documents_path,
-    tokens_path,
-)
+from storage.shards.schema import CHECKED_TOKENS, CHECKSUMS, checksum, documents_path, tokens_path
+from storage.splits import Split
 
 
 class TokenSource(Protocol):

@@ -11,14 +11,13 @@ documents were divided among workers.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import xxhash
 
-Split = Literal["train", "validation"]
-SPLITS: tuple[Split, Split] = ("train", "validation")
+from storage.splits import Split
 
 FORMAT_VERSION = 2
 BATCH_TOKENS = 1 << 24

@@ -11,12 +11,12 @@ from storage.shards.schema import (
     CHECKED_TOKENS,
     CHECKSUMS,
     DOCUMENTS,
-    Split,
     checksum,
     documents_path,
     token_dtype,
     tokens_path,
 )
+from storage.splits import Split
 
 _BATCH_DOCUMENTS = 1 << 16
 

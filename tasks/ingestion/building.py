@@ -12,19 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.artifacts import Ref, Spec, find_sound, obtain
-from storage.corpus.documents import (
-    FORMAT_VERSION,
-    KIND,
-    SPLITS,
-    Split,
-    ids_of,
-    is_held_out,
-    texts_of,
-)
+from storage.corpus.documents import FORMAT_VERSION, KIND, bands_path, ids_of, is_held_out, texts_of
 from storage.corpus.writing import SplitWriter
 from storage.errors import CorpusError
 from storage.layout import Layout
 from storage.pace import Pace
+from storage.splits import SPLITS, Split
 from tasks.ingestion.batches import WHOLE_FILE, excerpt_of
 from tasks.ingestion.cleaning.steps import digest_inputs
 from tasks.ingestion.config import CorpusConfig
@@ -258,7 +251,7 @@ def _write_bands(
         for part, first in numbered:
             its = part_bands(part)
             bands.append(its[chosen[first : first + len(its)]])
-        np.save(directory / f"{split}.bands.npy", np.concatenate(bands))
+        np.save(bands_path(directory, split), np.concatenate(bands))
 
 
 def _count_duplicates(stats: Stats, part: Path, first: int, verdicts: Verdicts) -> None:

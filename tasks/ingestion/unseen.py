@@ -12,8 +12,8 @@ from storage.artifacts import Ref, Spec, find, obtain
 from storage.corpus.documents import (
     FORMAT_VERSION,
     KIND,
-    SPLITS,
-    Split,
+    bands_path,
+    documents_path,
     ids_of,
     record_batches,
     texts_of,
@@ -21,6 +21,7 @@ from storage.corpus.documents import (
 from storage.corpus.writing import SplitWriter
 from storage.layout import Layout
 from storage.manifest import read_manifest
+from storage.splits import SPLITS, Split
 from tasks.ingestion.building import write_samples
 from tasks.ingestion.duplicates.components import near_duplicates
 from tasks.ingestion.duplicates.exact import exact_duplicates
@@ -55,7 +56,7 @@ def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[s
     for split in SPLITS:
         start = first
         with SplitWriter(directory, split) as writer:
-            for batch in record_batches(corpus.path / f"{split}.arrow"):
+            for batch in record_batches(documents_path(corpus.path, split)):
                 here = reasons[first : first + batch.num_rows]
                 for code, reason in ((1, "seen"), (2, "near_duplicate_of_seen")):
                     stats.drop_rows(_with_place(batch).filter(pa.array(here == code)), reason)
@@ -63,7 +64,7 @@ def _write(layout: Layout, directory: Path, corpus: Ref, seen: Ref) -> Mapping[s
                 first += batch.num_rows
         bands, new = _bands(corpus.path, split), reasons[start:first] == 0
         if len(bands) and new.any():
-            np.save(directory / f"{split}.bands.npy", bands[new])
+            np.save(bands_path(directory, split), bands[new])
         counts[split] = writer.counts
     write_samples(directory, stats)
     dropped = stats.dropped_by_reason()
@@ -91,8 +92,8 @@ def _chain(layout: Layout, seen: Ref) -> list[Path]:
 
 def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
     """0 for each document that is new, 1 for one that was met, 2 for one similar to that."""
-    met = ids_of([path / f"{split}.arrow" for path in chain for split in SPLITS])
-    ids = ids_of([corpus.path / f"{split}.arrow" for split in SPLITS])
+    met = ids_of([documents_path(path, split) for path in chain for split in SPLITS])
+    ids = ids_of([documents_path(corpus.path, split) for split in SPLITS])
     reasons = np.isin(ids.view("V16")[:, 0], met.view("V16")[:, 0]).astype(np.int8)
     cleaning = _cleaning(corpus)
     if cleaning.get("near_duplicates") != "drop" or not len(met) or reasons.all():
@@ -107,7 +108,7 @@ def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
     before = sum(len(each) for each in bands[: 2 * len(chain)])
     found = near_duplicates(
         [each for each in bands if len(each)],
-        texts_of([path / f"{split}.arrow" for path, split in sides]),
+        texts_of([documents_path(path, split) for path, split in sides]),
         cleaning["similarity"],
         exact_duplicates(np.concatenate([met, ids])),
         met=before,
@@ -124,7 +125,7 @@ def _cleaning(corpus: Ref) -> dict[str, Any]:
 
 def _bands(path: Path, split: Split) -> np.ndarray:
     """The MinHash bands of one side; empty where the corpus was not searched for similar ones."""
-    file = path / f"{split}.bands.npy"
+    file = bands_path(path, split)
     return map_array(file) if file.exists() else np.empty((0, 0))
 
 

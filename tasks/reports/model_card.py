@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from storage.markup import as_text
+from storage.splits import SPLITS
 from tasks.evaluation import in_words
 from tasks.ingestion.building import UNKNOWN_LICENCE
 from tasks.reports.run import Outcome
@@ -36,7 +37,7 @@ def render_card(outcome: Outcome, counts: Mapping[str, Any], licences: list[str]
     sources = counts.get("licences", {})
     rows = "\n".join(f"| {as_text(name)} | {as_text(said)} |" for name, said in sources.items())
     documents = counts["documents"]
-    size = sum(counts[split]["bytes"] for split in ("train", "validation"))
+    size = sum(counts[split]["bytes"] for split in SPLITS)
     known = len(licences) == 1 and licences != [UNKNOWN_LICENCE]
     baselines = "".join(f"; {name}: {value:.3f}" for name, value in outcome.baselines.items())
     return f"""---

@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 
 from model.config import EvaluationResult
 from model.network.config import Family
+from storage import metrics
 from storage.artifacts import Ref
 from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
@@ -138,8 +139,8 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
     """Logs figures, curve, report and model card to MLflow, and the report to Prefect."""
     tracker = context.tracker
     tracker.log_metrics(
-        {f"evaluation/{name}": value for name, value in outcome.figures.items()}
-        | {f"baseline/{_key(name)}": value for name, value in outcome.baselines.items()}
+        {metrics.evaluation(name): value for name, value in outcome.figures.items()}
+        | {metrics.baseline(_key(name)): value for name, value in outcome.baselines.items()}
     )
     curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal)
     counts = read_manifest(corpus.path)["counts"]
@@ -162,14 +163,12 @@ def draw_curve(journal: Path) -> bytes:
 
     train: dict[int, float] = {}
     held_out: dict[int, float] = {}
-    tokens: dict[int, int] = {}
     for record in JournalReader(journal).read():
-        metrics = record.get("metrics", {})
-        if "train/loss" in metrics:
-            train[record["step"]] = metrics["train/loss"]
-            tokens[record["step"]] = int(metrics["train/tokens_seen"])
-        if "validation/loss" in metrics:
-            held_out[record["step"]] = metrics["validation/loss"]
+        found = record.get("metrics", {})
+        if metrics.TRAIN_LOSS in found:
+            train[record["step"]] = found[metrics.TRAIN_LOSS]
+        if metrics.VALIDATION_LOSS in found:
+            held_out[record["step"]] = found[metrics.VALIDATION_LOSS]
     figure = Figure(figsize=(8, 3.6), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.plot(list(train), list(train.values()), color="#9db8d9", lw=1.2, label="train")

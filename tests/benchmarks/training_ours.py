@@ -32,7 +32,7 @@ from storage.artifacts import Spec, publish
 from storage.config import write_json_value
 from storage.journal import JournalReader
 from storage.layout import RunLayout
-from storage.shards.schema import SPLITS
+from storage.splits import SPLITS
 from tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import SHAPES, Shape, held_out_loss, steady
 from tests.shards import write_shards

@@ -19,7 +19,7 @@ from storage.layout import RunLayout
 from storage.manifest import read_manifest
 from storage.settings import load_settings
 from storage.shards.reading import TokenStream
-from storage.shards.schema import SPLITS
+from storage.splits import SPLITS
 from tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import held_out_loss
 

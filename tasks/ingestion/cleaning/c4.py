@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.corpus.texts import offsets_of
+from storage.scripts import WITHOUT_SPACES, character_class
 from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.characters import SENTENCE_ENDS
 from tasks.ingestion.stats import Stats
@@ -29,11 +30,11 @@ _LINES = {
     "|use cookies|使用条款|使用條款|隐私政策|隱私政策|隐私权政策|隱私權政策",
 }
 _LONG_RUN = r"\S{1000}\S"
-_LONG_WORD = re.compile(r"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u9fff]{1001}")
 _CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]|\[编辑\]|\[編輯\]|\[来源请求\]|\[來源請求\]"
 _END = rf"""(?:[{SENTENCE_ENDS}"'”’…：」』])\s*$"""
 _ELLIPSIS = r"\.\.\.\s*$"
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_UNSPACED = character_class(WITHOUT_SPACES)
+_LONG_WORD = re.compile(rf"[^\s{_UNSPACED}]{{1001}}")
 _CHARACTER, _WORD = rf"[{_UNSPACED}]", rf"[^\s{_UNSPACED}]+"
 _NOTHING, _NEWLINE = pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
 _SENTENCE = rf"""[.?!]+["'”’)\]]*(?:\s|$)|[{SENTENCE_ENDS.strip(".?!")}…]+"""

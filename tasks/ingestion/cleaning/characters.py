@@ -5,6 +5,8 @@ from functools import cache
 
 import numpy as np
 
+from storage.scripts import WITHOUT_SPACES, is_among
+
 SPACE = 1
 WORD = 2  # letter, mark, number or low line: part of a word
 LETTER = 4
@@ -17,20 +19,6 @@ ENDS = 256  # ends a sentence
 CLOSES = 512  # may follow the end of a sentence or stand for it: quotes, brackets, …
 ITEM = 1024  # begins an item of a list
 
-_UNSPACED = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x3005, 0x3007),
-    (0x3040, 0x312F),  # kana, Bopomofo
-    (0x31F0, 0x31FF),
-    (0x3400, 0x4DBF),  # Han
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0xFF66, 0xFF9F),
-    (0x1B000, 0x1B16F),
-    (0x20000, 0x3FFFF),
-)
 # Planes 2 and 3 are Han, whether or not the Unicode version of this Python has met the character.
 _HAN_PLANES = 0x20000
 # Beyond these planes lie only private use, tags and variation selectors, which are no part of text.
@@ -49,7 +37,7 @@ def flags_of(character: str) -> int:
         category = "Cn"
     kinds = {"L": WORD | LETTER, "M": WORD, "N": WORD | NUMBER}
     flags = WORD if category == "Pc" else kinds.get(category[0], 0)
-    if flags and any(first <= code <= last for first, last in _UNSPACED):
+    if flags and is_among(code, WITHOUT_SPACES):
         flags |= ALONE
     flags |= SPACE * character.isspace()
     flags |= JOINS_LETTERS * (character in "'’.") | JOINS_NUMBERS * (character in ".,")

@@ -1,0 +1,29 @@
+"""The names of metrics: keys of MLflow, of the training journal, and of figures in reports."""
+
+TRAIN_LOSS = "train/loss"
+LEARNING_RATE = "train/learning_rate"
+GRADIENT_NORM = "train/gradient_norm"
+TOKENS_SEEN = "train/tokens_seen"
+VALIDATION_LOSS = "validation/loss"
+VALIDATION_PERPLEXITY = "validation/perplexity"
+VALIDATION_BITS_PER_BYTE = "validation/bits_per_byte"
+TOKENS_PER_SECOND = "performance/tokens_per_second"
+MFU = "performance/mfu"
+DATA_WAIT = "performance/data_wait"
+OPTIMIZER_SHARE = "performance/optimizer_share"
+MEMORY_GB = "performance/memory_gb"
+
+
+def part_of_loss(split: str, head: str) -> str:
+    """The loss of one head, such as `validation/masked_lm_loss`."""
+    return f"{split}/{head}_loss"
+
+
+def evaluation(figure: str) -> str:
+    """A figure of an evaluation, such as `evaluation/bits_per_byte`."""
+    return f"evaluation/{figure}"
+
+
+def baseline(name: str) -> str:
+    """The figure that decides, of what is no model."""
+    return f"baseline/{name}"
