@@ -4,12 +4,14 @@ import json
 import logging
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
-from flows.config import RegistrationConfig
+from flows.config import RegistrationConfig, base_of, differences, digest_config, flat, resolve
 from storage.config import parse
 from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
@@ -112,6 +114,25 @@ def sample(prompt: str, model: str) -> None:
 
 
 @main.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+def config(recipe: str, overrides: tuple[str, ...]) -> None:
+    """Print the config of RECIPE with FIELD=VALUE merged in, what differs, and its digest."""
+    from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
+
+    # What is left to the machine (precision, processes) stays so: the digest is the same anywhere.
+    recipes: dict[str, Callable[[], BaseModel]] = {**RECIPES, **CONTINUED_RECIPES}
+    resolved = resolve(recipes, recipe, dict(_parameter(text) for text in overrides))
+    for name, value in flat(resolved).items():
+        click.echo(on_terminal(f"{name} = {_as_json(value)}"))
+    changed = differences(resolved, base_of(recipes, recipe))
+    click.echo(f"\n{f'Other than in {recipe}:' if changed else f'All as in {recipe}.'}")
+    for name, (here, there) in changed.items():
+        click.echo(on_terminal(f"  {name} = {_as_json(here)}, not {_as_json(there)}"))
+    click.echo(f"\nDigest {digest_config(resolved)}")
+
+
+@main.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def project(directory: Path) -> None:
     """Show a run that was trained without Prefect in MLflow: DIRECTORY holds its journal.jsonl."""
@@ -137,14 +158,16 @@ def _tracked(settings: Settings, layout: Layout) -> Settings:
 def _parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise ConfigError(
-            f"--param {text!r} has no '='; expected NAME=VALUE, such as recipe=nightly."
-        )
+        raise ConfigError(f"{text!r} has no '='; expected NAME=VALUE, such as train.max_steps=100.")
     try:
         return name, json.loads(value)
     except ValueError:
         # A bare word needs no quotes within quotes.
         return name, value
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _print_line(line: LogLine) -> None:

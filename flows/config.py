@@ -1,7 +1,7 @@
 """PretrainConfig and ContinueConfig, and how overrides are merged into a recipe of theirs."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -14,7 +14,9 @@ from model.objectives.config import check_objectives
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig, check_device
 from storage.config import Config, parse
-from storage.errors import ConfigError
+from storage.errors import ConfigError, CorpusmillError
+from storage.extensions import in_short, is_own, load_own
+from storage.manifest import digest_json
 from storage.names import RegisteredName
 from storage.settings import load_settings
 from tasks.ingestion.config import CorpusConfig
@@ -105,17 +107,14 @@ def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapp
     """The recipe's config with dotted overrides merged in, one field at a time, and validated.
 
     Args:
+        recipe: a name among `recipes`, or `package.module:name` of a function that, like them,
+            takes nothing and returns such a config.
         overrides: {"train.max_steps": 100, "corpus.sources": ["/text/*.txt"]}
 
     Raises:
         ConfigError: a recipe, a field or a value that does not exist, with the nearest that does.
     """
-    if recipe not in recipes:
-        raise ConfigError(
-            f"There is no recipe {recipe!r}; {_nearest(recipe, list(recipes))}"
-            f"the recipes are {', '.join(recipes)}."
-        )
-    config = recipes[recipe]()
+    config = base_of(recipes, recipe)
     names = list(_fields(config))
     values = config.model_dump()
     for name, value in overrides.items():
@@ -130,6 +129,46 @@ def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapp
             place = place[parent]
         place[leaf] = value
     return parse(type(config), values)
+
+
+def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
+    """The config of a recipe as it is, before overrides; it may be incomplete.
+
+    Raises:
+        ConfigError: there is no such recipe, or one's own is none.
+    """
+    if is_own(recipe):
+        return _own_recipe({type(each()) for each in recipes.values()}, recipe)
+    if recipe not in recipes:
+        raise ConfigError(
+            f"There is no recipe {recipe!r}; {_nearest(recipe, list(recipes))}"
+            f"the recipes are {', '.join(recipes)}, and package.module:name of one's own."
+        )
+    return recipes[recipe]()
+
+
+def differences(config: BaseModel, base: BaseModel) -> dict[str, tuple[Any, Any]]:
+    """The fields that differ by their dotted names: what they hold, and what they hold in `base`.
+
+    A field that only one of them has, as the options of another architecture, is None in the other.
+    """
+    here, there = flat(config), flat(base)
+    return {
+        name: (here.get(name), there.get(name))
+        for name in {**there, **here}
+        if here.get(name) != there.get(name)
+    }
+
+
+def flat(config: BaseModel) -> dict[str, Any]:
+    """The fields by their dotted names, as overrides name them, with their values as JSON."""
+    values = config.model_dump(mode="json")
+    return {name: _value_at(values, name) for name in _fields(config)}
+
+
+def digest_config(config: BaseModel) -> str:
+    """The digest of a resolved config, and of the sources of one's own code that it names."""
+    return digest_json(config.model_dump(mode="json"))
 
 
 M = TypeVar("M", PretrainConfig, ContinueConfig)
@@ -155,6 +194,36 @@ def on_this_machine(config: M) -> M:
             "evaluation": evaluation.model_copy(update=_precision(evaluation, hardware)),
         }
     )
+
+
+def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:
+    """What a function of one's own returns, which must be a config of one of these kinds."""
+    make = load_own(recipe)
+    expected = " or ".join(sorted(kind.__name__ for kind in kinds))
+    if not callable(make):
+        raise ConfigError(
+            f"{recipe} is a {type(make).__name__}; expected a function without arguments that "
+            f"returns a {expected}."
+        )
+    try:
+        config = make()
+    except CorpusmillError as error:
+        raise ConfigError(f"{recipe}: {error}") from error
+    except Exception as error:
+        raise ConfigError(
+            f"{recipe} raised {in_short(error)}; expected a function without arguments that "
+            f"returns a {expected}."
+        ) from error
+    for kind in kinds:
+        if isinstance(config, kind):
+            return config
+    raise ConfigError(f"{recipe} returned a {type(config).__name__}; expected a {expected}.")
+
+
+def _value_at(values: Mapping[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        values = values[part]
+    return values
 
 
 def _precision(config: TrainConfig | EvaluationConfig, hardware: Hardware) -> dict[str, str]:

@@ -29,7 +29,7 @@ def continue_pretraining(
     """Trains the champion on the documents it has not met, then evaluates and registers.
 
     Args:
-        recipe: name of a recipe in flows/recipes/catalogue.py.
+        recipe: a name in flows/recipes/catalogue.py, or `package.module:name` of one's own.
         overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
     """
     config = on_this_machine(resolve(CONTINUED_RECIPES, recipe, overrides or {}))

@@ -22,7 +22,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
     """Ingest, train a tokenizer, shard, train a network, evaluate, register.
 
     Args:
-        recipe: name of a recipe in flows/recipes/catalogue.py.
+        recipe: a name in flows/recipes/catalogue.py, or `package.module:name` of one's own.
         overrides: dotted fields and their values, such as {"train.max_steps": 100}.
     """
     config = on_this_machine(resolve(RECIPES, recipe, overrides or {}))

@@ -14,6 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel
 
 from model.process import die_with_parent
+from storage.extensions import digest_source, is_own
 from storage.layout import Layout
 from storage.settings import Settings, load_settings
 from storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
@@ -47,8 +48,13 @@ def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
     tracker = open_tracking(settings, recipe)
     get_run_logger().info("MLflow run: %s", tracker.link)
     with tracked(tracker, settings):
-        begin_tracking(settings, tracker, {"recipe": recipe, **config.model_dump(mode="json")})
+        begin_tracking(settings, tracker, {**_named(recipe), **config.model_dump(mode="json")})
         yield FlowContext(settings, Layout(settings.home), tracker)
+
+
+def _named(recipe: str) -> dict[str, str]:
+    """A recipe by its name; one's own by the digest of its source, too."""
+    return {"recipe": recipe} | ({"recipe_source": digest_source(recipe)} if is_own(recipe) else {})
 
 
 @task(

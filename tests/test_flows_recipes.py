@@ -2,10 +2,13 @@
 
 import math
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from flows.command_line import main
 from flows.config import PretrainConfig, on_this_machine, resolve
 from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
 from model.network.build import build_network
@@ -197,3 +200,59 @@ def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None
             "gpt-tiny",
             {"model.num_attention_heads": 300, "model.num_key_value_heads": 300},
         )
+
+
+OWN_RECIPES = """
+from flows.config import PretrainConfig
+from flows.recipes.decoders import gpt_smoke
+
+NOTHING = None
+
+def gpt_law() -> PretrainConfig:
+    base = gpt_smoke()
+    return base.model_copy(update={"train": base.train.model_copy(update={"max_steps": 9})})
+
+def wrong() -> int:
+    return 3
+
+def broken() -> PretrainConfig:
+    return {}["nothing"]
+"""
+
+
+@pytest.fixture
+def own_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "our_recipes.py").write_text(OWN_RECIPES, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_a_recipe_of_ones_own_is_named_as_ours_are(own_recipes: None) -> None:
+    config = resolve(RECIPES, "our_recipes:gpt_law", {"train.seed": 5})
+    assert (config.train.max_steps, config.train.seed) == (9, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("wrong", "our_recipes:wrong returned a int; expected a PretrainConfig"),
+        ("broken", "our_recipes:broken raised KeyError: 'nothing'; expected a function"),
+        ("NOTHING", "our_recipes:NOTHING is a NoneType; expected a function without arguments"),
+    ],
+)
+def test_what_is_no_recipe_is_refused_in_a_sentence(
+    own_recipes: None, name: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, f"our_recipes:{name}", {})
+
+
+def test_the_command_shows_a_config_its_differences_and_its_digest() -> None:
+    words = ["config", "gpt-smoke", "train.seed=5", "registration.name=mine"]
+    shown = CliRunner().invoke(main, words).output
+    assert 'registration.name = "mine"\n' in shown
+    own, digest = shown.split("Other than in gpt-smoke:\n")[1].split("\n\nDigest ")
+    assert own.split("\n") == [
+        "  train.seed = 5, not 0",
+        '  registration.name = "mine", not "gpt-smoke"',
+    ]
+    assert digest.strip() not in CliRunner().invoke(main, words[:-1]).output

@@ -40,6 +40,10 @@ def process_environment(settings: Settings, layout: Layout) -> dict[str, str]:
             inherited[name] = f"socks5://{rest}"
         elif marked and scheme not in _PROXY_SCHEMES:
             del inherited[name]
+    # Code of one's own is found there; the stack runs in a folder of its own.
+    if path := inherited.get("PYTHONPATH"):
+        folders = (str(Path(each).absolute()) for each in path.split(os.pathsep) if each)
+        inherited["PYTHONPATH"] = os.pathsep.join(folders)
     ours = {**_addresses(settings, layout), "MLFLOW_EXPERIMENT_NAME": settings.experiment}
     for name in _PROXY_NONE:
         ours[name] = around_proxies(inherited.get(name))
