@@ -1,31 +1,42 @@
 """The texts of evaluation sets: every string that a file holds."""
 
 import csv
-import gzip
 import io
 import json
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import feather
 
 from storage.errors import CorpusError
+from tasks.ingestion.batches import DocumentBatch, Flaw
+from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.encodings import SAMPLE, encoding_of, to_utf8, without_mark
+from tasks.ingestion.fragments import Fragment, SourceFile
 from tasks.ingestion.patterns import matching
+from tasks.ingestion.readers.formats import (
+    SUPPORTED,
+    WITH_FIELDS,
+    Format,
+    format_of,
+    is_read,
+    opened,
+)
+from tasks.ingestion.readers.reading import read
+from tasks.ingestion.streams import DamageError, Supply, file_chunks
 
 _UNREADABLE = (
     OSError,
-    EOFError,
     RecursionError,
     ValueError,
     csv.Error,
-    zlib.error,
+    DamageError,
     pa.ArrowException,
 )
-_EXPECTED = ".txt, .json, .jsonl, .csv, .tsv (each also .gz) or .parquet"
 
 
 def evaluation_files(patterns: Sequence[str]) -> list[Path]:
@@ -53,7 +64,7 @@ def evaluation_files(patterns: Sequence[str]) -> list[Path]:
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """The lines of a .txt file, the strings of JSON lines, the cells of a table.
+    """The lines of a text, the strings of JSON, the cells of a table, in any format that is read.
 
     Raises:
         CorpusError: a file that cannot be read, or of another kind.
@@ -64,38 +75,56 @@ def read_texts(path: Path) -> Iterator[str]:
             yield text
     except _UNREADABLE as error:
         raise CorpusError(
-            f"corpus.cleaning.decontaminate {path} cannot be read ({error}); expected UTF-8 text "
-            f"in {_EXPECTED}; mend the file, or take it out of the configuration."
+            f"corpus.cleaning.decontaminate {path} cannot be read ({error}); expected {SUPPORTED}; "
+            "mend the file, or take it out of the configuration."
         ) from error
 
 
 def _read(path: Path) -> Iterator[str]:
-    kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    if kind == "parquet":
-        for batch in pq.ParquetFile(path).iter_batches():
-            yield from _strings(batch.to_pylist())
-        return
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    text = data.decode("utf-8-sig")
-    if kind == "txt":
-        yield from filter(str.strip, text.splitlines())
-    elif kind == "json":
-        yield from _strings(json.loads(text))
-    elif kind == "jsonl":
-        for line in filter(str.strip, text.split("\n")):
-            yield from _strings(json.loads(line))
-    elif kind == "tsv":
-        yield from _strings([line.split("\t") for line in text.splitlines()])
-    elif kind == "csv":
-        # The limit is the whole process's, and the reader of the corpus needs its own.
-        limit = csv.field_size_limit(sys.maxsize)
-        try:
-            rows = list(csv.reader(io.StringIO(text)))
-        finally:
-            csv.field_size_limit(limit)
-        yield from _strings(rows)
+    named = format_of(path)
+    if named is None or not is_read(path):
+        raise ValueError(f"its name ends in {path.suffix}")
+    supply, form = opened(Supply(file_chunks(path)), named)
+    if form.kind not in WITH_FIELDS:
+        yield from _texts(path, form)
+    elif form.kind in {"parquet", "arrow"}:
+        yield from _cells(path, form.kind)
     else:
-        raise ValueError(f"its name ends in .{kind}")
+        encoding = encoding_of(supply.head(SAMPLE)[:SAMPLE])
+        text = b"".join(without_mark(to_utf8(supply, encoding))).decode()
+        yield from _strings(_values(text, form.kind))
+
+
+def _texts(path: Path, form: Format) -> Iterator[str]:
+    """What the reader of this format gives, line by line."""
+    status = path.stat()
+    size, modified = status.st_size, status.st_mtime_ns
+    file = SourceFile("", path.name, path, size, "", modified, form, "text", "auto", "line")
+    for item in read(Fragment(file), CorpusConfig()):
+        if isinstance(item, Flaw):
+            raise ValueError(f"{item.place}: {item.finding}")
+        if isinstance(item, DocumentBatch):
+            yield from filter(str.strip, item.texts.to_pylist())
+
+
+def _cells(path: Path, kind: str) -> Iterator[str]:
+    table = feather if kind == "arrow" else pq
+    yield from _strings(table.read_table(path).to_pylist())
+
+
+def _values(text: str, kind: str) -> Any:
+    if kind == "json":
+        return json.loads(text)
+    if kind == "jsonl":
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
+    if kind == "tsv":
+        return [line.split("\t") for line in text.splitlines()]
+    # The limit is the whole process's, and the reader of the corpus needs its own.
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        return list(csv.reader(io.StringIO(text)))
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _strings(value: Any) -> Iterator[str]:
