@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel
 
-from flows.config import RegistrationConfig, base_of, differences, digest_config, flat, resolve
+from flows.config import (
+    ContinueConfig,
+    PretrainConfig,
+    RegistrationConfig,
+    base_of,
+    differences,
+    digest_config,
+    flat,
+    resolve,
+)
 from storage.config import parse
 from storage.errors import ConfigError, CorpusmillError, StackError
 from storage.layout import Layout
 from storage.markup import on_terminal
 from storage.settings import Settings, load_settings
+from tasks.ingestion.config import CorpusConfig
 from tasks.launch import run_to_end, sample_command
 from tasks.stack import control
 from tasks.stack.door import link
@@ -121,7 +130,10 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
 
     # What is left to the machine (precision, processes) stays so: the digest is the same anywhere.
-    recipes: dict[str, Callable[[], BaseModel]] = {**RECIPES, **CONTINUED_RECIPES}
+    recipes: dict[str, Callable[[], PretrainConfig | ContinueConfig]] = {
+        **RECIPES,
+        **CONTINUED_RECIPES,
+    }
     resolved = resolve(recipes, recipe, dict(_parameter(text) for text in overrides))
     for name, value in flat(resolved).items():
         click.echo(on_terminal(f"{name} = {_as_json(value)}"))
@@ -130,6 +142,28 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     for name, (here, there) in changed.items():
         click.echo(on_terminal(f"  {name} = {_as_json(here)}, not {_as_json(there)}"))
     click.echo(f"\nDigest {digest_config(resolved)}")
+
+
+@main.command("try")
+@click.argument("step")
+@click.argument("file")
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
+    """Show what STEP keeps and drops of FILE, read as FIELD=VALUE (corpus.text_field=body) says.
+
+    STEP is a field of corpus.cleaning, such as c4_quality, or package.module:Name of your own.
+    """
+    # Here: pyarrow and numpy take half a second to import.
+    from tasks.ingestion.trial import cleaning_of, in_lines, try_cleaning
+
+    _, layout = _here()
+    source = str(Path(file).absolute()) if Path(file).exists() else file
+    corpus = parse(CorpusConfig, {"sources": [source], "cleaning": cleaning_of(step)})
+    base = PretrainConfig(corpus=corpus)
+    given = dict(_parameter(text) for text in overrides)
+    trial = try_cleaning(resolve({"try": lambda: base}, "try", given).corpus, layout.downloads)
+    for line in in_lines(trial):
+        click.echo(on_terminal(line))
 
 
 @main.command()

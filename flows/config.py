@@ -15,7 +15,7 @@ from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig, check_device
 from storage.config import Config, parse
 from storage.errors import ConfigError, CorpusmillError
-from storage.extensions import in_short, is_own, load_own
+from storage.extensions import digest_source, in_short, is_own, load_own
 from storage.manifest import digest_json
 from storage.names import RegisteredName
 from storage.settings import load_settings
@@ -161,14 +161,17 @@ def differences(config: BaseModel, base: BaseModel) -> dict[str, tuple[Any, Any]
 
 
 def flat(config: BaseModel) -> dict[str, Any]:
-    """The fields by their dotted names, as overrides name them, with their values as JSON."""
-    values = config.model_dump(mode="json")
-    return {name: _value_at(values, name) for name in _fields(config)}
+    """The fields by their dotted names, as overrides name them, with their values as JSON.
+
+    Those that are only written where they are given are left out where they are not.
+    """
+    return dict(_leaves(config, config.model_dump(mode="json")))
 
 
-def digest_config(config: BaseModel) -> str:
+def digest_config(config: PretrainConfig | ContinueConfig) -> str:
     """The digest of a resolved config, and of the sources of one's own code that it names."""
-    return digest_json(config.model_dump(mode="json"))
+    own = [digest_source(name) for name in config.corpus.own_names]
+    return digest_json([config.model_dump(mode="json"), *own])
 
 
 M = TypeVar("M", PretrainConfig, ContinueConfig)
@@ -220,10 +223,15 @@ def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:
     raise ConfigError(f"{recipe} returned a {type(config).__name__}; expected a {expected}.")
 
 
-def _value_at(values: Mapping[str, Any], name: str) -> Any:
-    for part in name.split("."):
-        values = values[part]
-    return values
+def _leaves(
+    config: BaseModel, values: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        inner = getattr(config, name)
+        if isinstance(inner, BaseModel):
+            yield from _leaves(inner, value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _precision(config: TrainConfig | EvaluationConfig, hardware: Hardware) -> dict[str, str]:

@@ -19,11 +19,12 @@ from storage.layout import Layout
 from storage.settings import load_settings
 from tasks.corpus import clean
 from tasks.ingestion.building import build_corpus, plan_corpus
-from tasks.ingestion.config import CorpusConfig
+from tasks.ingestion.config import CleaningConfig, CorpusConfig
 from tasks.ingestion.partitions import plan_partitions
 from tasks.ingestion.parts import make_part
 from tasks.ingestion.readers.reading import cut
 from tasks.mapping import map_partitions, task_runner
+from tests.extending import write_examples
 
 # What the tests claim of their small partitions, so that they are not worked on in this process.
 BIG = 64 << 20
@@ -43,7 +44,7 @@ def _text(folder: Path) -> Path:
     folder.mkdir()
     for number in range(6):
         lines = [
-            {"text": f"The {row % 37} report of {number * row} was read, and {row} more 报告。"}
+            {"text": f"Page\n{row}\nreport {number * row} was read, and {row} more 报告。"}
             for row in range(300)
         ]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -53,7 +54,10 @@ def _text(folder: Path) -> Path:
 
 def _corpus(root: Path, text: Path, runner: str | None) -> Ref:
     """The corpus of a folder, worked on by what a runner starts, or here."""
-    layout, config = Layout(root), CorpusConfig(sources=(str(text),))
+    layout = Layout(root)
+    config = CorpusConfig(
+        sources=(str(text),), cleaning=CleaningConfig(own_steps=("ours.steps:DropForms",))
+    )
     sources = plan_corpus(layout, config).sources
     pieces = [piece for source in sources for file in source.files for piece in cut(file)]
     partitions = plan_partitions(pieces, partition_bytes=1)
@@ -74,14 +78,19 @@ class Made:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Made:
+def here(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Made]:
     root = tmp_path_factory.mktemp("here")
     text = _text(root / "text")
-    return Made(text, content_digest(_corpus(root / "home", text, None)))
+    write_examples(root)
+    with pytest.MonkeyPatch.context() as patch:
+        # A step of one's own, which every process has to find.
+        patch.setenv("PYTHONPATH", str(root))
+        patch.syspath_prepend(root)
+        yield Made(text, content_digest(_corpus(root / "home", text, None)))
 
 
 @pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[str]:
+def ray_cluster(here: Made) -> Iterator[str]:
     """The address of a Ray cluster of two nodes, each with a core, on this machine."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
     from ray.cluster_utils import Cluster

@@ -1,5 +1,6 @@
 """What decides a corpus: its sources, how they are read, and how their text is cleaned."""
 
+import operator
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import (
 
 from storage.addresses import shown
 from storage.config import Config
+from tasks.ingestion.own import StepName
 
 PACKAGE = "package:"
 TextUnit = Literal["file", "paragraph", "line"]
@@ -183,6 +185,8 @@ class CleaningConfig(Config):
         decontaminate: absolute paths or globs of evaluation text; documents that share
             `contamination_ngram` words in a row with it are dropped.
         contamination_ngram: words in a row.
+        own_steps: cleaning steps of one's own, as `package.module:Name`, taken in this order after
+            ours and before personal data is masked.
         mask_pii: write <EMAIL>, <PHONE>, <IP>, <CARD> or <ID> over such strings.
         near_duplicates: drop all but the first of near-duplicates, keep them on one side of the
             split, or do not look for them.
@@ -201,6 +205,8 @@ class CleaningConfig(Config):
     blocklist: str | None = None
     decontaminate: tuple[str, ...] = ()
     contamination_ngram: int = Field(default=13, ge=1)
+    # Left out where there are none, as corpora made before there were any say nothing of them.
+    own_steps: tuple[StepName, ...] = Field(default=(), exclude_if=operator.not_)
     mask_pii: bool = False
     near_duplicates: Literal["drop", "keep", "off"] = "drop"
     similarity: float = Field(default=0.8, ge=0.25, le=1)
@@ -240,6 +246,11 @@ class CorpusConfig(Config):
     max_document_bytes: int = Field(default=64 << 20, ge=1)
     validation_fraction: float = Field(default=0.05, gt=0, lt=1)
     cleaning: CleaningConfig = CleaningConfig()
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The code of one's own that decides the corpus, as `package.module:Name`."""
+        return self.cleaning.own_steps
 
     @field_validator("sources")
     @classmethod

@@ -1,10 +1,11 @@
-"""What decides a corpus beside its sources and its configuration: packages and their versions."""
+"""What decides a corpus beside sources and configuration: packages, and code of one's own."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from storage.errors import ConfigError
+from storage.extensions import digest_source
 from storage.manifest import read_manifest
 from storage.packages import installed
 from tasks.ingestion.cleaning.languages import engine
@@ -34,7 +35,7 @@ def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, s
     if any(file.format.kind in _WITH_DOCUMENTS for file in files):
         packages = ["lxml", "pypdfium2"]
         engines["documents"] = ", ".join(f"{name} {installed(name)}" for name in packages)
-    return engines
+    return engines | {name: digest_source(name) for name in config.own_names}
 
 
 def check_engines(parts: Iterable[Path], engines: Mapping[str, str]) -> None:

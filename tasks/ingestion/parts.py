@@ -89,7 +89,7 @@ def _write(
     steps = _steps(config.cleaning, config.min_characters, inputs)
     with DocumentWriter(directory / "documents.arrow", SCHEMA) as writer:
         for fragment in partition.fragments:
-            for batch in _read_batches(fragment, config, stats):
+            for batch in read_batches(fragment, config, stats):
                 for step in steps:
                     batch = step(batch, stats)  # noqa: PLW2901
                 if len(batch):
@@ -120,9 +120,12 @@ def _steps(config: CleaningConfig, min_characters: int, inputs: str) -> tuple[St
     return tuple(cleaning_steps(config, min_characters))
 
 
-def _read_batches(
-    fragment: Fragment, config: CorpusConfig, stats: Stats
-) -> Iterator[DocumentBatch]:
+def read_batches(fragment: Fragment, config: CorpusConfig, stats: Stats) -> Iterator[DocumentBatch]:
+    """Yields the documents of a fragment, and counts them and what could not be read.
+
+    Raises:
+        CorpusError: as `make_part`.
+    """
     file, before, is_cut = fragment.file, stats.bytes_understood, False
     try:
         for item in read(fragment, config):

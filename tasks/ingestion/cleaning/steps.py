@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.errors import CorpusError
+from storage.extensions import digest_source
 from storage.manifest import digest_file, digest_json
 from tasks.ingestion.batches import DocumentBatch
 from tasks.ingestion.cleaning.blocklist import read_blocklist
@@ -15,6 +16,7 @@ from tasks.ingestion.cleaning.languages import Languages
 from tasks.ingestion.cleaning.length import Length
 from tasks.ingestion.cleaning.masking import Masking
 from tasks.ingestion.cleaning.normalisation import Normalisation
+from tasks.ingestion.cleaning.own_step import own_cleaning
 from tasks.ingestion.cleaning.rules import Rules
 from tasks.ingestion.config import CleaningConfig
 from tasks.ingestion.stats import Stats
@@ -41,27 +43,28 @@ def cleaning_steps(config: CleaningConfig, min_characters: int) -> list[Step]:
 
     Raises:
         CorpusError: a block list or evaluation text that cannot be read.
-        ConfigError: wanted languages that cannot be told here.
+        ConfigError: wanted languages that cannot be told here, or a step of one's own that is not
+            found or none.
     """
     return list(_steps(config, min_characters))
 
 
 def digest_inputs(config: CleaningConfig) -> str:
-    """The digest of the files that the configuration names: they decide the corpus, too.
+    """The digest of the files and of one's own code that the configuration names.
 
     Raises:
-        CorpusError: one that is missing or cannot be read.
+        CorpusError: a file that is missing or cannot be read.
+        ConfigError: a step of one's own that is not found.
     """
     files = [Path(config.blocklist)] if config.blocklist else []
     try:
-        return digest_json(
-            [digest_file(path) for path in files + evaluation_files(config.decontaminate)]
-        )
+        named = [digest_file(path) for path in files + evaluation_files(config.decontaminate)]
     except OSError as error:
         raise CorpusError(
             f"{error.filename} cannot be read ({error.strerror}); expected a file that "
             "corpus.cleaning names; mend its path, or take it out of the configuration."
         ) from error
+    return digest_json(named + [digest_source(name) for name in config.own_steps])
 
 
 def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
@@ -84,5 +87,6 @@ def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
         yield read_blocklist(config.blocklist)
     if config.decontaminate:
         yield read_contamination(config.decontaminate, config.contamination_ngram)
+    yield from map(own_cleaning, config.own_steps)
     if config.mask_pii:
         yield Masking()

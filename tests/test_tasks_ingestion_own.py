@@ -1,0 +1,127 @@
+"""Cleaning steps of one's own, as docs/extending.md has them: laws, identities, errors."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flows.command_line import main
+from flows.config import resolve
+from flows.recipes.catalogue import RECIPES
+from storage.artifacts import Ref
+from storage.errors import ConfigError, CorpusError
+from tasks.ingestion.config import CleaningConfig
+from tests.corpora import build, counts_of, sides_of, write_jsonl
+from tests.extending import write_examples
+
+STEPS = """
+def both(text: str, language: str) -> str | tuple[None, str]:
+    return (None, "first") if text.endswith("1") else text
+
+def wrong(text, language):
+    return {"8": 1 / 0} if text == "number 2" else text
+
+def adds(text, language):
+    return [text, text]
+
+def halves(text, language):
+    return "\\ud800"
+
+def shapeless(text):
+    return text
+
+class Unmade:
+    def __init__(self):
+        raise OSError("no list of words")
+
+NUMBER = 3
+"""
+FORM = "Name ____ Date ____ Place ____"
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_examples(tmp_path)
+    (tmp_path / "ours" / "more.py").write_text(STEPS, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "ours"
+
+
+def _build(folder: Path, *steps: str) -> Ref:
+    texts = [FORM, "12\nThe court held", *(f"number {n}" for n in range(5))]
+    path = write_jsonl(folder / "x.jsonl", texts)
+    return build(folder, path, cleaning=CleaningConfig(own_steps=steps, identify_languages=False))
+
+
+def test_a_step_of_ones_own_drops_by_reason_and_edits(tmp_path: Path, ours: Path) -> None:
+    ref = _build(tmp_path, "ours.steps:DropForms", "ours.more:both")
+    documents = counts_of(ref)["documents"]
+    assert documents == {
+        "in": 7,
+        "kept": 5,
+        "dropped": {"DropForms.blank_form": 1, "both.first": 1},
+    }
+    assert "The court held" in sides_of(ref)
+
+
+def test_another_source_is_another_corpus(tmp_path: Path, ours: Path) -> None:
+    before = _build(tmp_path, "ours.steps:DropForms")
+    assert _build(tmp_path, "ours.steps:DropForms") == before
+    source = (ours / "steps.py").read_text(encoding="utf-8")
+    (ours / "steps.py").write_text(source.replace("blank_form", "no_text_in_it"), encoding="utf-8")
+    after = _build(tmp_path, "ours.steps:DropForms")
+    assert after.digest != before.digest
+    assert counts_of(after)["documents"]["dropped"] == {"DropForms.no_text_in_it": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        (
+            "wrong",
+            r"ours.more:wrong raised ZeroDivisionError: .* at line 5 of .*x.jsonl in x.jsonl",
+        ),
+        ("adds", r"ours.more:adds returned a list at line 1 of .*; expected the text to keep, or"),
+        ("halves", r"ours.more:halves returned a text with '\\ud800' at line 1 of"),
+    ],
+)
+def test_what_a_step_does_wrong_is_a_sentence_with_the_place(
+    tmp_path: Path, ours: Path, name: str, sentence: str
+) -> None:
+    with pytest.raises(CorpusError, match=sentence):
+        _build(tmp_path, f"ours.more:{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("NUMBER", r"ours.more:NUMBER is a int; expected something to call as NUMBER\(text, lang"),
+        ("shapeless", r"ours.more:shapeless is called otherwise \(too many .*\); expected"),
+        ("Unmade", r"ours.more:Unmade raised OSError: no list of words when it was made"),
+        ("Nothing", r"ours.more:Nothing is not there"),
+    ],
+)
+def test_what_is_no_step_is_refused_with_the_config(ours: Path, name: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, "gpt-smoke", {"corpus.cleaning.own_steps": [f"ours.more:{name}"]})
+
+
+def test_a_corpus_without_own_steps_says_nothing_of_them() -> None:
+    assert "own_steps" not in CleaningConfig().model_dump()
+
+
+def test_the_command_shows_what_a_step_keeps_and_drops(tmp_path: Path, ours: Path) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", [FORM, "12\nThe court held", "as it is"])
+    shown = CliRunner().invoke(main, ["try", "ours.steps:DropForms", str(path)]).output
+    assert shown.startswith("3 documents in, 2 kept, 1 dropped\n  DropForms.edited: 1\n")
+    assert f"line 1: {FORM}\n\nedited\n" in shown
+    assert shown.endswith("x.jsonl line 3: as it is\n")
+    shown = CliRunner().invoke(main, ["try", "c4_quality", str(path)]).output
+    assert "c4.few_sentences, 3 dropped" in shown
+    shown = CliRunner().invoke(main, ["try", "c5_quality", str(path)]).output
+    assert "There is no cleaning step 'c5_quality'; expected package.module:Name" in shown
+
+
+def test_the_recipe_of_the_page_resolves(ours: Path) -> None:
+    config = resolve(RECIPES, "ours.recipes:gpt_law", {})
+    assert config.train.max_steps == 2 * RECIPES["gpt-tiny"]().train.max_steps
