@@ -220,7 +220,7 @@ def _checkpoint(run: Run) -> None:
 
 
 def _journal_checkpoints(run: Run) -> None:
-    """Says which checkpoints have been completed behind the loop."""
+    """Says which asynchronous checkpoints have been completed."""
     for written in run.checkpoints.finished():
         run.write(
             "checkpoint",

@@ -17,7 +17,7 @@ from model.network.build import build_network
 from model.objectives.config import check_objectives
 from model.tokenizer.folder import load_tokenizer
 from model.training.averaging import WeightAverage
-from model.training.behind import Behind
+from model.training.async_checkpoint import AsyncCheckpointer
 from model.training.checkpoint import Progress, clear_leftovers, diverged
 from model.training.compilation import Compilation, decide_compilation
 from model.training.config import (
@@ -69,7 +69,7 @@ class Run:
     validation: Samples
     held_out: Mapping[str, int]
     journal: JournalWriter | None
-    checkpoints: Behind
+    checkpoints: AsyncCheckpointer
     compilation: Compilation
     gauges: Gauges
     flops_per_token: int
@@ -143,7 +143,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         validation=open_samples(reading, job.train, "validation"),
         held_out=counts["validation"],
         journal=journal,
-        checkpoints=Behind(layout.checkpoints, spec, writes=accelerator.is_main_process),
+        checkpoints=AsyncCheckpointer(layout.checkpoints, spec, writes=accelerator.is_main_process),
         compilation=decide_compilation(network, job.train, accelerator.device, job.num_processes),
         gauges=Gauges(accelerator.device),
         flops_per_token=flops_per_token(

@@ -1,4 +1,4 @@
-"""Checkpoints written behind the loop."""
+"""Asynchronous checkpoints."""
 
 import resource
 import threading
@@ -7,22 +7,22 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model.training.behind import Behind
+from model.training.async_checkpoint import AsyncCheckpointer
 from model.training.checkpoint import Progress
 from storage.artifacts import Spec
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="no limit on address space here")
 def test_a_thread_that_the_system_refuses_is_what_is_said(tmp_path: Path) -> None:
-    behind = Behind(tmp_path, Spec("model", 1), writes=True)
+    checkpointer = AsyncCheckpointer(tmp_path, Spec("model", 1), writes=True)
     limits, stack = resource.getrlimit(resource.RLIMIT_AS), threading.stack_size(1 << 30)
     room = psutil.Process().memory_info().vms + (1 << 28)
     resource.setrlimit(resource.RLIMIT_AS, (room, limits[1]))
     try:
         with pytest.raises(RuntimeError, match="can't start new thread"):
-            behind.save(Progress(), {})
+            checkpointer.save(Progress(), {})
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limits)
         threading.stack_size(stack)
-    behind.wait()
-    assert not behind.finished()
+    checkpointer.wait()
+    assert not checkpointer.finished()

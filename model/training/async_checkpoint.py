@@ -1,4 +1,4 @@
-"""Checkpoints written behind the loop: it waits only while they are copied."""
+"""Asynchronous checkpoints: the loop waits only while tensors are copied, a thread writes them."""
 
 import time
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Written:
     gigabytes: float
 
 
-class Behind:
+class AsyncCheckpointer:
     """Writes one checkpoint at a time, from buffers that are kept for the next."""
 
     def __init__(self, folder: Path, model: Spec, *, writes: bool) -> None:
