@@ -11,7 +11,7 @@ from torch import Tensor
 from model.finite import check_logits
 from model.inference.generation import read_sources
 from model.network.attention import LayerCache
-from model.network.block import Surroundings
+from model.network.block import LayerContext
 from model.network.encoder_decoder import EncoderDecoder
 
 
@@ -42,7 +42,7 @@ def beam_search(
     Returns:
         The new tokens, without `stop_id`.
     """
-    around = _repeated(read_sources(model, sources), beams)
+    context = _repeated(read_sources(model, sources), beams)
     caches = [LayerCache() for _ in model.layers]
     device = model.embed_tokens.weight.device
     written_NT = torch.full((len(sources) * beams, 1), start_id, device=device)
@@ -52,7 +52,7 @@ def beam_search(
     scores_BK[:, 0] = 0.0
     found = _Found(len(sources), beams)
     for length in range(1, max_new_tokens + 1):
-        logits_NV = model.continue_from(written_NT[:, -1:], around, caches).float()
+        logits_NV = model.continue_from(written_NT[:, -1:], context, caches).float()
         check_logits(logits_NV)
         total_BKV = logits_NV.log_softmax(-1).view(*scores_BK.shape, -1) + scores_BK.unsqueeze(2)
         size = total_BKV.shape[2]
@@ -98,14 +98,14 @@ class _Found:
         return min(self._ended) >= self._enough
 
 
-def _repeated(around: Surroundings, times: int) -> Surroundings:
+def _repeated(context: LayerContext, times: int) -> LayerContext:
     """The same for `times` hypotheses of each source."""
 
     def repeated(tensor: Tensor | None) -> Tensor:
         assert tensor is not None
         return tensor.repeat_interleave(times, dim=0)
 
-    return around._replace(
-        source_BSD=repeated(around.source_BSD),
-        source_mask_BTS=repeated(around.source_mask_BTS),
+    return context._replace(
+        source_BSD=repeated(context.source_BSD),
+        source_mask_BTS=repeated(context.source_mask_BTS),
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from model.finite import check_logits
 from model.inference.request import Sampling
 from model.network.attention import LayerCache
-from model.network.block import Surroundings
+from model.network.block import LayerContext
 from model.network.decoder import CausalNetwork
 from model.network.encoder_decoder import EncoderDecoder
 
@@ -83,7 +83,7 @@ def gather(tokens: Iterable[tuple[int, int]], rows: int) -> list[list[int]]:
     return texts
 
 
-def read_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]]) -> Surroundings:
+def read_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]]) -> LayerContext:
     """What the decoder looks at of sources of several lengths."""
     device = model.embed_tokens.weight.device
     lengths = [len(source) for source in sources]
@@ -144,14 +144,14 @@ class _Written:
     def __init__(
         self, model: EncoderDecoder, sources: Sequence[Sequence[int]], start_id: int
     ) -> None:
-        self._model, self._around = model, read_sources(model, sources)
+        self._model, self._context = model, read_sources(model, sources)
         self._caches = [LayerCache() for _ in model.layers]
         self._last = [start_id] * len(sources)
 
     def next_logits(self) -> Tensor:
         device = self._model.embed_tokens.weight.device
         ids_B1 = torch.tensor(self._last, device=device).unsqueeze(1)
-        return self._model.continue_from(ids_B1, self._around, self._caches)
+        return self._model.continue_from(ids_B1, self._context, self._caches)
 
     def given(self, row: int) -> int | None:  # noqa: ARG002
         return None

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from model.network.attention import Attention, document_mask, padding_mask
 from model.network.base import Network
-from model.network.block import Block, Surroundings
+from model.network.block import Block, LayerContext
 from model.network.config import BertConfig
 from model.network.embedding import Embedding
 from model.network.feed_forward import ACTIVATIONS, FeedForward
@@ -110,9 +110,9 @@ class Bert(Network):
         embedded_BTD = self.embed_tokens(ids_BT) + self.embed_segments(segments)
         embedded_BTD = embedded_BTD + self.embed_positions(positions)
         x_BTD = self.dropped(self.embedding_norm(embedded_BTD.to(dtype)))
-        around = Surroundings(mask_BTS=mask)
+        context = LayerContext(mask_BTS=mask)
         for layer in self.layers:
-            x_BTD = layer(x_BTD, around)
+            x_BTD = layer(x_BTD, context)
         return x_BTD
 
     def masked_logits(self, hidden_BTD: Tensor, places_BM: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from model.network.attention import Attention, LayerCache
 from model.network.positions import Rotation
 
 
-class Surroundings(NamedTuple):
+class LayerContext(NamedTuple):
     """What all layers of a network are given beside their input.
 
     Attributes:
@@ -68,24 +68,24 @@ class Block(nn.Module):
         self.mlp = mlp
 
     def forward(
-        self, x_BTD: Tensor, around: Surroundings, cache: LayerCache | None = None
+        self, x_BTD: Tensor, context: LayerContext, cache: LayerCache | None = None
     ) -> Tensor:
         """(B, T, D) → (B, T, D)."""
         if self.recomputed and torch.is_grad_enabled():
-            again: Tensor = checkpoint(self._forward, x_BTD, around, cache, use_reentrant=False)
+            again: Tensor = checkpoint(self._forward, x_BTD, context, cache, use_reentrant=False)
             return again
-        return self._forward(x_BTD, around, cache)
+        return self._forward(x_BTD, context, cache)
 
-    def _forward(self, x_BTD: Tensor, around: Surroundings, cache: LayerCache | None) -> Tensor:
+    def _forward(self, x_BTD: Tensor, context: LayerContext, cache: LayerCache | None) -> Tensor:
         def to_itself(x_BTD: Tensor) -> Tensor:
-            rotation, mask = around.rotation, around.mask_BTS
+            rotation, mask = context.rotation, context.mask_BTS
             out: Tensor = self.self_attn(x_BTD, rotation=rotation, mask_BTS=mask, cache=cache)
             return out
 
         x_BTD = self._added(x_BTD, self.self_attn_norm, to_itself)
         if self.cross_attn is not None and self.cross_attn_norm is not None:
-            assert around.source_BSD is not None, "there is no source to look at"
-            cross_attn, source, mask = self.cross_attn, around.source_BSD, around.source_mask_BTS
+            assert context.source_BSD is not None, "there is no source to look at"
+            cross_attn, source, mask = self.cross_attn, context.source_BSD, context.source_mask_BTS
             x_BTD = self._added(
                 x_BTD,
                 self.cross_attn_norm,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from model.network.attention import Attention, LayerCache, document_mask
 from model.network.base import Network
-from model.network.block import Block, Surroundings
+from model.network.block import Block, LayerContext
 from model.network.config import DecoderConfig
 from model.network.feed_forward import SwiGLU
 from model.network.loss import summed_cross_entropy
@@ -84,9 +84,9 @@ class CausalNetwork(Network):
         caches: Sequence[LayerCache | None],
     ) -> Tensor:
         embedded_BTD, angles = self._embedded(ids_BT, positions)
-        x_BTD, around = self.dropped(embedded_BTD), Surroundings(angles, mask_BTS)
+        x_BTD, context = self.dropped(embedded_BTD), LayerContext(angles, mask_BTS)
         for layer, cache in zip(self.layers, caches, strict=True):
-            x_BTD = layer(x_BTD, around, cache)
+            x_BTD = layer(x_BTD, context, cache)
         out: Tensor = self.norm(x_BTD)
         return out
 

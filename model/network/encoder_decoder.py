@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from model.network.attention import Attention, LayerCache, padding_mask
 from model.network.base import Network
-from model.network.block import Block, Surroundings
+from model.network.block import Block, LayerContext
 from model.network.config import IGNORED, EncoderDecoderConfig
 from model.network.feed_forward import FeedForward
 from model.network.loss import summed_cross_entropy
@@ -81,44 +81,44 @@ class EncoderDecoder(Network):
             logits_BTV in the compute dtype; with targets the sum over all positions of
             -log p(target), smoothed in training, in nats, fp32.
         """
-        around = self.read(source_BS, lengths_B)
-        hidden_BTD = self._written(ids_BT, around, [None] * len(self.layers))
+        context = self.read(source_BS, lengths_B)
+        hidden_BTD = self._written(ids_BT, context, [None] * len(self.layers))
         if targets_BT is None:
             return self.logits(hidden_BTD)
         # A third of the work is the head's: padding is left out of it.
         used = targets_BT != IGNORED
         return summed_cross_entropy(hidden_BTD[used], self.head, targets_BT[used])
 
-    def read(self, source_BS: Tensor, lengths_B: Tensor) -> Surroundings:
+    def read(self, source_BS: Tensor, lengths_B: Tensor) -> LayerContext:
         """Encodes sources: what the decoder looks at."""
         mask = padding_mask(lengths_B, source_BS.shape[1], self.compute_dtype)
-        x_BSD, around = self._embedded(source_BS, 0), Surroundings(mask_BTS=mask)
+        x_BSD, context = self._embedded(source_BS, 0), LayerContext(mask_BTS=mask)
         for layer in self.encoder:
-            x_BSD = layer(x_BSD, around)
+            x_BSD = layer(x_BSD, context)
         if self.encoder_norm is not None:
             x_BSD = self.encoder_norm(x_BSD)
-        return Surroundings(source_BSD=x_BSD, source_mask_BTS=mask)
+        return LayerContext(source_BSD=x_BSD, source_mask_BTS=mask)
 
     def continue_from(
-        self, ids_BT: Tensor, around: Surroundings, caches: Sequence[LayerCache]
+        self, ids_BT: Tensor, context: LayerContext, caches: Sequence[LayerCache]
     ) -> Tensor:
         """Reads positions after those in `caches`, one a layer, and appends to them.
 
         Args:
-            around: of `read`.
+            context: of `read`.
 
         Returns:
             logits_BV of the token after the last position.
         """
-        return self.logits(self._written(ids_BT, around, caches)[:, -1])
+        return self.logits(self._written(ids_BT, context, caches)[:, -1])
 
     def _written(
-        self, ids_BT: Tensor, around: Surroundings, caches: Sequence[LayerCache | None]
+        self, ids_BT: Tensor, context: LayerContext, caches: Sequence[LayerCache | None]
     ) -> Tensor:
         start = caches[0].length if caches[0] is not None else 0
         x_BTD = self._embedded(ids_BT, start)
         for layer, cache in zip(self.layers, caches, strict=True):
-            x_BTD = layer(x_BTD, around, cache)
+            x_BTD = layer(x_BTD, context, cache)
         return x_BTD if self.norm is None else self.norm(x_BTD)
 
     def _embedded(self, ids_BT: Tensor, start: int) -> Tensor:
