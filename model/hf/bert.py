@@ -3,24 +3,26 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from model.hf.format import Format, Stored, linear, norm, rows
+from model.hf.format import Format, TensorMapping, linear, norm, rows
 from model.network.bert import Bert
 from model.network.config import BertConfig
 
 _POOLER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias")
 
 
-def _stored(model: Bert) -> dict[str, Stored]:
+def _mappings(model: Bert) -> dict[str, TensorMapping]:
     assert model.head_bias is not None
     embeddings = "bert.embeddings"
     found = {
-        f"{embeddings}.word_embeddings.weight": Stored((rows(model, model.embed_tokens.weight),)),
-        f"{embeddings}.position_embeddings.weight": Stored((model.embed_positions.weight,)),
-        f"{embeddings}.token_type_embeddings.weight": Stored((model.embed_segments.weight,)),
+        f"{embeddings}.word_embeddings.weight": TensorMapping(
+            (rows(model, model.embed_tokens.weight),)
+        ),
+        f"{embeddings}.position_embeddings.weight": TensorMapping((model.embed_positions.weight,)),
+        f"{embeddings}.token_type_embeddings.weight": TensorMapping((model.embed_segments.weight,)),
         **norm(f"{embeddings}.LayerNorm", model.embedding_norm),
         **linear("cls.predictions.transform.dense", model.transform),
         **norm("cls.predictions.transform.LayerNorm", model.transform_norm),
-        "cls.predictions.bias": Stored((rows(model, model.head_bias),)),
+        "cls.predictions.bias": TensorMapping((rows(model, model.head_bias),)),
     }
     for number, block in enumerate(model.blocks()):
         name, attention = f"bert.encoder.layer.{number}", block.self_attn
@@ -65,7 +67,7 @@ FORMAT = Format(
         "add_cross_attention": False,
         "tie_word_embeddings": True,
     },
-    stored=_stored,
+    mappings=_mappings,
     renamed=_renamed,
     copies={
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",

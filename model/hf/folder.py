@@ -17,7 +17,7 @@ from torch import Tensor
 from model.files import CONFIG, WEIGHTS, read_json, write_json
 from model.finite import first_not_finite
 from model.hf.description import describe, format_for, understand
-from model.hf.format import Format, Stored
+from model.hf.format import Format, TensorMapping
 from model.hf.repeated import positions_of, resolve
 from model.hf.tensors import read_tensors
 from model.network.base import Network
@@ -66,7 +66,7 @@ def export_model(
         generation = {"pad_token_id": ids["eos_token_id"], **ids, "max_length": sequence_length}
         write_json(destination / "generation_config.json", generation)
     fmt = format_for(config)
-    tensors = {name: each.gather() for name, each in fmt.stored(model).items()}
+    tensors = {name: each.gather() for name, each in fmt.mappings(model).items()}
     tensors |= positions_of(fmt, config) if fmt.writes_sinusoids else {}
     _check_finite(tensors, destination)
     save_file(_apart(tensors), destination / WEIGHTS, metadata={"format": "pt"})
@@ -94,12 +94,12 @@ def load_model(
             model = build_network(config, vocab_size, compute_dtype)
     except (RuntimeError, OverflowError, TypeError) as error:
         raise ModelError(f"{path} has impossible sizes ({error}).") from error
-    _check_shapes(fmt.stored(model), tensors, weights)
+    _check_shapes(fmt.mappings(model), tensors, weights)
     model.to_empty(device="cpu")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        for name, each in fmt.stored(model).items():
+        for name, each in fmt.mappings(model).items():
             each.fill(tensors[name])
     _check_finite(dict(model.named_parameters()), directory)
     return model, config, sequence_length
@@ -158,7 +158,7 @@ def _check_finite(tensors: Mapping[str, Tensor], directory: Path) -> None:
 
 
 def _check_shapes(
-    expected: Mapping[str, Stored], tensors: Mapping[str, Tensor], path: Path
+    expected: Mapping[str, TensorMapping], tensors: Mapping[str, Tensor], path: Path
 ) -> None:
     for name in sorted(expected.keys() | tensors.keys()):
         if name not in tensors:

@@ -1,4 +1,4 @@
-"""How a network of ours and an architecture of transformers correspond."""
+"""How a network of ours maps to an architecture of transformers: config fields and tensors."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from model.network.config import ModelConfig
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A tensor of a file: parameters of ours one below the other, or that transposed.
+class TensorMapping:
+    """How one tensor of a file is made of our parameters: joined by rows, transposed or not.
 
     Attributes:
         parts: parameters or views of them, (rows, ...) each.
@@ -65,7 +65,7 @@ class Format:
         assumed: values of theirs where config.json has none, or null, as transformers has them.
         alike: other names in config.json of what it says already, which must say the same.
         length: their name of the longest sequence.
-        stored: the tensors of a file by their names.
+        mappings: the tensors of a file by their names, each with the parameters it is made of.
         renamed: today's name of a tensor that older files call otherwise; None for what is not
             needed.
         copies: tensors that repeat another where embeddings are tied, and that other.
@@ -80,7 +80,7 @@ class Format:
     architecture: Callable[[Any], str]
     fields: Mapping[str, str]
     fixed: Mapping[str, Any]
-    stored: Callable[[Any], dict[str, Stored]]
+    mappings: Callable[[Any], dict[str, TensorMapping]]
     constants: Mapping[str, Any] = field(default_factory=dict)
     spelled: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda described: described
     assumed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _: {}
@@ -101,18 +101,21 @@ class Format:
         )
 
 
-def linear(name: str, module: Any, *, transposed: bool = False) -> dict[str, Stored]:
+def linear(name: str, module: Any, *, transposed: bool = False) -> dict[str, TensorMapping]:
     """Weight and bias of one matrix, or of several below one another."""
     modules = module if isinstance(module, tuple) else (module,)
-    found = {f"{name}.weight": Stored(tuple(each.weight for each in modules), transposed)}
+    found = {f"{name}.weight": TensorMapping(tuple(each.weight for each in modules), transposed)}
     if modules[0].bias is not None:
-        found[f"{name}.bias"] = Stored(tuple(each.bias for each in modules))
+        found[f"{name}.bias"] = TensorMapping(tuple(each.bias for each in modules))
     return found
 
 
-def norm(name: str, module: Any) -> dict[str, Stored]:
+def norm(name: str, module: Any) -> dict[str, TensorMapping]:
     """Gain and bias of a LayerNorm."""
-    return {f"{name}.weight": Stored((module.weight,)), f"{name}.bias": Stored((module.bias,))}
+    return {
+        f"{name}.weight": TensorMapping((module.weight,)),
+        f"{name}.bias": TensorMapping((module.bias,)),
+    }
 
 
 def rows(model: Network, parameter: Tensor) -> Tensor:

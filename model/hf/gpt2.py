@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from model.hf.format import Format, Stored, linear, norm, rows
+from model.hf.format import Format, TensorMapping, linear, norm, rows
 from model.network.config import GPT2Config
 from model.network.gpt2 import GPT2
 
@@ -12,10 +12,10 @@ from model.network.gpt2 import GPT2
 _BUFFERS = re.compile(r"\.attn\.(masked_)?bias$")
 
 
-def _stored(model: GPT2) -> dict[str, Stored]:
+def _mappings(model: GPT2) -> dict[str, TensorMapping]:
     found = {
-        "transformer.wte.weight": Stored((rows(model, model.embed_tokens.weight),)),
-        "transformer.wpe.weight": Stored((model.embed_positions.weight,)),
+        "transformer.wte.weight": TensorMapping((rows(model, model.embed_tokens.weight),)),
+        "transformer.wpe.weight": TensorMapping((model.embed_positions.weight,)),
         **norm("transformer.ln_f", model.norm),
     }
     for number, block in enumerate(model.blocks()):
@@ -28,7 +28,7 @@ def _stored(model: GPT2) -> dict[str, Stored]:
         found |= linear(f"{name}.mlp.c_fc", mlp.up_proj, transposed=True)
         found |= linear(f"{name}.mlp.c_proj", mlp.down_proj, transposed=True)
     if model.lm_head is not None:
-        found["lm_head.weight"] = Stored((rows(model, model.lm_head.weight),))
+        found["lm_head.weight"] = TensorMapping((rows(model, model.lm_head.weight),))
     return found
 
 
@@ -76,7 +76,7 @@ FORMAT = Format(
         "max_position_embeddings": "n_positions",
     },
     length="n_positions",
-    stored=_stored,
+    mappings=_mappings,
     renamed=_renamed,
     copies={"lm_head.weight": "transformer.wte.weight"},
 )

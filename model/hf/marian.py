@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from model.hf.format import Format, Stored, linear, norm, rows
+from model.hf.format import Format, TensorMapping, linear, norm, rows
 from model.network.attention import Attention
 from model.network.block import Block
 from model.network.config import EncoderDecoderConfig
@@ -18,12 +18,12 @@ _COPIES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weig
 _SINUSOIDS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
 
 
-def _stored(model: EncoderDecoder) -> dict[str, Stored]:
+def _mappings(model: EncoderDecoder) -> dict[str, TensorMapping]:
     assert model.head_bias is not None
     embeddings = rows(model, model.embed_tokens.weight)
     found = {
-        "model.shared.weight": Stored((embeddings,)),
-        "final_logits_bias": Stored((rows(model, model.head_bias),), leading=True),
+        "model.shared.weight": TensorMapping((embeddings,)),
+        "final_logits_bias": TensorMapping((rows(model, model.head_bias),), leading=True),
     }
     for half, layers in (("encoder", model.encoder), ("decoder", model.layers)):
         for number, block in enumerate(layers):
@@ -32,13 +32,13 @@ def _stored(model: EncoderDecoder) -> dict[str, Stored]:
         found |= norm("model.encoder.layer_norm", model.encoder_norm)
         found |= norm("model.decoder.layer_norm", model.norm)
     if model.lm_head is not None:
-        found["lm_head.weight"] = Stored((rows(model, model.lm_head.weight),))
+        found["lm_head.weight"] = TensorMapping((rows(model, model.lm_head.weight),))
         # Otherwise transformers ties none of them.
-        found |= {name: Stored((embeddings,)) for name in _COPIES}
+        found |= {name: TensorMapping((embeddings,)) for name in _COPIES}
     return found
 
 
-def _block(name: str, block: Any) -> dict[str, Stored]:
+def _block(name: str, block: Any) -> dict[str, TensorMapping]:
     assert isinstance(block, Block)
     found = _attention(f"{name}.self_attn", block.self_attn)
     found |= norm(f"{name}.self_attn_layer_norm", block.self_attn_norm)
@@ -50,7 +50,7 @@ def _block(name: str, block: Any) -> dict[str, Stored]:
     return found | norm(f"{name}.final_layer_norm", block.mlp_norm)
 
 
-def _attention(name: str, attention: Attention) -> dict[str, Stored]:
+def _attention(name: str, attention: Attention) -> dict[str, TensorMapping]:
     return (
         linear(f"{name}.q_proj", attention.q_proj)
         | linear(f"{name}.k_proj", attention.k_proj)
@@ -96,7 +96,7 @@ MARIAN = Format(
         "decoder_ffn_dim": "encoder_ffn_dim",
         "decoder_vocab_size": "vocab_size",
     },
-    stored=_stored,
+    mappings=_mappings,
     copies=dict.fromkeys(("lm_head.weight", *_COPIES), "model.shared.weight"),
     sinusoids=_SINUSOIDS,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from model.hf.format import Format, Stored, rows
+from model.hf.format import Format, TensorMapping, rows
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 
@@ -11,13 +11,13 @@ _ROPE = ("rope_scaling", "rope_parameters")
 _BLOCK = {"self_attn_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
 
 
-def _stored(model: Decoder) -> dict[str, Stored]:
+def _mappings(model: Decoder) -> dict[str, TensorMapping]:
     found = {}
     for name, parameter in model.named_parameters():
         by_token = name in ("embed_tokens.weight", "lm_head.weight")
         parts = name.split(".")
         theirs = ".".join(_BLOCK.get(part, part) for part in parts)
-        found[theirs if name == "lm_head.weight" else f"model.{theirs}"] = Stored(
+        found[theirs if name == "lm_head.weight" else f"model.{theirs}"] = TensorMapping(
             (rows(model, parameter) if by_token else parameter,)
         )
     return found
@@ -65,7 +65,7 @@ FORMAT = Format(
     },
     spelled=_spelled,
     assumed=lambda _: {"tie_word_embeddings": False},
-    stored=_stored,
+    mappings=_mappings,
     renamed=_renamed,
     copies={"lm_head.weight": "model.embed_tokens.weight"},
 )

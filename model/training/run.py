@@ -16,8 +16,8 @@ from model.network.base import Network
 from model.network.build import build_network
 from model.objectives.config import check_objectives
 from model.tokenizer.folder import load_tokenizer
-from model.training.averaging import WeightAverage
 from model.training.async_checkpoint import AsyncCheckpointer
+from model.training.averaging import WeightAverage
 from model.training.checkpoint import Progress, clear_leftovers, diverged
 from model.training.compilation import Compilation, decide_compilation
 from model.training.config import (
