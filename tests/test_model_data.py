@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.batches import Batch, share
+from model.data.batches import Batch, local_samples
 from model.data.order import Order
 from model.data.tensors import as_tensors
 from model.data.windows import Windows
@@ -106,7 +106,9 @@ def test_windows_come_in_the_order_asked_for(tmp_path: Path) -> None:
 def test_targets_are_counted_without_reading(tmp_path: Path, chosen: list[int]) -> None:
     windows, _ = _windows(tmp_path, 53, 8)
     indices = np.array(chosen)
-    assert windows.learned(indices).sum() == int((windows.read(indices).targets != IGNORED).sum())
+    assert windows.num_targets(indices).sum() == int(
+        (windows.read(indices).targets != IGNORED).sum()
+    )
 
 
 @pytest.mark.parametrize("steps", [[0, 1, 2], [2047, 2048, 2047], [5000, 3, 4096]])
@@ -117,7 +119,7 @@ def test_a_step_is_a_function_of_its_number_alone(tmp_path: Path, steps: list[in
     for step in steps:
         numbers = Order(len(windows), 0).windows(8 * step, 8)
         mine = feed.step(step)
-        assert mine.learned.tolist() == [windows.learned(numbers).sum()]
+        assert mine.num_targets.tolist() == [windows.num_targets(numbers).sum()]
         assert mine.numbers.tolist() == numbers.reshape(4, 2).tolist()
         assert mine.draws.ravel().tolist() == list(range(8 * step, 8 * step + 8))
 
@@ -128,7 +130,9 @@ def test_the_processes_share_a_global_batch_without_gap_or_overlap(
     num_processes: int, micro_batch_size: int
 ) -> None:
     windows = Order(100, 0).windows(0, 12)
-    shares = [share(windows, num_processes, i, micro_batch_size) for i in range(num_processes)]
+    shares = [
+        local_samples(windows, num_processes, i, micro_batch_size) for i in range(num_processes)
+    ]
     assert {piece.shape for piece in shares} == {
         (12 // num_processes // micro_batch_size, micro_batch_size)
     }

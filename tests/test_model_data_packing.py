@@ -140,7 +140,7 @@ def test_each_token_is_predicted_once_from_the_tokens_of_its_document(
         tokens = stream.read(0, len(stream)).astype(np.int64)
     learned = batch.targets != IGNORED
     assert batch.positions is not None
-    assert packed.learned(np.arange(len(packed))).sum() == learned.sum()
+    assert packed.num_targets(np.arange(len(packed))).sum() == learned.sum()
     assert packed.longest == batch.positions[learned].max() + 1
     assert np.array_equal(np.sort(batch.targets[learned]), np.sort(tokens))
     before = dict(zip(tokens[1:].tolist(), tokens[:-1].tolist(), strict=True)) | {1: END}
@@ -182,7 +182,7 @@ def test_a_masked_window_counts_positions_within_each_document(
         batch = windows.read(np.arange(len(windows)))
         unmasked = Windows(stream, sequence_length)
         plain = unmasked.read(np.arange(len(windows)))
-    assert unmasked.longest == plain.learned.max()
+    assert unmasked.longest == plain.num_targets.max()
     assert np.array_equal(batch.ids, plain.ids)
     assert np.array_equal(batch.targets, plain.targets)
     assert batch.positions is not None

@@ -63,9 +63,9 @@ def read(run, rank, size, first, pause):
                 mine = feed.step(step, size, rank)
                 pieces = [feed.samples.read(*piece) for piece in zip(mine.numbers, mine.draws)]
                 fed = [as_tensors(piece, torch.device("cpu")) for piece in pieces]
-                learned = torch.tensor(float(sum((each["targets_BT"] >= 0).sum() for each in fed)))
-                dist.all_reduce(learned)
-                assert learned == mine.learned[0] == mine.tokens, (learned, mine)
+                total = torch.tensor(float(sum((each["targets_BT"] >= 0).sum() for each in fed)))
+                dist.all_reduce(total)
+                assert total == mine.num_targets[0] == mine.tokens, (total, mine)
                 read.append([[each.tolist() for each in batch.values()] for batch in fed])
             print(json.dumps([step, read]), file=file)
             time.sleep(pause)

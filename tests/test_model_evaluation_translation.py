@@ -162,7 +162,7 @@ def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam) -> None:
     stream = ArrayStream(np.concatenate(list(encode_documents(load_tokenizer(exam.model), texts))))
     parts = TRAINED, SpanCorruption(), read_vocabulary(exam.model), 0, [(0, len(stream))]
     rows = CorruptedRows(stream, *parts)
-    assert result.predictions == rows.learned(np.arange(sum(rows.sizes))).sum()
+    assert result.predictions == rows.num_targets(np.arange(sum(rows.sizes))).sum()
 
 
 def test_samples_show_source_translation_and_reference(exam: Exam) -> None:

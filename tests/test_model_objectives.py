@@ -115,7 +115,7 @@ def test_rows_give_every_token_back_once_and_in_order(length: int) -> None:
 def test_predictions_are_counted_without_reading(length: int) -> None:
     rows = _rows(length)
     batch = _all(rows)
-    counted = rows.learned(np.arange(sum(rows.sizes)))
+    counted = rows.num_targets(np.arange(sum(rows.sizes)))
     assert (batch.targets_BM != IGNORED).sum(1).tolist() == counted.tolist()
 
 
@@ -243,7 +243,7 @@ def test_pairs_count_what_is_left_out() -> None:
     numbers = np.arange(sum(pairs.sizes))
     assert pairs.tokens(numbers).sum() + pairs.dropped == sum(LENGTHS)
     batch = _all(pairs)
-    learned = pairs.learned(numbers)
+    learned = pairs.num_targets(numbers)
     assert learned[:, 0].tolist() == (batch.targets_BM != IGNORED).sum(1).tolist()
     assert (learned[:, 1] == 1).all()
 

@@ -67,9 +67,9 @@ def test_prefix_middle_and_suffix_make_up_the_window_again(lengths: list[int], l
     rows = Infilled(stream, length, VOCABULARY, 0, [(0, len(stream))])
     numbers = np.arange(sum(rows.sizes))
     batch = rows.read(numbers, numbers)
-    assert batch.learned.tolist() == rows.learned(numbers).tolist()
+    assert batch.num_targets.tolist() == rows.num_targets(numbers).tolist()
     text = [int(stream.read(0, 1)[0])]
-    for row, learned in zip(batch.tokens.tolist(), batch.learned.tolist(), strict=True):
+    for row, learned in zip(batch.tokens.tolist(), batch.num_targets.tolist(), strict=True):
         window = _unfilled(row[: learned + 1])
         assert window[0] == text[-1]
         text += window[1:]
@@ -106,7 +106,7 @@ def test_objectives_are_drawn_by_their_weights(reading: Reading) -> None:
         mine = feed.step(step)
         batch = feed.samples.read(mine.numbers.ravel(), mine.draws.ravel())
         assert isinstance(batch, Batch)
-        assert mine.learned[0] == batch.learned.sum() == (batch.targets >= 0).sum()
+        assert mine.num_targets[0] == batch.num_targets.sum() == (batch.targets >= 0).sum()
         filled += int((batch.tokens == mark).any(1).sum())
     assert filled == 64 * config.global_batch_size // 4
 

@@ -95,7 +95,7 @@ def test_what_is_written_is_counted_without_reading(
     rows = _rows(length, SpanCorruption(share=share, mean_span=mean_span))
     numbers = np.arange(sum(rows.sizes))
     written = (_all(rows).targets_BT != IGNORED).sum(1)
-    assert written.tolist() == rows.learned(numbers).tolist()
+    assert written.tolist() == rows.num_targets(numbers).tolist()
     assert rows.tokens(numbers).sum() + rows.dropped == TOKENS
 
 

@@ -86,7 +86,7 @@ def test_a_pair_is_whole_or_counted_as_dropped(
     numbers = np.arange(sum(samples.sizes))
     assert _unpadded(samples.read(numbers, numbers)) == fitting
     assert samples.tokens(numbers).tolist() == [len(a) + len(b) for a, b in fitting]
-    assert samples.learned(numbers).tolist() == [len(b) for _, b in fitting]
+    assert samples.num_targets(numbers).tolist() == [len(b) for _, b in fitting]
     assert samples.longest == max(len(side) for pair in fitting for side in pair)
     everything = sum(len(a) + len(b) for a, b in texts)
     assert samples.dropped == everything - samples.tokens(numbers).sum()
@@ -184,4 +184,4 @@ def test_pairs_and_texts_with_gaps_make_one_batch() -> None:
             assert found[: len(expected)].tolist() == expected.tolist()
         assert (batch.targets_BT[row, alone.targets_BT.shape[1] :] == IGNORED).all()
         assert batch.lengths_B[row] == alone.lengths_B[0]
-        assert (batch.targets_BT[row] != IGNORED).sum() == joined.learned(numbers)[row]
+        assert (batch.targets_BT[row] != IGNORED).sum() == joined.num_targets(numbers)[row]

@@ -1,4 +1,4 @@
-"""What the network is fed: batches of samples, and each process's share of them."""
+"""What the network is fed: batches of samples, and each process's part of a global one."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +14,7 @@ class Batch:
 
     Attributes:
         tokens: (sequences, sequence_length + 1): each one but the first is predicted.
-        learned: int64 (sequences,): how many of them count; behind those is padding.
+        num_targets: int64 (sequences,): how many of them are targets; after those is padding.
         positions: int32 (sequences, sequence_length): place of each input in its document, which
             attention does not leave; None where attention sees the whole row.
         inputs: (sequences, sequence_length): what each is predicted from; None where that is the
@@ -22,7 +22,7 @@ class Batch:
     """
 
     tokens: np.ndarray
-    learned: np.ndarray
+    num_targets: np.ndarray
     positions: np.ndarray | None = None
     inputs: np.ndarray | None = None
 
@@ -33,9 +33,9 @@ class Batch:
 
     @property
     def targets(self) -> np.ndarray:
-        """What is to be learned, int64 (sequences, sequence_length); -100 where nothing is."""
+        """Ids to predict, int64 (sequences, sequence_length); -100 where there is none."""
         following = self.tokens[:, 1:].astype(np.int64)
-        padding = np.arange(following.shape[1]) >= self.learned[:, None]
+        padding = np.arange(following.shape[1]) >= self.num_targets[:, None]
         targets: np.ndarray = np.where(padding, IGNORED, following)
         return targets
 
@@ -82,8 +82,8 @@ class Samples(Protocol):
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these samples has; int64, (...)."""
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
-        """How much each of these samples predicts, without reading them.
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
+        """How many targets each of these samples has, without reading them.
 
         int64, (...), or (..., K) where the network has K losses.
         """
@@ -109,7 +109,7 @@ def positions_from(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]
     return places
 
 
-def share(
+def local_samples(
     samples: np.ndarray, num_processes: int, process_index: int, micro_batch_size: int
 ) -> np.ndarray:
     """One process's part of a global batch: a row of `micro_batch_size` samples a micro-batch."""

@@ -164,7 +164,7 @@ class Packed:
         before = np.cumsum([0, *(len(plan.starts) for plan in plans)])
         shifted = [plan.first[:-1] + base for plan, base in zip(plans, before[:-1], strict=True)]
         self._first = np.concatenate([*shifted, before[-1:]])
-        self._learned = np.add.reduceat(self._lengths, self._first[:-1])
+        self._num_targets = np.add.reduceat(self._lengths, self._first[:-1])
         self.longest = int(self._lengths.max(initial=0))
         self._stream = stream
         self._length = sequence_length
@@ -174,12 +174,12 @@ class Packed:
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these samples predicts; int64, (...)."""
-        return self.learned(numbers)
+        return self.num_targets(numbers)
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these rows predicts, without reading them; int64, (...)."""
-        learned: np.ndarray = self._learned[numbers]
-        return learned
+        num_targets: np.ndarray = self._num_targets[numbers]
+        return num_targets
 
     def read(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> Batch:  # noqa: ARG002
         """The rows with these numbers, in this order."""
@@ -201,7 +201,7 @@ class Packed:
         positions = positions_from(
             np.array(rows)[begins], np.array(columns)[begins], (len(numbers), self._length)
         )
-        return Batch(tokens, self._learned[numbers], positions, inputs)
+        return Batch(tokens, self._num_targets[numbers], positions, inputs)
 
     def _copy(self, start: int, inputs: np.ndarray, following: np.ndarray) -> None:
         """The tokens of a piece as what follows, and each one's predecessor as input."""

@@ -25,8 +25,8 @@ def _causal(batch: Batch, on: torch.device) -> dict[str, Tensor]:
     targets_BT = tokens_BT1[:, 1:].contiguous()
     ids_BT = tokens_BT1[:, :-1].contiguous() if batch.inputs is None else _widened(batch.inputs, on)
     length = targets_BT.shape[1]
-    if batch.learned.min() < length:
-        learned_B1 = torch.from_numpy(batch.learned).to(on).unsqueeze(1)
+    if batch.num_targets.min() < length:
+        learned_B1 = torch.from_numpy(batch.num_targets).to(on).unsqueeze(1)
         targets_BT = targets_BT.masked_fill(torch.arange(length, device=on) >= learned_B1, IGNORED)
     found = {"ids_BT": ids_BT, "targets_BT": targets_BT}
     if batch.positions is not None:

@@ -60,21 +60,21 @@ class Windows:
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these samples predicts; int64, (...)."""
-        return self.learned(numbers)
+        return self.num_targets(numbers)
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these windows predicts, without reading them; int64, (...)."""
         return self._places(numbers)[1]
 
     def read(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> Batch:  # noqa: ARG002
         """The windows with these numbers, in this order."""
-        starts, learned = self._places(numbers)
+        starts, num_targets = self._places(numbers)
         tokens = self._stream.rows(starts, self._length + 1)
-        if learned.min(initial=self._length) < self._length:
-            tokens[np.arange(self._length + 1) > learned[:, None]] = 0
+        if num_targets.min(initial=self._length) < self._length:
+            tokens[np.arange(self._length + 1) > num_targets[:, None]] = 0
         if self._document_ends is None:
-            return Batch(tokens, learned)
-        return Batch(tokens, learned, self._positions(self._document_ends, starts, learned))
+            return Batch(tokens, num_targets)
+        return Batch(tokens, num_targets, self._positions(self._document_ends, starts, num_targets))
 
     def _places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where these windows start, and how many tokens each predicts; int64 (windows,)."""
@@ -82,16 +82,18 @@ class Windows:
         starts = numbers * self._length + self._shift[section]
         return starts, np.minimum(self._last[section] - starts, self._length)
 
-    def _positions(self, ends: np.ndarray, starts: np.ndarray, learned: np.ndarray) -> np.ndarray:
+    def _positions(
+        self, ends: np.ndarray, starts: np.ndarray, num_targets: np.ndarray
+    ) -> np.ndarray:
         # The token that closes a document is the input from which the next one is predicted.
         first = np.searchsorted(ends, starts + 2)
-        counts = np.searchsorted(ends, starts + learned, side="right") - first
+        counts = np.searchsorted(ends, starts + num_targets, side="right") - first
         rows = np.repeat(np.arange(len(starts)), counts)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         columns = ends[first[rows] + within] - 1 - starts[rows]
-        padded = np.flatnonzero(learned < self._length)
+        padded = np.flatnonzero(num_targets < self._length)
         return positions_from(
             np.concatenate([rows, padded]),
-            np.concatenate([columns, learned[padded]]),
+            np.concatenate([columns, num_targets[padded]]),
             (len(starts), self._length),
         )

@@ -121,7 +121,7 @@ def _nats(
         targets = batch.pop("targets_BT")
         logits_BTV, used = network(**batch), targets != IGNORED
         nats += float(cross_entropy(logits_BTV[used].float(), targets[used], reduction="sum"))
-    return nats, int(samples.learned(order).sum())
+    return nats, int(samples.num_targets(order).sum())
 
 
 def _encoded(loaded: Loaded, texts: Sequence[str], vocabulary: Vocabulary) -> list[np.ndarray]:

@@ -61,30 +61,30 @@ class Infilled:
 
     def tokens(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of text each of these rows predicts; int64, (...)."""
-        return self._windows.learned(numbers)
+        return self._windows.num_targets(numbers)
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these rows predicts, those that mark parts too; int64, (...)."""
-        return self._windows.learned(numbers) + _MARKS
+        return self._windows.num_targets(numbers) + _MARKS
 
     def read(self, numbers: np.ndarray, draws: np.ndarray) -> Batch:
         """The rows with these numbers, cut as these draws say."""
         windows = self._windows.read(numbers)
         tokens = np.zeros((len(numbers), self._length + 1), windows.tokens.dtype)
         places = uniforms(self._seed, draws, _PLACES, 2)
-        for row, learned in enumerate(windows.learned.tolist()):
-            whole = windows.tokens[row, : learned + 1]
+        for row, num_targets in enumerate(windows.num_targets.tolist()):
+            whole = windows.tokens[row, : num_targets + 1]
             begin, end = self._longest_text(whole)
             cuts = np.sort((places[row] * (end - begin + 1)).astype(np.int64)) + begin
             prefix, middle, suffix = np.split(whole[begin:end], cuts - begin)
             before, between, after = self._vocabulary.infilling
-            tokens[row, : learned + 1 + _MARKS] = np.concatenate(
+            tokens[row, : num_targets + 1 + _MARKS] = np.concatenate(
                 [
                     *(whole[:begin], [before], prefix, [after], suffix, [between], middle),
                     whole[end:],
                 ]
             )
-        return Batch(tokens, windows.learned + _MARKS)
+        return Batch(tokens, windows.num_targets + _MARKS)
 
     def _longest_text(self, tokens: np.ndarray) -> tuple[int, int]:
         """Where the longest text between two closing tokens begins and ends."""

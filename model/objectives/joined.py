@@ -27,9 +27,9 @@ class Joined:
         """How many tokens of text each of these samples has; int64, (...)."""
         return self._each(numbers, [part.tokens for part in self._parts])
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these samples predicts; int64, (...)."""
-        return self._each(numbers, [part.learned for part in self._parts])
+        return self._each(numbers, [part.num_targets for part in self._parts])
 
     def read(self, numbers: np.ndarray, draws: np.ndarray) -> AnyBatch:
         """The samples with these numbers, in this order."""
@@ -69,7 +69,7 @@ def _joined(batches: Sequence[AnyBatch], order: np.ndarray) -> AnyBatch:
     assert all(each.positions is None and each.inputs is None for each in rows)
     return Batch(
         tokens=_stacked([each.tokens for each in rows], 0)[order],
-        learned=np.concatenate([each.learned for each in rows])[order],
+        num_targets=np.concatenate([each.num_targets for each in rows])[order],
     )
 
 

@@ -57,8 +57,8 @@ class MaskedRows:
         framing = np.sort(np.concatenate([[0], document_ends[:-1], document_ends - 1]))
         framed = [np.searchsorted(framing, edges) for edges in (self._starts, self._stops)]
         candidates = self._stops - self._starts - (framed[1] - framed[0])
-        self._learned = masking.counts(candidates)
-        self._width = max(1, int(self._learned.max(initial=1)))
+        self._num_targets = masking.counts(candidates)
+        self._width = max(1, int(self._num_targets.max(initial=1)))
         self.longest = int((self._stops - self._starts).max(initial=0)) + 2
         if document_mask:
             self.longest = max(self._longest(*section) for section in sections)
@@ -77,10 +77,10 @@ class MaskedRows:
         tokens: np.ndarray = self._stops[numbers] - self._starts[numbers]
         return tokens
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens each of these rows predicts; int64, (...)."""
-        learned: np.ndarray = self._learned[numbers]
-        return learned
+        num_targets: np.ndarray = self._num_targets[numbers]
+        return num_targets
 
     def read(self, numbers: np.ndarray, draws: np.ndarray) -> MaskedBatch:
         """The rows with these numbers, masked as these draws say."""

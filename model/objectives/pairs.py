@@ -93,7 +93,7 @@ class SentencePairs:
         tokens: np.ndarray = self._sizes[numbers]
         return tokens
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """Tokens that each of these pairs predicts, and 1 for its judgement; int64 (..., 2)."""
         masked = self._masking.counts(self._sizes[numbers])
         return np.stack([masked, np.ones_like(masked)], axis=-1)

@@ -77,10 +77,10 @@ class CorruptedRows:
         tokens: np.ndarray = self._sizes[numbers]
         return tokens
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of each of these rows are written; int64, (...)."""
-        learned: np.ndarray = self._cut[numbers] + self._spans[numbers] + 1
-        return learned
+        num_targets: np.ndarray = self._cut[numbers] + self._spans[numbers] + 1
+        return num_targets
 
     def read(self, numbers: np.ndarray, draws: np.ndarray) -> PairBatch:
         """The rows with these numbers, corrupted as these draws say."""

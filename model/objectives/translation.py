@@ -61,10 +61,10 @@ class TranslatedPairs:
         tokens: np.ndarray = self._end[numbers] - self._source[numbers]
         return tokens
 
-    def learned(self, numbers: np.ndarray) -> np.ndarray:
+    def num_targets(self, numbers: np.ndarray) -> np.ndarray:
         """How many tokens of each of these pairs are written; int64, (...)."""
-        learned: np.ndarray = self._end[numbers] - self._target[numbers]
-        return learned
+        num_targets: np.ndarray = self._end[numbers] - self._target[numbers]
+        return num_targets
 
     def read(self, numbers: np.ndarray, draws: np.ndarray) -> PairBatch:  # noqa: ARG002
         """The pairs with these numbers, in this order; as long as the longest of them."""

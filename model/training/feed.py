@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from model.data.batches import Samples, share
+from model.data.batches import Samples, local_samples
 from model.data.buckets import Bucketed, Ordered
 from model.data.mixing import Mixture
 from model.data.order import Order
@@ -22,18 +22,18 @@ _BUCKETS_A_STEP = 8
 
 
 @dataclass(frozen=True)
-class Share:
-    """One process's part of a step.
+class LocalBatch:
+    """One process's part of a global batch: which samples it reads in a step.
 
     Attributes:
         tokens: of text in the whole global batch.
-        learned: predictions in the whole global batch, of each loss; int64 (K,).
+        num_targets: predictions in the whole global batch, of each loss; int64 (K,).
         numbers: of this process's samples, int64 (micro-batches, micro_batch_size).
         draws: numbers of the same samples in the run, as they are in `numbers`.
     """
 
     tokens: int
-    learned: np.ndarray
+    num_targets: np.ndarray
     numbers: np.ndarray
     draws: np.ndarray
 
@@ -57,20 +57,20 @@ class Feed:
         self._block = -1
         self._numbers: list[np.ndarray] = []
         self._tokens = np.empty(0, np.int64)
-        self._learned = np.empty((0, 1), np.int64)
+        self._num_targets = np.empty((0, 1), np.int64)
 
-    def step(self, step: int, num_processes: int = 1, process_index: int = 0) -> Share:
+    def step(self, step: int, num_processes: int = 1, process_index: int = 0) -> LocalBatch:
         """What one process does in one optimizer step."""
         block, within = divmod(step, self._steps)
         if block != self._block:
             self._read_order(block)
         draws = first_sample(step, self._config) + np.arange(len(self._numbers[within]))
         where = num_processes, process_index, self._config.micro_batch_size
-        return Share(
+        return LocalBatch(
             tokens=int(self._tokens[within]),
-            learned=self._learned[within],
-            numbers=share(self._numbers[within], *where),
-            draws=share(draws, *where),
+            num_targets=self._num_targets[within],
+            numbers=local_samples(self._numbers[within], *where),
+            draws=local_samples(draws, *where),
         )
 
     def _read_order(self, block: int) -> None:
@@ -80,8 +80,8 @@ class Feed:
         starts = edges[:-1] - edges[0]
         self._numbers = np.split(numbers, starts[1:])
         self._tokens = np.add.reduceat(self.samples.tokens(numbers), starts)
-        learned = np.add.reduceat(self.samples.learned(numbers), starts)
-        self._learned = learned.reshape(len(starts), -1)
+        num_targets = np.add.reduceat(self.samples.num_targets(numbers), starts)
+        self._num_targets = num_targets.reshape(len(starts), -1)
         self._block = block
 
 

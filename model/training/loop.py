@@ -137,11 +137,11 @@ def _update(run: Run) -> None:
     step = run.progress.step
     if config.dropout:
         _seed_dropout(run)
-    share = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
+    local = run.feed.step(step, accelerator.num_processes, accelerator.process_index)
     # Both layouts average over processes what must be a sum over them.
-    scale = torch.from_numpy(accelerator.num_processes / share.learned).to(run.loss_sum)
-    for number, piece in enumerate(zip(share.numbers, share.draws, strict=True), start=1):
-        last = number == len(share.numbers)
+    scale = torch.from_numpy(accelerator.num_processes / local.num_targets).to(run.loss_sum)
+    for number, piece in enumerate(zip(local.numbers, local.draws, strict=True), start=1):
+        last = number == len(local.numbers)
         with synchronized(run.model, accelerator, now=last):
             with run.gauges.time("data"):
                 batch = as_tensors(run.feed.samples.read(*piece), accelerator.device)
@@ -150,7 +150,7 @@ def _update(run: Run) -> None:
             loss: Tensor = run.model(**batch)
             accelerator.backward((loss * scale).sum())
         run.loss_sum += loss.detach()
-    run.learned = run.learned + share.learned
+    run.num_targets = run.num_targets + local.num_targets
     run.gradient_norm = gradient_norm(run.model, config)
     run.diverged |= ~run.gradient_norm.isfinite()
     # Reading it stalls a GPU, on which it is read before anything is logged, scored or kept: what
@@ -164,7 +164,7 @@ def _update(run: Run) -> None:
     run.progress = replace(
         run.progress,
         step=step + 1,
-        tokens_seen=run.progress.tokens_seen + share.tokens,
+        tokens_seen=run.progress.tokens_seen + local.tokens,
         seconds=run.progress.seconds + time.perf_counter() - begun,
     )
 
@@ -181,7 +181,7 @@ def _log(run: Run) -> None:
     if run.progress.step == before.step:
         return
     tokens = run.progress.tokens_seen - before.tokens_seen
-    losses = run.accelerator.reduce(run.loss_sum, "sum").cpu().numpy() / run.learned
+    losses = run.accelerator.reduce(run.loss_sum, "sum").cpu().numpy() / run.num_targets
     loss = float(losses.sum())
     # On a GPU the steps have only been queued up to here.
     waited = time.perf_counter() - begun
@@ -195,7 +195,7 @@ def _log(run: Run) -> None:
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
     }
     run.loss_sum.zero_()
-    run.learned = np.zeros_like(run.learned)
+    run.num_targets = np.zeros_like(run.num_targets)
     run.logged = now
     run.check_gradients()
     if not math.isfinite(loss):

@@ -80,7 +80,7 @@ class Run:
     compiling: bool = False
     progress: Progress = field(default_factory=Progress)
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(1))
-    learned: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
+    num_targets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
     diverged: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.bool))
     logged: Progress = field(default_factory=Progress)

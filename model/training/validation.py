@@ -75,8 +75,8 @@ def _validation_losses(run: Run) -> np.ndarray:
             total += loss if len(piece) else 0.0
     reshard(run.network)
     run.network.train()
-    learned = run.validation.learned(chosen).reshape(len(chosen), -1).sum(0)
-    losses: np.ndarray = accelerator.reduce(total, "sum").cpu().numpy() / learned
+    num_targets = run.validation.num_targets(chosen).reshape(len(chosen), -1).sum(0)
+    losses: np.ndarray = accelerator.reduce(total, "sum").cpu().numpy() / num_targets
     return losses
 
 
