@@ -1,4 +1,4 @@
-"""The README's map of the house, held against the house."""
+"""The README's map of the house, and docs/design.md, held against the house."""
 
 import re
 from pathlib import Path
@@ -34,3 +34,10 @@ def test_the_map_names_no_file_that_is_not_there() -> None:
     named = [ROOT / room / name for room, names in _map().items() for name in names]
     assert len(named) > 60
     assert [path for path in named if not path.exists()] == []
+
+
+def test_the_design_names_no_file_that_is_not_there() -> None:
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:flows|tasks|model|storage|tests)/[\w/.]*)`", page)
+    assert len(named) > 25
+    assert [name for name in named if not (ROOT / name).exists()] == []
