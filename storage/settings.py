@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 
 from storage.errors import ConfigError
 
+# The folder of our packages: a checkout, or where a wheel is installed.
 CHECKOUT = Path(__file__).resolve().parent.parent
 # The name beside `Settings.key` in HTTP's basic authentication.
 USER = "corpusmill"
@@ -22,7 +23,8 @@ class Settings:
     """Where things are on this machine.
 
     Attributes:
-        home: folder of all state (`CORPUSMILL_HOME`; `var` in the checkout by default).
+        home: folder of all state (`CORPUSMILL_HOME`; by default `var` in the checkout, and
+            for an installed wheel `corpusmill` in the user's data: `XDG_DATA_HOME`).
         prefect_port: port of the local Prefect server (`PREFECT_PORT`).
         mlflow_port: port of the local MLflow server (`MLFLOW_PORT`).
         prefect_api_url: the Prefect API (`PREFECT_API_URL`).
@@ -72,7 +74,7 @@ def load_settings() -> Settings:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return Settings(
-        home=Path(os.environ.get("CORPUSMILL_HOME") or CHECKOUT / "var").expanduser().resolve(),
+        home=_home(CHECKOUT),
         prefect_port=prefect_port,
         mlflow_port=mlflow_port,
         prefect_api_url=os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{prefect_port}/api",
@@ -113,6 +115,15 @@ def drop_variables(*prefixes: str) -> None:
     """Takes out of this process's environment what a library would read there."""
     for name in [each for each in os.environ if each.startswith(prefixes)]:
         del os.environ[name]
+
+
+def _home(packages: Path) -> Path:
+    given = os.environ.get("CORPUSMILL_HOME")
+    if not given and (packages / "prefect.yaml").is_file():
+        given = str(packages / "var")
+    # What an installer replaces and removes is no place to keep anything.
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(given or f"{data}/corpusmill").expanduser().resolve()
 
 
 def _launched(name: str) -> int:

@@ -322,13 +322,15 @@ def _source_tags(flow: str) -> dict[str, str]:
         "host": platform.node(),
     }
     git = subprocess.run(
-        ["git", "-C", str(CHECKOUT), "rev-parse", "HEAD"],
+        ["git", "-C", str(CHECKOUT), "rev-parse", "HEAD", "--show-prefix"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if git.returncode == 0:
-        tags["mlflow.source.git.commit"] = git.stdout.strip()
+    commit, _, prefix = git.stdout.partition("\n")
+    # An installed wheel may lie within somebody else's repository, whose commit says nothing of it.
+    if git.returncode == 0 and not prefix.strip():
+        tags["mlflow.source.git.commit"] = commit
     return tags
 
 

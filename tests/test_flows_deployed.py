@@ -1,4 +1,4 @@
-"""prefect.yaml on the real stack: a worker, deployments by name, faults, and the served model."""
+"""prefect.yaml on the stack of an installed wheel: worker, deployments, faults, a served model."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from storage.settings import USER, Settings
 from tasks.stack import control, supervision
 from tasks.stack.environment import process_environment
 from tests.servers import answers, free_port, settings_in, wait_for
+from tests.wheels import build, install
 
 LONG = {
     "train.max_steps": 20_000,
@@ -34,6 +35,7 @@ LONG = {
 class Deployed:
     settings: Settings
     layout: Layout
+    installed: Path
     elsewhere: Path
 
     @property
@@ -94,11 +96,35 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    """The stack of an installed wheel, whose packages come before those of this checkout."""
     home = tmp_path_factory.mktemp("deployed") / "home"
-    layout = Layout(home)
-    settings = control.up(settings_in(home), layout)
-    yield Deployed(settings, layout, tmp_path_factory.mktemp("elsewhere"))
-    control.down(settings, layout)
+    installed, elsewhere = (
+        tmp_path_factory.mktemp("installed"),
+        tmp_path_factory.mktemp("elsewhere"),
+    )
+    install(build(tmp_path_factory.mktemp("wheel")), installed)
+    layout, settings = Layout(home), settings_in(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(installed))
+        ports = {"PREFECT_PORT": settings.prefect_port, "MLFLOW_PORT": settings.mlflow_port}
+        subprocess.run(
+            [str(supervision.SCRIPTS / "corpusmill"), "up"],
+            cwd=elsewhere,
+            env={**os.environ, "CORPUSMILL_HOME": str(home)}
+            | {name: str(port) for name, port in ports.items()},
+            check=True,
+        )
+        settings = control.in_effect(settings, layout)
+        yield Deployed(settings, layout, installed, elsewhere)
+        control.down(settings, layout)
+
+
+def test_every_process_of_the_stack_is_of_the_installed_wheel(deployed: Deployed) -> None:
+    shown = deployed.command("python", "-P", "-c", "import flows; print(flows.__file__)")
+    assert shown.stdout.strip() == str(deployed.installed / "flows" / "__init__.py")
+    servers = deployed.processes("tasks.stack.servers")
+    assert servers
+    assert all(each.environ()["PYTHONPATH"] == str(deployed.installed) for each in servers)
 
 
 def test_the_smoke_deployment_runs_to_its_end_from_any_folder(deployed: Deployed) -> None:

@@ -1,7 +1,6 @@
 """What a process loads, and what a wheel holds for it: all that this checkout has."""
 
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("flows", "tasks", "model", "storage")
+from tests.wheels import CHECKOUT, PACKAGES, build
+
 LOADED = "import {}, json, sys; print(json.dumps(sorted(sys.modules)))"
 
 
@@ -39,14 +38,8 @@ def test_each_package_is_the_one_of_this_checkout(package: str) -> None:
 
 
 def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    cached = shutil.ignore_patterns("__pycache__")
-    for package in PACKAGES:
-        shutil.copytree(CHECKOUT / package, tmp_path / package, ignore=cached)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(CHECKOUT / name, tmp_path)
-    build = "from setuptools import build_meta; build_meta.build_wheel('wheel')"
-    subprocess.run([sys.executable, "-P", "-c", build], cwd=tmp_path, check=True)
-    (wheel,) = (tmp_path / "wheel").glob("*.whl")
+    wheel = build(tmp_path)
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = (each for package in PACKAGES for each in (tmp_path / package).rglob("*"))
     assert held == {str(each.relative_to(tmp_path)) for each in files if each.is_file()}
+    assert {"tasks/stack/prefect.yaml", "tasks/stack/supervisord.conf"} <= held

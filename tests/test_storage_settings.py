@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from storage import settings
 from storage.settings import USER, go_around_proxies, load_settings
 
 
@@ -18,6 +19,17 @@ def test_a_home_has_one_name_whatever_leads_to_it(
         monkeypatch.setenv("CORPUSMILL_HOME", str(tmp_path / name))
         homes.add(load_settings().home)
     assert homes == {(tmp_path / "home").resolve()}
+
+
+def test_an_installed_wheel_keeps_nothing_beside_its_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CORPUSMILL_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(settings, "CHECKOUT", tmp_path)
+    assert load_settings().home == tmp_path / "data" / "corpusmill"
+    (tmp_path / "prefect.yaml").touch()
+    assert load_settings().home == tmp_path / "var"
 
 
 @pytest.mark.parametrize("value", ["auto", "0", "-1", ""])

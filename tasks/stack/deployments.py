@@ -25,14 +25,13 @@ def deploy(
     Raises:
         StackError: there is no such file, or Prefect refuses it.
     """
-    if not (checkout / "prefect.yaml").is_file():
-        raise StackError(f"{checkout} has no prefect.yaml; run this in a checkout of corpusmill.")
+    file = _file(checkout)
     record = layout.stack / "deployed.json"
     known: dict[str, Any] = {"sources": {}, "set": {}, "kept": {}}
     known |= json.loads(record.read_text()) if record.exists() else {}
     before = server.deployments()
     entrypoints = [each["entrypoint"] for each in before.values()]
-    same = known["sources"] == _sources(checkout, entrypoints)
+    same = known["sources"] == _sources(checkout, file, entrypoints)
     if same and known["set"].keys() <= before.keys():
         return
     chosen = {
@@ -42,7 +41,7 @@ def deploy(
     interrupted = known["kept"]
     kept = {**chosen, **interrupted}
     write_json(record, {"sources": {}, "set": known["set"], "kept": kept})
-    _run(layout, checkout, environment)
+    _run(layout, checkout, file, environment)
     # What the file says, not what stays against it: else that would count as the file's next time.
     after = server.deployments()
     write_json(record, {"sources": {}, "set": after, "kept": kept})
@@ -53,7 +52,18 @@ def deploy(
         if stays:
             server.set_deployment(number, stays)
     entrypoints = [each["entrypoint"] for each in after.values()]
-    write_json(record, {"sources": _sources(checkout, entrypoints), "set": after, "kept": {}})
+    write_json(record, {"sources": _sources(checkout, file, entrypoints), "set": after, "kept": {}})
+
+
+def _file(checkout: Path) -> Path:
+    """`prefect.yaml` of a checkout; an installed wheel has it beside this module."""
+    for file in (checkout / "prefect.yaml", checkout / "tasks" / "stack" / "prefect.yaml"):
+        if file.is_file():
+            return file
+    raise StackError(
+        f"{checkout} has no prefect.yaml; run this in a checkout of corpusmill, or install its "
+        "wheel again."
+    )
 
 
 def _chosen(deployment: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,23 +78,23 @@ def _chosen(deployment: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[
     }
 
 
-def _sources(checkout: Path, entrypoints: list[str]) -> dict[str, str]:
+def _sources(checkout: Path, file: Path, entrypoints: list[str]) -> dict[str, str]:
     """Digests of `prefect.yaml` and of the flows' files: their parameters are deployed too."""
-    files = {"prefect.yaml"}
+    files = {str(file.relative_to(checkout))}
     for entrypoint in entrypoints:
-        file, colon, _ = entrypoint.partition(":")
-        files.add(file if colon else f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py")
-    paths = {file: checkout / file for file in sorted(files)}
+        named, colon, _ = entrypoint.partition(":")
+        files.add(named if colon else f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py")
+    paths = {name: checkout / name for name in sorted(files)}
     return {
-        file: hashlib.sha256(path.read_bytes()).hexdigest()
-        for file, path in paths.items()
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in paths.items()
         if path.is_file()
     }
 
 
-def _run(layout: Layout, checkout: Path, environment: Mapping[str, str]) -> None:
+def _run(layout: Layout, checkout: Path, file: Path, environment: Mapping[str, str]) -> None:
     done = subprocess.run(
-        [SCRIPTS / "prefect", "--no-prompt", "deploy", "--all"],
+        [SCRIPTS / "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file],
         cwd=checkout,
         # Or the log is wrapped like a terminal's text, in mid-sentence.
         env={**environment, "COLUMNS": "200"},
@@ -98,6 +108,6 @@ def _run(layout: Layout, checkout: Path, environment: Mapping[str, str]) -> None
     log.write_text(done.stdout, encoding="utf-8")
     if done.returncode != 0:
         raise StackError(
-            f"{checkout / 'prefect.yaml'} was not deployed ({last_words(done.stdout)}); "
+            f"{file} was not deployed ({last_words(done.stdout)}); "
             f"see {log}, mend that and run `make up` again."
         )
