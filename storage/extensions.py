@@ -30,12 +30,23 @@ def load_own(name: str) -> Any:
     Raises:
         ConfigError: no such module or name in it, or a module that raises when it is imported.
     """
-    module, _, attribute = name.partition(":")
+    module = name.partition(":")[0]
     digest = digest_source(name)
-    package = module.partition(".")[0]
     if getattr(sys.modules.get(module), _LOADED, None) != digest:
-        _forget(package)
+        _forget(module.partition(".")[0])
         importlib.invalidate_caches()
+    found = loaded_own(name)
+    setattr(sys.modules[module], _LOADED, digest)
+    return found
+
+
+def loaded_own(name: str) -> Any:
+    """The same, as `load_own` last loaded it in this process.
+
+    Raises:
+        ConfigError: as `load_own`.
+    """
+    module, _, attribute = name.partition(":")
     try:
         loaded = importlib.import_module(module)
     except Exception as error:
@@ -45,7 +56,6 @@ def load_own(name: str) -> Any:
             f"{name} cannot be loaded: {module} raised {in_short(error)} when it was imported; "
             "expected a module that imports; mend it."
         ) from error
-    setattr(loaded, _LOADED, digest)
     if not hasattr(loaded, attribute):
         public = ", ".join(each for each in vars(loaded) if not each.startswith("_")) or "nothing"
         raise ConfigError(

@@ -1,5 +1,7 @@
-"""Cleaning steps of one's own, as docs/extending.md has them: laws, identities, errors."""
+"""Steps and readers of one's own, as docs/extending.md has them: laws, identities, errors."""
 
+import gzip
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,84 @@ def test_the_command_shows_what_a_step_keeps_and_drops(tmp_path: Path, ours: Pat
 def test_the_recipe_of_the_page_resolves(ours: Path) -> None:
     config = resolve(RECIPES, "ours.recipes:gpt_law", {})
     assert config.train.max_steps == 2 * RECIPES["gpt-tiny"]().train.max_steps
+
+
+READERS = """
+def late(file):
+    yield file.readline().decode()
+    raise ValueError("no second line")
+
+def text(file):
+    return file.read().decode()
+
+def numbers(file):
+    yield 1
+"""
+LAWS = "§ 1\nNobody may\nenter.\n§ 2\nNobody may leave.\n"
+
+
+@pytest.fixture
+def laws(tmp_path: Path, ours: Path) -> Path:
+    """Two laws in a file, the same two compressed, and two in an archive."""
+    (ours / "wrong.py").write_text(READERS, encoding="utf-8")
+    folder = tmp_path / "laws"
+    folder.mkdir()
+    (folder / "a.law").write_text(LAWS, encoding="utf-8")
+    (folder / "b.law.gz").write_bytes(gzip.compress(LAWS.replace("Nobody", "Anybody").encode()))
+    with zipfile.ZipFile(folder / "c.zip", "w") as archive:
+        archive.writestr("in.law", LAWS.replace("Nobody", "Somebody"))
+    return folder
+
+
+def test_a_reader_of_ones_own_reads_its_suffix_wherever_it_stands(
+    tmp_path: Path, laws: Path
+) -> None:
+    ref = build(tmp_path, laws, readers={".law": "ours.readers:read_law"})
+    assert set(sides_of(ref)) == {
+        f"{who} may{what}"
+        for who in ("Nobody", "Anybody", "Somebody")
+        for what in ("\nenter.", " leave.")
+    }
+    assert counts_of(ref)["documents"] == {"in": 6, "kept": 6, "dropped": {}}
+
+
+def test_a_reader_comes_before_ours_and_its_source_is_part_of_the_corpus(
+    tmp_path: Path, laws: Path, ours: Path
+) -> None:
+    (laws / "a.law").rename(laws / "a.xml")
+    readers = {".xml": "ours.readers:read_law", ".law": "ours.readers:read_law"}
+    ref = build(tmp_path, laws, readers=readers)
+    assert counts_of(ref)["documents"]["kept"] == 6
+    (ours / "readers.py").write_text(
+        (ours / "readers.py").read_text(encoding="utf-8").replace(".strip()", ".strip().upper()"),
+        encoding="utf-8",
+    )
+    after = build(tmp_path, laws, readers=readers)
+    assert after.digest != ref.digest
+    assert all(text.isupper() for text in sides_of(after))
+
+
+def test_what_a_reader_raises_is_a_damaged_file_with_the_place(tmp_path: Path, laws: Path) -> None:
+    with pytest.raises(CorpusError) as caught:
+        build(tmp_path, laws, readers={".law": "ours.wrong:late"}, on_bad_text="refuse")
+    assert "a.law, after document 1: ours.wrong:late raised ValueError: no second" in str(
+        caught.value
+    )
+    (laws / "d.txt").write_text("Another text.", encoding="utf-8")
+    ref = build(tmp_path, laws, readers={".law": "ours.wrong:late"}, max_unread=1)
+    documents = counts_of(ref)["documents"]
+    assert documents == {"in": 7, "kept": 2, "dropped": {"damaged": 3, "duplicate": 2}}
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("text", r"ours.wrong:text returned a str of laws/a.law in laws; expected it to yield"),
+        ("numbers", r"ours.wrong:numbers gave a int as document 1 of laws/a.law in laws; expect"),
+    ],
+)
+def test_what_is_no_text_is_a_sentence(
+    tmp_path: Path, laws: Path, name: str, sentence: str
+) -> None:
+    with pytest.raises(CorpusError, match=sentence):
+        build(tmp_path, laws, readers={".law": f"ours.wrong:{name}"})

@@ -16,7 +16,7 @@ from pydantic import (
 
 from storage.addresses import shown
 from storage.config import Config
-from tasks.ingestion.own import StepName
+from tasks.ingestion.own import ReaderName, StepName
 
 PACKAGE = "package:"
 TextUnit = Literal["file", "paragraph", "line"]
@@ -83,6 +83,7 @@ def some_fields(fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
 
 
 Encoding = Annotated[str, AfterValidator(known_encoding)]
+Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9_-]+$")]
 TextFields = Annotated[str | tuple[str, ...], AfterValidator(some_fields)]
 # JSON is for manifests, trackers and pages; nothing is fetched by what stands there.
 Address = Annotated[str, PlainSerializer(shown, when_used="json")]
@@ -230,6 +231,8 @@ class CorpusConfig(Config):
         min_characters: shorter documents are dropped.
         max_document_bytes: longer documents are left out and counted.
         validation_fraction: the expected share of documents on the validation side.
+        readers: of one's own for files with a suffix, as {".law": "ours.readers:read_law"}; they
+            come before ours.
         cleaning: the steps between reading and keeping.
     """
 
@@ -245,12 +248,13 @@ class CorpusConfig(Config):
     min_characters: int = Field(default=1, ge=0)
     max_document_bytes: int = Field(default=64 << 20, ge=1)
     validation_fraction: float = Field(default=0.05, gt=0, lt=1)
+    readers: dict[Suffix, ReaderName] = Field(default={}, exclude_if=operator.not_)
     cleaning: CleaningConfig = CleaningConfig()
 
     @property
     def own_names(self) -> tuple[str, ...]:
         """The code of one's own that decides the corpus, as `package.module:Name`."""
-        return self.cleaning.own_steps
+        return (*self.cleaning.own_steps, *self.readers.values())
 
     @field_validator("sources")
     @classmethod

@@ -25,6 +25,7 @@ from tasks.ingestion.config import CleaningConfig, CorpusConfig
 from tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
 from tasks.ingestion.engines import engines_of
 from tasks.ingestion.fragments import Fragment, SourceFile, unreadable
+from tasks.ingestion.own import load_reader
 from tasks.ingestion.partitions import FilePartition
 from tasks.ingestion.readers.reading import read
 from tasks.ingestion.stats import Stats
@@ -86,6 +87,9 @@ def _write(
     directory: Path, partition: FilePartition, config: CorpusConfig, inputs: str
 ) -> Mapping[str, Any]:
     stats, pace = Stats(), Pace(f"partition {partition.number}")
+    for name in config.readers.values():
+        # As the part's identity has just found them: this process may have older ones.
+        load_reader(name)
     steps = _steps(config.cleaning, config.min_characters, inputs)
     with DocumentWriter(directory / "documents.arrow", SCHEMA) as writer:
         for fragment in partition.fragments:

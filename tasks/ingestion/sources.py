@@ -6,7 +6,7 @@ whose bytes are digested: the digests are part of the corpus's identity.
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -87,7 +87,7 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
             if key not in seen:
                 seen.add(key)
                 found.append((path, called))
-        digested = partial(_digested, name, reading)
+        digested = partial(_digested, name, reading, config.readers)
         with ThreadPoolExecutor() as threads:  # hashlib does not hold the interpreter's lock
             files = list(threads.map(digested, found))
         # The digest parts files of one name, since the path would tie the order to this machine.
@@ -121,11 +121,13 @@ def _reading(source: FileSource | DatasetSource, config: CorpusConfig) -> dict[s
     return reading | {"pair": source.pair, "quoted": own.get("quoted")}
 
 
-def _digested(source: str, reading: Mapping[str, Any], found: tuple[Path, str]) -> SourceFile:
+def _digested(
+    source: str, reading: Mapping[str, Any], own: Collection[str], found: tuple[Path, str]
+) -> SourceFile:
     path, name = found
     try:
         status = path.stat()
-        digest, form = digest_file(path), format_at(path)
+        digest, form = digest_file(path), format_at(path, own)
     except OSError as error:
         raise unreadable(path, error) from error
     return SourceFile(
@@ -143,17 +145,19 @@ def _find(
         path = materialize(source, fields, downloads)
         return [(path, materialized_name(source))], []
     if is_remote(source.files):
-        return _fetch(source.files, downloads)
+        return _fetch(source.files, downloads, config.readers)
     try:
-        return _find_here(source.files)
+        return _find_here(source.files, config.readers)
     except OSError as error:
         raise unreadable(Path(error.filename or source.files), error) from error
 
 
-def _fetch(address: str, downloads: Path) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
+def _fetch(
+    address: str, downloads: Path, own: Collection[str]
+) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
     found = find_remote(address)
-    wanted = [file for file in found if is_read(file.name)]
-    others = [file for file in found if not is_read(file.name)]
+    wanted = [file for file in found if is_read(file.name, own)]
+    others = [file for file in found if not is_read(file.name, own)]
     apart = [ApartFile(file.name, shown(file.address), file.size or 0) for file in others]
     _check_any(shown(address), bool(wanted), apart)
     with ThreadPoolExecutor(_CONNECTIONS) as threads:
@@ -161,7 +165,7 @@ def _fetch(address: str, downloads: Path) -> tuple[list[tuple[Path, str]], list[
         return [(path, file.name) for path, file in zip(paths, wanted, strict=True)], apart
 
 
-def _find_here(files: str) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
+def _find_here(files: str, own: Collection[str]) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
     if files.startswith(PACKAGE):
         base, pattern = _package(files)
         top = base.parent
@@ -174,8 +178,8 @@ def _find_here(files: str) -> tuple[list[tuple[Path, str]], list[ApartFile]]:
             "correct corpus.sources."
         )
     found = [(path, _printable(path.relative_to(top))) for path in sorted(_matches(base, pattern))]
-    readable = [(path, name) for path, name in found if is_read(name)]
-    others = [(path, name) for path, name in found if not is_read(name)]
+    readable = [(path, name) for path, name in found if is_read(name, own)]
+    others = [(path, name) for path, name in found if not is_read(name, own)]
     apart = [ApartFile(name, str(path.resolve()), path.stat().st_size) for path, name in others]
     _check_any(files, bool(readable), apart)
     return readable, apart

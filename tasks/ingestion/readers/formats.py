@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,7 @@ FOREIGN = {
     "RTF": "save it as .docx or as text",
     "PostScript": "convert it to .pdf (ps2pdf does)",
 }
+_POINTERS = ("Git LFS pointer", "git-annex pointer")
 
 
 @dataclass(frozen=True)
@@ -111,15 +113,23 @@ FORMATS = {
 }
 
 
-def format_of(name: str | Path) -> Format | None:
-    """The format that a file's name tells, or None where it is not read."""
+def format_of(name: str | Path, own: Collection[str] = ()) -> Format | None:
+    """The format that a file's name tells, or None where it is not read.
+
+    Args:
+        own: suffixes for which there is a reader of one's own; such a suffix is the kind.
+    """
     suffixes = [suffix.lower() for suffix in Path(name).suffixes[-2:]]
+    if suffixes and suffixes[-1] in own:
+        return Format(suffixes[-1])
+    if len(suffixes) > 1 and suffixes[0] in own and suffixes[1] in COMPRESSIONS:
+        return Format(suffixes[0], COMPRESSIONS[suffixes[1]])
     return FORMATS.get("".join(suffixes)) or FORMATS.get("".join(suffixes[-1:]))
 
 
-def is_read(name: str | Path) -> bool:
-    """Whether files of this name are read, with the packages that are installed."""
-    form = format_of(name)
+def is_read(name: str | Path, own: Collection[str] = ()) -> bool:
+    """Whether files of this name are read, with the packages and readers that there are."""
+    form = format_of(name, own)
     return form is not None and (form.kind not in DOCUMENTS.values() or has_package(form.kind))
 
 
@@ -144,7 +154,9 @@ def opened(supply: Supply, named: Format) -> tuple[Supply, Format]:
         compression = compression or found
         supply = supply.decompressed(found)
     head = supply.head(HEAD)
-    found = next((name for name, mark in _KINDS.items() if mark.match(head)), kind)
+    # What one's own reader reads may begin as it likes.
+    marks = _KINDS if not kind.startswith(".") else {each: _KINDS[each] for each in _POINTERS}
+    found = next((name for name, mark in marks.items() if mark.match(head)), kind)
     if found == "zip":
         head = supply.head(_ZIP_HEAD)
         other = kind if kind in _ZIPPED else found
@@ -157,13 +169,13 @@ def _is_begun(head: bytes, compression: str) -> bool:
     return 0 < len(head) < _MARK and head[:1] == _FIRST.get(compression)
 
 
-def format_at(path: Path) -> Format:
+def format_at(path: Path, own: Collection[str] = ()) -> Format:
     """The format of a file, by its name and its first bytes.
 
     Raises:
         OSError: the file cannot be read.
     """
-    named = format_of(path)
+    named = format_of(path, own)
     assert named is not None, path
     return opened(Supply(file_chunks(path)), named)[1]
 

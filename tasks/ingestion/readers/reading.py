@@ -38,6 +38,7 @@ from tasks.ingestion.readers.formats import (
 from tasks.ingestion.readers.json_values import read_json
 from tasks.ingestion.readers.jsonl import read_jsonl
 from tasks.ingestion.readers.lines import read_lines, read_paragraphs, read_whole
+from tasks.ingestion.readers.own import read_own
 from tasks.ingestion.readers.sanitizer import Item, Sanitizer
 from tasks.ingestion.readers.tables import arrow_cuts, parquet_cuts, read_arrow, read_parquet
 from tasks.ingestion.streams import (
@@ -142,12 +143,14 @@ def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iter
             stream = cast(BinaryIO, ChunkStream(to_utf8(supply, encoding)))
         yield from _with_count(_read_stream(stream, reading, kind), reading.file, encoding)
     else:
-        # Tables and .zip are read from their end on.
+        # Tables and .zip are read from their end on, and readers of one's own may seek.
         with tempfile.TemporaryFile() as file:
             shutil.copyfileobj(supply.as_file(), file)
             file.seek(0)
             whole = cast(BinaryIO, file)
-            if kind in DOCUMENTS.values():
+            if own := reading.config.readers.get(kind):
+                yield from read_own(whole, reading, own)
+            elif kind in DOCUMENTS.values():
                 yield from _read_documents(whole, reading, kind)
             elif kind in _TABLES:
                 yield from _TABLES[kind](whole, Sanitizer(reading), 0, None)
@@ -248,8 +251,9 @@ def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item
 
 def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int) -> Iterator[Item]:
     """Reads one member of an archive, of `size` bytes, as a file of its own would be read."""
-    form = format_of(name)
-    if form is None or not is_read(name):
+    readers = archive.config.readers
+    form = format_of(name, readers)
+    if form is None or not is_read(name, readers):
         yield not_read(name, name, size)
         return
     if form.kind in ARCHIVES:

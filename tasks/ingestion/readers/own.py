@@ -1,0 +1,59 @@
+"""Files with a suffix that a reader of one's own reads."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from storage.errors import CorpusError
+from storage.extensions import in_short, loaded_own
+from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
+from tasks.ingestion.fragments import Reading
+from tasks.ingestion.readers.gathered import Found, gather
+from tasks.ingestion.readers.sanitizer import Item
+from tasks.ingestion.streams import DamageError
+
+_UNIT = "document"
+
+
+def read_own(file: BinaryIO, reading: Reading, name: str) -> Iterator[Item]:
+    """The documents that the reader `package.module:Name` finds in a file.
+
+    Raises:
+        CorpusError: it gives something else than texts.
+        DamageError: it raised, which says that the file is damaged.
+    """
+    yield from gather(_found(file, reading, name), reading, _UNIT)
+
+
+def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found]:
+    given = 0
+    try:
+        texts = loaded_own(name)(file)
+        if isinstance(texts, str):
+            raise _no_texts(reading, name, "returned a str")
+        for text in texts:
+            if not isinstance(text, str):
+                place = place_of(_UNIT, given + 1)
+                raise _no_texts(reading, name, f"gave a {type(text).__name__} as {place}")
+            given += 1
+            yield Found(given, text)
+    except CorpusError:
+        raise
+    except Exception as error:
+        raise DamageError(
+            Flaw(
+                f"after {place_of(_UNIT, given)}" if given else WHOLE_FILE,
+                "damaged",
+                f"{name} raised {in_short(error)}, expected a file that it reads",
+                "mend the reader or the file",
+                "",
+                # Nobody knows how much of it was read.
+                None if given else 0,
+            )
+        ) from error
+
+
+def _no_texts(reading: Reading, name: str, finding: str) -> CorpusError:
+    return CorpusError(
+        f"{name} {finding} of {reading.file.name} in {reading.file.source}; expected it to yield "
+        "the text of each document as a str; mend it, or take it out of corpus.readers."
+    )
