@@ -13,6 +13,7 @@ from storage.errors import CorpusError
 from tasks.ingestion.config import CorpusConfig
 from tasks.ingestion.extraction.found import Loss, Passed, Text
 from tasks.ingestion.extraction.mail import read_mailbox, read_message
+from tasks.ingestion.extraction.markup import parse_xml
 from tasks.ingestion.extraction.open_document import read_open_document
 from tasks.ingestion.extraction.pages import read_epub
 from tasks.ingestion.extraction.pdf import read_pdf
@@ -45,7 +46,8 @@ _ODT = (
     'xmlns:t="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
     'xmlns:b="urn:oasis:names:tc:opendocument:xmlns:table:1.0"><o:body><o:text>'
     "<t:tracked-changes><t:p>taken out</t:p></t:tracked-changes><t:h>Title</t:h>"
-    "<t:p>One <t:s t:c='2'/>two<t:note><t:note-citation>1</t:note-citation><t:note-body>"
+    "<t:p>One <t:s t:c='2'/><t:ruby><t:ruby-base>two</t:ruby-base><t:ruby-text>2</t:ruby-text>"
+    "</t:ruby><t:note><t:note-citation>1</t:note-citation><t:note-body>"
     "<t:p>a note</t:p></t:note-body></t:note><t:line-break/>three<t:page-number>7</t:page-number>"
     "</t:p><t:list><t:list-item><t:p>item</t:p></t:list-item></t:list><b:table><b:table-row>"
     "<b:table-cell><t:p>a</t:p></b:table-cell><b:table-cell><t:p>b</t:p></b:table-cell>"
@@ -157,6 +159,82 @@ def test_a_word_document_is_read_in_its_order(tmp_path: Path) -> None:
         "a b\tc\n\td",
         "结束",
     ]
+
+
+def _run(*elements: str) -> str:
+    return "".join(f"<w:r>{each}</w:r>" for each in elements)
+
+
+def _words(text: str) -> str:
+    return f"<w:t>{text}</w:t>"
+
+
+def _mark(kind: str) -> str:
+    return f'<w:fldChar w:fldCharType="{kind}"/>'
+
+
+def _page(*before: str) -> str:
+    instruction = "<w:instrText> page \\* MERGEFORMAT</w:instrText>"
+    return _run(_mark("begin"), *before, instruction, _mark("separate"), _words("7"), _mark("end"))
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        pytest.param(_run(_words("co"), "<w:noBreakHyphen/>", _words("op")), "co\u2011op", id="-"),
+        pytest.param(_run(_words("a "), '<w:sym w:font="x" w:char="2192"/>'), "a →", id="sym"),
+        pytest.param(_run(_words("on ")) + _page(), "on", id="the number of a page"),
+        pytest.param(
+            _run(_mark("begin"), "<w:instrText> IF </w:instrText>")
+            + _page()
+            + _run(_mark("separate"), _words("result"), _mark("end")),
+            "result",
+            id="a field in an instruction",
+        ),
+        pytest.param(
+            _run(_mark("begin"), "<w:instrText>PAGE</w:instrText>", _mark("separate"))
+            + _run(_words("without an end")),
+            "without an end",
+            id="a field without an end",
+        ),
+        pytest.param(
+            f"<w:ruby><w:rt>{_run(_words('kan'))}</w:rt><w:rubyBase>{_run(_words('漢'))}"
+            "</w:rubyBase></w:ruby>",
+            "漢",
+            id="ruby",
+        ),
+        pytest.param(
+            "<w:AlternateContent><w:Choice/><w:Fallback><w:t>in the fallback</w:t></w:Fallback>"
+            "</w:AlternateContent>",
+            "in the fallback",
+            id="only in the fallback",
+        ),
+        pytest.param(
+            "<w:AlternateContent><w:Choice><w:t>once</w:t></w:Choice><w:Fallback><w:t>once</w:t>"
+            "</w:Fallback></w:AlternateContent>",
+            "once",
+            id="in both forms",
+        ),
+    ],
+)
+def test_what_a_word_document_says_without_letters_is_read(
+    tmp_path: Path, body: str, text: str
+) -> None:
+    assert list(read_word(_docx(tmp_path / "x.docx", f"<w:p>{body}</w:p>"))) == [Text(0, text)]
+
+
+def test_what_of_a_word_document_cannot_be_read_is_counted(tmp_path: Path) -> None:
+    body = '<w:altChunk/><w:p><w:r><w:sym w:font="Wingdings" w:char="F0E0"/></w:r></w:p>'
+    loss, passed, _ = read_word(_docx(tmp_path / "x.docx", body))
+    assert isinstance(loss, Loss) and (loss.reason, loss.documents) == ("not_read", 0)
+    assert passed == Passed("symbols_not_read", 1)
+
+
+def test_the_text_of_entities_is_read_and_that_of_other_files_is_not() -> None:
+    declared = b'<!DOCTYPE x [<!ENTITY n "text">]><x>a &n;</x>'
+    assert parse_xml(declared).text == "a text"
+    with pytest.raises(ValueError, match="'n' not defined"):
+        parse_xml(declared.replace(b'"text"', b'SYSTEM "file:///etc/passwd"'))
 
 
 def test_an_open_document_is_read_in_its_order(tmp_path: Path) -> None:

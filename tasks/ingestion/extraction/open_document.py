@@ -1,7 +1,7 @@
 """OpenDocument texts, .odt (ISO/IEC 26300): the body, with notes after their paragraphs.
 
-Headers and footers are styles and are not read; nor are page numbers, comments and what was
-deleted.
+Headers and footers are styles and are not read; nor are page numbers, comments, what was
+deleted, and what is written above other words (ruby).
 """
 
 import zipfile
@@ -25,6 +25,7 @@ _MARKUP = Markup(
             "note-citation",
             "page-count",
             "page-number",
+            "ruby-text",
             "tracked-changes",
         }
     ),

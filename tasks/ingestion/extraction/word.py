@@ -1,16 +1,19 @@
 """Word documents, .docx (ECMA-376): the body, with notes after the paragraphs that name them.
 
 Headers and footers, in which the page numbers stand, lie in parts of their own and are not read;
-nor is what was deleted, or written by the fields of page numbers.
+nor is what was deleted, written above other words (ruby), or written by the fields of page
+numbers.
 """
 
 import posixpath
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.ingestion.extraction.found import Extract, Text
+from tasks.ingestion.extraction.fields import clear_fields
+from tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
 from tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
@@ -25,13 +28,15 @@ _MARKUP = Markup(
     tables=frozenset({"tbl"}),
     rows=frozenset({"tr"}),
     cells=frozenset({"tc"}),
-    skipped=frozenset({"del", "moveFrom", "instrText", "delText", "Fallback", "rPr", "pPr"}),
+    skipped=frozenset({"del", "moveFrom", "instrText", "delText", "rPr", "pPr", "rt"}),
     breaks=frozenset({"br", "cr"}),
     tabs=frozenset({"tab"}),
     literal=frozenset({"t"}),
     notes=frozenset({"note"}),
 )
-_NUMBERS = ("PAGE", "NUMPAGES", "SECTIONPAGES")
+# Fonts of symbols number their glyphs here, where no character has a meaning.
+_PRIVATE = range(0xE000, 0xF900)
+_CODE = re.compile("[0-9A-Fa-f]{1,4}")
 
 
 def read_word(path: Path) -> Iterator[Extract]:
@@ -48,11 +53,54 @@ def read_word(path: Path) -> Iterator[Extract]:
             part = posixpath.join(folder, f"{kind}s.xml")
             if part in archive.namelist():
                 _place_notes(root, parse_xml(archive.read(part)), kind)
-    for field in list(root.iter("{*}fldSimple")):
-        words = attribute(field, "instr").split()
-        if words and words[0] in _NUMBERS:
-            field.clear()
+        yield from _other_parts(root)
+    clear_fields(root)
+    _choose(root)
+    unnamed = _name_characters(root)
+    if unnamed:
+        yield Passed("symbols_not_read", unnamed)
     yield Text(0, text_of(root, _MARKUP))
+
+
+def _other_parts(root: Any) -> Iterator[Loss]:
+    """Whole files of other formats that Word takes in when it opens the document."""
+    for number, _ in enumerate(root.iter("{*}altChunk")):
+        yield Loss(
+            f"part {number}",
+            "not_read",
+            "found a file of another format within the document, expected its text",
+            "open the document in Word and save it again",
+            0,
+            0,
+        )
+
+
+def _choose(root: Any) -> None:
+    """Leaves of each thing that is there in several forms the first one that has text."""
+    for forms in list(root.iter("{*}AlternateContent")):
+        chosen = next((form for form in forms if _has_text(form)), None)
+        for form in list(forms):
+            if form is not chosen:
+                forms.remove(form)
+
+
+def _has_text(form: Any) -> bool:
+    texts = form.iter("{*}t", "{*}sym")
+    return any(each.text or local_name(each) == "sym" for each in texts)
+
+
+def _name_characters(root: Any) -> int:
+    """Makes text of elements that stand for one character; returns how many have no meaning."""
+    unnamed = 0
+    for element in list(root.iter("{*}noBreakHyphen", "{*}sym")):
+        text = "\N{NON-BREAKING HYPHEN}"
+        if local_name(element) == "sym":
+            digits = attribute(element, "char")
+            code = int(digits, 16) if _CODE.fullmatch(digits) else _PRIVATE[0]
+            unnamed += code in _PRIVATE
+            text = "" if code in _PRIVATE else chr(code)
+        element.tag, element.text = "t", text
+    return unnamed
 
 
 def _main_part(archive: zipfile.ZipFile) -> str:
