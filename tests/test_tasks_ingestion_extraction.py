@@ -368,6 +368,31 @@ def test_a_chapter_is_read_as_xml_and_in_its_own_encoding(tmp_path: Path) -> Non
     assert isinstance(found, Text) and str(found.text).startswith("文a < b\n\ntwo")
 
 
+def test_a_chapter_that_cannot_be_read_costs_itself(tmp_path: Path) -> None:
+    path = _epub(tmp_path / "x.epub")
+    with zipfile.ZipFile(path) as archive:
+        lost = archive.getinfo("book/one x.xhtml")
+    data = bytearray(path.read_bytes())
+    data[lost.header_offset + 30 + len(lost.filename) + 9] ^= 0xFF
+    path.write_bytes(data)
+    loss, text = read_epub(path)
+    assert isinstance(loss, Loss) and isinstance(text, Text)
+    assert (loss.place, loss.documents, loss.bytes) == (lost.filename, 0, lost.compress_size)
+    assert str(text.text).startswith("two\n\n")
+
+
+def test_entities_that_a_chapter_declares_are_read(tmp_path: Path) -> None:
+    one = b"<!DOCTYPE html [<!ENTITY name 'Anna'>]><html><body><p>&name; &amp; Bo</p></body></html>"
+    (found,) = read_epub(_epub(tmp_path / "x.epub", one))
+    assert isinstance(found, Text) and str(found.text).startswith("Anna & Bo\n\ntwo")
+
+
+def test_a_page_whose_encoding_is_guessed_is_counted(tmp_path: Path) -> None:
+    page = b"Content-Type: text/html\n\n<p>" + _HAN.encode("gbk")
+    (tmp_path / "x.eml").write_bytes(page)
+    assert list(read_message(tmp_path / "x.eml")) == [Passed("decoded.gb18030", 1), Text(0, _HAN)]
+
+
 def test_documents_are_read_in_archives_and_by_their_first_bytes(tmp_path: Path) -> None:
     word, pdf = _docx(tmp_path / "x.docx"), _pdf(tmp_path / "x.pdf", _line("Text", 700))
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:

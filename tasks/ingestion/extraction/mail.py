@@ -6,6 +6,7 @@ Of a body that is there in several forms the plain one is read. Attachments are 
 import codecs
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from email import errors, message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
@@ -25,6 +26,19 @@ _BAD_BASE64 = (
     errors.InvalidBase64LengthDefect,
     errors.InvalidBase64PaddingDefect,
 )
+
+
+@dataclass(frozen=True)
+class _Body:
+    """What was written.
+
+    Attributes:
+        text: bytes where their encoding is unknown.
+        guessed: the encoding that a page looked to be in, where nothing told it.
+    """
+
+    text: str | bytes
+    guessed: str | None = None
 
 
 def read_message(path: Path) -> Iterator[Extract]:
@@ -87,7 +101,7 @@ def _extract(data: bytes, number: int) -> Iterator[Extract]:
         subject = str(parsed["subject"] or "").strip()
         parts = list(_parts(parsed))
         read = [part for part in parts if part is not None]
-        texts = [_text(part) for part in read]
+        bodies = [_body(part) for part in read]
         cut = any(_is_cut(part, parsed) for part in read)
     # Hostile messages find the errors that the authors of the package did not.
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -102,7 +116,8 @@ def _extract(data: bytes, number: int) -> Iterator[Extract]:
         yield Passed("attachments_not_read", attached)
     if damaged := subject.count("\ufffd"):
         yield Passed("replaced_bytes", damaged)
-    yield Text(number, _joined([subject, *texts]))
+    yield from (Passed(f"decoded.{each.guessed}", 1) for each in bodies if each.guessed)
+    yield Text(number, _joined([subject, *(each.text for each in bodies)]))
 
 
 def _joined(texts: list[str | bytes]) -> str | bytes:
@@ -147,7 +162,7 @@ def _is_cut(part: MIMEPart, message: EmailMessage) -> bool:
     return (part is last and is_open) or any(isinstance(each, _BAD_BASE64) for each in part.defects)
 
 
-def _text(part: MIMEPart) -> str | bytes:
+def _body(part: MIMEPart) -> _Body:
     """The text of a part; its bytes where they are not in the encoding that it names.
 
     Raises:
@@ -157,8 +172,9 @@ def _text(part: MIMEPart) -> str | bytes:
     assert isinstance(data, bytes)
     declared = part.get_content_charset()
     if part.get_content_subtype() == "html":
-        return text_of_page(decode_page(data, declared))
+        page = decode_page(data, declared)
+        return _Body(text_of_page(page.text), page.guessed)
     try:
-        return data.decode(wider(codecs.lookup(declared or UTF_8).name))
+        return _Body(data.decode(wider(codecs.lookup(declared or UTF_8).name)))
     except (LookupError, ValueError):
-        return data
+        return _Body(data)

@@ -4,14 +4,16 @@ import codecs
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from html import escape
 from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
 from tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
-from tasks.ingestion.extraction.found import Extract, Text
+from tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
 from tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
@@ -42,8 +44,26 @@ _DECLARED = re.compile(
 _DECLARED_WITHIN = 1 << 12
 # In XML text stands so too.
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_SUBSET = re.compile(r"<!DOCTYPE\b[^\[>]*\[.*?\]\s*>", re.DOTALL)
+_ENTITY = re.compile(r"""<!ENTITY\s+([\w.:-]+)\s+(?:"([^"]*)"|'([^']*)')\s*>""")
+_REFERENCE = re.compile(r"&([\w.:-]+);")
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 _PAGES = ("application/xhtml+xml", "text/html")
+# Of a member that is not there, damaged, locked, or compressed in a way that is not known.
+_UNREADABLE = (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page as text.
+
+    Attributes:
+        text: with its markup.
+        guessed: the encoding that it looked to be in, where nothing told it.
+    """
+
+    text: str
+    guessed: str | None
 
 
 def text_of_page(page: str) -> str:
@@ -63,31 +83,62 @@ def text_of_page(page: str) -> str:
 def read_epub(path: Path) -> Iterator[Extract]:
     """The text of a book (EPUB 2 and 3), chapter after chapter, as its spine has them.
 
+    A chapter that cannot be read costs itself.
+
     Raises:
-        ValueError, zipfile.BadZipFile: it is none.
+        ValueError, zipfile.BadZipFile: it is none, or none of its chapters can be read.
     """
     with zipfile.ZipFile(path) as archive:
-        container = parse_xml(read_member(archive, "META-INF/container.xml"))
-        roots = [attribute(each, "full-path") for each in container.iter("{*}rootfile")]
-        if not roots:
-            raise ValueError("a book without a package document")
-        package = parse_xml(read_member(archive, roots[0]))
-        items = {attribute(each, "id"): each for each in package.iter("{*}item")}
-        chapters = []
-        for reference in package.iter("{*}itemref"):
-            item = items.get(attribute(reference, "idref"))
-            if item is None or attribute(item, "media-type") not in _PAGES:
+        chapters, losses = list[str](), list[Loss]()
+        for name in _spine(archive):
+            try:
+                page = decode_page(read_member(archive, name))
+            except _UNREADABLE as error:
+                losses.append(_lost(archive, name, error))
                 continue
-            if "nav" in attribute(item, "properties").split():
-                continue
-            target = posixpath.join(posixpath.dirname(roots[0]), unquote(attribute(item, "href")))
-            data = read_member(archive, posixpath.normpath(target))
-            page = _CDATA.sub(lambda cdata: escape(cdata[1]), decode_page(data))
-            chapters.append(text_of_page(page))
+            if page.guessed:
+                yield Passed(f"decoded.{page.guessed}", 1)
+            chapters.append(text_of_page(_expand(page.text)))
+    if losses and not chapters:
+        raise ValueError(losses[0].finding)
+    yield from losses
     yield Text(0, "\n\n".join(chapter for chapter in chapters if chapter))
 
 
-def decode_page(data: bytes, declared: str | None = None) -> str:
+def _spine(archive: zipfile.ZipFile) -> Iterator[str]:
+    """The names of the chapters, in order."""
+    container = parse_xml(read_member(archive, "META-INF/container.xml"))
+    roots = [attribute(each, "full-path") for each in container.iter("{*}rootfile")]
+    if not roots:
+        raise ValueError("a book without a package document")
+    package = parse_xml(read_member(archive, roots[0]))
+    items = {attribute(each, "id"): each for each in package.iter("{*}item")}
+    for reference in package.iter("{*}itemref"):
+        item = items.get(attribute(reference, "idref"))
+        if item is None or attribute(item, "media-type") not in _PAGES:
+            continue
+        if "nav" in attribute(item, "properties").split():
+            continue
+        target = posixpath.join(posixpath.dirname(roots[0]), unquote(attribute(item, "href")))
+        yield posixpath.normpath(target)
+
+
+def _lost(archive: zipfile.ZipFile, name: str, error: Exception) -> Loss:
+    size = archive.getinfo(name).compress_size if name in archive.namelist() else 0
+    finding = f"found a chapter that cannot be read ({error}), expected a page"
+    return Loss(name, "damaged", finding, "fetch the book again", 0, size)
+
+
+def _expand(page: str) -> str:
+    """A page of XML as HTML has it: text as such, and in place of entities that it declares."""
+    if subset := _SUBSET.search(page):
+        declared = {name: one or other for name, one, other in _ENTITY.findall(subset[0])}
+        page = page[: subset.start()] + page[subset.end() :]
+        page = _REFERENCE.sub(lambda each: declared.get(each[1], each[0]), page)
+    return _CDATA.sub(lambda cdata: escape(cdata[1]), page)
+
+
+def decode_page(data: bytes, declared: str | None = None) -> Page:
     """A page as text, in the first of these encodings that holds all of it.
 
     They are what its bytes tell beyond doubt, what was declared for it, its own declaration, UTF-8,
@@ -98,11 +149,12 @@ def decode_page(data: bytes, declared: str | None = None) -> str:
     """
     own = _DECLARED.search(data[:_DECLARED_WITHIN])
     told = [certain(data[:SAMPLE]), declared, (own[1] or own[2]).decode() if own else None, UTF_8]
-    for name in chain(told, (guess(data) for _ in range(1))):
+    guesses = ((guess(data), True) for _ in range(1))
+    for name, is_guessed in chain(((name, False) for name in told), guesses):
         try:
             if name:
                 text = data.decode(wider(codecs.lookup(name).name))
-                return text.removeprefix("\ufeff")
+                return Page(text.removeprefix("\ufeff"), name if is_guessed else None)
         except (LookupError, ValueError):
             continue
     raise ValueError("a page in no encoding that is known")
