@@ -4,14 +4,16 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
-from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from storage.errors import ConfigError
 from storage.manifest import digest_file, digest_json
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+# Loaded twice, our own classes would not know each other.
+_OURS = ("flows", "tasks", "model", "storage")
 # Kept on each loaded module: the digest of the sources that it was loaded from.
 _LOADED = "__corpusmill_source__"
 
@@ -32,8 +34,9 @@ def load_own(name: str) -> Any:
     """
     module = name.partition(":")[0]
     digest = digest_source(name)
-    if getattr(sys.modules.get(module), _LOADED, None) != digest:
-        _forget(module.partition(".")[0])
+    package = module.partition(".")[0]
+    if package not in _OURS and getattr(sys.modules.get(module), _LOADED, None) != digest:
+        _forget(package)
         importlib.invalidate_caches()
     found = loaded_own(name)
     setattr(sys.modules[module], _LOADED, digest)
@@ -57,7 +60,7 @@ def loaded_own(name: str) -> Any:
             "expected a module that imports; mend it."
         ) from error
     if not hasattr(loaded, attribute):
-        public = ", ".join(each for each in vars(loaded) if not each.startswith("_")) or "nothing"
+        public = ", ".join(_defined(loaded)) or "nothing"
         raise ConfigError(
             f"{name} is not there: {loaded.__file__} holds {public}; expected {attribute}; correct "
             "the name."
@@ -92,15 +95,26 @@ def in_short(error: BaseException) -> str:
 def _sources(name: str, package: str) -> Iterator[tuple[str, Path]]:
     importlib.invalidate_caches()
     # The finders themselves: what was loaded before may be of a folder that is gone.
-    spec = PathFinder.find_spec(package)
+    specs = (finder.find_spec(package, None) for finder in sys.meta_path)
+    spec = next(filter(None, specs), None)
     if spec is None:
         raise _not_found(name, package)
-    if spec.submodule_search_locations is None:
-        assert spec.origin is not None, package
+    if spec.submodule_search_locations is None and spec.has_location and spec.origin:
         yield Path(spec.origin).name, Path(spec.origin)
     for folder in map(Path, spec.submodule_search_locations or ()):
         for path in folder.rglob("*.py"):
             yield path.relative_to(folder).as_posix(), path
+
+
+def _defined(module: ModuleType) -> list[str]:
+    """The public names of a module that it does not import from others."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and not isinstance(value, ModuleType)
+        and getattr(value, "__module__", module.__name__) == module.__name__
+    ]
 
 
 def _is_within(missing: str | None, module: str) -> bool:

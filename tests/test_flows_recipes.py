@@ -231,6 +231,10 @@ def test_a_recipe_of_ones_own_is_named_as_ours_are(own_recipes: None) -> None:
     assert (config.train.max_steps, config.train.seed) == (9, 5)
 
 
+def test_a_recipe_of_ours_may_be_named_by_its_place() -> None:
+    assert resolve(RECIPES, "flows.recipes.decoders:gpt_smoke", {}) == RECIPES["gpt-smoke"]()
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
