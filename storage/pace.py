@@ -19,7 +19,7 @@ class Pace:
         self._began = self._said = time.monotonic()
 
     def reach(self, done: int) -> str | None:
-        """Takes note that `done` bytes are behind; what it then says, if it is time to."""
+        """Takes note that `done` bytes are done; returns what it then says, if it is time to."""
         now = time.monotonic()
         if now - self._said < _SAY_EVERY:
             return None

@@ -74,7 +74,7 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
     retry_condition_fn=can_be_retried,
 )
 def clean(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
-    """Reads, cleans and signs one partition of documents."""
+    """Reads, cleans and signs one partition of files."""
     return make_part(layout, partition, config)
 
 

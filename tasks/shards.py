@@ -77,7 +77,7 @@ def shards_spec(corpus: Ref, tokenizer: Ref, held_out: Ref) -> Spec:
 def tokenize(
     layout: Layout, documents: CorpusPartition, tokenizer: Ref, threads: int | None
 ) -> Ref:
-    """Encodes the documents of one range."""
+    """Encodes the documents of one partition."""
     inputs = {"corpus": documents.corpus.digest, "tokenizer": content_digest(tokenizer)}
     place = {"split": documents.split, "first": documents.first, "last": documents.last}
     spec = Spec("tokens", FORMAT_VERSION, inputs, place | _ENGINES)

@@ -1,4 +1,4 @@
-"""What one reader reads: a file of a source, or a range of one that can be cut."""
+"""What one reader reads: a file of a source, or a fragment of one that can be cut."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,15 +56,15 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Fragment:
-    """A file, or the part of it from `start` to `stop`: bytes of text, row groups of a table.
+    """A file, or what it has from `start` to `stop`: bytes of text, row groups of a table.
 
     A fragment of text begins after the first line end at or after `start` (unless that is 0) and
     ends with the first line end at or after `stop`, so that fragments meet without gap or overlap.
 
     Attributes:
         file: what it is of.
-        start, stop: the part; the whole file where `stop` is None.
-        size: bytes on disk, about, where it is a part.
+        start, stop: its range; the whole file where `stop` is None.
+        size: bytes on disk, about; None for a whole file.
     """
 
     file: SourceFile
@@ -74,7 +74,7 @@ class Fragment:
 
     @property
     def bytes(self) -> int:
-        """Bytes on disk; about, for a part of a table."""
+        """Bytes on disk; about, for a fragment of a table."""
         return self.file.size if self.size is None else self.size
 
 

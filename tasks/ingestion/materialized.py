@@ -1,4 +1,4 @@
-"""Datasets of the `datasets` library, each spooled into one local Arrow file of one column."""
+"""Datasets of the `datasets` library, each materialized as one local Arrow file."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Partitions of documents: the unit of work that one task, on any machine, does by itself."""
+"""Partitions of the sources: what one task, on any machine, reads and cleans by itself."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

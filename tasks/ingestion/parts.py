@@ -1,4 +1,4 @@
-"""A part: what one partition of documents becomes, read, cleaned and signed, on any machine.
+"""A part: what one partition of files becomes, read, cleaned and signed, on any machine.
 
 `documents.arrow` holds the documents that are left, with where they came from; `bands.npy` their
 MinHash bands, row by row; `tally.json` what happened to the others.
@@ -56,7 +56,7 @@ def part_spec(partition: FilePartition, config: CorpusConfig) -> Spec:
 
 
 def make_part(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
-    """Reads, cleans and signs one partition of documents, or finds that done.
+    """Reads, cleans and signs one partition of files, or finds that done.
 
     Raises:
         CorpusError: a file that cannot be opened or that changes meanwhile; with

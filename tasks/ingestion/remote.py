@@ -198,7 +198,7 @@ def _copy(stream: IO[bytes], file: IO[bytes]) -> None:
 
 def _check_version(remote: RemoteFile) -> None:
     if remote.size is not None and remote.size <= _CHUNK:
-        return  # it came in one fragment
+        return  # one request fetched all of it
     if _version(remote.system.info(remote.path)) != remote.version:
         raise CorpusmillError(
             f"{shown(remote.address)} changed while it was fetched; expected a file that nothing "

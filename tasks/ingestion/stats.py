@@ -62,7 +62,7 @@ class Unread:
 
 @dataclass
 class Stats:
-    """Counts of one group of documents, or of several together.
+    """Counts of what was read of one partition, or of several together.
 
     Attributes:
         read: documents and UTF-8 bytes that came in, by (source, unit of count).

@@ -68,8 +68,8 @@ def near_duplicates(
     a bucket, and what is dropped was always compared with what it is dropped for.
 
     Args:
-        bands: what `band_hashes` returns for the groups of documents one behind the other,
-            uint64 (documents of the group, BANDS), which may be memory-mapped.
+        bands: what `band_hashes` returns for each part, in order; uint64 (documents of the part,
+            BANDS), which may be memory-mapped.
         texts: the same documents.
         similarity: Jaccard similarity from which two documents are duplicates.
         exact: int64 (documents,), as `exact_duplicates` returns it.
@@ -104,7 +104,7 @@ class _Search:
         kept = self._representative == np.arange(len(self._exact))
         pairs = np.empty(0, np.int64)
         for band in range(self._bands[0].shape[1] if self._bands else 0):
-            hashes = np.concatenate([group[:, band] for group in self._bands])
+            hashes = np.concatenate([part[:, band] for part in self._bands])
             rows = np.flatnonzero(kept & (hashes != 0))
             order, rank = sort_into_buckets(hashes[rows])
             self._crowded += int(np.count_nonzero(rank > _REACH))

@@ -25,7 +25,7 @@ class Found:
 
 
 def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str) -> Iterator[Item]:
-    """Blocks of about 1 MB of the texts; flaws stay in their place.
+    """Batches of about 1 MB of the texts; flaws stay in their place.
 
     Where `items` fail, what they gave before is still yielded.
     """

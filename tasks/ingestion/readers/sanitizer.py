@@ -1,4 +1,4 @@
-"""What every text passes on its way into a batch: bytes that are UTF-8, LF newlines, no NUL.
+"""Sanitizes texts on their way into a batch: what is UTF-8, with LF newlines and no NUL, passes.
 
 Where all texts of an array are sound, none of them becomes a Python object.
 """
@@ -32,7 +32,7 @@ _NUL, _CARRIAGE_RETURN = 0, 13
 
 
 class Sanitizer:
-    """Lets the texts of one reading pass, mends what its policy allows, and counts that."""
+    """Turns the texts of one fragment into batches; repairs what the policy allows, and counts it."""
 
     def __init__(self, reading: Reading, encoding: str = UTF_8) -> None:
         """`encoding` is what the text came in, before it was made UTF-8."""

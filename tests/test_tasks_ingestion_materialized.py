@@ -1,4 +1,4 @@
-"""Spools: a dataset of the `datasets` library becomes one file of one column."""
+"""A dataset of the `datasets` library becomes one local file."""
 
 import json
 import os
@@ -70,13 +70,13 @@ def test_no_more_documents_than_asked_for(saved: Path, streaming: bool) -> None:
     assert _texts(file) == [str(n) for n in range(1500)]
 
 
-def test_what_is_spooled_is_not_spooled_again(saved: Path) -> None:
+def test_what_is_materialized_is_not_materialized_again(saved: Path) -> None:
     first = _file(saved, "folder")
     assert _file(saved, "folder") == first
     assert _file(saved, "folder", max_documents=3).path != first.path
 
 
-def test_a_folder_that_changed_is_spooled_again(saved: Path) -> None:
+def test_a_folder_that_changed_is_materialized_again(saved: Path) -> None:
     first = _file(saved, "folder")
     (saved / "folder" / "y.jsonl").write_text('{"n": 1, "text": "new"}\n')
     assert _texts(_file(saved, "folder"))[-1] == "new"
