@@ -46,7 +46,7 @@ class DamageError(Exception):
         self.flaw = flaw
 
 
-class Supply(Iterator[bytes]):
+class ByteStream(Iterator[bytes]):
     """The bytes of a file, or of a member of an archive, in chunks of about CHUNK bytes.
 
     Args:
@@ -56,7 +56,7 @@ class Supply(Iterator[bytes]):
     """
 
     def __init__(
-        self, chunks: Iterable[bytes], size: int = 0, within: "Supply | None" = None
+        self, chunks: Iterable[bytes], size: int = 0, within: "ByteStream | None" = None
     ) -> None:
         self._chunks = iter(chunks)
         self._size, self._within = size, within
@@ -83,13 +83,13 @@ class Supply(Iterator[bytes]):
         self._stream = ChunkStream(self)
         return cast(BinaryIO, self._stream)
 
-    def decompressed(self, compression: str) -> "Supply":
+    def decompressed(self, compression: str) -> "ByteStream":
         """What these bytes become.
 
         Raises:
             DamageError, while it is read: the data are cut off, damaged, or a bomb.
         """
-        return Supply(decompressed(self.as_file(), compression), within=self)
+        return ByteStream(decompressed(self.as_file(), compression), within=self)
 
     @property
     def taken(self) -> int:

@@ -27,7 +27,7 @@ from tasks.ingestion.readers.formats import (
     opened,
 )
 from tasks.ingestion.readers.reading import read
-from tasks.ingestion.streams import DamageError, Supply, file_chunks
+from tasks.ingestion.streams import ByteStream, DamageError, file_chunks
 
 _UNREADABLE = (
     OSError,
@@ -84,14 +84,14 @@ def _read(path: Path) -> Iterator[str]:
     named = format_of(path)
     if named is None or not is_read(path):
         raise ValueError(f"its name ends in {path.suffix}")
-    supply, form = opened(Supply(file_chunks(path)), named)
+    raw, form = opened(ByteStream(file_chunks(path)), named)
     if form.kind not in WITH_FIELDS:
         yield from _texts(path, form)
     elif form.kind in {"parquet", "arrow"}:
         yield from _cells(path, form.kind)
     else:
-        encoding = encoding_of(supply.head(SAMPLE)[:SAMPLE])
-        text = b"".join(without_mark(to_utf8(supply, encoding))).decode()
+        encoding = encoding_of(raw.head(SAMPLE)[:SAMPLE])
+        text = b"".join(without_mark(to_utf8(raw, encoding))).decode()
         yield from _strings(_values(text, form.kind))
 
 

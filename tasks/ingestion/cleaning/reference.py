@@ -38,8 +38,8 @@ from tasks.ingestion.cleaning.thresholds import (
     Thresholds,
 )
 
-Verdicts = Iterator[tuple[str, bool]]
-Rule = Callable[["Document", Thresholds], Verdicts]
+Checks = Iterator[tuple[str, bool]]
+Rule = Callable[["Document", Thresholds], Checks]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _goes_on(text: str, begin: int, i: int, flags_of: Callable[[str], int]) -> b
     return bool(flags & (JOINS_NUMBERS if after & NUMBER else JOINS_LETTERS))
 
 
-def gopher_quality(document: Document, limits: Thresholds) -> Verdicts:
+def gopher_quality(document: Document, limits: Thresholds) -> Checks:
     """Rae et al. 2021, section A.1.1, Quality Filtering."""
     text, words, lines = document.text, document.words, document.lines
     said = [word for word in words if any(flags_of(c) & WORD for c in word)]
@@ -147,7 +147,7 @@ def gopher_quality(document: Document, limits: Thresholds) -> Verdicts:
     yield "gopher.stop_words", document.stop_words and len(known) < 2
 
 
-def gopher_repetition(document: Document, limits: Thresholds) -> Verdicts:
+def gopher_repetition(document: Document, limits: Thresholds) -> Checks:
     """Rae et al. 2021, section A.1.1, Repetition Removal, and table A1."""
     size, words, lines = len(document.text), document.words, document.lines
     repeated, characters = _repeated(document.paragraphs)
@@ -165,7 +165,7 @@ def gopher_repetition(document: Document, limits: Thresholds) -> Verdicts:
         yield REASONS[DUPLICATE + i], _repeated_in_row(words, width) > share * size
 
 
-def fineweb_quality(document: Document, limits: Thresholds) -> Verdicts:
+def fineweb_quality(document: Document, limits: Thresholds) -> Checks:
     """Penedo et al. 2024, section 3.6, and the limit of newlines in their code."""
     lines, newlines = document.lines, document.text.count("\n")
     ended = sum(bool(flags_of(line.rstrip()[-1]) & (ENDS | CLOSES)) for line in lines)

@@ -11,7 +11,7 @@ from tasks.ingestion.batches import Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.fields import fields_of, text_of_sides
 from tasks.ingestion.readers.flaws import name_some, too_long, wrong_schema
 from tasks.ingestion.readers.lines import LINE_EXTRA, whole_lines
-from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
+from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 Record = tuple[int, list[str] | Flaw]
@@ -28,7 +28,7 @@ def read_delimited(chunks: Iterator[bytes], sanitizer: Sanitizer, delimiter: str
     Raises:
         DamageError: no column of that name or number.
     """
-    batch = Batch(sanitizer, "line")
+    batch = BatchBuilder(sanitizer, "line")
     lines = _Lines(chunks, sanitizer.limit + LINE_EXTRA, batch)
     quoted = sanitizer.reading.file.quoted
     if delimiter == "," if quoted is None else quoted:
@@ -73,7 +73,7 @@ class _Lines:
         taken: the lines given since the list was last emptied, with their numbers.
     """
 
-    def __init__(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> None:
+    def __init__(self, chunks: Iterator[bytes], limit: int, batch: BatchBuilder) -> None:
         self.taken: list[tuple[int, str]] = []
         self._again: list[tuple[int, str]] = []
         self._lines = self._cut(chunks, limit, batch)
@@ -90,7 +90,9 @@ class _Lines:
         """Gives the last line once more."""
         self._again.append(self.taken.pop())
 
-    def _cut(self, chunks: Iterator[bytes], limit: int, batch: Batch) -> Iterator[tuple[int, str]]:
+    def _cut(
+        self, chunks: Iterator[bytes], limit: int, batch: BatchBuilder
+    ) -> Iterator[tuple[int, str]]:
         number = 0
         for item in whole_lines(chunks, "line", limit):
             if isinstance(item, Flaw):

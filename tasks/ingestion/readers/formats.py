@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.ingestion.streams import COMPRESSIONS, Supply, file_chunks
+from tasks.ingestion.streams import COMPRESSIONS, ByteStream, file_chunks
 
 TEXTS = {
     ".txt": "text",
@@ -138,30 +138,30 @@ def has_package(kind: str) -> bool:
     return importlib.util.find_spec("pypdfium2" if kind == "pdf" else "lxml") is not None
 
 
-def opened(supply: Supply, named: Format) -> tuple[Supply, Format]:
+def opened(raw: ByteStream, named: Format) -> tuple[ByteStream, Format]:
     """What was meant to be of a format, within the compression around it, and what it is.
 
     Text has no beginning of its own: there the name decides.
     """
     kind, compression = named.kind, ""
     for _ in range(_LAYERS):
-        head = supply.head(HEAD)
+        head = raw.head(HEAD)
         found = next((name for name, mark in _COMPRESSED.items() if mark.match(head)), "")
         if not (found or compression) and _is_begun(head, named.compression):
             found = named.compression
         if not found:
             break
         compression = compression or found
-        supply = supply.decompressed(found)
-    head = supply.head(HEAD)
+        raw = raw.decompressed(found)
+    head = raw.head(HEAD)
     # What one's own reader reads may begin as it likes.
     marks = _KINDS if not kind.startswith(".") else {each: _KINDS[each] for each in _POINTERS}
     found = next((name for name, mark in marks.items() if mark.match(head)), kind)
     if found == "zip":
-        head = supply.head(_ZIP_HEAD)
+        head = raw.head(_ZIP_HEAD)
         other = kind if kind in _ZIPPED else found
         found = next((name for name, first in _ZIPPED.items() if first.match(head)), other)
-    return supply, Format(found, compression)
+    return raw, Format(found, compression)
 
 
 def _is_begun(head: bytes, compression: str) -> bool:
@@ -177,7 +177,7 @@ def format_at(path: Path, own: Collection[str] = ()) -> Format:
     """
     named = format_of(path, own)
     assert named is not None, path
-    return opened(Supply(file_chunks(path)), named)[1]
+    return opened(ByteStream(file_chunks(path)), named)[1]
 
 
 def is_json(head: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tasks.ingestion.batches import Flaw, Repaired
 from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
+from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
 
 _BYTES = 1 << 20
 _ROWS = 1 << 10
@@ -29,7 +29,7 @@ def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str
 
     Where `items` fail, what they gave before is still yielded.
     """
-    batch = Batch(Sanitizer(reading), unit, _BYTES, _ROWS)
+    batch = BatchBuilder(Sanitizer(reading), unit, _BYTES, _ROWS)
     try:
         for item in items:
             if not isinstance(item, Found):

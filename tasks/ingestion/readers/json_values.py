@@ -11,7 +11,7 @@ from tasks.ingestion.batches import Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.fields import text_of
 from tasks.ingestion.readers.flaws import too_long
 from tasks.ingestion.readers.lines import LINE_EXTRA
-from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
+from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 # Python refuses integers of more than 4,300 digits.
@@ -37,7 +37,7 @@ def read_json(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
     texts = (
         (number, _text(value, number, values, sanitizer)) for number, value in enumerate(values)
     )
-    yield from Batch(sanitizer, "item").fill(texts)
+    yield from BatchBuilder(sanitizer, "item").fill(texts)
 
 
 def _text(value: Any, number: int, values: "_Values", sanitizer: Sanitizer) -> bytes | Flaw:

@@ -19,7 +19,7 @@ from tasks.ingestion.readers.fields import fields_of, text_of
 from tasks.ingestion.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
 from tasks.ingestion.readers.sanitizer import (
     BATCH_ROWS,
-    Batch,
+    BatchBuilder,
     Item,
     Misfit,
     Sanitizer,
@@ -91,7 +91,7 @@ def read_fast(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item]:
 
 def read_exactly(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item]:
     """Reads one line after the other."""
-    batch = Batch(sanitizer, unit)
+    batch = BatchBuilder(sanitizer, unit)
     for number, line in enumerate(lines.text.split(b"\n"), lines.first):
         text = parse_exactly(line, sanitizer, f"{unit} {number}")
         if text is not None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
 from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.sanitizer import Batch, Item, Sanitizer
+from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
 from tasks.ingestion.streams import DamageError
 
 # A line may hold more than its document. More than a chunk, so that what counts as too long does
@@ -100,7 +100,7 @@ def read_lines(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) ->
 def read_paragraphs(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
     """A document a paragraph; they are parted by blank lines, and numbered by their first line."""
     limit = sanitizer.limit + LINE_EXTRA
-    batch = Batch(sanitizer, "line")
+    batch = BatchBuilder(sanitizer, "line")
     paragraphs = _Paragraphs(batch, limit)
     for item in whole_lines(chunks, "line", limit):
         if isinstance(item, Flaw):
@@ -132,7 +132,7 @@ def read_whole(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
 class _Paragraphs:
     """Parts text at blank lines; what comes after the last one waits for more."""
 
-    def __init__(self, batch: Batch, limit: int) -> None:
+    def __init__(self, batch: BatchBuilder, limit: int) -> None:
         self._batch = batch
         self._limit = limit
         self._held = "\n"  # begins with the newline before line `_line`

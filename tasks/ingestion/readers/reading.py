@@ -42,9 +42,9 @@ from tasks.ingestion.readers.own import read_own
 from tasks.ingestion.readers.sanitizer import Item, Sanitizer
 from tasks.ingestion.readers.tables import arrow_cuts, parquet_cuts, read_arrow, read_parquet
 from tasks.ingestion.streams import (
+    ByteStream,
     ChunkStream,
     DamageError,
-    Supply,
     file_chunks,
     line_chunks,
     line_start,
@@ -92,7 +92,7 @@ def read(fragment: Fragment, config: CorpusConfig) -> Iterator[Item]:
         with path.open("rb") as file:
             yield from _complete(_read_stream(file, reading, form.kind), fragment.bytes)
     elif fragment == Fragment(fragment.file):
-        yield from _read_supply(Supply(file_chunks(path), fragment.bytes), reading, form)
+        yield from _read_bytes(ByteStream(file_chunks(path), fragment.bytes), reading, form)
     else:
         begin = line_start(path, fragment.start)
         is_past = fragment.stop is not None and begin > fragment.stop
@@ -100,32 +100,32 @@ def read(fragment: Fragment, config: CorpusConfig) -> Iterator[Item]:
         yield from _read_text(chunks, reading, form.kind, head=_head_of(fragment.file), begin=begin)
 
 
-def _complete(items: Iterator[Item], size: int, supply: Supply | None = None) -> Iterator[Item]:
-    """The same, and a flaw of what they leave of the supply, or of `size` bytes where none is."""
+def _complete(items: Iterator[Item], size: int, raw: ByteStream | None = None) -> Iterator[Item]:
+    """The same, and a flaw of what they leave of `raw`, or of `size` bytes where that is None."""
     try:
         yield from items
     except DamageError as error:
         flaw = error.flaw
-        rest = supply.rest() if supply else 0
+        rest = raw.rest() if raw else 0
         if flaw.place == WHOLE_FILE and flaw.bytes is not None:
-            yield replace(flaw, bytes=rest + (supply.taken if supply else size))
+            yield replace(flaw, bytes=rest + (raw.taken if raw else size))
         else:
             yield replace(flaw, bytes=None if flaw.bytes is None else flaw.bytes + rest)
         return
-    if supply and (rest := supply.rest()):
-        yield left_over(f"after byte {supply.taken}", rest)
+    if raw and (rest := raw.rest()):
+        yield left_over(f"after byte {raw.taken}", rest)
 
 
-def _read_supply(
-    supply: Supply, reading: Reading, named: Format, is_member: bool = False
+def _read_bytes(
+    raw: ByteStream, reading: Reading, named: Format, is_member: bool = False
 ) -> Iterator[Item]:
     """Reads what was meant to be of this format, by its first bytes, within compression."""
-    within, form = opened(supply, named)
+    within, form = opened(raw, named)
     items = _items(within, reading, form.kind, is_member)
     yield from _complete(items, reading.fragment.bytes, within)
 
 
-def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iterator[Item]:
+def _items(raw: ByteStream, reading: Reading, kind: str, is_member: bool) -> Iterator[Item]:
     if kind in FOREIGN:
         raise DamageError(foreign(kind))
     if reading.file.pair and kind not in WITH_FIELDS | ARCHIVES:
@@ -133,19 +133,19 @@ def _items(supply: Supply, reading: Reading, kind: str, is_member: bool) -> Iter
     if is_member and kind in ARCHIVES:
         raise DamageError(nested())
     if kind in TEXTS.values():
-        yield from _read_text(supply, reading, kind, head=supply.head(SAMPLE))
+        yield from _read_text(raw, reading, kind, head=raw.head(SAMPLE))
     elif kind in STREAMS.values():
         encoding = UTF_8
         if kind == "wikipedia":
-            encoding = _encoding(reading.file, supply.head(SAMPLE)[:SAMPLE])
-        stream = supply.as_file()
+            encoding = _encoding(reading.file, raw.head(SAMPLE)[:SAMPLE])
+        stream = raw.as_file()
         if encoding != UTF_8:
-            stream = cast(BinaryIO, ChunkStream(to_utf8(supply, encoding)))
+            stream = cast(BinaryIO, ChunkStream(to_utf8(raw, encoding)))
         yield from _with_count(_read_stream(stream, reading, kind), reading.file, encoding)
     else:
         # Tables and .zip are read from their end on, and readers of one's own may seek.
         with tempfile.TemporaryFile() as file:
-            shutil.copyfileobj(supply.as_file(), file)
+            shutil.copyfileobj(raw.as_file(), file)
             file.seek(0)
             whole = cast(BinaryIO, file)
             if own := reading.config.readers.get(kind):
@@ -262,7 +262,7 @@ def _read_member(archive: Reading, chunks: Iterator[bytes], name: str, size: int
     outer = archive.file
     file = replace(outer, name=f"{outer.name}/{name}", path=outer.path / name, size=size)
     reading = replace(archive, fragment=Fragment(file))
-    for item in _read_supply(Supply(chunks, size), reading, form, is_member=True):
+    for item in _read_bytes(ByteStream(chunks, size), reading, form, is_member=True):
         yield _placed(item, name) if isinstance(item, Flaw) else item
 
 

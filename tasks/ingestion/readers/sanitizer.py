@@ -32,7 +32,7 @@ _NUL, _CARRIAGE_RETURN = 0, 13
 
 
 class Sanitizer:
-    """Turns the texts of one fragment into batches; repairs what the policy allows, and counts it."""
+    """Turns the texts of a fragment into batches; repairs what the policy allows, and counts."""
 
     def __init__(self, reading: Reading, encoding: str = UTF_8) -> None:
         """`encoding` is what the text came in, before it was made UTF-8."""
@@ -202,7 +202,7 @@ class Sanitizer:
             start = stop
 
 
-class Batch:
+class BatchBuilder:
     """Texts that a reader found one by one, and flaws, gathered for a batch.
 
     Args:
