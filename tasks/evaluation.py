@@ -13,11 +13,11 @@ from prefect.cache_policies import NO_CACHE
 from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from model.hf.families import family_of
 from storage.artifacts import Ref, Spec, content_digest, obtain
-from storage.compression import CompressionBaseline, compress_baseline
 from storage.config import read_json, write_json_value
 from storage.corpus.documents import read_documents
 from storage.layout import Layout
 from storage.splits import SPLITS
+from tasks.compression import CompressionBaseline, compress_baseline
 from tasks.launch import check_outcome, evaluation_command, supervised, wait
 from tasks.retries import can_be_retried
 

@@ -16,8 +16,8 @@ from prefect.tasks import Task
 
 from model.process import die_with_parent
 from storage.errors import ConfigError, StackError
-from storage.pace import Pace
 from storage.settings import Settings
+from tasks.ingestion.pace import Pace
 from tasks.progress import ProgressBar
 
 R = TypeVar("R")

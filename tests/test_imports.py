@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -43,3 +44,16 @@ def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     files = (each for package in PACKAGES for each in (tmp_path / package).rglob("*"))
     assert held == {str(each.relative_to(tmp_path)) for each in files if each.is_file()}
     assert {"tasks/stack/prefect.yaml", "tasks/stack/supervisord.conf"} <= held
+
+
+def test_what_any_module_logs_is_shown_with_a_run() -> None:
+    log = {
+        package
+        for package in PACKAGES
+        for path in (CHECKOUT / package).rglob("*.py")
+        if "logging.getLogger(__name__)" in path.read_text(encoding="utf-8")
+    }
+    shown = tomllib.loads((CHECKOUT / "prefect.toml").read_text())["logging"]["extra_loggers"]
+    assert log <= set(shown)
+    conf = (CHECKOUT / "tasks" / "stack" / "supervisord.conf").read_text()
+    assert f'PREFECT_LOGGING_EXTRA_LOGGERS="{",".join(shown)}"' in conf

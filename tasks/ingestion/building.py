@@ -16,7 +16,6 @@ from storage.corpus.documents import FORMAT_VERSION, KIND, bands_path, ids_of, i
 from storage.corpus.writing import SplitWriter
 from storage.errors import CorpusError
 from storage.layout import Layout
-from storage.pace import Pace
 from storage.splits import SPLITS, Split
 from tasks.ingestion.batches import WHOLE_FILE, excerpt_of
 from tasks.ingestion.cleaning.steps import digest_inputs
@@ -25,6 +24,7 @@ from tasks.ingestion.duplicates.components import near_duplicates
 from tasks.ingestion.duplicates.exact import exact_duplicates
 from tasks.ingestion.engines import check_engines, engines_of
 from tasks.ingestion.figures import Figures, SimilarPair
+from tasks.ingestion.pace import Pace
 from tasks.ingestion.partitions import FilePartition, plan_partitions
 from tasks.ingestion.parts import part_bands, part_batches, read_stats
 from tasks.ingestion.readers.flaws import not_read

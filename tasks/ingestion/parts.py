@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.arrays import map_array
 from storage.artifacts import Ref, Spec, obtain
 from storage.corpus.documents import document_ids_of, record_batches
 from storage.corpus.writing import DocumentWriter
 from storage.errors import CorpusError
 from storage.layout import Layout
-from storage.pace import Pace
+from tasks.ingestion.arrays import map_array
 from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
 from tasks.ingestion.cleaning.steps import Step, cleaning_steps, digest_inputs
 from tasks.ingestion.config import CleaningConfig, CorpusConfig
@@ -26,6 +25,7 @@ from tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
 from tasks.ingestion.engines import engines_of
 from tasks.ingestion.fragments import Fragment, SourceFile, unreadable
 from tasks.ingestion.own import load_reader
+from tasks.ingestion.pace import Pace
 from tasks.ingestion.partitions import FilePartition
 from tasks.ingestion.readers.reading import read
 from tasks.ingestion.stats import Stats

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.arrays import map_array
 from storage.artifacts import Ref, Spec, find, obtain
 from storage.corpus.documents import (
     FORMAT_VERSION,
@@ -22,6 +21,7 @@ from storage.corpus.writing import SplitWriter
 from storage.layout import Layout
 from storage.manifest import read_manifest
 from storage.splits import SPLITS, Split
+from tasks.ingestion.arrays import map_array
 from tasks.ingestion.building import write_samples
 from tasks.ingestion.duplicates.components import near_duplicates
 from tasks.ingestion.duplicates.exact import exact_duplicates

@@ -17,12 +17,12 @@ from model.config import EvaluationResult
 from model.network.config import Family
 from storage import metrics
 from storage.artifacts import Ref
-from storage.compression import CompressionBaseline
 from storage.journal import JournalReader
 from storage.layout import RunLayout
 from storage.manifest import read_manifest
 from storage.markup import as_text
 from storage.registry import RegisteredModel, describe
+from tasks.compression import CompressionBaseline
 from tasks.evaluation import in_words
 from tasks.registration import Standing
 from tasks.retries import can_be_retried

@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 
 from storage.corpus.texts import Texts, buffers_of
-from storage.pace import Pace
 from tasks.ingestion.duplicates.engine import engine
 from tasks.ingestion.duplicates.shingles import symbols
+from tasks.ingestion.pace import Pace
 
 # Text held at a time; two longer documents are compared with each other alone.
 _BATCH_BYTES = 16 << 20

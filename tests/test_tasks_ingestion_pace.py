@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from storage.pace import Pace
+from tasks.ingestion.pace import Pace
 
 
 @pytest.fixture
