@@ -55,3 +55,12 @@ def test_servers_that_the_shell_names_are_not_those_of_the_stack(
     for name in ("PREFECT_API_KEY", "MLFLOW_TRACKING_TOKEN", "MLFLOW_S3_ENDPOINT_URL"):
         monkeypatch.setenv(name, "of another server")
     assert "of another server" not in made(tmp_path).values()
+
+
+def test_folders_of_ones_own_code_are_those_of_the_shell_wherever_the_stack_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # An empty entry would be whatever folder a process runs in.
+    monkeypatch.setenv("PYTHONPATH", ".::ours:/elsewhere")
+    assert made(tmp_path)["PYTHONPATH"] == f"{tmp_path}:{tmp_path}/ours:/elsewhere"
