@@ -7,11 +7,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tasks.ingestion.batches import Flaw, Repaired
-from tests.random_files import RandomFile, Told, random_file
+from tests.random_files import DOCUMENTS, KINDS, RandomFile, Told, random_file
 from tests.readings import flaws_in, items_of, texts_in
 
 
@@ -64,10 +64,12 @@ def _most_bytes(data: bytes) -> int:
     return len(data)
 
 
-def first_broken(seed: int, numbers: Iterable[int], folder: Path) -> str | None:
+def first_broken(
+    seed: int, numbers: Iterable[int], folder: Path, kinds: Sequence[str] = KINDS
+) -> str | None:
     """The first of these files that breaks a law, in words; None where there is none."""
     for number in numbers:
-        file = random_file(seed, number)
+        file = random_file(seed, number, kinds)
         if law := broken_law(file, folder):
             return (
                 f"seed {seed}, file {number}, {file.name} {file.harm}: {law}\n"
@@ -80,8 +82,9 @@ def main(seed: int, files: int, first: int = 0) -> int:
     """Holds the laws over files `first` and following; 1 where one breaks them."""
     print(f"seed {seed}, files {first} to {first + files - 1}", flush=True)
     start = time.monotonic()
+    numbers, kinds = range(first, first + files), (*KINDS, *DOCUMENTS)
     with tempfile.TemporaryDirectory() as folder:
-        if broken := first_broken(seed, range(first, first + files), Path(folder)):
+        if broken := first_broken(seed, numbers, Path(folder), kinds):
             print(broken)
             return 1
     print(f"the three laws hold ({time.monotonic() - start:.0f} s)")

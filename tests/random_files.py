@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from tests.archived import tarred
+from tests import random_documents
+from tests.archived import tarred, zipped_always_alike
 
 PLAIN = ("雪", "river", "Straße", "one two", "três", "снег", "balloon 🎈", "seven")
 MARKED = ("<b>x</b>", 'say "hi"', "a,b", "back\\slash", "&amp;", "it's")
@@ -36,7 +37,13 @@ WHOLE = ("md", "html")
 TABLES = ("parquet", "arrow")
 KINDS = (*LINES, "json", "md", "html", "warc", "xml", *TABLES)
 # Of which two, one after the other, are one.
-JOINABLE = ("jsonl", "txt", "warc", "tar")
+JOINABLE = ("jsonl", "txt", "warc", "tar", "mbox")
+# Reading one takes a process.
+DOCUMENTS = tuple(random_documents.WRITERS)
+MESSAGES = ("eml", "mbox")
+
+
+_SINGLE = (*WHOLE, *random_documents.ZIPPED, "eml")
 
 
 class Told(Enum):
@@ -77,22 +84,25 @@ class RandomFile:
     @property
     def is_checked(self) -> bool:
         """Whether checksums cover every byte of the texts."""
-        return self.kind == "zip" or self.name.endswith(tuple(COMPRESSIONS))
+        return self.kind in ("zip", *random_documents.ZIPPED) or self.name.endswith(
+            tuple(COMPRESSIONS)
+        )
 
 
-def random_file(seed: int, number: int) -> RandomFile:
-    """File `number` of this seed: always the same bytes."""
+def random_file(seed: int, number: int, kinds: Sequence[str] = KINDS) -> RandomFile:
+    """File `number` of this seed, of one of these kinds or an archive: always the same bytes."""
     random = Random(f"{seed}/{number}")
-    kind = random.choice((*KINDS, "zip", "tar"))
-    make = _archive if kind in ("zip", "tar") else _file
+    kind = random.choice((*kinds, "zip", "tar"))
     harm = random.choice((_leave, _cut, _double, _append, _misname, _hole, _change))
-    return harm(random, lambda: make(random, kind))
+    if kind in ("zip", "tar"):
+        return harm(random, lambda: _archive(random, kind, kinds))
+    return harm(random, lambda: _file(random, kind))
 
 
 def _texts(random: Random, kind: str, encoding: str = "utf-8") -> list[str]:
     words = [*PLAIN] if kind == "xml" else [*PLAIN, *MARKED]
     words = [word for word in words if word.encode(encoding, "ignore").decode(encoding) == word]
-    if kind not in ("txt", "tsv", "html", "xml"):
+    if kind not in ("txt", "tsv", "html", "xml", *DOCUMENTS):
         words.append(BROKEN)
     # Articles begin with their title.
     between = "\n\n" if kind == "xml" else " "
@@ -100,7 +110,7 @@ def _texts(random: Random, kind: str, encoding: str = "utf-8") -> list[str]:
         f"text {random.random()}{between}"
         + " ".join(random.choices(words, k=random.randint(1, 60)))
         + "."
-        for _ in range(1 if kind in WHOLE else random.randint(1, 30))
+        for _ in range(1 if kind in _SINGLE else random.randint(1, 30))
     ]
 
 
@@ -117,6 +127,8 @@ def _file(random: Random, kind: str) -> RandomFile:
     elif encoding != "utf-8":
         unnamed = replace(file, told=Told.COUNTED, harm=f"in {encoding}, which is not named")
         file = replace(file, encoding=encoding) if random.random() < 0.7 else unnamed
+    if kind in random_documents.ZIPPED:
+        file = replace(file, is_plain=False)
     # Tables hold what repeats only once.
     return replace(file, is_plain=False) if kind in TABLES else _compressed(random, file)
 
@@ -129,10 +141,10 @@ def _compressed(random: Random, file: RandomFile) -> RandomFile:
     return replace(file, name=file.name + ending, data=data, is_plain=False)
 
 
-def _archive(random: Random, kind: str) -> RandomFile:
+def _archive(random: Random, kind: str, kinds: Sequence[str]) -> RandomFile:
     members: list[RandomFile] = []
     while len(members) < random.randint(1, 4):
-        member = _file(random, random.choice(KINDS))
+        member = _file(random, random.choice(kinds))
         if member.encoding == "auto":
             members.append(member)
     told = Told.COUNTED if any(each.harm for each in members) else Told.WHOLE
@@ -230,12 +242,8 @@ def _arrow(random: Random, texts: Sequence[str]) -> bytes:
 
 
 def _zip(random: Random, members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as z:
-        for name, data in members.items():
-            # With a date, for else it is the time of day.
-            z.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), data, z.compression)
-    return file.getvalue()
+    compression = random.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+    return zipped_always_alike(members, compression)
 
 
 _WRITERS: dict[str, Callable[[Random, Sequence[str]], bytes]] = {
@@ -250,6 +258,7 @@ _WRITERS: dict[str, Callable[[Random, Sequence[str]], bytes]] = {
     "xml": _xml,
     "parquet": _parquet,
     "arrow": _arrow,
+    **random_documents.WRITERS,
 }
 Make = Callable[[], RandomFile]
 
@@ -262,8 +271,8 @@ def _cut(random: Random, make: Make) -> RandomFile:
     file = make()
     stop = random.randrange(1, len(file.data))
     told = Told.COUNTED
-    if not file.is_checked and file.kind in (*LINES, *WHOLE, "warc"):
-        told = Told.NOTHING if file.kind in ("txt", *WHOLE) else Told.SHORTER
+    if not file.is_checked and file.kind in (*LINES, *WHOLE, *MESSAGES, "warc"):
+        told = Told.NOTHING if file.kind in ("txt", *WHOLE, *MESSAGES) else Told.SHORTER
     return replace(file, data=file.data[:stop], told=told, harm=f"{file.harm} cut at {stop}")
 
 
@@ -277,7 +286,7 @@ def _double(random: Random, make: Make) -> RandomFile:
     if Told.COUNTED in (file.told, other.told):
         told = Told.COUNTED
     # What was a header is a row now, and a mark the beginning of a line of text.
-    if file.kind in ("csv", "tsv", *WHOLE) or (file.kind == "txt" and file.mark):
+    if file.kind in ("csv", "tsv", "eml", *WHOLE) or (file.kind == "txt" and file.mark):
         told = Told.NOTHING
     return replace(
         file,
@@ -306,7 +315,7 @@ def _misname(random: Random, make: Make) -> RandomFile:
     file = make()
     if file.kind == "arrow" and not file.data.startswith(b"ARROW1"):
         return file  # a stream has no beginning of its own
-    if file.kind in (*TABLES, "zip", "tar"):
+    if file.kind in (*TABLES, *random_documents.ZIPPED, "zip", "tar"):
         name = random.choice(("x.zip", "x.jsonl", "x.parquet", "x.tar", "x.csv.gz"))
     else:
         name = f"x.{file.kind}{random.choice(('', *COMPRESSIONS))}"

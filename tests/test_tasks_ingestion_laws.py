@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.laws import broken_law, first_broken
-from tests.random_files import KINDS, RandomFile, Told, random_file
+from tests.random_files import DOCUMENTS, KINDS, RandomFile, Told, random_file
 
 SEED, FILES = 1, 100
 
@@ -38,8 +38,9 @@ def test_bytes_that_nobody_kept_or_dropped_are_found(tmp_path: Path) -> None:
 
 
 def test_files_of_every_format_are_made() -> None:
-    made = {random_file(SEED, number).kind for number in range(FILES)}
-    assert made >= {*KINDS, "zip", "tar"}
+    kinds = (*KINDS, *DOCUMENTS)
+    made = {random_file(SEED, number, kinds).kind for number in range(FILES)}
+    assert made >= {*kinds, "zip", "tar"}
 
 
 @pytest.mark.parametrize("beginning", [b"\x1f", b"\x28\xb5", b"BZh91AY&S", b"\xfd7z"])
