@@ -21,7 +21,9 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 3}
 
 def main() -> int:
     if len(sys.argv) not in (2, 3):
-        print("usage: accelerate launch --module model.train job.json [MEETING]", file=sys.stderr)
+        print(
+            "usage: accelerate launch --module corpusmill.train job.json [MEETING]", file=sys.stderr
+        )
         return 2
     stop_with_parent()
     # By these accelerate would scale gradients, cast, compile or shard as a shell says.

@@ -326,15 +326,14 @@ def test_a_mistake_is_the_error_of_the_launched_process(workshop: Workshop) -> N
 def by_hand(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Wound:
     """The long run of one process by accelerate alone, in a hostile shell, asked to stop."""
     folder = tmp_path_factory.mktemp("theirs")
-    (folder / "model").mkdir()
-    (folder / "model" / "__init__.py").write_text("raise ImportError('the wrong model')")
+    (folder / "model.py").write_text("raise ImportError('the wrong model')")
     layout = workshop.prepare("by-hand", ALONE)
     accelerate = Path(sys.executable).with_name("accelerate")
     shell = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"}
     with subprocess.Popen(
-        [accelerate, "launch", "--num_processes", "1", "--module", "model.train", layout.job],
+        [accelerate, "launch", "--num_processes", "1", "--module", "corpusmill.train", layout.job],
         cwd=folder,
-        env={**os.environ, **ON_A_CPU, **shell, "PYTHONSAFEPATH": "1", "HF_HOME": str(folder)},
+        env={**os.environ, **ON_A_CPU, **shell, "HF_HOME": str(folder)},
     ) as process:
         running = Running(layout, psutil.Process(process.pid))
         return _strike(running, 30, _terminate_the_launcher)

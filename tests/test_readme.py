@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("flows", "tasks", "model", "storage", "tests")
+ROOMS = ("corpusmill", "flows", "tasks", "model", "storage", "tests")
 
 
 def _map() -> dict[str, list[str]]:

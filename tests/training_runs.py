@@ -61,7 +61,7 @@ class Running:
             process
             for process in [self.process, *self.process.children(recursive=True)]
             if not any("accelerate" in word for word in process.cmdline())
-            and "model.train" in process.cmdline()
+            and {"model.train", "corpusmill.train"} & {*process.cmdline()}
         ]
 
     def wait_for(self, event: str, step: int) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("flows", "tasks", "model", "storage")
+PACKAGES = ("corpusmill", "flows", "tasks", "model", "storage")
 
 
 def build(folder: Path) -> Path:
