@@ -183,6 +183,7 @@ def _page(*before: str) -> str:
     [
         pytest.param(_run(_words("co"), "<w:noBreakHyphen/>", _words("op")), "co\u2011op", id="-"),
         pytest.param(_run(_words("a "), '<w:sym w:font="x" w:char="2192"/>'), "a →", id="sym"),
+        pytest.param(_run(_words("a"), "<w:ptab/>", _words("b")), "a\tb", id="ptab"),
         pytest.param(_run(_words("on ")) + _page(), "on", id="the number of a page"),
         pytest.param(
             _run(_mark("begin"), "<w:instrText> IF </w:instrText>")

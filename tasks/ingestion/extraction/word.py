@@ -30,7 +30,7 @@ _MARKUP = Markup(
     cells=frozenset({"tc"}),
     skipped=frozenset({"del", "moveFrom", "instrText", "delText", "rPr", "pPr", "rt"}),
     breaks=frozenset({"br", "cr"}),
-    tabs=frozenset({"tab"}),
+    tabs=frozenset({"tab", "ptab"}),
     literal=frozenset({"t"}),
     notes=frozenset({"note"}),
 )
