@@ -25,10 +25,10 @@ def accelerator() -> Iterator[Accelerator]:
 
 
 @pytest.mark.parametrize(
-    ("behind", "heard"), [(False, [False, True, False]), (True, [False, False, True])]
+    ("delayed", "heard"), [(False, [False, True, False]), (True, [False, False, True])]
 )
 def test_who_is_asked_is_heard_after_this_step_or_the_next(
-    accelerator: Accelerator, behind: bool, heard: list[bool]
+    accelerator: Accelerator, delayed: bool, heard: list[bool]
 ) -> None:
-    vote = Vote(accelerator, behind=behind)
+    vote = Vote(accelerator, delayed=delayed)
     assert [vote.cast(_Asked(asked)) for asked in (False, True, False)] == heard

@@ -12,7 +12,7 @@ _BUCKETS = 256
 
 
 class Ordered(Protocol):
-    """Which sample comes when."""
+    """An order of samples: `Order`, `Mixture` or `Bucketed`."""
 
     def windows(self, start: int, count: int) -> np.ndarray:
         """Numbers of samples start ≤ g < start + count of the run; int64 (count,)."""

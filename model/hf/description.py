@@ -64,7 +64,7 @@ def describe(config: ModelConfig, vocab_size: int, sequence_length: int) -> dict
 
 
 def understand(described: Mapping[str, Any], path: Path) -> tuple[Format, ModelConfig, int, int]:
-    """What a config.json describes, as far as the tensors beside it do not tell.
+    """The shape that a config.json describes; what only the tensors tell is left to them.
 
     Returns:
         Its format, the shape, tokens of the vocabulary and of the longest sequence that it has

@@ -76,7 +76,7 @@ def write(
 
 
 def gather(tokens: Iterable[tuple[int, int]], rows: int) -> list[list[int]]:
-    """The tokens of each row."""
+    """The tokens of each row, from (row, token) in the order they were written."""
     texts: list[list[int]] = [[] for _ in range(rows)]
     for row, token in tokens:
         texts[row].append(token)
@@ -84,7 +84,7 @@ def gather(tokens: Iterable[tuple[int, int]], rows: int) -> list[list[int]]:
 
 
 def read_sources(model: EncoderDecoder, sources: Sequence[Sequence[int]]) -> LayerContext:
-    """What the decoder looks at of sources of several lengths."""
+    """Encodes sources of several lengths, padded: the context that the decoder attends to."""
     device = model.embed_tokens.weight.device
     lengths = [len(source) for source in sources]
     padded = [[*source, *[0] * (max(lengths) - len(source))] for source in sources]

@@ -17,7 +17,7 @@ from storage.settings import Precision
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network that is not trained any more, with its tokenizer.
+    """A network in evaluation mode, with its tokenizer.
 
     Attributes:
         directory: that both were read from.

@@ -18,7 +18,7 @@ EXPLICIT_ATTENTION_LENGTH = 512
 
 
 def document_mask(positions_BT: Tensor, dtype: torch.dtype, *, causal: bool = True) -> Tensor:
-    """What is added to scores so that no position sees another document, or what comes after it.
+    """Additive mask: a position sees its own document alone, up to itself.
 
     Args:
         positions_BT: place of each input in its document; a document begins at each 0.
@@ -35,7 +35,7 @@ def document_mask(positions_BT: Tensor, dtype: torch.dtype, *, causal: bool = Tr
 
 
 def padding_mask(lengths_B: Tensor, length: int, dtype: torch.dtype) -> Tensor:
-    """What is added to scores so that no position sees the padding behind a sequence.
+    """Additive mask: no position sees the padding after a sequence.
 
     Args:
         lengths_B: positions of each sequence that count, 1 or more.

@@ -50,7 +50,7 @@ class Block(nn.Module):
         cross_attn: Attention | None = None,
         norm_first: bool = True,
     ) -> None:
-        """Puts the pieces together.
+        """Makes the norms around attention and MLP.
 
         Args:
             norm: makes one norm of the hidden size.

@@ -120,7 +120,7 @@ def spans_of(sizes: np.ndarray, objective: SpanCorruption) -> tuple[np.ndarray, 
 
 
 def fitting_length(sequence_length: int, objective: SpanCorruption, sentinels: int) -> int:
-    """The longest sequence up to this one that is read of a text with no more spans than that.
+    """The longest input, at most `sequence_length`, that needs no more sentinels than there are.
 
     This one itself where there is none.
     """

@@ -27,7 +27,7 @@ class WeightAverage:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Within the block the network has the mean as its weights."""
+        """A context in which the network's weights are the mean; restored after it."""
         self._exchange()
         try:
             yield

@@ -104,7 +104,7 @@ def write_checkpoint(folder: Path, model: Spec, progress: Progress, tensors: Ten
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint in memory, which has changed nothing yet.
+    """A checkpoint that is read and checked, but not yet restored into the network.
 
     Attributes:
         manifest: digest of its manifest, and so of all its bytes.

@@ -47,7 +47,7 @@ def decide_compilation(
 
 
 def agreed(mine: Compilation) -> Compilation:
-    """What the first process has decided that stays eager; the main one where none does."""
+    """The decision that all processes take: eager if any is, with the first such reason."""
     every = [Compilation(**each) for each in of_all(asdict(mine))]
     return next((each for each in every if not each.compiled), every[0])
 

@@ -95,7 +95,7 @@ def _ran_out(config: TrainConfig, error: BaseException) -> TrainingResult:
 def _loop(run: Run, stop: StopRequest) -> str:
     config = run.config
     run.model.train()
-    vote = Vote(run.accelerator, behind=run.accelerator.device.type == "cuda")
+    vote = Vote(run.accelerator, delayed=run.accelerator.device.type == "cuda")
     while run.progress.step < config.max_steps:
         _compile(run)
         _profile(run)

@@ -44,7 +44,7 @@ def fitting_micro_batches(
 
 
 def out_of_memory(network: Network, config: TrainConfig, size: int) -> ConfigError:
-    """The sentence about a network that does not fit."""
+    """The error where the smallest micro-batch that was tried, of `size`, does not fit."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     smaller = "" if size == 1 else "train.micro_batch_size to a power of two, "
     return ConfigError(
@@ -56,7 +56,7 @@ def out_of_memory(network: Network, config: TrainConfig, size: int) -> ConfigErr
 
 
 def drawn_otherwise(config: TrainConfig, fitting: int) -> ConfigError:
-    """The sentence about a micro-batch that only another model would have smaller."""
+    """The error where a smaller micro-batch would fit but, under dropout, makes another model."""
     return ConfigError(
         f"train.micro_batch_size {config.micro_batch_size} does not fit into memory, {fitting} "
         f"does; it is not halved by itself, for train.dropout {config.dropout} draws what is "

@@ -48,7 +48,7 @@ class Optimizers:
             yield from optimizer.state.items()
 
     def owners(self) -> dict[Tensor, optim.Optimizer]:
-        """Every parameter, and the one that moves it."""
+        """Every parameter with the optimizer that moves it."""
         return {
             parameter: optimizer
             for optimizer in self.each
@@ -58,7 +58,7 @@ class Optimizers:
 
 
 def kinds(model: Network) -> dict[Kind, list[Tensor]]:
-    """Parameters by what the modules that own them say they are.
+    """Parameters by the kind that the modules which own them declare.
 
     A head that is tied to the embeddings counts as the head, and so do positions and segments that
     are added to them: all of these begin as small. The gain before it is of a kind of its own.
@@ -126,7 +126,7 @@ def _multiple(kind: Kind, model: Network, config: TrainConfig) -> float:
 
 
 def remembered(model: Network, config: TrainConfig) -> Iterator[Tensor]:
-    """Each parameter as often as its optimizer keeps a tensor of its size."""
+    """Parameters, each once for every state tensor that its optimizer keeps: Muon 1, AdamW 2."""
     for kind, parameters in kinds(model).items():
         by_muon = config.optimizer == "muon" and kind == "matrices"
         yield from parameters if by_muon else 2 * parameters

@@ -56,18 +56,18 @@ def synchronized(model: nn.Module, accelerator: Accelerator, *, now: bool) -> It
 
 
 def reshard(model: nn.Module) -> None:
-    """Gives back what a forward pass without a backward pass has gathered of a sharded model."""
+    """Frees what a forward pass without a backward pass has gathered of parameters (FSDP2)."""
     if isinstance(model, FSDPModule):
         model.reshard()
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The full tensor of all shards; every process must ask for it, in the same order."""
+    """The full tensor of a sharded one; a collective: every process calls it, in the same order."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def placed(full: Tensor, like: Tensor) -> Tensor:
-    """A full tensor, or this process's shard of it, where and as `like` is."""
+    """A full tensor, or this process's shard of it, on the device and sharded as `like` is."""
     full = full.to(like.device)
     if not isinstance(like, DTensor):
         return full

@@ -34,12 +34,12 @@ def meet(meeting: Path, processes: int) -> None:
 
 
 def from_main(value: Any) -> Any:
-    """What the main process holds here (JSON), in every process; all of them must ask for it."""
+    """Broadcasts a value (JSON) from the main process; a collective: every process calls it."""
     return of_all(value)[0]
 
 
 def of_all(value: Any) -> list[Any]:
-    """What every process holds here (JSON), by their ranks; all of them must ask for it."""
+    """All-gathers a value (JSON), in the order of ranks; a collective: every process calls it."""
     told = json.dumps(value).encode()
     if not dist.is_initialized():
         return [json.loads(told)]

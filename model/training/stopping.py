@@ -14,19 +14,19 @@ class Vote:
     then, while it is at this step already.
     """
 
-    def __init__(self, accelerator: Accelerator, *, behind: bool) -> None:
+    def __init__(self, accelerator: Accelerator, *, delayed: bool) -> None:
         """Args:
-        behind: whether what is read is of the step before.
+        delayed: whether what is read is of the step before.
         """
         self._accelerator = accelerator
-        self._behind = behind
+        self._delayed = delayed
         self._before: _Count | None = None
 
     def cast(self, stop: StopRequest) -> bool:
         """Says whether this process was asked, and hears whether any was."""
         count = _Count(self._accelerator, asked=bool(stop))
         before, self._before = self._before, count
-        heard = before if self._behind else count
+        heard = before if self._delayed else count
         return heard is not None and heard.read()
 
 
