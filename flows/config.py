@@ -1,6 +1,5 @@
 """PretrainConfig and ContinueConfig, and how overrides are merged into a recipe of theirs."""
 
-import difflib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,12 +12,16 @@ from model.network.config import DecoderConfig, ModelConfig
 from model.objectives.config import check_objectives
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig, check_device
-from storage.config import Config, parse
+from model.training.groups import HardwareConfig
+from model.training.identity import check_effect
+from model.training.renamed import RENAMED
+from storage.config import Config
 from storage.errors import ConfigError, CorpusmillError
 from storage.extensions import digest_source, in_short, is_own, load_own
 from storage.manifest import digest_json
 from storage.names import RegisteredName
-from storage.settings import load_settings
+from storage.overrides import nearest, override
+from storage.settings import ComputePrecision, load_settings
 from tasks.ingestion.config import CorpusConfig
 from tasks.launch import default_processes, find_hardware
 
@@ -72,6 +75,7 @@ class PretrainConfig(Config):
                 f"{family}, but tokenizer.family is {self.tokenizer.family}; set it to {family}"
             )
         check_objectives(self.train.objectives, family)
+        check_effect(self.train, family, None if self.initialize_from else self.model)
         return self
 
     @model_validator(mode="after")
@@ -114,21 +118,8 @@ def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapp
     Raises:
         ConfigError: a recipe, a field or a value that does not exist, with the nearest that does.
     """
-    config = base_of(recipes, recipe)
-    names = list(_fields(config))
-    values = config.model_dump()
-    for name, value in overrides.items():
-        if name not in names:
-            raise ConfigError(
-                f"There is no field {name!r} to override; {_nearest(name, names)}"
-                "overrides are dotted names such as train.max_steps."
-            )
-        *parents, leaf = name.split(".")
-        place = values
-        for parent in parents:
-            place = place[parent]
-        place[leaf] = value
-    return parse(type(config), values)
+    renamed = {f"train.{old}": f"train.{new}" for old, new in RENAMED.items()}
+    return override(base_of(recipes, recipe), overrides, renamed)
 
 
 def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
@@ -141,7 +132,7 @@ def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
         return _own_recipe({type(each()) for each in recipes.values()}, recipe)
     if recipe not in recipes:
         raise ConfigError(
-            f"There is no recipe {recipe!r}; {_nearest(recipe, list(recipes))}"
+            f"There is no recipe {recipe!r}; {nearest(recipe, list(recipes))}"
             f"the recipes are {', '.join(recipes)}, and package.module:name of one's own."
         )
     return recipes[recipe]()
@@ -184,17 +175,21 @@ def on_this_machine(config: M) -> M:
         ConfigError: meant for a GPU and there is none, or a precision that there is not.
     """
     train, evaluation = config.train, config.evaluation
-    open_precision = "auto" in (train.precision, evaluation.precision)
-    if not open_precision and train.num_processes and train.device == "auto":
+    asked = train.hardware
+    open_precision = "auto" in (asked.precision, evaluation.precision)
+    if not open_precision and asked.num_processes and asked.device == "auto":
         return config
-    hardware, processors = find_hardware(), load_settings().processors
-    check_device(train, hardware.gpus, processors)
-    each = default_processes(hardware.gpus, processors)
-    found = {"num_processes": train.num_processes or each * train.num_machines}
+    found, processors = find_hardware(), load_settings().processors
+    check_device(train, found.gpus, processors)
+    each = default_processes(found.gpus, processors)
+    num_processes = asked.num_processes or each * asked.num_machines
+    precision = _precision(asked, found)
     return config.model_copy(
         update={
-            "train": train.model_copy(update={**found, **_precision(train, hardware)}),
-            "evaluation": evaluation.model_copy(update=_precision(evaluation, hardware)),
+            "train": train.on_hardware(num_processes=num_processes, precision=precision),
+            "evaluation": evaluation.model_copy(
+                update={"precision": _precision(evaluation, found)}
+            ),
         }
     )
 
@@ -234,22 +229,5 @@ def _leaves(
             yield f"{prefix}{name}", value
 
 
-def _precision(config: TrainConfig | EvaluationConfig, hardware: Hardware) -> dict[str, str]:
-    return {"precision": hardware.precision if config.precision == "auto" else config.precision}
-
-
-def _nearest(name: str, names: list[str]) -> str:
-    by_leaf = {candidate.rsplit(".", 1)[-1]: candidate for candidate in names}
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    leaf = difflib.get_close_matches(name.rsplit(".", 1)[-1], by_leaf, n=1, cutoff=0.7)
-    best = close or [by_leaf[match] for match in leaf]
-    return f"did you mean {best[0]!r}? " if best else ""
-
-
-def _fields(config: BaseModel, prefix: str = "") -> Iterator[str]:
-    for name in type(config).model_fields:
-        value = getattr(config, name)
-        if isinstance(value, BaseModel):
-            yield from _fields(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
+def _precision(config: HardwareConfig | EvaluationConfig, found: Hardware) -> ComputePrecision:
+    return found.precision if config.precision == "auto" else config.precision

@@ -68,6 +68,7 @@ def _fit(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:
         samples = math.ceil((counts["tokens"] - 1) / config.train.sequence_length)
     steps = math.ceil(config.max_epochs * samples / config.train.global_batch_size)
     steps = min(steps, config.train.max_steps)
-    return config.train.model_copy(
-        update={"max_steps": steps, "warmup_steps": min(config.train.warmup_steps, steps - 1)}
-    )
+    schedule = config.train.schedule
+    warmup_steps = min(schedule.warmup_steps, steps - 1)
+    schedule = schedule.model_copy(update={"warmup_steps": warmup_steps})
+    return config.train.model_copy(update={"max_steps": steps, "schedule": schedule})

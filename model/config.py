@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from model.hf.families import family_of
 from model.inference.request import NewTokens, Sampling
@@ -12,12 +12,13 @@ from model.network.config import Family, ModelConfig
 from model.objectives.config import engines_of
 from model.training.config import TrainConfig
 from model.training.identity import identity_of
+from model.training.renamed import is_flat, job_in_groups
 from storage.artifacts import Spec, folder_digest
 from storage.config import Config, Seed
 from storage.settings import ComputePrecision, Precision
 
 # Of a trained model.
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 
 
 class Hardware(Config):
@@ -129,6 +130,11 @@ class TrainingJob(Config):
     num_processes: PositiveInt
     model: ModelConfig | None
     train: TrainConfig
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _in_groups(cls, train: Any) -> Any:
+        return job_in_groups(train) if isinstance(train, Mapping) and is_flat(train) else train
 
     @model_validator(mode="after")
     def _check_origin(self) -> "TrainingJob":

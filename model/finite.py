@@ -13,7 +13,7 @@ from storage.errors import ModelError
 
 _REMEDY = (
     "expected finite numbers, as its weights are: if this is not fp32, set CORPUSMILL_PRECISION to "
-    "it, else train again with a lower train.learning_rate."
+    "it, else train again with a lower train.optimizer.learning_rate."
 )
 
 

@@ -41,6 +41,11 @@ def parse(kind: type[C], value: Any) -> C:
                 f"{place}.{tag['discriminator'][1:-1]} is {tag['tag']!r}; expected one of "
                 f"{tag['expected_tags']}."
             ) from error
+        if first["type"] == "union_tag_not_found":
+            name = first["ctx"]["discriminator"][1:-1]
+            raise ConfigError(
+                f"{place}.{name} is missing; it says of which kind the others are."
+            ) from None
         message = first["msg"].removeprefix("Value error, ")
         found = "" if first["type"] == "value_error" else f" is {shown(repr(first['input']))}"
         raise ConfigError(f"{place}{found}: {shown(message)}.") from None

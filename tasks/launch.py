@@ -96,7 +96,8 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     if job.num_processes == 1:
         return [sys.executable, "-m", *module[1:]]
     rendezvous = ["--rdzv_backend", "static"]
-    if job.train.num_machines == 1:
+    hardware, machines = job.train.hardware, job.train.hardware.machines
+    if machines is None:
         module.append(str(_new_meeting(layout)))
         # Nobody waits for this machine's signs of life, each of which would lengthen the file.
         conf = f"store_type=file,keep_alive_interval={24 * 3600}"
@@ -107,12 +108,12 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
         {
             "compute_environment": "LOCAL_MACHINE",
             "distributed_type": "MULTI_GPU",
-            "num_machines": job.train.num_machines,
+            "num_machines": hardware.num_machines,
             "num_processes": job.num_processes,
             "machine_rank": 0,
             "mixed_precision": "no",
-            "main_process_ip": job.train.main_process_ip,
-            "main_process_port": job.train.main_process_port or 0,
+            "main_process_ip": machines.main_process_ip if machines else None,
+            "main_process_port": machines.main_process_port if machines else 0,
             "same_network": True,
             "use_cpu": False,
         },

@@ -72,15 +72,16 @@ def train(
     Args:
         config: whose precision and number of processes are resolved.
     """
-    assert config.num_processes and config.precision != "auto"
-    check_batch(config, config.num_processes)
+    num_processes = config.hardware.num_processes
+    assert num_processes and config.hardware.precision != "auto"
+    check_batch(config, num_processes)
     counts = read_manifest(shards.path)["counts"]
     check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
     check_mixing(config, counts["train"]["sources"])
     if model:
         check_positions(model, config)
     start = initialize_from.path if initialize_from else None
-    spec = model_spec(shards.path, tokenizer.path, start, model, config, config.num_processes)
+    spec = model_spec(shards.path, tokenizer.path, start, model, config, num_processes)
     run = RunLayout(context.layout.run(spec.digest))
     run.path.mkdir(parents=True, exist_ok=True)
     job = TrainingJob(
@@ -89,7 +90,7 @@ def train(
         shards=shards.path,
         tokenizer=tokenizer.path,
         initialize_from=start,
-        num_processes=config.num_processes,
+        num_processes=num_processes,
         model=model,
         train=config,
     )
@@ -146,7 +147,7 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: "_F
     get_run_logger().info(
         "training in %d processes; journal and output in %s", job.num_processes, run.path
     )
-    for rank in range(1, job.train.num_machines):
+    for rank in range(1, job.train.hardware.num_machines):
         get_run_logger().info("on machine %d: %s", rank, shlex.join(other_machine(command, rank)))
     with supervised(command, run.log, training_environment(compiled)) as process:
         while not wait(process, _POLL_SECONDS):
@@ -208,7 +209,8 @@ class _Follower:
                 logger.info("%s: %s", does, record["compilation"])
             case "micro_batch_halved":
                 logger.warning(
-                    "out of memory: train.micro_batch_size is %d now", record["micro_batch_size"]
+                    "out of memory: train.hardware.micro_batch_size is %d now",
+                    record["micro_batch_size"],
                 )
             case "stopped_early":
                 logger.info(

@@ -22,11 +22,11 @@ from tests.wheels import build, install
 
 LONG = {
     "train.max_steps": 20_000,
-    "train.validate_every": 20_000,
+    "train.validation.every": 20_000,
     "train.checkpoint_every": 10,
     # It would take longer than all that these tests look at.
-    "train.compile": "never",
-    "train.precision": "fp32",
+    "train.hardware.compile": "never",
+    "train.hardware.precision": "fp32",
     "evaluation.precision": "fp32",
 }
 
@@ -61,7 +61,7 @@ class Deployed:
     def start(self, seed: int, processes: int) -> str:
         """Starts a training run that would last for long, and waits for its first checkpoint."""
         smoke = self.api("/deployments/name/pretrain/smoke")["id"]
-        overrides = LONG | {"train.seed": seed, "train.num_processes": processes}
+        overrides = LONG | {"train.seed": seed, "train.hardware.num_processes": processes}
         body = {"parameters": {"overrides": overrides}, "state": {"type": "SCHEDULED"}}
         flow_run: str = self.api(f"/deployments/{smoke}/create_flow_run", **body)["id"]
         wait_for(lambda: self.checkpoints(seed), 120)

@@ -28,14 +28,14 @@ from storage.tracking import FLOW_RUN_TAG, connect, file_of_run
 from tests.corpora import speeches
 
 SHORT = {
-    "train.num_processes": 1,
+    "train.hardware.num_processes": 1,
     "train.max_steps": 6,
-    "train.warmup_steps": 2,
+    "train.schedule.warmup_steps": 2,
     "train.log_every": 2,
     "train.sequence_length": 32,
     "train.global_batch_size": 8,
-    "train.micro_batch_size": 4,
-    "train.precision": "fp32",
+    "train.hardware.micro_batch_size": 4,
+    "train.hardware.precision": "fp32",
     "evaluation.precision": "fp32",
     "evaluation.sample_tokens": 8,
 }

@@ -29,12 +29,12 @@ NAME = 'Bob\'s "小" $model_1$'
 SMALL = {
     "registration.name": NAME,
     "tokenizer.vocab_size": 300,
-    "train.num_processes": 1,
+    "train.hardware.num_processes": 1,
     "train.max_steps": 12,
-    "train.validate_every": 6,
+    "train.validation.every": 6,
     "train.checkpoint_every": 6,
     "train.profile_steps": 2,
-    "train.precision": "fp32",
+    "train.hardware.precision": "fp32",
     "evaluation.precision": "fp32",
     "evaluation.sample_tokens": 4,
 }
@@ -62,11 +62,11 @@ class Mill:
         overrides = {
             "corpus.sources": [f"{self.text}/*.txt"],
             "registration.name": NAME,
-            "train.num_processes": 1,
+            "train.hardware.num_processes": 1,
             "train.sequence_length": 64,
             "train.max_steps": 4,
-            "train.warmup_steps": 1,
-            "train.precision": precision,
+            "train.schedule.warmup_steps": 1,
+            "train.hardware.precision": precision,
             "evaluation.precision": precision,
             "evaluation.stride": 64,
             "evaluation.sample_tokens": 4,
@@ -240,7 +240,11 @@ def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion
     mill: Mill, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        shorter = {"train__max_steps": 3, "train__warmup_steps": 1, "train__profile_steps": 0}
+        shorter = {
+            "train__max_steps": 3,
+            "train__schedule__warmup_steps": 1,
+            "train__profile_steps": 0,
+        }
         mill.pretrain(**shorter, evaluation__precision="bf16")
     (theirs,) = (line for line in caplog.messages if line.startswith("champion:"))
     assert not theirs.endswith("- reused"), "the champion is scored in the same precision"

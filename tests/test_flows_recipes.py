@@ -15,6 +15,7 @@ from model.network.build import build_network
 from model.training.config import check_device
 from model.training.identity import identity_of
 from storage.errors import ConfigError, CorpusmillError
+from storage.overrides import override
 from storage.settings import load_settings
 
 
@@ -59,6 +60,21 @@ def test_a_model_to_adopt_is_named_by_an_absolute_path(start: str | None, senten
             {"train.objectives": [{"objective": "guess"}]},
             "train.objectives.0.objective is 'guess'; expected one of",
         ),
+        (
+            "bert-tiny",
+            {"train.packing.name": "best_fit"},
+            "train.packing.name is 'best_fit', which says nothing to a network of bert; expected",
+        ),
+        (
+            "denoise-tiny",
+            {"train.packing.document_mask": True},
+            "train.packing.document_mask is True, which says nothing to a network of encoder_deco",
+        ),
+        (
+            "gpt2-tiny",
+            {"train.optimizer.embedding_learning_rate": 0.1},
+            "embedding_learning_rate is 0.1, which says nothing to a network of gpt2; expected",
+        ),
     ],
 )
 def test_what_a_family_does_not_do_is_refused(
@@ -87,6 +103,13 @@ def test_sources_may_be_a_list_of_paths_and_datasets() -> None:
         ({"train.max_stps": 5}, "train.max_steps"),
         ({"max_steps": 5}, "train.max_steps"),
         ({"tokeniser.vocab_size": 5}, "tokenizer.vocab_size"),
+        ({"train.learning_rate": 1}, "it is 'train.optimizer.learning_rate' now"),
+        ({"train.weight_average": "ema"}, "it is 'train.average.name' now"),
+        (
+            {"train.optimizer": "adamw"},
+            "train.optimizer is 'adamw', .* such as train.optimizer.name",
+        ),
+        ({"train.schedule": "cosine"}, "such as train.schedule.name; set those"),
         ({"train": {"max_steps": 5}}, "overrides are dotted names"),
     ],
 )
@@ -105,8 +128,11 @@ def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ({"train.learning_rate": 0}, "train.learning_rate is 0: .*greater than 0"),
-        ({"train.warmup_steps": 9000}, "warmup_steps 9000 leaves nothing of max_steps"),
+        (
+            {"train.optimizer.learning_rate": 0},
+            "train.optimizer.learning_rate is 0: .*greater than 0",
+        ),
+        ({"train.schedule.warmup_steps": 9000}, "warmup_steps 9000 leaves nothing of max_steps"),
         ({"tokenizer.vocab_size": 100}, "tokenizer.vocab_size is 100: .*257"),
         ({"model.num_key_value_heads": 3}, "num_attention_heads 4 is not a multiple"),
         ({"corpus.sources": []}, "corpus.sources"),
@@ -164,7 +190,7 @@ def test_a_recipe_for_a_gpu_is_refused_without_one(recipe: str) -> None:
     with pytest.raises(ConfigError, match=r"no NVIDIA GPU, only 2 processors for [\d,]+ tokens"):
         check_device(train, 0, 2)
     check_device(train, 1, 2)
-    check_device(train.model_copy(update={"device": "auto"}), 0, 2)
+    check_device(override(train, {"hardware.device": "auto"}), 0, 2)
 
 
 def test_gpus_are_what_torch_sees_in_the_environment_of_training(
@@ -181,16 +207,16 @@ def test_what_is_left_to_the_machine_is_filled_in(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("CORPUSMILL_PRECISION", "bf16")
     fixed = resolve(RECIPES, "gpt-smoke", {"evaluation.precision": "fp32"})
     here = on_this_machine(fixed)
-    assert (here.train.precision, here.evaluation.precision) == ("bf16", "fp32")
-    assert here.train.num_processes == min(2, load_settings().processors)
+    assert (here.train.hardware.precision, here.evaluation.precision) == ("bf16", "fp32")
+    assert here.train.hardware.num_processes == min(2, load_settings().processors)
     # Where nothing is left to it, not even torch is asked.
     monkeypatch.setattr(sys, "executable", "/nowhere")
     assert on_this_machine(here) is here
 
 
 def test_the_precision_is_part_of_what_a_model_is() -> None:
-    train = RECIPES["gpt-smoke"]().train.model_copy(update={"precision": "bf16"})
-    assert identity_of(train, "causal_lm", None, 1)["precision"] == "bf16"
+    train = RECIPES["gpt-smoke"]().train.on_hardware(precision="bf16")
+    assert identity_of(train, "causal_lm", None, 1)["hardware"] == {"precision": "bf16"}
 
 
 def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None:

@@ -46,6 +46,7 @@ from model.tokenizer.sampling import draw_sample
 from model.tokenizer.wordpiece import train_wordpiece
 from model.training.config import TrainConfig
 from model.training.feed import open_feed
+from model.training.groups import BestFitPacking
 from model.training.samples import Reading
 from storage.artifacts import Ref
 from storage.corpus import documents
@@ -77,7 +78,7 @@ GOLDEN = {
     "tokenizer": (4, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
     "evaluation": (8, "c8291a3797d0e7ba"),
-    "model": (6, "66f323a1d0463cd8"),
+    "model": (7, "66f323a1d0463cd8"),
 }
 
 
@@ -227,7 +228,7 @@ def test_shards(encoded: dict[str, Ref]) -> None:
 
 READINGS: list[tuple[str, ModelConfig, Any, dict[str, Any]]] = [
     ("causal_lm", DecoderConfig(), NextToken(), {}),
-    ("causal_lm", DecoderConfig(), NextToken(), {"packing": "best_fit", "document_mask": True}),
+    ("causal_lm", DecoderConfig(), NextToken(), {"packing": BestFitPacking()}),
     ("causal_lm", DecoderConfig(), FillInTheMiddle(), {}),
     ("masked_lm", BertConfig(), MaskedTokens(), {}),
     ("masked_lm", BertConfig(next_sentence=True), MaskedTokens(), {}),

@@ -15,6 +15,7 @@ from model.data.windows import Windows
 from model.network.config import IGNORED
 from model.training.config import TrainConfig
 from model.training.feed import Feed
+from model.training.groups import HardwareConfig
 from storage.shards.reading import TokenStream
 from tests.shards import write_shards
 
@@ -114,7 +115,8 @@ def test_targets_are_counted_without_reading(tmp_path: Path, chosen: list[int]) 
 @pytest.mark.parametrize("steps", [[0, 1, 2], [2047, 2048, 2047], [5000, 3, 4096]])
 def test_a_step_is_a_function_of_its_number_alone(tmp_path: Path, steps: list[int]) -> None:
     windows, _ = _windows(tmp_path, 1000, 8)
-    config = TrainConfig(sequence_length=8, global_batch_size=8, micro_batch_size=2)
+    hardware = HardwareConfig(micro_batch_size=2)
+    config = TrainConfig(sequence_length=8, global_batch_size=8, hardware=hardware)
     feed = Feed(windows, Order(len(windows), 0), config)
     for step in steps:
         numbers = Order(len(windows), 0).windows(8 * step, 8)

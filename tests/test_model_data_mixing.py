@@ -139,7 +139,8 @@ def _shards(directory: Path) -> dict[str, dict[str, dict[str, int]]]:
 def test_a_feed_draws_whole_samples_of_each_source(tmp_path: Path, packing: str) -> None:
     phase = {"weights": {"second": 1, "first": 3}}
     config = parse(
-        TrainConfig, {"sequence_length": 16, "packing": packing, "mixing": [phase], "seed": 5}
+        TrainConfig,
+        {"sequence_length": 16, "packing": {"name": packing}, "mixing": [phase], "seed": 5},
     )
     counts = _shards(tmp_path)
     feed = open_feed(Reading(tmp_path), config, counts)

@@ -18,6 +18,7 @@ from model.network.attention import attention, document_mask, explicit_attention
 from model.network.config import IGNORED
 from model.network.decoder import Decoder
 from model.training.config import TrainConfig
+from model.training.groups import BestFitPacking, Packing, WindowPacking
 from model.training.samples import Reading, open_samples
 from storage.shards.reading import TokenStream, read_document_ends
 from storage.splits import SPLITS
@@ -244,14 +245,14 @@ def test_masked_attention_is_the_same_on_both_paths(groups: int) -> None:
     assert torch.allclose(fused[0], attention(q, k, v)[0], atol=1e-6)
 
 
-@pytest.mark.parametrize("changes", [{"document_mask": True}, {"packing": "best_fit"}, {}], ids=str)
-def test_what_is_held_out_is_read_as_what_is_trained(
-    tmp_path: Path, changes: dict[str, object]
-) -> None:
+@pytest.mark.parametrize(
+    "packing", [WindowPacking(document_mask=True), BestFitPacking(), WindowPacking()], ids=str
+)
+def test_what_is_held_out_is_read_as_what_is_trained(tmp_path: Path, packing: Packing) -> None:
     for split in SPLITS:
         document = np.arange(40) + 1
         write_shards(tmp_path, split, 1 << 16, [(name, document) for name in "abc"])
-    config = TrainConfig.model_validate({"sequence_length": 50, **changes})
+    config = TrainConfig(sequence_length=50, packing=packing)
     trained, held_out = (open_samples(Reading(tmp_path), config, split) for split in SPLITS)
     assert type(trained) is type(held_out)
     first = np.arange(1)

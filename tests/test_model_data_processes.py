@@ -17,23 +17,31 @@ import pytest
 from model.data.batches import Batch
 from model.training.config import MixingPhase, TrainConfig
 from model.training.feed import open_feed
+from model.training.groups import HardwareConfig
 from model.training.samples import Reading
 from storage.config import write_json_value
 from storage.manifest import write_json
+from storage.overrides import override
 from storage.shards.parts import assemble, write_part
 from tasks.launch import supervised, wait
 
 STEPS = 40
 PATIENCE = 60.0
-PLAIN = TrainConfig(sequence_length=16, global_batch_size=6, micro_batch_size=1, max_steps=STEPS)
-MIXED = PLAIN.model_copy(
-    update={
-        "packing": "best_fit",
+PLAIN = TrainConfig(
+    max_steps=STEPS,
+    sequence_length=16,
+    global_batch_size=6,
+    hardware=HardwareConfig(micro_batch_size=1),
+)
+MIXED = override(
+    PLAIN,
+    {
+        "packing.name": "best_fit",
         "mixing": (
             MixingPhase(until=0.5, weights={"a": 3, "b": 1}),
             MixingPhase(weights={"b": 1, "c": 2}),
         ),
-    }
+    },
 )
 
 # What the training loop reads, written down: a line a step, all that is fed to the network. Runs

@@ -10,7 +10,7 @@ from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.network.loss import padded_vocab_size
 from model.network.norms import RMSNorm
-from model.training.config import TrainConfig
+from model.training.groups import AdamWConfig, MuonConfig, Optimizer
 from model.training.optimizer import build_optimizers
 
 VOCAB = 101
@@ -41,7 +41,7 @@ def _batch(sequences: int = 3, length: int = 20) -> tuple[Tensor, Tensor]:
     return tokens[:, :-1], tokens[:, 1:].clone()
 
 
-def _train(model: Decoder, steps: int, config: TrainConfig) -> list[float]:
+def _train(model: Decoder, steps: int, config: Optimizer) -> list[float]:
     ids, targets = _batch()
     optimizers = build_optimizers(model, config)
     losses = []
@@ -182,11 +182,11 @@ def test_a_wrapper_reaches_the_loss_through_forward() -> None:
     assert torch.equal(Wrapper(model)(ids, targets), model(ids, targets))
 
 
-ADAMW = TrainConfig(optimizer="adamw", learning_rate=1e-2, adam_beta1=0.9, adam_epsilon=1e-8)
+ADAMW = AdamWConfig(learning_rate=1e-2, adam_beta1=0.9, adam_epsilon=1e-8)
 
 
-@pytest.mark.parametrize("config", [TrainConfig(), ADAMW], ids=["muon", "adamw"])
-def test_one_batch_is_learned_by_heart(config: TrainConfig) -> None:
+@pytest.mark.parametrize("config", [MuonConfig(), ADAMW], ids=["muon", "adamw"])
+def test_one_batch_is_learned_by_heart(config: Optimizer) -> None:
     model = Decoder(SMALL, VOCAB)
     model.init_weights(seed=0)
     assert _train(model, 150, config)[-1] < 0.1
@@ -195,12 +195,12 @@ def test_one_batch_is_learned_by_heart(config: TrainConfig) -> None:
 @pytest.mark.parametrize(
     ("config", "golden"),
     [
-        (TrainConfig(), [4.6151, 2.6572, 1.1146, 0.4853]),
+        (MuonConfig(), [4.6151, 2.6572, 1.1146, 0.4853]),
         (ADAMW.model_copy(update={"learning_rate": 3e-3}), [4.6151, 4.0824, 3.4718, 2.8388]),
     ],
     ids=["muon", "adamw"],
 )
-def test_the_first_twenty_losses_do_not_move(config: TrainConfig, golden: list[float]) -> None:
+def test_the_first_twenty_losses_do_not_move(config: Optimizer, golden: list[float]) -> None:
     model = Decoder(SMALL, VOCAB)
     model.init_weights(seed=0)
     config = config.model_copy(update={"precision": "fp32"})

@@ -23,7 +23,7 @@ from model.network.gpt2 import GPT2
 from model.network.loss import Head, summed_cross_entropy
 from model.network.norms import LayerNorm
 from model.network.positions import rotate, rotation, sinusoids
-from model.training.config import TrainConfig
+from model.training.groups import MuonConfig
 from model.training.optimizer import build_optimizers, kinds
 from tests.networks import BERT_SHAPE, GPT2_SHAPE, NORM_FIRST, SHAPES, TRANSFORMER, random_network
 
@@ -53,7 +53,7 @@ def test_a_network_learns_one_batch_by_heart(name: str) -> None:
     network = random_network(SHAPES[name], VOCAB)
     network.init_weights(seed=0)
     batch = _batch(network)
-    optimizers = build_optimizers(network, TrainConfig(max_steps=150, warmup_steps=10))
+    optimizers = build_optimizers(network, MuonConfig())
     first = network(**batch).sum().item()
     for _ in range(150):
         loss = network(**batch).sum()

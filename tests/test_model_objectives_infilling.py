@@ -126,12 +126,17 @@ def test_a_tokenizer_without_the_marks_is_refused(tmp_path: Path) -> None:
             {"objectives": (NextToken(), FillInTheMiddle()), "mixing": [{"weights": {"a": 1}}]},
             "give one of the two",
         ),
-        ({"objectives": (FillInTheMiddle(),), "document_mask": True}, "are read in windows"),
         (
             {
                 "objectives": (FillInTheMiddle(),),
-                "initial_sequence_length": 64,
-                "sequence_length_warmup_steps": 9,
+                "packing": {"name": "windows", "document_mask": True},
+            },
+            "are read in windows",
+        ),
+        (
+            {
+                "objectives": (FillInTheMiddle(),),
+                "sequence_length_warmup": {"initial": 64, "steps": 9},
             },
             "cuts samples of next_token",
         ),

@@ -18,6 +18,7 @@ from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.errors import InputError
 from storage.layout import RunLayout
+from storage.overrides import override
 from tasks.launch import supervised, training_outcome, wait
 from tests.forks import ON_A_CPU
 from tests.training_runs import (
@@ -36,9 +37,9 @@ from tests.training_runs import (
 )
 
 # Long enough to be met in mid-run.
-LONG = SHORT.model_copy(update={"max_steps": 160, "checkpoint_every": 10, "num_processes": 2})
-ALONE = LONG.model_copy(update={"num_processes": 1})
-ENDLESS = LONG.model_copy(update={"max_steps": 1_000_000, "compile": "never"})
+LONG = override(SHORT, {"max_steps": 160, "checkpoint_every": 10, "hardware.num_processes": 2})
+ALONE = override(LONG, {"hardware.num_processes": 1})
+ENDLESS = override(LONG, {"max_steps": 1_000_000, "hardware.compile": "never"})
 GOLDEN = [5.7038, 4.1722, 2.5753, 2.2453]
 
 CALLER = """
@@ -80,9 +81,9 @@ class Wound:
 
 MISTAKES = {
     "batch": Mistake(
-        r"global_batch_size 8 does not divide into 2 processes x train.micro_batch_size 3; "
-        r"set it to 6 or 12",
-        SHORT.model_copy(update={"micro_batch_size": 3, "num_processes": 2}),
+        r"global_batch_size 8 does not divide into 2 processes x "
+        r"train.hardware.micro_batch_size 3; set it to 6 or 12",
+        override(SHORT, {"hardware.micro_batch_size": 3, "hardware.num_processes": 2}),
     ),
     "sequence": Mistake(
         r"sequence_length is 50000, but the train shard holds \d+ tokens; set it below",
@@ -94,8 +95,8 @@ MISTAKES = {
         {"num_processes": 2},
     ),
     "rate": Mistake(
-        r"is not finite at step \d+; .* lower train.learning_rate",
-        SHORT.model_copy(update={"learning_rate": 1e38, "checkpoint_every": 1}),
+        r"is not finite at step \d+; .* lower train.optimizer.learning_rate",
+        override(SHORT, {"optimizer.learning_rate": 1e38, "checkpoint_every": 1}),
     ),
 }
 
@@ -105,8 +106,8 @@ def unhurt(workshop: Workshop) -> dict[str, RunLayout]:
     """A run by one process, by two and in the smallest micro-batches; and long ones, unhurt."""
     configs = {
         "alone": SHORT,
-        "pair": SHORT.model_copy(update={"num_processes": 2}),
-        "accumulated": SHORT.model_copy(update={"micro_batch_size": 1}),
+        "pair": override(SHORT, {"hardware.num_processes": 2}),
+        "accumulated": override(SHORT, {"hardware.micro_batch_size": 1}),
         "long": LONG,
         "long alone": ALONE,
     }

@@ -8,6 +8,7 @@ from model.objectives.config import MaskedTokens, SpanCorruption, Translation
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
+from storage.overrides import override
 from tests.corpora import speeches
 from tests.training_runs import SHORT, Workshop, finish_all, losses, open_workshop, weights
 
@@ -19,32 +20,32 @@ TRANSFORMER = EncoderDecoderConfig(
 )
 BOTH_HEADS = BERT.model_copy(update={"next_sentence": True})
 WHOLE_WORDS = SHORT.model_copy(update={"objectives": (MaskedTokens(whole_words=True),)})
-TRANSLATION = SHORT.model_copy(
-    update={"objectives": (Translation(),), "label_smoothing": 0.1, "schedule": "inverse_sqrt"}
+TRANSLATION = override(
+    SHORT, {"objectives": (Translation(),), "label_smoothing": 0.1, "schedule.name": "inverse_sqrt"}
 )
 BOTH_TASKS = SHORT.model_copy(update={"objectives": (Translation(), SpanCorruption(weight=0.5))})
-SMOOTHED = SHORT.model_copy(update={"label_smoothing": 0.1, "schedule": "inverse_sqrt"})
-PAIR = SHORT.model_copy(update={"num_processes": 2, "micro_batch_size": 2})
+SMOOTHED = override(SHORT, {"label_smoothing": 0.1, "schedule.name": "inverse_sqrt"})
+PAIR = override(SHORT, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2})
 RUNS: dict[str, tuple[ModelConfig, TrainConfig]] = {
     "gpt2": (GPT2, SHORT),
     "bert": (BERT, SHORT),
     "bert, two processes": (BERT, PAIR),
-    "bert, documents apart": (BERT, SHORT.model_copy(update={"document_mask": True})),
+    "bert, documents apart": (BERT, override(SHORT, {"packing.document_mask": True})),
     "bert, whole words": (BERT, WHOLE_WORDS),
     "both heads": (BOTH_HEADS, SHORT),
     "both heads, two processes": (BOTH_HEADS, PAIR),
     "transformer": (TRANSFORMER, SMOOTHED),
     "transformer, two processes": (
         TRANSFORMER,
-        SMOOTHED.model_copy(update={"num_processes": 2, "micro_batch_size": 2}),
+        override(SMOOTHED, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2}),
     ),
     "translation": (TRANSFORMER, TRANSLATION),
     "translation, two processes": (
         TRANSFORMER,
-        TRANSLATION.model_copy(update={"num_processes": 2, "micro_batch_size": 2}),
+        override(TRANSLATION, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2}),
     ),
     "translation and gaps": (TRANSFORMER, BOTH_TASKS),
-    "both heads, sharded": (BOTH_HEADS, PAIR.model_copy(update={"parallelism": "fsdp"})),
+    "both heads, sharded": (BOTH_HEADS, override(PAIR, {"hardware.parallelism": "fsdp"})),
 }
 # Every seventh loss of twenty.
 GOLDEN = {

@@ -19,7 +19,7 @@ from model.training.checkpoint import (
     tensors_of,
     write_checkpoint,
 )
-from model.training.config import TrainConfig
+from model.training.groups import MuonConfig
 from model.training.optimizer import Optimizers, build_optimizers
 from model.training.resuming import load_newest
 from storage.artifacts import Spec, publish
@@ -41,13 +41,13 @@ import sys
 from pathlib import Path
 from model.training.checkpoint import Progress, tensors_of, write_checkpoint
 from model.network.config import DecoderConfig
-from model.training.config import TrainConfig
+from model.training.groups import MuonConfig
 from model.network.decoder import Decoder
 from model.training.optimizer import build_optimizers
 from storage.artifacts import Spec
 network = Decoder(DecoderConfig(num_hidden_layers=1), 300)
 network.init_weights(seed=0)
-optimizer = build_optimizers(network, TrainConfig())
+optimizer = build_optimizers(network, MuonConfig())
 for parameter in network.parameters():
     parameter.grad = parameter.detach().clone()
 optimizer.step(1.0)
@@ -62,7 +62,7 @@ def _trained(steps: int, config: DecoderConfig = SMALL) -> tuple[Decoder, Optimi
     """A network and its optimizer after a few steps on made-up gradients."""
     network = Decoder(config, 300)
     network.init_weights(seed=0)
-    optimizer = build_optimizers(network, TrainConfig())
+    optimizer = build_optimizers(network, MuonConfig())
     generator = torch.Generator().manual_seed(1)
     for _ in range(steps):
         for parameter in network.parameters():

@@ -12,20 +12,24 @@ from model.network.decoder import Decoder
 from model.objectives.config import Translation
 from model.training.compilation import decide_compilation
 from model.training.config import TrainConfig
+from model.training.groups import HardwareConfig
 from storage.layout import RunLayout
+from storage.overrides import override
 from tests.training_runs import SHORT, Workshop, finish_all, losses, records, weights
 
 CPU = torch.device("cpu")
 SMALL = DecoderConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
 DROPPING = SHORT.model_copy(update={"dropout": 0.1})
-COMPILED = DROPPING.model_copy(update={"compile": "always", "checkpoint_every": 5})
+COMPILED = override(DROPPING, {"hardware.compile": "always", "checkpoint_every": 5})
 
 
 @pytest.mark.parametrize(("steps", "compiled"), [(300, False), (20_000, True)])
 def test_a_run_is_compiled_if_it_is_long_enough_to_win_the_time_back(
     steps: int, compiled: bool
 ) -> None:
-    config = TrainConfig(max_steps=steps, sequence_length=64, micro_batch_size=8)
+    config = override(
+        TrainConfig(), {"max_steps": steps, "sequence_length": 64, "hardware.micro_batch_size": 8}
+    )
     decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
     assert decided.compiled is compiled
     assert "compiling costs 30 s and would win" in decided.reason
@@ -44,7 +48,7 @@ def test_without_a_compiler_a_run_stays_eager_and_says_so(
     monkeypatch: pytest.MonkeyPatch, device: str, sentence: str
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    config = TrainConfig(compile="always")
+    config = TrainConfig(hardware=HardwareConfig(compile="always"))
     with inductor_config.patch("cpp.cxx", ("g++",)):
         decided = decide_compilation(Decoder(SMALL, 65), config, torch.device(device), 1)
     assert not decided.compiled
@@ -57,7 +61,7 @@ def test_where_a_path_is_no_single_word_a_run_stays_eager_and_says_so(
 ) -> None:
     path = str(tmp_path / name)
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", path)
-    config = TrainConfig(compile="always")
+    config = TrainConfig(hardware=HardwareConfig(compile="always"))
     decided = decide_compilation(Decoder(SMALL, 65), config, CPU, num_processes=1)
     assert not decided.compiled
     assert f"there is {path!r}; the run stays eager" in decided.reason

@@ -10,6 +10,7 @@ from model.network.config import DecoderConfig
 from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.layout import RunLayout
+from storage.overrides import override
 from tests.training_runs import SHORT, Workshop, end_all, losses, records
 
 # Wide enough that its activations are large beside what a process takes without them.
@@ -21,16 +22,17 @@ WIDE = DecoderConfig(
     head_dim=16,
     intermediate_size=1024,
 )
-LONG_ROWS = SHORT.model_copy(
-    update={
+LONG_ROWS = override(
+    SHORT,
+    {
         "sequence_length": 512,
         "global_batch_size": 16,
-        "micro_batch_size": 16,
+        "hardware.micro_batch_size": 16,
         "max_steps": 1,
-        "warmup_steps": 0,
-        "validate_every": 1,
-        "validation_windows": 2,
-    }
+        "schedule.warmup_steps": 0,
+        "validation.every": 1,
+        "validation.windows": 2,
+    },
 )
 GIGABYTE = 1 << 30
 
@@ -38,7 +40,7 @@ GIGABYTE = 1 << 30
 @pytest.fixture(scope="module")
 def limited(workshop: Workshop) -> dict[str, tuple[RunLayout, TrainingResult]]:
     sizes: dict[str, tuple[TrainConfig, int | None]] = {
-        "unlimited": (LONG_ROWS.model_copy(update={"micro_batch_size": 4}), None),
+        "unlimited": (override(LONG_ROWS, {"hardware.micro_batch_size": 4}), None),
         "limited": (LONG_ROWS, GIGABYTE // 4),
         "dropping": (LONG_ROWS.model_copy(update={"dropout": 0.1}), GIGABYTE // 4),
         "hopeless": (LONG_ROWS, GIGABYTE // 32),
@@ -78,5 +80,5 @@ def test_what_does_not_fit_at_one_ends_in_a_sentence_with_the_numbers_and_the_fi
     _, result = limited["hopeless"]
     assert (result.status, result.input_error) == ("failed", True)
     assert str(result.error).startswith("1 sequence of 512 tokens through ")
-    assert "train.activation_checkpointing" in str(result.error)
+    assert "train.hardware.activation_checkpointing" in str(result.error)
     assert "\n" not in str(result.error)

@@ -9,11 +9,12 @@ from model.network.build import build_network
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.network.linear import Linear
-from model.training.config import TrainConfig
+from model.training.groups import AdamWConfig, MuonConfig, Optimizer
 from model.training.muon import Muon, orthogonalized
 from model.training.optimizer import build_optimizers, kinds, remembered
 from tests.networks import TRANSFORMER
 
+OPTIMIZERS: dict[str, Optimizer] = {"muon": MuonConfig(), "adamw": AdamWConfig()}
 SMALL = DecoderConfig(hidden_size=8, num_hidden_layers=2)
 
 
@@ -23,7 +24,7 @@ def _network(*, tied: bool = False) -> Decoder:
     return network
 
 
-def _groups(network: Network, config: TrainConfig) -> dict[str, tuple[str, float, float]]:
+def _groups(network: Network, config: Optimizer) -> dict[str, tuple[str, float, float]]:
     """Optimizer, full rate (nine digits) and decay of each parameter, by name."""
     names = {parameter: name for name, parameter in network.named_parameters()}
     return {
@@ -42,13 +43,13 @@ def _groups(network: Network, config: TrainConfig) -> dict[str, tuple[str, float
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_every_parameter_is_moved_by_one_optimizer(optimizer: str, tied: bool) -> None:
     network = _network(tied=tied)
-    config = TrainConfig.model_validate({"optimizer": optimizer})
+    config = OPTIMIZERS[optimizer]
     assert _groups(network, config).keys() == dict(network.named_parameters()).keys()
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_the_memory_tried_beforehand_is_what_optimizers_come_to_hold(optimizer: str) -> None:
-    network, config = _network(), TrainConfig.model_validate({"optimizer": optimizer})
+    network, config = _network(), OPTIMIZERS[optimizer]
     optimizers = build_optimizers(network, config)
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
@@ -61,7 +62,7 @@ def test_the_memory_tried_beforehand_is_what_optimizers_come_to_hold(optimizer: 
 def test_a_rehearsed_step_moves_and_remembers_nothing() -> None:
     network = _network()
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    muon = build_optimizers(network, TrainConfig()).each[0]
+    muon = build_optimizers(network, MuonConfig()).each[0]
     assert isinstance(muon, Muon)
     muon.rehearse()
     assert all(map(torch.equal, before, network.parameters()))
@@ -69,7 +70,7 @@ def test_a_rehearsed_step_moves_and_remembers_nothing() -> None:
 
 
 def test_muon_moves_matrices_and_adamw_the_rest_at_rates_of_their_own() -> None:
-    found = _groups(_network(), TrainConfig(learning_rate=0.03, weight_decay=0.2))
+    found = _groups(_network(), MuonConfig(learning_rate=0.03, weight_decay=0.2))
     assert found["layers.1.mlp.up_proj.weight"] == ("Muon", 0.03, 0.2)
     assert found["embed_tokens.weight"] == ("AdamW", 0.15, 0.0)
     assert found["lm_head.weight"] == ("AdamW", 0.01, 0.0)
@@ -77,13 +78,13 @@ def test_muon_moves_matrices_and_adamw_the_rest_at_rates_of_their_own() -> None:
 
 
 def test_embeddings_that_are_the_head_too_move_as_a_head() -> None:
-    found = _groups(_network(tied=True), TrainConfig(learning_rate=0.03))
+    found = _groups(_network(tied=True), MuonConfig(learning_rate=0.03))
     assert found["embed_tokens.weight"] == ("AdamW", 0.01, 0.0)
 
 
 def test_a_tied_head_keeps_its_rate_at_any_width_and_the_gain_before_it_shrinks() -> None:
     network = _network(tied=True)
-    carried = _groups(network, TrainConfig(learning_rate=0.03, base_hidden_size=2))
+    carried = _groups(network, MuonConfig(learning_rate=0.03, base_hidden_size=2))
     assert carried["embed_tokens.weight"] == ("AdamW", 0.01, 0.0)
     assert carried["norm.weight"] == ("AdamW", 0.001, 0.0)
 
@@ -92,19 +93,19 @@ def test_a_tied_head_moves_as_far_as_it_begins_large() -> None:
     network = build_network(TRANSFORMER, 300)
     begins = TRANSFORMER.hidden_size**-0.5
     rate = round(0.01 * begins / 0.02, 9)
-    found = _groups(network, TrainConfig(learning_rate=0.03))
+    found = _groups(network, MuonConfig(learning_rate=0.03))
     assert found["embed_tokens.weight"] == ("AdamW", rate, 0.0)
 
 
 def test_a_rate_given_for_embeddings_or_head_holds() -> None:
-    config = TrainConfig(embedding_learning_rate=0.5, head_learning_rate=0.25)
+    config = MuonConfig(embedding_learning_rate=0.5, head_learning_rate=0.25)
     found = _groups(_network(), config)
     assert (found["embed_tokens.weight"][1], found["lm_head.weight"][1]) == (0.5, 0.25)
 
 
 def test_adamw_alone_decays_matrices_and_leaves_gains() -> None:
     network = _network()
-    config = TrainConfig(optimizer="adamw", learning_rate=1e-3, weight_decay=0.3)
+    config = AdamWConfig(learning_rate=1e-3, weight_decay=0.3)
     for name, parameter in network.named_parameters():
         expected = ("AdamW", 1e-3, 0.3 if parameter.ndim > 1 else 0.0)
         assert _groups(network, config)[name] == expected
@@ -113,9 +114,7 @@ def test_adamw_alone_decays_matrices_and_leaves_gains() -> None:
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_a_step_without_gradient_only_shrinks_what_decays(optimizer: str) -> None:
     network = _network()
-    config = TrainConfig.model_validate(
-        {"optimizer": optimizer, "weight_decay": 0.3, "learning_rate": 0.1}
-    )
+    config = OPTIMIZERS[optimizer].model_copy(update={"weight_decay": 0.3, "learning_rate": 0.1})
     before = {name: tensor.clone() for name, tensor in network.named_parameters()}
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)

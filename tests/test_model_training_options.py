@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from model.hf.folder import load_model
 from model.training.config import TrainConfig
 from storage.layout import RunLayout
+from storage.overrides import override
 from tests.training_runs import (
     SHORT,
     Workshop,
@@ -17,33 +18,37 @@ from tests.training_runs import (
     weights,
 )
 
-OPTIONS = SHORT.model_copy(
-    update={
-        "initial_batch_size": 4,
-        "batch_warmup_steps": 6,
-        "initial_sequence_length": 8,
-        "sequence_length_warmup_steps": 10,
+OPTIONS = override(
+    SHORT,
+    {
+        "batch_size_warmup.initial": 4,
+        "batch_size_warmup.steps": 6,
+        "sequence_length_warmup.initial": 8,
+        "sequence_length_warmup.steps": 10,
         "dropout": 0.1,
-        "weight_average": "ema",
+        "average.name": "ema",
         "max_steps": 24,
-    }
+    },
 )
 RUNS = {
     "plain": SHORT,
     "options": OPTIONS,
     "stopped": OPTIONS.model_copy(update={"checkpoint_every": 7}),
-    "pair": OPTIONS.model_copy(update={"num_processes": 2, "micro_batch_size": 2, "dropout": 0.0}),
+    "pair": override(
+        OPTIONS, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2, "dropout": 0.0}
+    ),
     "undropped": OPTIONS.model_copy(update={"dropout": 0.0}),
-    "averaged": SHORT.model_copy(update={"weight_average": "checkpoints", "averaged_every": 2}),
-    "overfitted": SHORT.model_copy(
-        update={
-            "learning_rate": 1.0,
-            "schedule": "inverse_sqrt",
+    "averaged": override(SHORT, {"average.name": "checkpoints", "average.every": 2}),
+    "overfitted": override(
+        SHORT,
+        {
+            "optimizer.learning_rate": 1.0,
+            "schedule.name": "inverse_sqrt",
             "max_steps": 400,
-            "validate_every": 5,
-            "early_stopping": 4,
+            "validation.every": 5,
+            "validation.early_stopping": 4,
             "checkpoint_every": 1000,
-        }
+        },
     ),
 }
 
@@ -109,15 +114,15 @@ def test_the_loop_is_hardly_blocked_by_a_checkpoint(runs: dict[str, RunLayout]) 
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("warmup", "sentence"),
     [
-        ({"initial_batch_size": 3, "batch_warmup_steps": 2}, "batch 3 does not grow to 8"),
-        ({"initial_batch_size": 4}, "batch_warmup_steps is 0 and its initial size 4"),
-        ({"sequence_length_warmup_steps": 4}, "sequence_length_warmup_steps is 4"),
+        ({"initial": 3, "steps": 2}, "batch 3 does not grow to 8"),
+        ({"initial": 4}, r"batch_size_warmup.steps\n.*Field required"),
+        ({"steps": 4}, r"batch_size_warmup.initial\n.*Field required"),
     ],
 )
 def test_a_warm_up_that_cannot_be_is_refused_with_its_numbers(
-    changes: dict[str, int], sentence: str
+    warmup: dict[str, int], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        TrainConfig(**{"global_batch_size": 8, **changes})
+        TrainConfig.model_validate({"global_batch_size": 8, "batch_size_warmup": warmup})

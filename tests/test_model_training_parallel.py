@@ -1,11 +1,15 @@
 """The same run in other layouts: replicas and shards, of two and three processes."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from model.config import TrainingJob
 from model.training.config import TrainConfig
+from model.training.groups import HardwareConfig
 from storage.config import read_json
 from storage.layout import RunLayout
+from storage.overrides import override
 from tasks.launch import other_machine, supervised, training_command, wait
 from tests.forks import ON_A_CPU
 from tests.servers import free_port
@@ -19,23 +23,33 @@ from tests.training_runs import (
     stop_after,
 )
 
-BASE = SHORT.model_copy(update={"global_batch_size": 12, "micro_batch_size": 2, "max_steps": 12})
-ADAMW = BASE.model_copy(update={"optimizer": "adamw", "learning_rate": 0.01, "max_grad_norm": 1.0})
+BASE = override(SHORT, {"global_batch_size": 12, "hardware.micro_batch_size": 2, "max_steps": 12})
+ADAMW = override(
+    BASE,
+    {"optimizer.name": "adamw", "optimizer.learning_rate": 0.01, "optimizer.max_grad_norm": 1.0},
+)
 
 
-def _layout(base: TrainConfig, parallelism: str, processes: int, **more: object) -> TrainConfig:
-    layout = {"parallelism": parallelism, "num_processes": processes}
-    return base.model_copy(update={**layout, **more})
+def _layout(
+    base: TrainConfig, parallelism: str, processes: int, more: Mapping[str, object] = {}
+) -> TrainConfig:
+    layout = {"hardware.parallelism": parallelism, "hardware.num_processes": processes}
+    return override(base, {**layout, **more})
 
 
 RUNS = {
     "muon": BASE,
     "adamw": ADAMW,
     "muon ddp 3": _layout(BASE, "ddp", 3),
-    "muon fsdp 2": _layout(BASE, "fsdp", 2, activation_checkpointing=True, compile="always"),
-    "muon fsdp 3": _layout(BASE, "fsdp", 3, weight_average="ema"),
+    "muon fsdp 2": _layout(
+        BASE,
+        "fsdp",
+        2,
+        {"hardware.activation_checkpointing": True, "hardware.compile": "always"},
+    ),
+    "muon fsdp 3": _layout(BASE, "fsdp", 3, {"average.name": "ema"}),
     "adamw ddp 2": _layout(ADAMW, "ddp", 2),
-    "adamw fsdp 3": _layout(ADAMW, "fsdp", 3, micro_batch_size=4),
+    "adamw fsdp 3": _layout(ADAMW, "fsdp", 3, {"hardware.micro_batch_size": 4}),
 }
 MOVED = BASE.model_copy(update={"max_steps": 40, "checkpoint_every": 10})
 MOVES = {
@@ -63,8 +77,12 @@ def test_a_layout_changes_nothing_that_is_learned(
 def test_two_machines_that_meet_where_the_config_says_learn_what_one_does(
     workshop: Workshop, runs: dict[str, RunLayout]
 ) -> None:
-    where = {"main_process_ip": "127.0.0.1", "main_process_port": free_port()}
-    train = _layout(BASE, "ddp", 2, num_machines=2, **where)
+    machines = {
+        "num_machines": 2,
+        "main_process_ip": "127.0.0.1",
+        "main_process_port": free_port(),
+    }
+    train = _layout(BASE, "ddp", 2, {"hardware.machines": machines})
     layout = workshop.prepare("two machines", train)
     first = training_command(read_json(TrainingJob, layout.job), layout)
     with (
@@ -81,13 +99,15 @@ def test_two_machines_that_meet_where_the_config_says_learn_what_one_does(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"num_machines": 2}, "num_machines is 2, but main_process_ip is None"),
+        ({"machines": {"num_machines": 2}}, r"machines.main_process_ip\n.*Field required"),
         (
             {
-                "num_machines": 2,
                 "num_processes": 3,
-                "main_process_ip": "10.0.0.1",
-                "main_process_port": 29500,
+                "machines": {
+                    "num_machines": 2,
+                    "main_process_ip": "10.0.0.1",
+                    "main_process_port": 29500,
+                },
             },
             "num_processes 3 does not divide over num_machines 2",
         ),
@@ -97,7 +117,7 @@ def test_machines_that_could_not_meet_are_refused(
     changes: dict[str, object], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        TrainConfig.model_validate(changes)
+        HardwareConfig.model_validate(changes)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from model.training.publishing import publish_model
 from model.training.run import build_run
 from storage.config import read_json
 from storage.errors import ArtifactError
+from storage.overrides import override
 from tests.training_runs import SHORT, Workshop
 
 
 def test_the_best_checkpoint_is_read_by_the_main_process_alone(workshop: Workshop) -> None:
-    train = SHORT.model_copy(update={"early_stopping": 1})
+    train = override(SHORT, {"validation.early_stopping": 1})
     layout = workshop.prepare("published", train)
     main = build_run(read_json(TrainingJob, layout.job), layout, Accelerator(cpu=True))
     main.progress = Progress(step=3, best_step=2)

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.training.checkpoint import Progress, tensors_of, write_checkpoint
 from model.training.compilation import Compilation, agreed
-from model.training.config import TrainConfig
+from model.training.groups import MuonConfig
 from model.training.optimizer import Optimizers, build_optimizers
 from model.training.ranks import of_all
 from model.training.resuming import load_newest
@@ -25,6 +25,7 @@ from model.training.run import Run, build_run, resume
 from storage.artifacts import Spec
 from storage.config import read_json
 from storage.errors import ArtifactError, ConfigError
+from storage.overrides import override
 from tests.servers import free_port
 from tests.training_runs import SHORT, Workshop
 
@@ -43,7 +44,7 @@ MODEL = Spec("model", 1)
 def _network(step: int) -> tuple[Decoder, Optimizers]:
     """A network whose every number says which step it is of."""
     network = Decoder(SHAPE, 70)
-    optimizers = build_optimizers(network, TrainConfig())
+    optimizers = build_optimizers(network, MuonConfig())
     for parameter in network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizers.step(1.0)
@@ -173,16 +174,16 @@ def test_what_processes_tell_each_other_holds_no_code(tmp_path: Path) -> None:
         dist.destroy_process_group()
 
 
-def _prepared(workshop: Workshop, **changes: Any) -> Run:
+def _prepared(workshop: Workshop, changes: Mapping[str, Any]) -> Run:
     """A run in this process, built from its job."""
-    layout = workshop.prepare("edited", SHORT.model_copy(update=changes))
+    layout = workshop.prepare("edited", override(SHORT, changes))
     return build_run(read_json(TrainingJob, layout.job), layout, Accelerator(cpu=True))
 
 
 def test_a_job_edited_by_hand_does_not_go_on_from_the_checkpoints_of_the_one_before(
     workshop: Workshop,
 ) -> None:
-    first = _prepared(workshop)
+    first = _prepared(workshop, {})
     for parameter in first.network.parameters():
         parameter.grad = torch.zeros_like(parameter)
     first.optimizers.step(1.0)
@@ -190,11 +191,11 @@ def test_a_job_edited_by_hand_does_not_go_on_from_the_checkpoints_of_the_one_bef
     write_checkpoint(first.layout.checkpoints, first.spec, Progress(5), tensors)
     assert first.journal
     first.journal.close()
-    moved = _prepared(workshop, log_every=7, micro_batch_size=1)
+    moved = _prepared(workshop, {"log_every": 7, "hardware.micro_batch_size": 1})
     resume(moved)
     assert moved.progress.step == 5
     assert moved.journal
     moved.journal.close()
-    sentence = r"step-00000005 was made with train.learning_rate 0.03, but job.json has 0.5; give"
+    sentence = r"made with train.optimizer.learning_rate 0.03, but job.json has 0.5; give"
     with pytest.raises(ConfigError, match=sentence):
-        resume(_prepared(workshop, learning_rate=0.5))
+        resume(_prepared(workshop, {"optimizer.learning_rate": 0.5}))

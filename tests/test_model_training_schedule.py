@@ -1,13 +1,19 @@
 """What changes from step to step: the learning rate, the batch and the sequence length."""
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.training.config import TrainConfig
+from model.training.groups import (
+    CosineSchedule,
+    InverseSqrtSchedule,
+    Schedule,
+    SizeWarmUp,
+    WSDSchedule,
+)
 from model.training.schedule import first_sample, rate_factor, sequence_length
 
 
@@ -18,27 +24,36 @@ def _factors(config: TrainConfig) -> list[float]:
 @st.composite
 def _schedules(draw: st.DrawFn) -> TrainConfig:
     max_steps = draw(st.integers(1, 200))
-    values: dict[str, Any] = {
-        "schedule": draw(st.sampled_from(["wsd", "cosine", "inverse_sqrt"])),
-        "max_steps": max_steps,
-        "warmup_steps": draw(st.integers(0, max_steps - 1)),
-        "decay_fraction": draw(st.floats(0, 1)),
-    }
-    return TrainConfig.model_validate(values)
+    warmup_steps = draw(st.integers(0, max_steps - 1))
+    schedules = (
+        WSDSchedule(warmup_steps=warmup_steps, decay_fraction=draw(st.floats(0, 1))),
+        CosineSchedule(warmup_steps=warmup_steps),
+        InverseSqrtSchedule(warmup_steps=warmup_steps),
+    )
+    return TrainConfig(max_steps=max_steps, schedule=draw(st.sampled_from(schedules)))
 
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        ("wsd", [1 / 4, 2 / 4, 3 / 4, 1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4]),
-        ("cosine", [1 / 4, 2 / 4, 3 / 4, 1, 0.9505, 0.8117, 0.6113, 0.3887, 0.1883, 0.0495]),
-        ("inverse_sqrt", [1 / 4, 2 / 4, 3 / 4] + [(4 / step) ** 0.5 for step in range(4, 11)]),
+        (
+            WSDSchedule(warmup_steps=3, decay_fraction=0.4),
+            [1 / 4, 2 / 4, 3 / 4, 1, 1, 1, 1, 3 / 4, 2 / 4, 1 / 4],
+        ),
+        (
+            CosineSchedule(warmup_steps=3),
+            [1 / 4, 2 / 4, 3 / 4, 1, 0.9505, 0.8117, 0.6113, 0.3887, 0.1883, 0.0495],
+        ),
+        (
+            InverseSqrtSchedule(warmup_steps=3),
+            [1 / 4, 2 / 4, 3 / 4] + [(4 / step) ** 0.5 for step in range(4, 11)],
+        ),
     ],
 )
-def test_the_rate_rises_and_then_follows_its_formula(schedule: str, expected: list[float]) -> None:
-    config = TrainConfig.model_validate(
-        {"schedule": schedule, "max_steps": 10, "warmup_steps": 3, "decay_fraction": 0.4}
-    )
+def test_the_rate_rises_and_then_follows_its_formula(
+    schedule: Schedule, expected: list[float]
+) -> None:
+    config = TrainConfig(max_steps=10, schedule=schedule)
     assert _factors(config) == pytest.approx(expected, abs=1e-4)
 
 
@@ -56,38 +71,36 @@ def test_no_step_is_without_a_rate_and_none_is_above_the_one_set(config: TrainCo
 
 
 @st.composite
-def _warm_ups(draw: st.DrawFn) -> TrainConfig:
-    values: dict[str, Any] = {"max_steps": draw(st.integers(1, 60))}
-    for size, initial, steps in (
-        ("global_batch_size", "initial_batch_size", "batch_warmup_steps"),
-        ("sequence_length", "initial_sequence_length", "sequence_length_warmup_steps"),
-    ):
-        values[initial] = draw(st.integers(1, 5))
-        values[size] = values[initial] << draw(st.integers(1, 4))
-        values[steps] = draw(st.integers(1, 80))
-    return TrainConfig.model_validate(values)
+def _warm_ups(draw: st.DrawFn) -> tuple[TrainConfig, SizeWarmUp, SizeWarmUp]:
+    batch, length = (
+        SizeWarmUp(initial=draw(st.integers(1, 5)), steps=draw(st.integers(1, 80)))
+        for _ in range(2)
+    )
+    config = TrainConfig(
+        max_steps=draw(st.integers(1, 60)),
+        global_batch_size=batch.initial << draw(st.integers(1, 4)),
+        sequence_length=length.initial << draw(st.integers(1, 4)),
+        batch_size_warmup=batch,
+        sequence_length_warmup=length,
+    )
+    return config, batch, length
 
 
 @given(_warm_ups())
 def test_batches_and_sequences_grow_by_doubling_and_are_whole_after_the_warm_up(
-    config: TrainConfig,
+    drawn: tuple[TrainConfig, SizeWarmUp, SizeWarmUp],
 ) -> None:
-    last = config.batch_warmup_steps + config.sequence_length_warmup_steps
+    config, batch, length = drawn
+    last = batch.steps + length.steps
     firsts = [first_sample(step, config) for step in range(last + 2)]
     batches = [after - before for before, after in pairwise(firsts)]
     lengths = [sequence_length(step, config) for step in range(last + 1)]
-    for sizes, initial, full, warmup in (
-        (batches, config.initial_batch_size, config.global_batch_size, config.batch_warmup_steps),
-        (
-            lengths,
-            config.initial_sequence_length,
-            config.sequence_length,
-            config.sequence_length_warmup_steps,
-        ),
+    for sizes, full, warmup in (
+        (batches, config.global_batch_size, batch),
+        (lengths, config.sequence_length, length),
     ):
-        assert initial
         assert sizes == sorted(sizes)
-        assert {size / initial for size in sizes} <= {1, 2, 4, 8, 16}
-        assert sizes[-1] == full == sizes[warmup]
-        assert sizes[warmup - 1] < full
+        assert {size / warmup.initial for size in sizes} <= {1, 2, 4, 8, 16}
+        assert sizes[-1] == full == sizes[warmup.steps]
+        assert sizes[warmup.steps - 1] < full
     assert firsts[0] == 0

@@ -14,6 +14,7 @@ from model.network.decoder import Decoder
 from model.training.config import TrainConfig
 from model.training.optimizer import build_optimizers
 from model.training.schedule import rate_factor
+from storage.overrides import override
 
 NARROW, WIDE = 32, 128
 # By optimizer, and whether the head is tied: AdamW moves embeddings that begin at 0.02 by its rate.
@@ -53,15 +54,19 @@ def _network(width: int, *, tied: bool) -> Decoder:
 def _learned(optimizer: str, width: int, rate: float, base: int | None, tied: bool) -> float:
     """Mean loss of the last quarter of a short run, nats a byte."""
     text, network, losses = _text(), _network(width, tied=tied), []
-    config = TrainConfig.model_validate(
+    config = override(
+        TrainConfig(),
         {
-            "optimizer": optimizer,
-            "learning_rate": rate,
-            "base_hidden_size": base,
+            "optimizer.name": optimizer,
+            "optimizer.learning_rate": rate,
+            "optimizer.base_hidden_size": base,
             "max_steps": STEPS,
-        }
+        },
     )
-    optimizers, generator = build_optimizers(network, config), torch.Generator().manual_seed(0)
+    optimizers, generator = (
+        build_optimizers(network, config.optimizer),
+        torch.Generator().manual_seed(0),
+    )
     for step in range(STEPS):
         starts = torch.randint(len(text) - LENGTH - 1, (BATCH,), generator=generator)
         rows = torch.stack([text[start : start + LENGTH + 1] for start in starts])

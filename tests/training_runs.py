@@ -18,6 +18,7 @@ from model.tokenizer.encoding import encode_documents
 from model.tokenizer.folder import load_tokenizer
 from model.tokenizer.training import train_tokenizer
 from model.training.config import TrainConfig
+from model.training.groups import HardwareConfig, WSDSchedule
 from storage.artifacts import Spec, publish
 from storage.config import read_json, write_json_value
 from storage.journal import JournalReader, Record
@@ -39,10 +40,9 @@ SMALL = DecoderConfig(
 SHORT = TrainConfig(
     sequence_length=32,
     global_batch_size=8,
-    micro_batch_size=4,
     max_steps=20,
-    warmup_steps=2,
-    precision="fp32",
+    schedule=WSDSchedule(warmup_steps=2),
+    hardware=HardwareConfig(micro_batch_size=4, precision="fp32"),
     log_every=1,
 )
 PATIENCE = 60.0
@@ -91,7 +91,7 @@ class Workshop:
             directory=layout.path,
             shards=self.root / "shards",
             tokenizer=self.root / "tokenizer",
-            num_processes=train.num_processes or 1,
+            num_processes=train.hardware.num_processes or 1,
             model=SMALL,
             train=train,
         )
@@ -158,7 +158,7 @@ def _texts(length: int) -> list[str]:
 
 def _launched(job: TrainingJob) -> int:
     """Ranks that are begun, whatever the job expects."""
-    return job.train.num_processes or 1
+    return job.train.hardware.num_processes or 1
 
 
 def command(layout: RunLayout) -> list[str]:

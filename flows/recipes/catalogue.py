@@ -22,6 +22,8 @@ from flows.recipes.encoder_decoders import (
 )
 from flows.recipes.encoders import bert_base, bert_tiny
 from model.training.config import TrainConfig
+from model.training.groups import AdamWConfig, CosineSchedule
+from storage.overrides import override
 
 
 def adopt() -> PretrainConfig:
@@ -30,16 +32,15 @@ def adopt() -> PretrainConfig:
     Rates as continued pretraining is done with: AdamW, a short warm-up and a cosine.
     """
     train = TrainConfig(
-        optimizer="adamw",
-        learning_rate=1e-4,
-        schedule="cosine",
-        warmup_steps=50,
         max_steps=1000,
-        adam_beta1=0.9,
-        adam_beta2=0.95,
-        adam_epsilon=1e-8,
-        weight_decay=0.01,
-        max_grad_norm=1.0,
+        optimizer=AdamWConfig(
+            learning_rate=1e-4,
+            adam_beta1=0.9,
+            adam_beta2=0.95,
+            adam_epsilon=1e-8,
+            weight_decay=0.01,
+        ),
+        schedule=CosineSchedule(warmup_steps=50),
     )
     base = PretrainConfig(train=train, registration=RegistrationConfig(name="adopted"))
     # Not validated, for the folder is still to be named.
@@ -49,8 +50,9 @@ def adopt() -> PretrainConfig:
 def nightly() -> ContinueConfig:
     """The newest documents into the registered gpt-tiny, at a tenth of its rate."""
     base = gpt_tiny()
+    rate = base.train.optimizer.learning_rate / 10
     return ContinueConfig(
-        train=base.train.model_copy(update={"learning_rate": base.train.learning_rate / 10}),
+        train=override(base.train, {"optimizer.learning_rate": rate}),
         evaluation=base.evaluation,
         registration=base.registration,
     )

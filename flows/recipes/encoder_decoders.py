@@ -6,6 +6,15 @@ from model.network.config import EncoderDecoderConfig
 from model.objectives.config import Translation
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig
+from model.training.groups import (
+    AdamWConfig,
+    CheckpointAverageConfig,
+    HardwareConfig,
+    InverseSqrtSchedule,
+    MuonConfig,
+    ValidationConfig,
+    WSDSchedule,
+)
 
 
 def denoise_tiny() -> PretrainConfig:
@@ -13,7 +22,7 @@ def denoise_tiny() -> PretrainConfig:
     return PretrainConfig(
         tokenizer=TokenizerConfig(family="encoder_decoder"),
         model=EncoderDecoderConfig(norm_first=True, max_position_embeddings=128),
-        train=bert_tiny().train.model_copy(update={"warmup_steps": 0}),
+        train=bert_tiny().train.model_copy(update={"schedule": WSDSchedule()}),
         registration=RegistrationConfig(name="denoise-tiny"),
     )
 
@@ -25,21 +34,16 @@ def translate_tiny() -> PretrainConfig:
     """
     base = denoise_tiny()
     train = TrainConfig(
-        objectives=(Translation(),),
+        max_steps=1600,
         sequence_length=128,
         global_batch_size=128,
-        micro_batch_size=32,
-        num_processes=1,
-        max_steps=1600,
-        learning_rate=0.02,
-        schedule="inverse_sqrt",
-        warmup_steps=150,
-        weight_decay=0.01,
-        label_smoothing=0.1,
+        objectives=(Translation(),),
+        optimizer=MuonConfig(learning_rate=0.02, weight_decay=0.01),
+        schedule=InverseSqrtSchedule(warmup_steps=150),
         dropout=0.15,
-        weight_average="checkpoints",
-        averaged_checkpoints=10,
-        averaged_every=20,
+        label_smoothing=0.1,
+        average=CheckpointAverageConfig(checkpoints=10, every=20),
+        hardware=HardwareConfig(micro_batch_size=32, num_processes=1),
     )
     # Not validated, for the sources are still to be named.
     return base.model_copy(
@@ -66,25 +70,25 @@ def translate_base() -> PretrainConfig:
                 max_position_embeddings=512,
             ),
             "train": TrainConfig(
-                device="cuda",
-                objectives=(Translation(),),
+                max_steps=100_000,
                 sequence_length=256,
                 # About the paper's 25,000 tokens a side, at WMT's 28 a sentence.
                 global_batch_size=896,
-                micro_batch_size=112,
-                max_steps=100_000,
-                schedule="inverse_sqrt",
-                warmup_steps=4000,
-                optimizer="adamw",
-                # Equation 3 at its peak: (512 · 4000)^-½.
-                learning_rate=7e-4,
-                adam_beta1=0.9,
-                adam_beta2=0.98,
-                adam_epsilon=1e-9,
-                weight_decay=0.0,
-                label_smoothing=0.1,
+                objectives=(Translation(),),
+                optimizer=AdamWConfig(
+                    # Equation 3 at its peak: (512 · 4000)^-½.
+                    learning_rate=7e-4,
+                    adam_beta1=0.9,
+                    adam_beta2=0.98,
+                    adam_epsilon=1e-9,
+                    weight_decay=0.0,
+                    max_grad_norm=None,
+                ),
+                schedule=InverseSqrtSchedule(warmup_steps=4000),
                 dropout=0.1,
-                validate_every=2500,
+                label_smoothing=0.1,
+                validation=ValidationConfig(every=2500),
+                hardware=HardwareConfig(device="cuda", micro_batch_size=112),
                 checkpoint_every=2500,
             ),
             "registration": RegistrationConfig(name="translate-base"),
@@ -95,20 +99,17 @@ def translate_base() -> PretrainConfig:
 def denoise_base() -> PretrainConfig:
     """T5-base's size and schedule (Raffel et al. 2020, §3.1.2), on 34 billion tokens."""
     base = denoise_tiny()
-    train = {
-        "objectives": (),
-        "sequence_length": 512,
-        "global_batch_size": 128,
-        "micro_batch_size": 32,
-        "max_steps": 524_288,
-        "warmup_steps": 10_000,
-        "learning_rate": 1e-3,
-        "label_smoothing": 0.0,
-        "dropout": 0.0,
-        "max_grad_norm": 1.0,
-        "validate_every": 5000,
-        "checkpoint_every": 5000,
-    }
+    paper = translate_base().train.optimizer
+    train = TrainConfig(
+        max_steps=524_288,
+        sequence_length=512,
+        global_batch_size=128,
+        optimizer=paper.model_copy(update={"learning_rate": 1e-3, "max_grad_norm": 1.0}),
+        schedule=InverseSqrtSchedule(warmup_steps=10_000),
+        validation=ValidationConfig(every=5000),
+        hardware=HardwareConfig(device="cuda", micro_batch_size=32),
+        checkpoint_every=5000,
+    )
     return base.model_copy(
         update={
             "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 32_128}),
@@ -121,7 +122,7 @@ def denoise_base() -> PretrainConfig:
                 norm_first=True,
                 max_position_embeddings=512,
             ),
-            "train": translate_base().train.model_copy(update=train),
+            "train": train,
             "registration": RegistrationConfig(name="denoise-base"),
         }
     )

@@ -4,6 +4,13 @@ from flows.config import PretrainConfig, RegistrationConfig
 from model.network.config import BertConfig
 from model.tokenizer.config import TokenizerConfig
 from model.training.config import TrainConfig
+from model.training.groups import (
+    AdamWConfig,
+    HardwareConfig,
+    MuonConfig,
+    ValidationConfig,
+    WSDSchedule,
+)
 
 
 def bert_tiny() -> PretrainConfig:
@@ -15,13 +22,12 @@ def bert_tiny() -> PretrainConfig:
         tokenizer=TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=4096),
         model=BertConfig(max_position_embeddings=128),
         train=TrainConfig(
+            max_steps=1000,
             sequence_length=128,
             global_batch_size=32,
-            micro_batch_size=16,
-            max_steps=1000,
-            learning_rate=0.02,
-            warmup_steps=20,
-            weight_decay=0.01,
+            optimizer=MuonConfig(learning_rate=0.02, weight_decay=0.01),
+            schedule=WSDSchedule(warmup_steps=20),
+            hardware=HardwareConfig(micro_batch_size=16),
         ),
         registration=RegistrationConfig(name="bert-tiny"),
     )
@@ -45,22 +51,20 @@ def bert_base() -> PretrainConfig:
                 next_sentence=True,
             ),
             "train": TrainConfig(
-                device="cuda",
+                max_steps=1_000_000,
                 sequence_length=512,
                 global_batch_size=256,
-                micro_batch_size=32,
-                max_steps=1_000_000,
-                warmup_steps=10_000,
-                decay_fraction=0.99,
-                optimizer="adamw",
-                learning_rate=1e-4,
-                weight_decay=0.01,
-                adam_beta1=0.9,
-                adam_beta2=0.999,
-                adam_epsilon=1e-6,
+                optimizer=AdamWConfig(
+                    learning_rate=1e-4,
+                    weight_decay=0.01,
+                    adam_beta1=0.9,
+                    adam_beta2=0.999,
+                    adam_epsilon=1e-6,
+                ),
+                schedule=WSDSchedule(warmup_steps=10_000, decay_fraction=0.99),
                 dropout=0.1,
-                max_grad_norm=1.0,
-                validate_every=5000,
+                validation=ValidationConfig(every=5000),
+                hardware=HardwareConfig(device="cuda", micro_batch_size=32),
                 checkpoint_every=5000,
             ),
             "registration": RegistrationConfig(name="bert-base"),

@@ -6,22 +6,23 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from model.training.config import TrainConfig
+from model.training.groups import Average, EMAConfig
 from model.training.parallel import placed
 
 
 class WeightAverage:
     """The mean that the config asks for; validation and the exported model use it."""
 
-    def __init__(self, network: nn.Module, config: TrainConfig) -> None:
+    def __init__(self, network: nn.Module, config: Average, max_steps: int) -> None:
         self._weights: list[Tensor] = list(network.parameters())
         self._mean = [weight.detach().clone() for weight in self._weights]
         self._config = config
+        self._max_steps = max_steps
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Takes in the weights after optimizer step number `step`, counted from 1."""
-        share = new_share(step, self._config)
+        share = new_share(step, self._config, self._max_steps)
         if share:
             torch._foreach_lerp_(self._mean, self._weights, share)
 
@@ -53,17 +54,17 @@ class WeightAverage:
             mean.copy_(placed(named[name], mean))
 
 
-def new_share(step: int, config: TrainConfig) -> float:
+def new_share(step: int, config: Average, max_steps: int) -> float:
     """Share of the weights after optimizer step number `step` in the mean after it; 0 for none.
 
     ema: 1 - decay, where decay rises as (1 + n)/(10 + n) to its value, so that the start of a run
     is forgotten. checkpoints: the plain mean of the last ones (Vaswani et al. 2017, section 6.1);
     before the first of them the mean is the weights themselves.
     """
-    if config.weight_average == "ema":
-        return 1 - min(config.ema_decay, (1 + step) / (10 + step))
-    every = config.averaged_every
-    first = max(1, config.max_steps - (config.averaged_checkpoints - 1) * every)
+    if isinstance(config, EMAConfig):
+        return 1 - min(config.decay, (1 + step) / (10 + step))
+    every = config.every
+    first = max(1, max_steps - (config.checkpoints - 1) * every)
     after = step - first
     if after <= 0:
         return 1.0

@@ -65,8 +65,8 @@ def tensors_of(
 def diverged(found: str, step: int) -> ConfigError:
     """What a run ends with whose numbers are not finite any more."""
     return ConfigError(
-        f"{found} at step {step}; expected finite numbers: lower train.learning_rate or raise "
-        "train.warmup_steps, then run again."
+        f"{found} at step {step}; expected finite numbers: lower train.optimizer.learning_rate or "
+        "raise train.schedule.warmup_steps, then run again."
     )
 
 

@@ -55,15 +55,16 @@ def agreed(mine: Compilation) -> Compilation:
 def _decide(
     network: Network, config: TrainConfig, device: torch.device, num_processes: int
 ) -> Compilation:
-    if config.compile == "auto" and "translation" in {o.objective for o in config.objectives}:
+    asked = config.hardware.compile
+    if asked == "auto" and "translation" in {o.objective for o in config.objectives}:
         return Compilation(False, "batches of pairs differ in shape; the run stays eager")
     cost, won = _seconds(network, config, device, num_processes)
     reason = (
         f"compiling costs {cost:.0f} s and would win {won:.0f} s over {config.max_steps} steps"
-        if config.compile == "auto"
-        else f"train.compile is {config.compile}"
+        if asked == "auto"
+        else f"train.hardware.compile is {asked}"
     )
-    wanted = config.compile == "always" or (config.compile == "auto" and won > cost)
+    wanted = asked == "always" or (asked == "auto" and won > cost)
     if wanted and (fault := _fault(device)):
         return Compilation(False, fault)
     return Compilation(wanted, reason)
@@ -75,10 +76,10 @@ def _seconds(
     layers, kind = network.config.num_hidden_layers, device.type
     once, each = _COLD_SECONDS[kind]
     threads = torch.get_num_threads() if kind == "cpu" else 1
-    tokens = config.micro_batch_size * config.sequence_length
+    tokens = config.hardware.micro_batch_size * config.sequence_length
     numbers = tokens * network.config.hidden_size / threads
     won = layers * (_LAUNCHES_SECONDS[kind] + _PASSES_SECONDS[kind] * numbers)
-    micro_batches = config.global_batch_size // (config.micro_batch_size * num_processes)
+    micro_batches = config.global_batch_size // (config.hardware.micro_batch_size * num_processes)
     return once + each * layers, won * micro_batches * config.max_steps
 
 

@@ -65,7 +65,7 @@ class Feed:
         if block != self._block:
             self._read_order(block)
         draws = first_sample(step, self._config) + np.arange(len(self._numbers[within]))
-        where = num_processes, process_index, self._config.micro_batch_size
+        where = num_processes, process_index, self._config.hardware.micro_batch_size
         return LocalBatch(
             tokens=int(self._tokens[within]),
             num_targets=self._num_targets[within],

@@ -8,18 +8,16 @@ from model.objectives.config import default_objective
 from model.training.config import TrainConfig
 
 # Where a run runs and what is written about it.
-_CIRCUMSTANCES = {
-    "device",
-    "num_machines",
-    "main_process_ip",
-    "main_process_port",
-    "parallelism",
-    "activation_checkpointing",
-    "compile",
+_CIRCUMSTANCES = (
+    "hardware.device",
+    "hardware.machines",
+    "hardware.parallelism",
+    "hardware.activation_checkpointing",
+    "hardware.compile",
     "log_every",
     "checkpoint_every",
     "profile_steps",
-}
+)
 
 
 def identity_of(
@@ -32,30 +30,50 @@ def identity_of(
         shape: of a new network; what only that of an older one would tell counts.
         num_processes: that the run is to have.
     """
-    idle = {name for name, acts in _ACTS.items() if not acts(train, family, shape)}
-    found = train.model_dump(mode="json", exclude=_CIRCUMSTANCES | idle)
-    if "num_processes" in found:
-        found["num_processes"] = num_processes
+    found = train.on_hardware(num_processes=num_processes).model_dump(mode="json")
+    idle = [name for name, acts in _ACTS.items() if not acts(train, family, shape)]
+    for name in (*_CIRCUMSTANCES, *idle):
+        _drop(found, name)
     objectives = train.objectives or (default_objective(family),)
     single = {"weight"} if len(objectives) == 1 else None
     found["objectives"] = [each.model_dump(mode="json", exclude=single) for each in objectives]
     return found
 
 
+def check_effect(train: TrainConfig, family: Family, shape: ModelConfig | None) -> None:
+    """Raises ValueError if a field is set that says nothing to such a network."""
+    for name in _MEANT:
+        found = _value(train, name)
+        if found not in (None, _value(TrainConfig(), name)) and not _ACTS[name](
+            train, family, shape
+        ):
+            called = shape.architecture if shape else family
+            raise ValueError(
+                f"train.{name} is {found!r}, which says nothing to a network of {called}; expected "
+                "it to be left out"
+            )
+
+
+def _value(train: TrainConfig, name: str) -> Any:
+    group, _, field = name.partition(".")
+    return getattr(getattr(train, group), field, None)
+
+
+def _drop(values: dict[str, Any], name: str) -> None:
+    """Takes out a field with a dotted name, which another kind of its group may not have."""
+    group, _, field = name.rpartition(".")
+    owner = values.get(group, {}) if group else values
+    owner.pop(field, None)
+    if group and not owner:
+        values.pop(group, None)
+
+
 # Whether a field changes the model, after the family and, where it is known, the shape.
 _Acts = Callable[[TrainConfig, Family, ModelConfig | None], bool]
 
 
-def _by_muon(train: TrainConfig, _family: Family, _shape: ModelConfig | None) -> bool:
-    return train.optimizer == "muon"
-
-
-def _over_checkpoints(train: TrainConfig, _family: Family, _shape: ModelConfig | None) -> bool:
-    return train.weight_average == "checkpoints"
-
-
 def _chosen_by_validation(train: TrainConfig, _family: Family, _shape: ModelConfig | None) -> bool:
-    return train.early_stopping is not None
+    return train.validation.early_stopping is not None
 
 
 def _drops(train: TrainConfig, _family: Family, _shape: ModelConfig | None) -> bool:
@@ -68,32 +86,28 @@ def _embeds_apart(_train: TrainConfig, family: Family, shape: ModelConfig | None
 
 
 def _carries_over(train: TrainConfig, _family: Family, shape: ModelConfig | None) -> bool:
-    base = train.base_hidden_size
+    base = train.optimizer.base_hidden_size
     return base is not None and (shape is None or base != shape.hidden_size)
 
 
-def _masks_documents(train: TrainConfig, family: Family, shape: ModelConfig | None) -> bool:
-    """Samples of whole documents, and pairs of texts, are masked as they are."""
-    if family == "causal_lm":
-        return train.packing == "windows"
-    return family == "masked_lm" and not getattr(shape, "next_sentence", False)
+def _masks_documents(_train: TrainConfig, family: Family, shape: ModelConfig | None) -> bool:
+    """Pairs of texts are masked as they are."""
+    if family == "masked_lm":
+        return not getattr(shape, "next_sentence", False)
+    return family == "causal_lm"
 
 
 # Fields that change the model only where this is so.
 _ACTS: Mapping[str, _Acts] = {
-    "momentum": _by_muon,
-    "newton_schulz_steps": _by_muon,
-    "embedding_learning_rate": _embeds_apart,
-    "base_hidden_size": _carries_over,
-    "decay_fraction": lambda train, *_: train.schedule == "wsd",
-    "ema_decay": lambda train, *_: train.weight_average == "ema",
-    "averaged_checkpoints": _over_checkpoints,
-    "averaged_every": _over_checkpoints,
-    "validate_every": _chosen_by_validation,
-    "validation_windows": _chosen_by_validation,
+    "optimizer.embedding_learning_rate": _embeds_apart,
+    "optimizer.base_hidden_size": _carries_over,
+    "validation.every": _chosen_by_validation,
+    "validation.windows": _chosen_by_validation,
     # What is dropped is drawn for a micro-batch at a time, in every process by itself.
-    "micro_batch_size": _drops,
-    "num_processes": _drops,
-    "packing": lambda _train, family, _shape: family == "causal_lm",
-    "document_mask": _masks_documents,
+    "hardware.micro_batch_size": _drops,
+    "hardware.num_processes": _drops,
+    "packing.name": lambda _train, family, _shape: family == "causal_lm",
+    "packing.document_mask": _masks_documents,
 }
+# Of these, those that nobody sets without meaning it.
+_MEANT = ("packing.name", "packing.document_mask", "optimizer.embedding_learning_rate")

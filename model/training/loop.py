@@ -84,10 +84,11 @@ def train(job: TrainingJob) -> TrainingResult:
 def _ran_out(config: TrainConfig, error: BaseException) -> TrainingResult:
     """Memory that was there when the run began is not there any more."""
     sentence = (
-        f"Out of memory at train.micro_batch_size {config.micro_batch_size} and "
+        f"Out of memory at train.hardware.micro_batch_size "
+        f"{config.hardware.micro_batch_size} and "
         f"train.sequence_length {config.sequence_length} ({str(error).splitlines()[0]}); "
-        "lower one of them, set train.activation_checkpointing to true, or leave the device to "
-        "this run alone, then run again: it goes on from its newest checkpoint."
+        "lower one of them, set train.hardware.activation_checkpointing to true, or leave the "
+        "device to this run alone, then run again: it goes on from its newest checkpoint."
     )
     return TrainingResult(status="failed", error=sentence, input_error=True)
 
@@ -105,7 +106,7 @@ def _loop(run: Run, stop: StopRequest) -> str:
         stopping = _agreed(run, vote, stop)
         if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
             _log(run)
-        improved = (last or step % config.validate_every == 0) and validate(run)
+        improved = (last or step % config.validation.every == 0) and validate(run)
         last = last or given_up(run)
         if last or stopping or improved or step % config.checkpoint_every == 0:
             _checkpoint(run)
@@ -122,7 +123,7 @@ def _compile(run: Run) -> None:
     # A run that is resumed after it compiles at once, and so computes every step as it would have.
     if run.compilation.compiled and run.progress.step and not run.compiling:
         run.compiling = True
-        compile_in_place(run.network, by_block=run.config.activation_checkpointing)
+        compile_in_place(run.network, by_block=run.config.hardware.activation_checkpointing)
 
 
 def _profile(run: Run) -> None:
@@ -145,13 +146,13 @@ def _update(run: Run) -> None:
         with synchronized(run.model, accelerator, now=last):
             with run.gauges.time("data"):
                 batch = as_tensors(run.feed.samples.read(*piece), accelerator.device)
-            if config.initial_sequence_length:
+            if config.sequence_length_warmup:
                 batch = cut(batch, sequence_length(step, config))
             loss: Tensor = run.model(**batch)
             accelerator.backward((loss * scale).sum())
         run.loss_sum += loss.detach()
     run.num_targets = run.num_targets + local.num_targets
-    run.gradient_norm = gradient_norm(run.model, config)
+    run.gradient_norm = gradient_norm(run.model, config.optimizer)
     run.diverged |= ~run.gradient_norm.isfinite()
     # Reading it stalls a GPU, on which it is read before anything is logged, scored or kept: what
     # the weights have become until then is never seen.
@@ -189,7 +190,7 @@ def _log(run: Run) -> None:
     metrics = {
         TRAIN_LOSS: loss,
         **named_losses("train", run.network, losses),
-        LEARNING_RATE: run.config.learning_rate * rate_factor(now.step - 1, run.config),
+        LEARNING_RATE: _learning_rate(run.config, now.step - 1),
         GRADIENT_NORM: float(run.gradient_norm),
         TOKENS_SEEN: now.tokens_seen,
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
@@ -201,6 +202,10 @@ def _log(run: Run) -> None:
     if not math.isfinite(loss):
         raise diverged(f"{TRAIN_LOSS} is {loss}", now.step)
     run.write("metrics", metrics=metrics)
+
+
+def _learning_rate(config: TrainConfig, step: int) -> float:
+    return config.optimizer.learning_rate * rate_factor(step, config)
 
 
 def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:

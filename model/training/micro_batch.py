@@ -23,7 +23,7 @@ _ON_A_CPU = ("can't allocate memory", "not enough memory")
 def fitting_micro_batches(
     network: Network, samples: Samples, accelerator: Accelerator, config: TrainConfig
 ) -> Iterator[int]:
-    """Tries `train.micro_batch_size`, then half of it, and so on; the last one given fits.
+    """Tries `train.hardware.micro_batch_size`, then half of it, and so on; the last one given fits.
 
     The products of an optimizer step, then a pass forward and backward, are tried beside as much
     memory as the optimizers and the average will hold, on the network before it is distributed, so
@@ -33,9 +33,9 @@ def fitting_micro_batches(
     Raises:
         ConfigError: not even one sequence fits, or what is left does not divide.
     """
-    size = config.micro_batch_size
+    size = config.hardware.micro_batch_size
     yield size
-    sharded = config.parallelism == "fsdp" and accelerator.num_processes > 1
+    sharded = config.hardware.parallelism == "fsdp" and accelerator.num_processes > 1
     while not sharded and not _fits(network, samples, accelerator, config, size):
         if size == 1 or size % 2:
             raise out_of_memory(network, config, size)
@@ -46,21 +46,23 @@ def fitting_micro_batches(
 def out_of_memory(network: Network, config: TrainConfig, size: int) -> ConfigError:
     """The error where the smallest micro-batch that was tried, of `size`, does not fit."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    smaller = "" if size == 1 else "train.micro_batch_size to a power of two, "
+    smaller = "" if size == 1 else "train.hardware.micro_batch_size to a power of two, "
     return ConfigError(
         f"{size} sequence{'s' * (size > 1)} of {config.sequence_length} tokens through "
         f"{parameters:,} parameters, with their gradients and optimizer, do not fit into memory; "
-        f"set {smaller}train.activation_checkpointing to true, train.parallelism to fsdp, or "
+        f"set {smaller}train.hardware.activation_checkpointing to true, "
+        "train.hardware.parallelism to fsdp, or "
         "lower train.sequence_length, model.hidden_size or model.num_hidden_layers."
     )
 
 
 def drawn_otherwise(config: TrainConfig, fitting: int) -> ConfigError:
     """The error where a smaller micro-batch would fit but, under dropout, makes another model."""
+    asked = config.hardware.micro_batch_size
     return ConfigError(
-        f"train.micro_batch_size {config.micro_batch_size} does not fit into memory, {fitting} "
-        f"does; it is not halved by itself, for train.dropout {config.dropout} draws what is "
-        f"dropped for as many sequences at a time: set it to {fitting}, which makes another model, "
+        f"train.hardware.micro_batch_size {asked} does not fit into memory, {fitting} does; it is "
+        f"not halved by itself, for train.dropout {config.dropout} draws what is dropped for as "
+        f"many sequences at a time: set it to {fitting}, which makes another model, "
         "or leave the device to this run alone."
     )
 
@@ -96,10 +98,10 @@ def _try(
 ) -> None:
     # What is there from the second micro-batch or step on: gradients, what the optimizers remember,
     # and the average.
-    copies = 2 if config.weight_average else 1
+    copies = 2 if config.average else 1
     held = [torch.empty_like(each) for each in network.parameters() for _ in range(copies)]
-    held += [torch.empty_like(each) for each in remembered(network, config)]
-    for optimizer in build_optimizers(network, config).each:
+    held += [torch.empty_like(each) for each in remembered(network, config.optimizer)]
+    for optimizer in build_optimizers(network, config.optimizer).each:
         if isinstance(optimizer, Muon):
             optimizer.rehearse()
     some = np.arange(min(_LOOKED_AT, sum(samples.sizes)))

@@ -8,11 +8,12 @@ from torch import Tensor, nn, optim
 
 from model.network.base import Network
 from model.network.roles import Kind, with_roles
-from model.training.config import TrainConfig
+from model.training.groups import MuonConfig
+from model.training.groups import Optimizer as OptimizerConfig
 from model.training.muon import Muon
 from model.training.parallel import whole
 
-# Rates by group, as multiples of train.learning_rate. With Muon that rate is the spectral norm of
+# Rates by group, as multiples of the learning rate. With Muon that rate is the spectral norm of
 # a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.
 _MULTIPLES: Mapping[str, Mapping[Kind, float]] = {
     "muon": {
@@ -71,7 +72,7 @@ def kinds(model: Network) -> dict[Kind, list[Tensor]]:
     return {kind: parameters for kind, parameters in found.items() if parameters}
 
 
-def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
+def build_optimizers(model: Network, config: OptimizerConfig) -> Optimizers:
     """The optimizers that the config asks for.
 
     Gains never decay; with Muon only matrices do.
@@ -90,7 +91,7 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
         "head": config.head_learning_rate,
     }
     each: list[optim.Optimizer] = []
-    if config.optimizer == "muon" and "matrices" in by_kind:
+    if isinstance(config, MuonConfig) and "matrices" in by_kind:
         matrices = by_kind.pop("matrices")
         muon = Muon(
             matrices,
@@ -104,7 +105,7 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     for kind, parameters in by_kind.items():
         rate = set_by_hand.get(kind) or config.learning_rate * _multiple(kind, model, config)
         rate *= _carried_over(kind, model, config)
-        decays = config.optimizer == "adamw" and kind not in _NEVER_DECAY
+        decays = config.name == "adamw" and kind not in _NEVER_DECAY
         decay = config.weight_decay if decays else 0.0
         groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
     betas = config.adam_beta1, config.adam_beta2
@@ -115,35 +116,35 @@ def build_optimizers(model: Network, config: TrainConfig) -> Optimizers:
     return Optimizers(tuple(each))
 
 
-def _multiple(kind: Kind, model: Network, config: TrainConfig) -> float:
+def _multiple(kind: Kind, model: Network, config: OptimizerConfig) -> float:
     """The kind's share of the learning rate."""
-    multiple = _MULTIPLES[config.optimizer][kind]
-    if config.optimizer == "muon" and kind == "head" and model.lm_head is None:
+    multiple = _MULTIPLES[config.name][kind]
+    if config.name == "muon" and kind == "head" and model.lm_head is None:
         # The rate is one for embeddings that begin at 0.02; the gain before them is smaller by as
         # much as they are larger.
         return multiple * model.embedding_std(model.config.hidden_size) / 0.02
     return multiple
 
 
-def remembered(model: Network, config: TrainConfig) -> Iterator[Tensor]:
+def remembered(model: Network, config: OptimizerConfig) -> Iterator[Tensor]:
     """Parameters, each once for every state tensor that its optimizer keeps: Muon 1, AdamW 2."""
     for kind, parameters in kinds(model).items():
-        by_muon = config.optimizer == "muon" and kind == "matrices"
+        by_muon = config.name == "muon" and kind == "matrices"
         yield from parameters if by_muon else 2 * parameters
 
 
-def _carried_over(kind: Kind, model: Network, config: TrainConfig) -> float:
+def _carried_over(kind: Kind, model: Network, config: OptimizerConfig) -> float:
     """Factor of AdamW's rate at this width."""
     base, width = config.base_hidden_size, model.config.hidden_size
     if base is None or kind == "gains":
         return 1.0
     begins = model.embedding_std(width) / model.embedding_std(base)
     if kind == "head" and model.lm_head is None:
-        return 1.0 if config.optimizer == "muon" else begins
+        return 1.0 if config.name == "muon" else begins
     return {"embeddings": begins, "head_gain": base / width / begins}.get(kind, base / width)
 
 
-def gradient_norm(model: nn.Module, config: TrainConfig) -> Tensor:
+def gradient_norm(model: nn.Module, config: OptimizerConfig) -> Tensor:
     """Length of the whole gradient, which is cut down to `max_grad_norm` where that is set.
 
     Every process gets the same, and must ask for it.

@@ -16,10 +16,10 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from model.network.base import Network
 from model.network.build import build_network
-from model.training.config import TrainConfig
+from model.training.groups import HardwareConfig
 
 
-def distribute(network: Network, accelerator: Accelerator, config: TrainConfig) -> nn.Module:
+def distribute(network: Network, accelerator: Accelerator, config: HardwareConfig) -> nn.Module:
     """The module to train: `network` itself, sharded in place, or what holds a replica of it."""
     if config.parallelism == "ddp" or accelerator.num_processes == 1:
         replica: nn.Module = accelerator.prepare(network)

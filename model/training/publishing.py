@@ -22,7 +22,7 @@ def publish_model(run: Run) -> None:
         ArtifactError: the checkpoint of the best validation is damaged.
         ModelError: a weight is not finite.
     """
-    if run.config.early_stopping is None:
+    if run.config.validation.early_stopping is None:
         with run.average.applied() if run.average else nullcontext():
             network = whole_network(run.network)
             if run.journal:

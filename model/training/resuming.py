@@ -14,6 +14,7 @@ from model.training.averaging import WeightAverage
 from model.training.checkpoint import Loaded, Progress, newest_first, read_checkpoint, restore
 from model.training.optimizer import Optimizers
 from model.training.ranks import from_main, of_all
+from model.training.renamed import in_groups, is_flat
 from storage.artifacts import Spec
 from storage.errors import ArtifactError, ConfigError
 from storage.manifest import read_manifest
@@ -27,7 +28,10 @@ def check_origin(folder: Path, model: Spec) -> None:
             manifest = read_manifest(path)
         except ArtifactError:
             continue
-        found = _flat({**manifest["inputs"], **manifest["config"]})
+        made = {**manifest["inputs"], **manifest["config"]}
+        if is_flat(made["train"]):
+            made["train"] = in_groups(made["train"])
+        found = _flat(made)
         found.pop("step", None)
         for name in sorted(found.keys() | expected.keys()):
             here, there = expected.get(name), found.get(name)

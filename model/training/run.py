@@ -114,8 +114,8 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
             "(and --multi_gpu for more than one, on a CPU too)."
         )
     # A job that was written by hand may leave it open; what is trained may not.
-    precision = resolve_precision(job.train.precision)
-    job = job.model_copy(update={"train": job.train.model_copy(update={"precision": precision})})
+    precision = resolve_precision(job.train.hardware.precision)
+    job = job.model_copy(update={"train": job.train.on_hardware(precision=precision)})
     spec = job.spec()
     _check_same(job, spec)
     check_device(job.train, torch.cuda.device_count(), load_settings().processors)
@@ -137,8 +137,8 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         layout=layout,
         accelerator=accelerator,
         network=network,
-        model=distribute(network, accelerator, job.train),
-        optimizers=build_optimizers(network, job.train),
+        model=distribute(network, accelerator, job.train.hardware),
+        optimizers=build_optimizers(network, job.train.optimizer),
         feed=open_feed(reading, job.train, counts["train"]),
         validation=open_samples(reading, job.train, "validation"),
         held_out=counts["validation"],
@@ -152,7 +152,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         peak_flops=_peak_flops(network, accelerator),
         known_length=known_length,
         profile=Profile(layout.profile, job.train) if journal and job.train.profile_steps else None,
-        average=WeightAverage(network, job.train) if job.train.weight_average else None,
+        average=_average(network, job.train),
         loss_sum=torch.zeros(len(network.losses), device=accelerator.device),
         diverged=torch.zeros((), dtype=torch.bool, device=accelerator.device),
     )
@@ -185,6 +185,10 @@ def _check_fit(job: TrainingJob, network: Network) -> None:
         )
 
 
+def _average(network: Network, train: TrainConfig) -> WeightAverage | None:
+    return WeightAverage(network, train.average, train.max_steps) if train.average else None
+
+
 def _peak_flops(network: Network, accelerator: Accelerator) -> float:
     """What the devices of all processes together do when they all multiply at once."""
     peak = measured_peak(accelerator.device, network.compute_dtype)
@@ -202,18 +206,18 @@ def _fitted(
     """The job with a micro-batch that fits into memory."""
     asked = job.train
     for size in fitting_micro_batches(network, feed.samples, accelerator, asked):
-        if size < asked.micro_batch_size and journal and not asked.dropout:
+        if size < asked.hardware.micro_batch_size and journal and not asked.dropout:
             journal.write("micro_batch_halved", step=0, micro_batch_size=size)
-        train = asked.model_copy(update={"micro_batch_size": size})
-        job = job.model_copy(update={"train": train})
-    if asked.dropout and job.train.micro_batch_size < asked.micro_batch_size:
-        raise drawn_otherwise(asked, job.train.micro_batch_size)
+        job = job.model_copy(update={"train": asked.on_hardware(micro_batch_size=size)})
+    fitting = job.train.hardware.micro_batch_size
+    if asked.dropout and fitting < asked.hardware.micro_batch_size:
+        raise drawn_otherwise(asked, fitting)
     return job
 
 
 def _network(job: TrainingJob) -> tuple[Network, int]:
     """The network as it begins, and how many tokens it can read at once already."""
-    dtype, known_length = COMPUTE_DTYPES[resolve_precision(job.train.precision)], 0
+    dtype, known_length = COMPUTE_DTYPES[resolve_precision(job.train.hardware.precision)], 0
     if job.initialize_from:
         network, _, known_length = load_model(job.initialize_from, dtype)
     else:
@@ -223,7 +227,7 @@ def _network(job: TrainingJob) -> tuple[Network, int]:
         network.init_weights(job.train.seed)
     network.set_dropout(job.train.dropout)
     network.smoothing = job.train.label_smoothing
-    if job.train.activation_checkpointing:
+    if job.train.hardware.activation_checkpointing:
         network.recompute_layers()
     return network, known_length
 
@@ -250,7 +254,7 @@ def resume(run: Run) -> None:
         device=run.accelerator.device.type,
         precision=run.network.precision,
         tokens_seen=run.progress.tokens_seen,
-        micro_batch_size=run.config.micro_batch_size,
+        micro_batch_size=run.config.hardware.micro_batch_size,
         dropped_tokens=run.feed.samples.dropped,
         peak_tflops=round(run.peak_flops / 1e12, 3),
         compiled=run.compilation.compiled,

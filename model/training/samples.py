@@ -25,6 +25,7 @@ from model.objectives.spans import CorruptedRows
 from model.objectives.translation import TranslatedPairs
 from model.objectives.vocabulary import Vocabulary, read_vocabulary
 from model.training.config import TrainConfig
+from model.training.groups import BestFitPacking, WindowPacking
 from storage.shards.reading import TokenStream, read_document_ends, read_pairs
 from storage.splits import Split
 
@@ -111,10 +112,12 @@ def _vocabulary(reading: Reading) -> Vocabulary:
 def _causal(
     reading: Reading, config: TrainConfig, split: Split, stream: TokenStream, sections: Sections
 ) -> Samples:
-    if config.packing == "best_fit":
+    if isinstance(config.packing, BestFitPacking):
         ends = read_document_ends(reading.shards, split)
         return Packed(stream, config.sequence_length, ends, sections)
-    ends_or_none = read_document_ends(reading.shards, split) if config.document_mask else None
+    ends_or_none = (
+        read_document_ends(reading.shards, split) if config.packing.document_mask else None
+    )
     return Windows(stream, config.sequence_length, sections, ends_or_none)
 
 
@@ -131,4 +134,4 @@ def _masked(
     parts = stream, ends, config.sequence_length, masking, sections
     if reading.model.next_sentence:
         return SentencePairs(*parts, least=2 if split == "train" else 1)
-    return MaskedRows(*parts, document_mask=config.document_mask)
+    return MaskedRows(*parts, document_mask=config.packing == WindowPacking(document_mask=True))

@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 
 from model.training.config import TrainConfig
+from model.training.groups import CosineSchedule, InverseSqrtSchedule, WSDSchedule
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:
@@ -14,25 +15,26 @@ def rate_factor(step: int, config: TrainConfig) -> float:
         cosine: half a period of a cosine to zero (Loshchilov and Hutter 2017);
         inverse_sqrt: √(warm-up / step), for runs without an end (Vaswani et al. 2017, equation 3).
     """
-    warmup, last = config.warmup_steps, config.max_steps
+    warmup, last = config.schedule.warmup_steps, config.max_steps
     rise = min(1.0, (step + 1) / (warmup + 1))
     match config.schedule:
-        case "wsd":
-            decay_steps = max(1, round(last * config.decay_fraction))
+        case WSDSchedule(decay_fraction=decay_fraction):
+            decay_steps = max(1, round(last * decay_fraction))
             return min(rise, (last - step) / decay_steps)
-        case "cosine":
+        case CosineSchedule():
             done = max(0, step - warmup) / max(1, last - warmup)
             return min(rise, 0.5 * (1 + math.cos(math.pi * done)))
-        case "inverse_sqrt":
+        case InverseSqrtSchedule():
             return min(rise, math.sqrt((warmup + 1) / (step + 1)))
 
 
 def first_sample(step: int, config: TrainConfig) -> int:
     """Samples that all steps before this one have read."""
-    initial, last = config.initial_batch_size, config.global_batch_size
-    if initial is None:
+    last = config.global_batch_size
+    if config.batch_size_warmup is None:
         return step * last
-    warmup, doublings = config.batch_warmup_steps, (last // initial).bit_length() - 1
+    initial, warmup = config.batch_size_warmup.initial, config.batch_size_warmup.steps
+    doublings = (last // initial).bit_length() - 1
     edges = [warmup * stage // doublings for stage in range(doublings + 1)]
     samples = sum(
         (min(step, end) - min(step, begin)) * (initial << stage)
@@ -46,8 +48,9 @@ def sequence_length(step: int, config: TrainConfig) -> int:
 
     It never falls: what a step reads is the longest sequence that was read by then.
     """
-    initial, last = config.initial_sequence_length, config.sequence_length
-    if initial is None:
+    last = config.sequence_length
+    if config.sequence_length_warmup is None:
         return last
-    warmup, doublings = config.sequence_length_warmup_steps, (last // initial).bit_length() - 1
+    initial, warmup = config.sequence_length_warmup.initial, config.sequence_length_warmup.steps
+    doublings = (last // initial).bit_length() - 1
     return initial << sum(step >= warmup * stage // doublings for stage in range(1, doublings + 1))

@@ -46,7 +46,7 @@ def validate(run: Run) -> bool:
         metrics[VALIDATION_BITS_PER_BYTE] = bits / max(1, run.held_out["bytes"])
     run.write("metrics", metrics=metrics)
     before = run.progress
-    if run.config.early_stopping is None:
+    if run.config.validation.early_stopping is None:
         return False
     if before.best_loss is None or loss < before.best_loss:
         run.progress = replace(before, best_loss=loss, best_step=before.step, validations_since=0)
@@ -60,12 +60,12 @@ def _validation_losses(run: Run) -> np.ndarray:
     """Nats a prediction, of each loss, worked out by all processes together; (K,)."""
     accelerator, config = run.accelerator, run.config
     there = sum(run.validation.sizes)
-    chosen = Order(there, seed=0).windows(0, min(config.validation_windows, there))
+    chosen = Order(there, seed=0).windows(0, min(config.validation.windows, there))
     mine = chosen[accelerator.process_index :: accelerator.num_processes]
     total = torch.zeros_like(run.loss_sum)
     run.network.eval()
     # Every process in as many rounds: shards are gathered by all of them together.
-    rounds = -(-len(chosen) // (accelerator.num_processes * config.micro_batch_size))
+    rounds = -(-len(chosen) // (accelerator.num_processes * config.hardware.micro_batch_size))
     # It would be compiled once more for this.
     with torch.compiler.set_stance("force_eager"):
         for piece in np.array_split(mine, rounds):
@@ -82,7 +82,7 @@ def _validation_losses(run: Run) -> np.ndarray:
 
 def given_up(run: Run) -> bool:
     """Whether the validation loss has not fallen for as long as the config waits."""
-    patience, progress = run.config.early_stopping, run.progress
+    patience, progress = run.config.validation.early_stopping, run.progress
     if patience is None or progress.validations_since < patience:
         return False
     run.write("stopped_early", best_step=progress.best_step, best_loss=progress.best_loss)

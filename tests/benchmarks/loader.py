@@ -23,6 +23,7 @@ from model.data.batches import Batch
 from model.data.packing import plan_rows
 from model.training.config import TrainConfig
 from model.training.feed import open_feed
+from model.training.groups import BestFitPacking, HardwareConfig, WindowPacking
 from model.training.samples import Reading
 from storage.shards.parts import assemble, write_part
 from tests.benchmarks.loader_peers import BATCH, LENGTH, PEERS, PREPARE, measure
@@ -70,8 +71,8 @@ def contestant(kind: str, name: str, folder: Path) -> dict[str, float]:
     config = TrainConfig(
         sequence_length=LENGTH,
         global_batch_size=BATCH,
-        micro_batch_size=BATCH,
-        packing="best_fit" if name == "ours_packed" else "windows",
+        hardware=HardwareConfig(micro_batch_size=BATCH),
+        packing=BestFitPacking() if name == "ours_packed" else WindowPacking(),
     )
 
     def batches() -> Iterator[Any]:

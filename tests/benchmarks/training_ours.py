@@ -32,6 +32,7 @@ from storage.artifacts import Spec, publish
 from storage.config import write_json_value
 from storage.journal import JournalReader
 from storage.layout import RunLayout
+from storage.overrides import override
 from storage.splits import SPLITS
 from tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import SHAPES, Shape, held_out_loss, steady
@@ -71,31 +72,31 @@ def settings(given: argparse.Namespace, shape: Shape) -> TrainConfig:
         "sequence_length": shape.context,
         "max_steps": given.steps,
         "seed": given.seed,
-        "compile": given.compile,
+        "hardware.compile": given.compile,
+        "hardware.num_processes": given.processes,
         "log_every": 10 if given.steps >= 100 else 1,
-        "validate_every": given.steps,
-        "validation_windows": 16,
+        "validation.every": given.steps,
+        "validation.windows": 16,
         "checkpoint_every": given.steps,
-        "num_processes": given.processes,
     }
     if given.setting == "recipe":
-        base = speedrun().train.model_dump(exclude=set(common))
-        return TrainConfig.model_validate({**base, **common})
-    return TrainConfig.model_validate(
+        return override(speedrun().train, common)
+    return override(
+        TrainConfig(),
         {
             **common,
-            "optimizer": "adamw",
-            "learning_rate": shape.rate,
-            "adam_beta1": 0.9,
-            "adam_beta2": shape.beta2,
-            "adam_epsilon": 1e-8,
-            "weight_decay": shape.weight_decay,
-            "max_grad_norm": 1.0,
-            "schedule": "cosine",
-            "warmup_steps": min(100, given.steps // 5),
+            "optimizer.name": "adamw",
+            "optimizer.learning_rate": shape.rate,
+            "optimizer.adam_beta1": 0.9,
+            "optimizer.adam_beta2": shape.beta2,
+            "optimizer.adam_epsilon": 1e-8,
+            "optimizer.weight_decay": shape.weight_decay,
+            "optimizer.max_grad_norm": 1.0,
+            "schedule.name": "cosine",
+            "schedule.warmup_steps": min(100, given.steps // 5),
             "global_batch_size": shape.batch,
-            "micro_batch_size": shape.batch // given.processes,
-        }
+            "hardware.micro_batch_size": shape.batch // given.processes,
+        },
     )
 
 
