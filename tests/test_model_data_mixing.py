@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.data.batches import Batch
+from model.data.config import MIXING_BLOCK, MixingPhase
 from model.data.mixing import Mixture, apportion
 from model.network.config import IGNORED
-from model.training.config import MIXING_BLOCK, MixingPhase, TrainConfig
+from model.training.config import TrainConfig
 from model.training.feed import open_feed
 from model.training.samples import Reading
 from storage.config import parse

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from model.data.batches import Batch
-from model.training.config import MixingPhase, TrainConfig
+from model.data.config import MixingPhase
+from model.training.config import TrainConfig
 from model.training.feed import open_feed
 from model.training.groups import HardwareConfig
 from model.training.samples import Reading

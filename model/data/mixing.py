@@ -12,8 +12,8 @@ from hashlib import blake2b
 
 import numpy as np
 
+from model.data.config import MIXING_BLOCK, MixingPhase
 from model.data.order import Order
-from model.training.config import MIXING_BLOCK, MixingPhase
 
 
 @dataclass(frozen=True)

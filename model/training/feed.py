@@ -8,10 +8,11 @@ import numpy as np
 
 from model.data.batches import Samples, local_samples
 from model.data.buckets import Bucketed, Ordered
+from model.data.config import MixingPhase
 from model.data.mixing import Mixture
 from model.data.order import Order
 from model.objectives.joined import Joined
-from model.training.config import MixingPhase, TrainConfig, check_mixing
+from model.training.config import TrainConfig, check_mixing
 from model.training.samples import Reading, open_joined, open_samples
 from model.training.schedule import first_sample
 from storage.errors import ConfigError
