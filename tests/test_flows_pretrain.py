@@ -272,7 +272,8 @@ def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
     names = {entry.dataset.name for entry in run.inputs.dataset_inputs}
     assert names == {"corpus", "initialize_from", "shards"}
     assert run.data.metrics["train/tokens_seen"] < 10_000
-    assert "auto" not in {run.data.params[f"{part}.precision"] for part in ("train", "evaluation")}
+    parts = ("train.hardware", "evaluation")
+    assert "auto" not in {run.data.params[f"{part}.precision"] for part in parts}
 
 
 def test_a_champion_that_another_tool_registered_ends_the_night_in_a_sentence(mill: Mill) -> None:

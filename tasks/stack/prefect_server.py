@@ -37,7 +37,7 @@ _LOG_SECONDS = 3.0
 _ABSENCE_SECONDS = 120.0
 # The most that the server answers at once.
 _PAGE = 200
-_BUSY_TRIES = 10
+_BUSY_TRIES = 40
 _BUSY_SECONDS = 0.5
 
 
