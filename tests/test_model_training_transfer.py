@@ -16,6 +16,7 @@ from model.training.optimizer import build_optimizers
 from model.training.schedule import rate_factor
 from storage.overrides import override
 
+pytestmark = pytest.mark.training
 NARROW, WIDE = 32, 128
 # By optimizer, and whether the head is tied: AdamW moves embeddings that begin at 0.02 by its rate.
 RATES = {
