@@ -53,7 +53,7 @@ tests: $(TEST)
 	@$(PYTEST) --durations=10
 
 test-fast: $(TEST) ## Run the tests that need no servers and train neither for long nor in processes of their own
-	@$(PYTEST) -n 2 -m "not servers and not training"
+	@$(PYTEST) -m "not servers and not training"
 
 check: $(TEST) ## Check format, style, types and who imports whom
 	@$(BIN)/ruff format --check --quiet .

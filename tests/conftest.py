@@ -24,6 +24,11 @@ hypothesis.settings.load_profile("unhurried")
 SERVERS = {"deployed", "running", "mill", "home", "mlflow_server", "prefect_server", "s3"}
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names bytes by their number: some hold the time, and workers must agree on all names."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what needs servers or trains, and puts it first: others fill the time that it waits."""
     for item in items:
