@@ -5,6 +5,7 @@ import csv
 import gzip
 import json
 import random
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -139,7 +140,13 @@ def test_evaluation_text_is_read_from_every_format(tmp_path: Path) -> None:
     (tmp_path / "d.txt").write_text("Q é\n\nA\n")
     (tmp_path / "f.txt.bz2").write_bytes(bz2.compress("Q é\n".encode("utf-16")))
     (tmp_path / "g.html").write_text("<p>Q é</p>")
-    pq.write_table(pa.table({"q": ["Q é"], "n": [1], "c": [["A", "B"]]}), tmp_path / "e.parquet")
+    table = pa.table({"q": ["Q é"], "n": [1], "c": [["A", "B"]]})
+    pq.write_table(table, tmp_path / "e.parquet")
+    # As `datasets` keeps them.
+    with pa.ipc.new_stream(tmp_path / "h.arrow", table.schema) as stream:
+        stream.write_table(table)
+    with zipfile.ZipFile(tmp_path / "i.zip", "w") as archive:
+        archive.writestr("d.txt", "Q é\n\nA\n")
     read = {path.name: list(read_texts(path)) for path in sorted(tmp_path.iterdir())}
     assert read == {
         "a.jsonl": ["Q é", "A", "B", "C"] * 2,
@@ -149,7 +156,20 @@ def test_evaluation_text_is_read_from_every_format(tmp_path: Path) -> None:
         "e.parquet": ["Q é", "A", "B"],
         "f.txt.bz2": ["Q é"],
         "g.html": ["Q é"],
+        "h.arrow": ["Q é", "A", "B"],
+        "i.zip": ["Q é", "A"],
     }
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_an_archive_of_which_one_field_alone_would_be_read_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    rows = {"a.csv": "text,answer\nQ,A\n"}.get(name, '{"text": "Q", "answer": "A"}')
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(name, rows)
+    with pytest.raises(CorpusError, match=r"cannot be read \(a\..*; unpack an archive"):
+        list(read_texts(tmp_path / "a.zip"))
 
 
 @pytest.mark.parametrize(

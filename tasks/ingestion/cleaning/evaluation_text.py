@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import feather
 
 from storage.errors import CorpusError
 from tasks.ingestion.batches import DocumentBatch, Flaw
@@ -19,6 +17,7 @@ from tasks.ingestion.encodings import SAMPLE, encoding_of, to_utf8, without_mark
 from tasks.ingestion.fragments import Fragment, SourceFile
 from tasks.ingestion.patterns import matching
 from tasks.ingestion.readers.formats import (
+    ARCHIVES,
     SUPPORTED,
     WITH_FIELDS,
     Format,
@@ -27,8 +26,11 @@ from tasks.ingestion.readers.formats import (
     opened,
 )
 from tasks.ingestion.readers.reading import read
+from tasks.ingestion.readers.tables import table_batches
 from tasks.ingestion.streams import ByteStream, DamageError, file_chunks
 
+# Members of archives give one field each; of this name there is none, so that they are refused.
+_EVERY_FIELD = "(every field)"
 _UNREADABLE = (
     OSError,
     RecursionError,
@@ -99,17 +101,18 @@ def _texts(path: Path, form: Format) -> Iterator[str]:
     """What the reader of this format gives, line by line."""
     status = path.stat()
     size, modified = status.st_size, status.st_mtime_ns
-    file = SourceFile("", path.name, path, size, "", modified, form, "text", "auto", "line")
+    file = SourceFile("", path.name, path, size, "", modified, form, _EVERY_FIELD, "auto", "line")
     for item in read(Fragment(file), CorpusConfig()):
         if isinstance(item, Flaw):
-            raise ValueError(f"{item.place}: {item.finding}")
+            unpack = "; unpack an archive of tables or JSON" if form.kind in ARCHIVES else ""
+            raise ValueError(f"{item.place}: {item.finding}{unpack}")
         if isinstance(item, DocumentBatch):
             yield from filter(str.strip, item.texts.to_pylist())
 
 
 def _cells(path: Path, kind: str) -> Iterator[str]:
-    table = feather if kind == "arrow" else pq
-    yield from _strings(table.read_table(path).to_pylist())
+    for batch in table_batches(path, kind):
+        yield from _strings(batch.to_pylist())
 
 
 def _values(text: str, kind: str) -> Any:

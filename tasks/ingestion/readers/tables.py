@@ -98,6 +98,21 @@ def read_arrow(
         yield replace(flaw, bytes=int(rest * sanitizer.reading.fragment.bytes))
 
 
+def table_batches(path: Path, kind: str) -> Iterator[pa.RecordBatch]:
+    """All columns of a Parquet or Arrow file (or stream), some rows at a time.
+
+    Raises:
+        pa.ArrowException, OSError: it is damaged, or no such file.
+    """
+    if kind == "parquet":
+        with pq.ParquetFile(path) as table:
+            yield from table.iter_batches()
+        return
+    with pa.memory_map(str(path)) as source:
+        for batch, _, _ in _record_batches(source, 0, None):
+            yield batch
+
+
 @contextmanager
 def _counting(rows: Iterable[int]) -> Iterator[None]:
     """What is damaged within costs so many documents."""
