@@ -301,7 +301,8 @@ def _double(random: Random, make: Make) -> RandomFile:
 def _append(random: Random, make: Make) -> RandomFile:
     """Bytes behind it that are no text."""
     file = make()
-    rubbish = b"\0\xff" + random.randbytes(random.randint(1, 300))
+    # Half of a surrogate pair first: else as many bytes as characters have may be text in UTF-16.
+    rubbish = b"\0\xdf\xff" + random.randbytes(random.randint(0, 299))
     return replace(
         file,
         data=file.data + rubbish,

@@ -96,6 +96,19 @@ def test_a_damaged_row_group_costs_no_other(tmp_path: Path) -> None:
     assert sum(flaw.bytes or 0 for flaw in flaws) == pytest.approx(100 * lost, rel=0.2)
 
 
+def test_no_damaged_footer_loses_a_row_without_a_word_or_ends_the_process(tmp_path: Path) -> None:
+    path, texts = tmp_path / "x.parquet", [f"{n}" for n in range(6)]
+    # Without what else there may be, the footer is short.
+    plain = {"write_statistics": False, "store_schema": False, "use_dictionary": False}
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=3, **plain)
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    for place in range(footer, len(data) - 8):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 16]) + data[place + 1 :])
+        items = items_of(path)
+        assert texts_in(items) == texts or flaws_in(items), place
+
+
 def test_a_page_that_is_not_what_its_checksum_says_is_a_flaw(tmp_path: Path) -> None:
     path, table = tmp_path / "x.parquet", pa.table({"text": ["one", "two"]})
     pq.write_table(

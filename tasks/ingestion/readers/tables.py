@@ -1,8 +1,5 @@
 """Parquet and Arrow files: one column of a table is the text; no row becomes a Python object."""
 
-import mmap
-import os
-import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,13 +15,15 @@ from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of, size_of
 from tasks.ingestion.readers.fields import fields_of, text_of_sides
 from tasks.ingestion.readers.flaws import name_some, no_text, wrong_schema
 from tasks.ingestion.readers.sanitizer import BATCH_BYTES, BATCH_ROWS, Item, Misfit, Sanitizer
+from tasks.ingestion.readers.table_ends import (
+    BAD,
+    arrow_gap,
+    check_single,
+    parquet_gap,
+    raise_if_io,
+    size_of_file,
+)
 from tasks.ingestion.streams import DamageError
-
-# After the footer come its size and the name of the format.
-_PARQUET_END, _ARROW_END = 8, 10
-# Where a footer of Arrow says where its dictionaries and record batches are.
-_BLOCKS = (8, 10)
-_BAD = (pa.ArrowException, OSError, ValueError, TypeError)
 
 
 def read_parquet(
@@ -42,16 +41,19 @@ def read_parquet(
         table = pq.ParquetFile(
             file, memory_map=isinstance(file, Path), page_checksum_verification=True
         )
-    except _BAD as error:
-        _raise_if_io(error)
+    except BAD as error:
+        raise_if_io(error)
         raise DamageError(_damaged("Parquet", WHOLE_FILE, error)) from error
     with table:
         groups = [table.metadata.row_group(n) for n in range(table.num_row_groups)]
-        if start == 0:
-            _check_single(file, b"PAR1PAR1", _parquet_gap(file, table.metadata, groups))
         with _counting(group.num_rows for group in groups[start:stop]):
             columns = _columns(sanitizer, table.schema_arrow)
+        if start == 0:
+            check_single(file, b"PAR1PAR1", parquet_gap(file, table, columns))
         row = sum(group.num_rows for group in groups[:start])
+        lost = table.metadata.num_rows - sum(group.num_rows for group in groups)
+        if stop is None and lost > 0:
+            yield _fewer(f"after row group {len(groups) - 1}", lost)
         for number, group in enumerate(groups[start:stop], start):
             end = row + group.num_rows
             try:
@@ -60,11 +62,14 @@ def read_parquet(
                 ):
                     yield from _admitted(sanitizer, batch, row)
                     row += batch.num_rows
-            except _BAD as error:
-                _raise_if_io(error)
-                size = _disk_bytes(group) * (end - row) // group.num_rows
+            except BAD as error:
+                raise_if_io(error)
+                size = _disk_bytes(group, groups, file) * (end - row) // max(1, group.num_rows)
                 flaw = _damaged("Parquet", f"from row {row}", error)
                 yield replace(flaw, bytes=size, documents=end - row)
+            else:
+                if row < end:
+                    yield _fewer(f"from row {row}", end - row)
             row = end
 
 
@@ -81,7 +86,7 @@ def read_arrow(
     row, rest = 0, 1.0
     try:
         if start == 0:
-            _check_single(file, b"ARROW1ARROW1", _arrow_gap(file))
+            check_single(file, b"ARROW1ARROW1", arrow_gap(file))
         source = pa.memory_map(str(file)) if isinstance(file, Path) else pa.PythonFile(file, "r")
         with source:
             batches = _record_batches(source, start, stop)
@@ -92,8 +97,8 @@ def read_arrow(
                 if is_wanted:
                     yield from _admitted(sanitizer, batch, row)
                 row, rest = row + batch.num_rows, after
-    except _BAD as error:
-        _raise_if_io(error)
+    except BAD as error:
+        raise_if_io(error)
         flaw = _damaged("Arrow", f"from row {row}" if row else WHOLE_FILE, error)
         yield replace(flaw, bytes=int(rest * sanitizer.reading.fragment.bytes))
 
@@ -130,7 +135,7 @@ def parquet_cuts(path: Path, fragment_bytes: int) -> list[int]:
                 table.metadata.row_group(group).total_byte_size
                 for group in range(table.num_row_groups)
             ]
-    except _BAD:
+    except BAD:
         return []
     # Sizes are those before compression.
     scale = path.stat().st_size / max(1, sum(sizes))
@@ -143,7 +148,7 @@ def arrow_cuts(path: Path, fragment_bytes: int) -> list[int]:
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as table:
             batches = table.num_record_batches
-    except _BAD:
+    except BAD:
         return []
     parts = max(1, min(batches, path.stat().st_size // fragment_bytes))
     return sorted({batches * part // parts for part in range(1, parts)})
@@ -172,65 +177,10 @@ def _record_batches(
         position = source.tell()
 
 
-def _parquet_gap(file: Path | BinaryIO, metadata: Any, groups: list[Any]) -> int:
-    """Bytes between the data and the footer; some writers put indices there."""
-    last = [groups[-1].column(n) for n in range(groups[-1].num_columns)] if groups else []
-    starts = [
-        column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
-        for column in last
-    ]
-    ends = [start + each.total_compressed_size for start, each in zip(starts, last, strict=True)]
-    return _size(file) - _PARQUET_END - int(metadata.serialized_size) - max(ends, default=4)
-
-
-def _arrow_gap(file: Path | BinaryIO) -> int:
-    """The same of an Arrow file, by the batches that its footer, a flatbuffer, lists; else 0."""
-    size = _size(file)
-    with _mapped(file) as data:
-        if size < _ARROW_END or data[:6] != b"ARROW1" or data[-6:] != b"ARROW1":
-            return 0
-        length = int.from_bytes(data[-10:-6], "little")
-        footer = data[max(0, size - _ARROW_END - length) : size - _ARROW_END]
-    try:
-        (root,) = struct.unpack_from("<I", footer)
-        names = root - struct.unpack_from("<i", footer, root)[0]
-        (names_size,) = struct.unpack_from("<H", footer, names)
-        end = 0
-        for field in _BLOCKS:
-            place = struct.unpack_from("<H", footer, names + field)[0] if field < names_size else 0
-            if place:
-                at = root + place + struct.unpack_from("<I", footer, root + place)[0]
-                (count,) = struct.unpack_from("<I", footer, at)
-                batches = struct.iter_unpack("<qi4xq", footer[at + 4 : at + 4 + 24 * count])
-                end = max([end, *map(sum, batches)])
-    except struct.error:
-        return 0
-    return size - _ARROW_END - length - end
-
-
-def _check_single(file: Path | BinaryIO, seam: bytes, gap: int) -> None:
-    """Raises DamageError where another file lies before this one: its places are then wrong."""
-    if gap < len(seam):
-        return
-    with _mapped(file) as data:
-        if data.find(seam, 0, gap + len(seam)) >= 0:
-            finding = "found several files one after the other, expected one table"
-            raise DamageError(Flaw(WHOLE_FILE, "damaged", finding, "take them apart", ""))
-
-
-def _mapped(file: Path | BinaryIO) -> mmap.mmap:
-    if not isinstance(file, Path):
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    with file.open("rb") as opened:
-        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _size(file: Path | BinaryIO) -> int:
-    return file.stat().st_size if isinstance(file, Path) else os.fstat(file.fileno()).st_size
-
-
-def _disk_bytes(group: Any) -> int:
-    return sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+def _disk_bytes(group: Any, groups: list[Any], file: Path | BinaryIO) -> int:
+    """The share of a group in its file: groups say what they are before compression."""
+    total = sum(max(0, each.total_byte_size) for each in groups)
+    return int(size_of_file(file) * max(0, group.total_byte_size) // max(1, total))
 
 
 def _rows_a_batch(group: Any) -> int:
@@ -328,10 +278,10 @@ _TEXT = (
 )
 
 
-def _raise_if_io(error: Exception) -> None:
-    # pyarrow raises OSError for damage too, but without the system's number.
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error
+def _fewer(place: str, rows: int) -> Flaw:
+    """A footer has no checksum, and pyarrow takes a column of which it says nothing for empty."""
+    error = pa.ArrowInvalid(f"{rows} rows fewer than the footer says")
+    return replace(_damaged("Parquet", place, error), bytes=None, documents=rows)
 
 
 def _damaged(kind: str, place: str, error: Exception) -> Flaw:
