@@ -4,9 +4,10 @@ A strict parser of RFC 8259 that reads eight bytes at a time within strings. Wha
 (an error, another type, a key with escapes, half of a surrogate pair, …) it leaves to the slow
 path, so that it may be narrower than `json.loads` but never wider.
 
-Kept beside libraries because of its speed: on one core of the same machine, 127 MB of web text, the
-whole stage reads 700 MB/s with it, while a bare loop of `orjson.loads` and `pa.array` came to 315
-and one of pysimdjson to 260, without any of the checks.
+Kept beside libraries because of its speed, while none gets to 0.68 of it. With a library in its
+place, on one core and 127 MB of web text, the whole stage reads this share of the 684 MB/s that it
+reads with the kernel, and without its strictness: orjson 0.39, pysimdjson 0.42, pyarrow.json 0.48,
+Polars 0.55.
 """
 
 import numpy as np
