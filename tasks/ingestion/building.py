@@ -26,7 +26,7 @@ from tasks.ingestion.engines import check_engines, engines_of
 from tasks.ingestion.figures import Figures, SimilarPair
 from tasks.ingestion.pace import Pace
 from tasks.ingestion.partitions import FilePartition, plan_partitions
-from tasks.ingestion.parts import part_bands, part_batches, read_stats
+from tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
 from tasks.ingestion.readers.flaws import not_read
 from tasks.ingestion.readers.reading import cut
 from tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
@@ -129,7 +129,7 @@ def _write(
     for source in sources:
         _count_apart(stats, source)
     _check_unread(stats, config.max_unread)
-    ids = ids_of([part / "documents.arrow" for part in parts])
+    ids = ids_of([part_documents(part) for part in parts])
     verdicts = _verdicts(parts, ids, config)
     numbered = _firsts(parts)
     for part, first in numbered:
@@ -139,7 +139,7 @@ def _write(
     reserved = {source.name for source in sources if source.held_out}
     held_out = _sides(ids, verdicts, config.validation_fraction, _of_sources(parts, reserved))
     figures = Figures(sources)
-    sizes = [(part / "documents.arrow").stat().st_size for part in parts]
+    sizes = [part_documents(part).stat().st_size for part in parts]
     pace = Pace("merge", sum(sizes))
     with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
         writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
@@ -180,7 +180,7 @@ def _verdicts(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> V
         return Verdicts(duplicate, exact, ())
     found = near_duplicates(
         [part_bands(part) for part in parts],
-        texts_of([part / "documents.arrow" for part in parts]),
+        texts_of([part_documents(part) for part in parts]),
         config.cleaning.similarity,
         exact,
     )
@@ -264,7 +264,7 @@ def _count_duplicates(stats: Stats, part: Path, first: int, verdicts: Verdicts) 
 
 
 def _similar_pairs(parts: Sequence[Path], verdicts: Verdicts) -> list[SimilarPair]:
-    texts = texts_of([part / "documents.arrow" for part in parts])
+    texts = texts_of([part_documents(part) for part in parts])
     pairs = []
     for kept, other, similarity in verdicts.pairs:
         both = texts.take(np.array([kept, other])).to_pylist()

@@ -73,9 +73,14 @@ def read_stats(part: Path) -> Stats:
     return Stats.from_json((part / "tally.json").read_text(encoding="utf-8"))
 
 
+def part_documents(part: Path) -> Path:
+    """The file of the documents left in a part."""
+    return part / "documents.arrow"
+
+
 def part_batches(part: Path) -> Iterator[pa.RecordBatch]:
     """The documents left in a part, memory-mapped, batch by batch."""
-    yield from record_batches(part / "documents.arrow")
+    yield from record_batches(part_documents(part))
 
 
 def part_bands(part: Path) -> np.ndarray:
@@ -91,7 +96,7 @@ def _write(
         # As the part's identity has just found them: this process may have older ones.
         load_reader(name)
     steps = _steps(config.cleaning, config.min_characters, inputs)
-    with DocumentWriter(directory / "documents.arrow", SCHEMA) as writer:
+    with DocumentWriter(part_documents(directory), SCHEMA) as writer:
         for fragment in partition.fragments:
             for batch in read_batches(fragment, config, stats):
                 for step in steps:
