@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 
+from flows.overrides import nearest, override
 from model.config import EvaluationConfig, Hardware
 from model.hf.families import family_of
 from model.network.config import DecoderConfig, ModelConfig
@@ -20,7 +21,6 @@ from storage.errors import ConfigError, CorpusmillError
 from storage.extensions import digest_source, in_short, is_own, load_own
 from storage.manifest import digest_json
 from storage.names import RegisteredName
-from storage.overrides import nearest, override
 from storage.settings import ComputePrecision, load_settings
 from tasks.ingestion.config import CorpusConfig
 from tasks.launch import default_processes, find_hardware

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 
 from flows.command_line import main
 from flows.config import PretrainConfig, on_this_machine, resolve
+from flows.overrides import override
 from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
 from model.network.build import build_network
 from model.training.config import check_device
 from model.training.identity import identity_of
 from storage.errors import ConfigError, CorpusmillError
-from storage.overrides import override
 from storage.settings import load_settings
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.overrides import override
 from model.data.batches import Batch
 from model.data.config import MixingPhase
 from model.training.config import TrainConfig
@@ -22,7 +23,6 @@ from model.training.groups import HardwareConfig
 from model.training.samples import Reading
 from storage.config import write_json_value
 from storage.manifest import write_json
-from storage.overrides import override
 from storage.shards.parts import assemble, write_part
 from tasks.launch import supervised, wait
 

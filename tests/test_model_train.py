@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
+from flows.overrides import override
 from model.config import TrainingJob, TrainingResult
 from model.training.config import TrainConfig
 from storage.config import read_json
 from storage.errors import InputError
 from storage.layout import RunLayout
-from storage.overrides import override
 from tasks.launch import supervised, training_outcome, wait
 from tests.forks import ON_A_CPU
 from tests.training_runs import (

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch._inductor import config as inductor_config
 
+from flows.overrides import override
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
 from model.objectives.config import Translation
@@ -14,7 +15,6 @@ from model.training.compilation import decide_compilation
 from model.training.config import TrainConfig
 from model.training.groups import HardwareConfig
 from storage.layout import RunLayout
-from storage.overrides import override
 from tests.training_runs import SHORT, Workshop, finish_all, losses, records, weights
 
 CPU = torch.device("cpu")

@@ -6,13 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 import flows.config  # noqa: F401 - defines every configuration
+from flows.overrides import override
 from model.network.config import BertConfig, DecoderConfig, Family, GPT2Config, ModelConfig
 from model.training.config import TrainConfig
 from model.training.groups import MuonConfig
 from model.training.identity import identity_of
 from storage.config import Config, parse
 from storage.errors import ConfigError
-from storage.overrides import override
 
 
 def _are_one(

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pytest
 
+from flows.overrides import override
 from model.config import TrainingJob
 from model.training.config import TrainConfig
 from model.training.groups import HardwareConfig
 from storage.config import read_json
 from storage.layout import RunLayout
-from storage.overrides import override
 from tasks.launch import other_machine, supervised, training_command, wait
 from tests.forks import ON_A_CPU
 from tests.servers import free_port

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from accelerate import Accelerator
 
+from flows.overrides import override
 from model.config import TrainingJob
 from model.training.checkpoint import Progress
 from model.training.publishing import publish_model
 from model.training.run import build_run
 from storage.config import read_json
 from storage.errors import ArtifactError
-from storage.overrides import override
 from tests.training_runs import SHORT, Workshop
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 
+from flows.overrides import override
 from model.config import TrainingJob
 from model.network.config import DecoderConfig
 from model.network.decoder import Decoder
@@ -25,7 +26,6 @@ from model.training.run import Run, build_run, resume
 from storage.artifacts import Spec
 from storage.config import read_json
 from storage.errors import ArtifactError, ConfigError
-from storage.overrides import override
 from tests.servers import free_port
 from tests.training_runs import SHORT, Workshop
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
+from flows.overrides import override
 from flows.recipes.decoders import (
     gpt2,
     gpt2_tiny,
@@ -23,7 +24,6 @@ from flows.recipes.encoder_decoders import (
 from flows.recipes.encoders import bert_base, bert_tiny
 from model.training.config import TrainConfig
 from model.training.groups import AdamWConfig, CosineSchedule
-from storage.overrides import override
 
 
 def adopt() -> PretrainConfig:

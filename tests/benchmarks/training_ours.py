@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from flows.overrides import override
 from flows.recipes.decoders import speedrun
 from model.config import TrainingJob
 from model.device import use_threads
@@ -32,7 +33,6 @@ from storage.artifacts import Spec, publish
 from storage.config import write_json_value
 from storage.journal import JournalReader
 from storage.layout import RunLayout
-from storage.overrides import override
 from storage.splits import SPLITS
 from tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import SHAPES, Shape, held_out_loss, steady
