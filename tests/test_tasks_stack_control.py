@@ -180,6 +180,14 @@ def test_what_a_shell_asks_of_flows_and_the_stack_has_not_is_refused(running: Ru
         control.up(asked, running.layout, running.checkout)
 
 
+def test_a_stack_that_other_code_has_started_is_refused(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "_CONFIGURATION", tmp_path / "supervisord.conf")
+    with pytest.raises(StackError, match=r"another checkout.*`make down`, then"):
+        control.up(load_settings(), running.layout, running.checkout)
+
+
 def test_second_up_changes_nothing_but_the_deployments(running: Running) -> None:
     before = [running.pid(program) for program in ("prefect", "mlflow", "worker")]
     asked = settings_in(running.layout.root)

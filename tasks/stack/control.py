@@ -32,6 +32,7 @@ _START_SECONDS = 120
 # Prefect gives a cancelled run 30 s before it kills it, and takes a few more to say so.
 _CANCEL_SECONDS = 60
 _FREE_BYTES = 2 * 10**9
+_CONFIGURATION = Path(__file__).resolve().with_name("supervisord.conf")
 # Where each says to anyone whether it is well.
 _SERVERS = {"prefect": "/api/health", "mlflow": "/health"}
 
@@ -50,10 +51,12 @@ def up(settings: Settings, layout: Layout, checkout: Path = CHECKOUT) -> Setting
         supervisor = supervision.find(layout.stack)
         if supervisor is not None:
             settings = _in_effect(supervisor, settings)
-            if settings.key != read_key(layout.stack):
+            # Its worker runs the code, and its servers have the names, that it was started with.
+            ours = str(_CONFIGURATION) in supervisor.process.cmdline()
+            if not ours or settings.key != read_key(layout.stack):
                 raise StackError(
-                    f"The stack in {layout.root} was started by an earlier version, or with "
-                    "another key than it has now: `make down`, then run this again."
+                    f"The stack in {layout.root} was started by an earlier version or another "
+                    "checkout, or has another key now: `make down`, then run this again."
                 )
             _check_same(supervisor, settings, layout)
             _mend(supervisor, settings, layout)
@@ -183,11 +186,7 @@ def _start(settings: Settings, layout: Layout) -> Supervisor:
             f"{_FREE_BYTES / 1e9:.0f} GB: delete something, or set CORPUSMILL_HOME to a folder "
             "on a larger disk."
         )
-    return supervision.start(
-        Path(__file__).with_name("supervisord.conf"),
-        layout.stack,
-        process_environment(settings, layout),
-    )
+    return supervision.start(_CONFIGURATION, layout.stack, process_environment(settings, layout))
 
 
 def _ports(settings: Settings) -> dict[str, int]:
