@@ -180,9 +180,11 @@ def test_c4_knows_chinese_sentences() -> None:
         "これはとてもよいほんです。",
         "यह एक बहुत अच्छी किताब है।",
         "هل هذا كتاب جيد جدا؟",
+        "Սա շատ լավ գիրք է։",
+        "នេះជាសៀវភៅល្អណាស់។",
         "长" * 1200 + "。",
     ],
-    ids=["kana", "danda", "Arabic", "a long paragraph"],
+    ids=["kana", "danda", "Arabic", "Armenian", "Khmer", "a long paragraph"],
 )
 def test_c4_knows_lines_of_other_scripts(line: str) -> None:
     page = "\n".join([line] * 5)

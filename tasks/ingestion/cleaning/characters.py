@@ -23,7 +23,16 @@ ITEM = 1024  # begins an item of a list
 _HAN_PLANES = 0x20000
 # Beyond these planes lie only private use, tags and variation selectors, which are no part of text.
 _END = 0x40000
-SENTENCE_ENDS = ".?!。！？｡．؟۔।॥።။‼⁇⁈⁉︒︕︖﹒﹖﹗"
+# Unicode's Sentence_Terminal (UAX 44), the Latin ones first, and the shad of Tibetan.
+SENTENCE_ENDS = (
+    ".?!\u203c\u203d\u2047\u2048\u2049\u3002\uff01\uff0e\uff1f\uff61"
+    "\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57"
+    "\u0589\u061e\u061f\u06d4\u0700\u0701\u0702\u07f9\u0964\u0965\u0f0d\u0f0e\u104a\u104b"
+    "\u1362\u1367\u1368\u166e\u1735\u1736\u17d4\u17d5\u1803\u1809\u1944\u1945"
+    "\u1aa8\u1aa9\u1aaa\u1aab\u1b5a\u1b5b\u1b5e\u1b5f\u1c3b\u1c3c\u1c7e\u1c7f"
+    "\ua4ff\ua60e\ua60f\ua6f3\ua6f7\ua8ce\ua8cf\ua92f\ua9c8\ua9c9\uaa5d\uaa5e\uaa5f"
+    "\uaaf0\uaaf1\uabeb"
+)
 _BULLETS = "-•‣◦●○■□▪◆◇·・"
 _CLOSING = "…\"'”’」』）)》】〕］]"
 
