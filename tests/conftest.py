@@ -73,6 +73,7 @@ def mlflow_artifacts(together: Path, mlflow_server: str) -> Path:
 @pytest.fixture(scope="session")
 def prefect_server(together: Path) -> Iterator[str]:
     """The API of a real Prefect server, which flows of this process talk to."""
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     folder = together / "prefect"
@@ -81,6 +82,8 @@ def prefect_server(together: Path) -> Iterator[str]:
         temporary_settings({PREFECT_API_URL: address}),
     ):
         yield address
+        # Else the thread that sends it goes on trying for a minute when the server is gone.
+        APILogWorker.drain_all()
 
 
 @pytest.fixture
