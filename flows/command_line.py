@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from flows.config import (
+from corpusmill.flows.config import (
     ContinueConfig,
     PretrainConfig,
     RegistrationConfig,
@@ -20,17 +20,17 @@ from flows.config import (
     flat,
     resolve,
 )
-from storage.config import parse
-from storage.errors import ConfigError, CorpusmillError, StackError
-from storage.layout import Layout
-from storage.markup import on_terminal
-from storage.settings import Settings, load_settings
-from tasks.ingestion.config import CorpusConfig
-from tasks.launch import run_to_end, sample_command
-from tasks.stack import control
-from tasks.stack.door import link
-from tasks.stack.environment import environment_file
-from tasks.stack.prefect_server import LogLine, PrefectServer
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.launch import run_to_end, sample_command
+from corpusmill.tasks.stack import control
+from corpusmill.tasks.stack.door import link
+from corpusmill.tasks.stack.environment import environment_file
+from corpusmill.tasks.stack.prefect_server import LogLine, PrefectServer
 
 DEPLOYMENT = "pretrain/full"
 # Prefect writes it for each of the tasks, and does not say which.
@@ -102,7 +102,7 @@ def run(parameters: tuple[str, ...]) -> None:
     if state != "COMPLETED":
         raise StackError(f"The run ended {state.lower()}: {reason or 'see its log'} ({page}).")
     # Here: what it imports takes a second, and the other commands need none of it.
-    from flows.outcome import print_outcome
+    from corpusmill.flows.outcome import print_outcome
 
     print_outcome(settings, flow_run)
 
@@ -116,7 +116,7 @@ def sample(prompt: str, model: str) -> None:
     settings, layout = _here()
     settings = _tracked(settings, layout)
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
-    from storage.registry import champion_or_refuse, fetch
+    from corpusmill.storage.registry import champion_or_refuse, fetch
 
     champion = champion_or_refuse(settings, name)
     sys.exit(run_to_end(sample_command(fetch(settings, layout, champion).path, prompt)))
@@ -127,7 +127,7 @@ def sample(prompt: str, model: str) -> None:
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 def config(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print the config of RECIPE with FIELD=VALUE merged in, what differs, and its digest."""
-    from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
+    from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
 
     # What is left to the machine (precision, processes) stays so: the digest is the same anywhere.
     recipes: dict[str, Callable[[], PretrainConfig | ContinueConfig]] = {
@@ -154,7 +154,7 @@ def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
     STEP is a field of corpus.cleaning, such as c4_quality, or package.module:Name of your own.
     """
     # Here: pyarrow and numpy take half a second to import.
-    from tasks.ingestion.trial import cleaning_of, in_lines, try_cleaning
+    from corpusmill.tasks.ingestion.trial import cleaning_of, in_lines, try_cleaning
 
     _, layout = _here()
     source = str(Path(file).absolute()) if Path(file).exists() else file
@@ -171,7 +171,7 @@ def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
 def project(directory: Path) -> None:
     """Show a run that was trained without Prefect in MLflow: DIRECTORY holds its journal.jsonl."""
     settings = _tracked(*_here())
-    from flows.outcome import project_run
+    from corpusmill.flows.outcome import project_run
 
     click.echo(project_run(settings, directory))
 

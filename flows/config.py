@@ -6,24 +6,24 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 
-from flows.overrides import nearest, override
-from model.config import EvaluationConfig, Hardware
-from model.hf.families import family_of
-from model.network.config import DecoderConfig, ModelConfig
-from model.objectives.config import check_objectives
-from model.tokenizer.config import TokenizerConfig
-from model.training.config import TrainConfig, check_device
-from model.training.groups import HardwareConfig
-from model.training.identity import check_effect
-from model.training.renamed import RENAMED
-from storage.config import Config
-from storage.errors import ConfigError, CorpusmillError
-from storage.extensions import digest_source, in_short, is_own, load_own
-from storage.manifest import digest_json
-from storage.names import RegisteredName
-from storage.settings import ComputePrecision, load_settings
-from tasks.ingestion.config import CorpusConfig
-from tasks.launch import default_processes, find_hardware
+from corpusmill.flows.overrides import nearest, override
+from corpusmill.model.config import EvaluationConfig, Hardware
+from corpusmill.model.hf.families import family_of
+from corpusmill.model.network.config import DecoderConfig, ModelConfig
+from corpusmill.model.objectives.config import check_objectives
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.training.config import TrainConfig, check_device
+from corpusmill.model.training.groups import HardwareConfig
+from corpusmill.model.training.identity import check_effect
+from corpusmill.model.training.renamed import RENAMED
+from corpusmill.storage.config import Config
+from corpusmill.storage.errors import ConfigError, CorpusmillError
+from corpusmill.storage.extensions import digest_source, in_short, is_own, load_own
+from corpusmill.storage.manifest import digest_json
+from corpusmill.storage.names import RegisteredName
+from corpusmill.storage.settings import ComputePrecision, load_settings
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.launch import default_processes, find_hardware
 
 
 class RegistrationConfig(Config):

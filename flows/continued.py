@@ -8,18 +8,18 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.config import ContinueConfig, on_this_machine, resolve
-from flows.recipes.catalogue import CONTINUED_RECIPES
-from flows.tail import judge_and_register
-from model.training.config import TrainConfig
-from storage.artifacts import find
-from storage.manifest import read_manifest
-from tasks.corpus import ingest, select_new
-from tasks.registration import fetch_champion
-from tasks.reports.corpus.report import report_corpus
-from tasks.shards import make_shards
-from tasks.tracking import tracked_run
-from tasks.training import train
+from corpusmill.flows.config import ContinueConfig, on_this_machine, resolve
+from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES
+from corpusmill.flows.tail import judge_and_register
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.artifacts import find
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.tasks.corpus import ingest, select_new
+from corpusmill.tasks.registration import fetch_champion
+from corpusmill.tasks.reports.corpus.report import report_corpus
+from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.tracking import tracked_run
+from corpusmill.tasks.training import train
 
 
 @flow(name="continue-pretraining")

@@ -4,17 +4,17 @@ import json
 import textwrap
 from pathlib import Path
 
-from model.config import TrainingJob
-from storage.config import read_json
-from storage.errors import StackError
-from storage.layout import RunLayout
-from storage.markup import on_terminal
-from storage.settings import Settings
-from storage.tracking import file_of_run, open_run
-from tasks.evaluation import in_words
-from tasks.reports.run import SHOWN
-from tasks.stack.door import link
-from tasks.training import project_journal
+from corpusmill.model.config import TrainingJob
+from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.settings import Settings
+from corpusmill.storage.tracking import file_of_run, open_run
+from corpusmill.tasks.evaluation import in_words
+from corpusmill.tasks.reports.run import SHOWN
+from corpusmill.tasks.stack.door import link
+from corpusmill.tasks.training import project_journal
 
 
 def project_run(settings: Settings, directory: Path) -> str:

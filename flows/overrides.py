@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from storage.addresses import shown
-from storage.config import parse
-from storage.errors import ConfigError
+from corpusmill.storage.addresses import shown
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError
 
 C = TypeVar("C", bound=BaseModel)
 Kinds = tuple[type[BaseModel], ...]

@@ -4,17 +4,17 @@ from typing import Any
 
 from prefect import flow
 
-from flows.config import on_this_machine, resolve
-from flows.recipes.catalogue import RECIPES
-from flows.tail import judge_and_register
-from tasks.corpus import ingest
-from tasks.origin import bring_model
-from tasks.registration import look_at_champion
-from tasks.reports.corpus.report import report_corpus
-from tasks.shards import make_shards
-from tasks.tokenizer import make_tokenizer
-from tasks.tracking import tracked_run
-from tasks.training import train
+from corpusmill.flows.config import on_this_machine, resolve
+from corpusmill.flows.recipes.catalogue import RECIPES
+from corpusmill.flows.tail import judge_and_register
+from corpusmill.tasks.corpus import ingest
+from corpusmill.tasks.origin import bring_model
+from corpusmill.tasks.registration import look_at_champion
+from corpusmill.tasks.reports.corpus.report import report_corpus
+from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.tokenizer import make_tokenizer
+from corpusmill.tasks.tracking import tracked_run
+from corpusmill.tasks.training import train
 
 
 @flow(name="pretrain")

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 from prefect import get_run_logger, runtime
 
-from model.config import EvaluationConfig
-from storage.artifacts import Ref
-from storage.manifest import read_manifest
-from tasks.evaluation import evaluate, measure_compressor
-from tasks.registration import promote_if_better, register
-from tasks.reports.model_card import licences_of, render_card
-from tasks.reports.run import make_outcome, report
-from tasks.tracking import FlowContext
+from corpusmill.model.config import EvaluationConfig
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.tasks.evaluation import evaluate, measure_compressor
+from corpusmill.tasks.registration import promote_if_better, register
+from corpusmill.tasks.reports.model_card import licences_of, render_card
+from corpusmill.tasks.reports.run import make_outcome, report
+from corpusmill.tasks.tracking import FlowContext
 
 
 def judge_and_register(

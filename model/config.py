@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from model.hf.families import family_of
-from model.inference.request import NewTokens, Sampling
-from model.network.config import Family, ModelConfig
-from model.objectives.config import engines_of
-from model.training.config import TrainConfig
-from model.training.identity import identity_of
-from model.training.renamed import is_flat, job_in_groups
-from storage.artifacts import Spec, folder_digest
-from storage.config import Config, Seed
-from storage.settings import ComputePrecision, Precision
+from corpusmill.model.hf.families import family_of
+from corpusmill.model.inference.request import NewTokens, Sampling
+from corpusmill.model.network.config import Family, ModelConfig
+from corpusmill.model.objectives.config import engines_of
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.identity import identity_of
+from corpusmill.model.training.renamed import is_flat, job_in_groups
+from corpusmill.storage.artifacts import Spec, folder_digest
+from corpusmill.storage.config import Config, Seed
+from corpusmill.storage.settings import ComputePrecision, Precision
 
 # Of a trained model.
 FORMAT_VERSION = 7

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import torch
 
-from model.config import Hardware
-from storage.settings import ComputePrecision, Precision, load_settings
+from corpusmill.model.config import Hardware
+from corpusmill.storage.settings import ComputePrecision, Precision, load_settings
 
 # Of everything between the embeddings and the logits, and of Muon's iteration.
 COMPUTE_DTYPES: Mapping[ComputePrecision, torch.dtype] = {

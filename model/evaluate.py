@@ -1,4 +1,4 @@
-"""Entry point of the evaluation process: `python -m model.evaluate job.json`.
+"""Entry point of the evaluation process: `python -m corpusmill.model.evaluate job.json`.
 
 Scores a model in the Hugging Face format on held-out documents, whatever its tokenizer, and writes
 result.json into the job's directory. Exit code 0: done. 3: the input must
@@ -9,21 +9,21 @@ import signal
 import sys
 from pathlib import Path
 
-from model.config import EvaluationJob
-from model.process import INPUT_ERROR, die_with_parent, imports_that_last
-from storage.config import read_json, write_json_value
-from storage.errors import InputError
+from corpusmill.model.config import EvaluationJob
+from corpusmill.model.process import INPUT_ERROR, die_with_parent, imports_that_last
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.errors import InputError
 
 
 def main() -> int:
     if len(sys.argv) != 2:
-        print("usage: python -m model.evaluate job.json", file=sys.stderr)
+        print("usage: python -m corpusmill.model.evaluate job.json", file=sys.stderr)
         return 2
     die_with_parent(signal.SIGKILL)
     try:
         job = read_json(EvaluationJob, Path(sys.argv[1]))
         with imports_that_last():  # torch, after the tie to the parent
-            from model.evaluation.held_out import evaluate
+            from corpusmill.model.evaluation.held_out import evaluate
 
         result = evaluate(job)
     except InputError as error:

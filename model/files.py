@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ModelError
+from corpusmill.storage.errors import ModelError
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

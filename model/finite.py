@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from storage.errors import ModelError
+from corpusmill.storage.errors import ModelError
 
 _REMEDY = (
     "expected finite numbers, as its weights are: if this is not fp32, set CORPUSMILL_PRECISION to "

@@ -1,4 +1,4 @@
-"""Entry point that tells what the hardware is: `python -m model.hardware hardware.json`.
+"""Entry point that tells what the hardware is: `python -m corpusmill.model.hardware hardware.json`.
 
 Out: a `Hardware`, as torch finds it in this environment. Exit code 0: done. 3: a sentence on
 standard error says why not.
@@ -7,15 +7,15 @@ standard error says why not.
 import sys
 from pathlib import Path
 
-from model.device import find_hardware
-from model.process import INPUT_ERROR
-from storage.config import write_json_value
-from storage.errors import InputError
+from corpusmill.model.device import find_hardware
+from corpusmill.model.process import INPUT_ERROR
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.errors import InputError
 
 
 def main() -> int:
     if len(sys.argv) != 2:
-        print("usage: python -m model.hardware hardware.json", file=sys.stderr)
+        print("usage: python -m corpusmill.model.hardware hardware.json", file=sys.stderr)
         return 2
     try:
         write_json_value(Path(sys.argv[1]), find_hardware())

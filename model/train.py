@@ -1,4 +1,4 @@
-"""Entry point of the training process: `accelerate launch --module model.train job.json [MEETING]`.
+"""Entry point of training: `accelerate launch --module corpusmill.model.train job.json [MEETING]`.
 
 In: job.json, and a file for the processes of one machine to meet in, where they are several and
 shall not open a port for that. Out: journal.jsonl, checkpoints, the model and result.json in the
@@ -10,11 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from model.config import TrainingJob
-from model.process import imports_that_last, stop_with_parent
-from storage.config import read_json
-from storage.errors import CorpusmillError
-from storage.settings import drop_variables
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.process import imports_that_last, stop_with_parent
+from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import CorpusmillError
+from corpusmill.storage.settings import drop_variables
 
 _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 3}
 
@@ -22,7 +22,8 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 3}
 def main() -> int:
     if len(sys.argv) not in (2, 3):
         print(
-            "usage: accelerate launch --module corpusmill.train job.json [MEETING]", file=sys.stderr
+            "usage: accelerate launch --module corpusmill.model.train job.json [MEETING]",
+            file=sys.stderr,
         )
         return 2
     stop_with_parent()
@@ -35,8 +36,8 @@ def main() -> int:
         return 1
     # After the tie to the parent: importing torch takes seconds.
     with imports_that_last():
-        from model.training.loop import train
-        from model.training.ranks import meet
+        from corpusmill.model.training.loop import train
+        from corpusmill.model.training.ranks import meet
 
     if sys.argv[2:]:
         meet(Path(sys.argv[2]), job.num_processes)

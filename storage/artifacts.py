@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ArtifactError, StackError
-from storage.layout import Layout
-from storage.manifest import (
+from corpusmill.storage.errors import ArtifactError, StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import (
     MANIFEST,
     check_counts,
     code_version,
@@ -27,7 +27,7 @@ from storage.manifest import (
     verify,
     write_json,
 )
-from storage.writing import locked, sweep, temporary
+from corpusmill.storage.writing import locked, sweep, temporary
 
 
 @dataclass(frozen=True)

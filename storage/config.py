@@ -6,9 +6,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from storage.addresses import shown
-from storage.errors import ConfigError
-from storage.manifest import write_json
+from corpusmill.storage.addresses import shown
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.manifest import write_json
 
 # What every generator of numpy and torch takes, and the keys of our own draws can hold.
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from storage.errors import ConfigError
-from storage.manifest import digest_file, digest_json
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.manifest import digest_file, digest_json
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # Loaded twice, our own classes would not know each other.
-_OURS = ("flows", "tasks", "model", "storage")
+_OURS = "corpusmill"
 # Kept on each loaded module: the digest of the sources that it was loaded from.
 _LOADED = "__corpusmill_source__"
 
@@ -35,7 +35,7 @@ def load_own(name: str) -> Any:
     module = name.partition(":")[0]
     digest = digest_source(name)
     package = module.partition(".")[0]
-    if package not in _OURS and getattr(sys.modules.get(module), _LOADED, None) != digest:
+    if package != _OURS and getattr(sys.modules.get(module), _LOADED, None) != digest:
         _forget(package)
         importlib.invalidate_caches()
     found = loaded_own(name)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ArtifactError
+from corpusmill.storage.errors import ArtifactError
 
 Record = dict[str, Any]
 

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from storage.errors import ArtifactError
+from corpusmill.storage.errors import ArtifactError
 
 MANIFEST = "manifest.json"
 

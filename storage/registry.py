@@ -17,12 +17,12 @@ from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
-from storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
-from storage.errors import ArtifactError, ConfigError
-from storage.layout import Layout
-from storage.manifest import MANIFEST, digest_json, verify
-from storage.settings import CHECKOUT, Settings
-from storage.tracking import Tracker, connect, refusal
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
+from corpusmill.storage.errors import ArtifactError, ConfigError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import MANIFEST, digest_json, verify
+from corpusmill.storage.settings import CHECKOUT, Settings
+from corpusmill.storage.tracking import Tracker, connect, refusal
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 DIGEST = "model_digest"
@@ -277,14 +277,11 @@ def _view(version: ModelVersion) -> RegisteredModel:
 
 def _copy_code(scratch: Path) -> list[str]:
     """The packages that the served model needs, without what Python caches beside them."""
-    return [
-        str(
-            shutil.copytree(
-                CHECKOUT / name, scratch / name, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        )
-        for name in ("model", "storage")
-    ]
+    package, cached = scratch / "corpusmill", shutil.ignore_patterns("__pycache__")
+    for name in ("model", "storage"):
+        shutil.copytree(CHECKOUT / name, package / name, ignore=cached)
+    (package / "__init__.py").touch()
+    return [str(package)]
 
 
 def served_signature() -> ModelSignature:

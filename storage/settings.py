@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from storage.errors import ConfigError
+from corpusmill.storage.errors import ConfigError
 
-# The folder of our packages: a checkout, or where a wheel is installed.
+# The folder that holds our rooms: a checkout, or the package that a wheel has installed.
 CHECKOUT = Path(__file__).resolve().parent.parent
 # The name beside `Settings.key` in HTTP's basic authentication.
 USER = "corpusmill"

@@ -26,11 +26,11 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from storage.artifacts import Ref
-from storage.errors import ProcessError, ServerError, StackError
-from storage.journal import Record
-from storage.metrics import TRAIN_LOSS
-from storage.settings import CHECKOUT, USER, Settings, go_around_proxies
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.errors import ProcessError, ServerError, StackError
+from corpusmill.storage.journal import Record
+from corpusmill.storage.metrics import TRAIN_LOSS
+from corpusmill.storage.settings import CHECKOUT, USER, Settings, go_around_proxies
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
 _LOGGER = logging.getLogger(__name__)

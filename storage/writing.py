@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from storage.errors import StackError
-from storage.manifest import digest_json
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.manifest import digest_json
 
 _PREFIX = ".tmp-"
 _LOCK = ".lock"

@@ -6,21 +6,21 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from storage.artifacts import Ref, discard
-from storage.errors import ArtifactError
-from storage.layout import Layout
-from storage.manifest import MANIFEST, read_manifest
-from storage.markup import as_text
-from storage.settings import Settings
-from tasks.ingestion.building import CorpusPlan, build_corpus, plan_corpus
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.partitions import FilePartition
-from tasks.ingestion.parts import make_part
-from tasks.ingestion.unseen import select_unseen
-from tasks.mapping import map_partitions
-from tasks.reports.corpus.findings import Findings, gather
-from tasks.reports.corpus.words import counted, language, unread_sentence
-from tasks.retries import can_be_retried
+from corpusmill.storage.artifacts import Ref, discard
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import MANIFEST, read_manifest
+from corpusmill.storage.markup import as_text
+from corpusmill.storage.settings import Settings
+from corpusmill.tasks.ingestion.building import CorpusPlan, build_corpus, plan_corpus
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.partitions import FilePartition
+from corpusmill.tasks.ingestion.parts import make_part
+from corpusmill.tasks.ingestion.unseen import select_unseen
+from corpusmill.tasks.mapping import map_partitions
+from corpusmill.tasks.reports.corpus.findings import Findings, gather
+from corpusmill.tasks.reports.corpus.words import counted, language, unread_sentence
+from corpusmill.tasks.retries import can_be_retried
 
 
 def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:

@@ -10,16 +10,16 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
-from model.hf.families import family_of
-from storage.artifacts import Ref, Spec, content_digest, obtain
-from storage.config import read_json, write_json_value
-from storage.corpus.documents import read_documents
-from storage.layout import Layout
-from storage.splits import SPLITS
-from tasks.compression import CompressionBaseline, compress_baseline
-from tasks.launch import check_outcome, evaluation_command, supervised, wait
-from tasks.retries import can_be_retried
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.hf.families import family_of
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.compression import CompressionBaseline, compress_baseline
+from corpusmill.tasks.launch import check_outcome, evaluation_command, supervised, wait
+from corpusmill.tasks.retries import can_be_retried
 
 FORMAT_VERSION = 8
 # They give what is counted: tokens, and the words that BLEU compares.

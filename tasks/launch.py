@@ -19,12 +19,12 @@ from uuid import uuid4
 
 import psutil
 
-from model.config import Hardware, TrainingJob, TrainingResult
-from model.process import INPUT_ERROR
-from storage.config import read_json
-from storage.errors import InputError, ProcessError
-from storage.layout import RunLayout
-from storage.manifest import write_json
+from corpusmill.model.config import Hardware, TrainingJob, TrainingResult
+from corpusmill.model.process import INPUT_ERROR
+from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import InputError, ProcessError
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.manifest import write_json
 
 # What a process is given of this one's environment: what finds programs and files, how a person
 # reads, and what machines with GPUs need to find those and each other. All else stays behind, above
@@ -92,7 +92,7 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     On one machine launcher and processes meet in files: the ports that torch opens for it are open
     to every network.
     """
-    module = ["--module", "model.train", str(layout.job)]
+    module = ["--module", "corpusmill.model.train", str(layout.job)]
     if job.num_processes == 1:
         return [sys.executable, "-m", *module[1:]]
     rendezvous = ["--rdzv_backend", "static"]
@@ -148,12 +148,12 @@ def other_machine(command: Sequence[str], rank: int) -> list[str]:
 
 def evaluation_command(job: Path) -> list[str]:
     """The command that evaluates the job in this file."""
-    return [sys.executable, "-m", "model.evaluate", str(job)]
+    return [sys.executable, "-m", "corpusmill.model.evaluate", str(job)]
 
 
 def sample_command(model: Path, prompt: str) -> list[str]:
     """The command that continues `prompt` with the model in this folder."""
-    return [sys.executable, "-m", "model.inference.sample", str(model), prompt]
+    return [sys.executable, "-m", "corpusmill.model.inference.sample", str(model), prompt]
 
 
 def run_to_end(command: Sequence[str]) -> int:
@@ -204,7 +204,9 @@ def find_hardware() -> Hardware:
     """
     with tempfile.TemporaryDirectory() as scratch:
         answer, log = Path(scratch) / "hardware.json", Path(scratch) / "output.log"
-        with supervised([sys.executable, "-m", "model.hardware", str(answer)], log) as process:
+        with supervised(
+            [sys.executable, "-m", "corpusmill.model.hardware", str(answer)], log
+        ) as process:
             process.wait()
         check_outcome(process, log, "hardware")
         return read_json(Hardware, answer)
@@ -224,7 +226,7 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    # A folder named `model` in the current directory must not hide the package of that name.
+    # No file of the current directory, whatever its name, may hide a package that we import.
     # One thread until the process shares out the cores: the launcher would say the same, loudly.
     # Threads that wait without spinning: on cores that are busy otherwise twice as fast.
     # Lines in the order in which they were written, for the last one may say why it ended.

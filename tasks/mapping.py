@@ -14,11 +14,11 @@ from prefect import get_run_logger
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from prefect.tasks import Task
 
-from model.process import die_with_parent
-from storage.errors import ConfigError, StackError
-from storage.settings import Settings
-from tasks.ingestion.pace import Pace
-from tasks.progress import ProgressBar
+from corpusmill.model.process import die_with_parent
+from corpusmill.storage.errors import ConfigError, StackError
+from corpusmill.storage.settings import Settings
+from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.progress import ProgressBar
 
 R = TypeVar("R")
 _LITTLE_BYTES = 32 << 20

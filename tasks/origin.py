@@ -6,11 +6,11 @@ from pathlib import Path
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from model.hf.families import family_of
-from storage.artifacts import Ref, Spec, obtain
-from storage.layout import Layout
-from storage.manifest import digest_file
-from tasks.retries import can_be_retried
+from corpusmill.model.hf.families import family_of
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import digest_file
+from corpusmill.tasks.retries import can_be_retried
 
 _PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
 

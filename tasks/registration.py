@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from model.config import EvaluationConfig, EvaluationResult
-from storage import registry
-from storage.artifacts import Ref
-from storage.registry import CHAMPION, RegisteredModel
-from tasks.evaluation import evaluate, in_words
-from tasks.retries import can_be_retried
-from tasks.tracking import FlowContext
+from corpusmill.model.config import EvaluationConfig, EvaluationResult
+from corpusmill.storage import registry
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.registry import CHAMPION, RegisteredModel
+from corpusmill.tasks.evaluation import evaluate, in_words
+from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.tracking import FlowContext
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from storage.errors import InputError
+from corpusmill.storage.errors import InputError
 
 
 def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -12,18 +12,18 @@ import pyarrow.compute as pc
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from model.tokenizer.encoding import Encoder
-from model.tokenizer.folder import load_tokenizer
-from storage.artifacts import Ref, Spec, content_digest, discard, find_sound, obtain
-from storage.corpus.pairs import pair_sources, part_pairs
-from storage.corpus.partitions import CorpusPartition, partition_batches, plan_partitions
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from storage.settings import Settings
-from storage.shards.parts import assemble, write_part
-from storage.splits import Split
-from tasks.mapping import map_partitions
-from tasks.retries import can_be_retried
+from corpusmill.model.tokenizer.encoding import Encoder
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, discard, find_sound, obtain
+from corpusmill.storage.corpus.pairs import pair_sources, part_pairs
+from corpusmill.storage.corpus.partitions import CorpusPartition, partition_batches, plan_partitions
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.settings import Settings
+from corpusmill.storage.shards.parts import assemble, write_part
+from corpusmill.storage.splits import Split
+from corpusmill.tasks.mapping import map_partitions
+from corpusmill.tasks.retries import can_be_retried
 
 FORMAT_VERSION = 4
 _ENGINES = {"tokenizers": version("tokenizers"), "unicode": unicodedata.unidata_version}
@@ -118,7 +118,7 @@ def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Re
     return shards
 
 
-# Each encoder is tried on hostile text first: once a process, not once a range, and again when the
+# Each encoder is tried on hostile text first: once a process, not once a partition, and again when the
 # tokenizer, of whose bytes `content` is the digest, has been made anew.
 @lru_cache(maxsize=1)
 def _encoder(tokenizer: Path, content: str, threads: int | None) -> Encoder:  # noqa: ARG001

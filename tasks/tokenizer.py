@@ -10,18 +10,18 @@ import pyarrow.compute as pc
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from model.tokenizer.acceptance import accept
-from model.tokenizer.brought import source_files
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.memory import cut_to_memory
-from model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
-from model.tokenizer.training import engines_of, train_tokenizer
-from storage.artifacts import Ref, Spec, obtain
-from storage.corpus.documents import documents_path, record_batches
-from storage.corpus.pairs import SEPARATOR
-from storage.layout import Layout
-from storage.manifest import digest_file, read_manifest
-from tasks.retries import can_be_retried
+from corpusmill.model.tokenizer.acceptance import accept
+from corpusmill.model.tokenizer.brought import source_files
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.memory import cut_to_memory
+from corpusmill.model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
+from corpusmill.model.tokenizer.training import engines_of, train_tokenizer
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.corpus.documents import documents_path, record_batches
+from corpusmill.storage.corpus.pairs import SEPARATOR
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import digest_file, read_manifest
+from corpusmill.tasks.retries import can_be_retried
 
 FORMAT_VERSION = 4
 

@@ -13,12 +13,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel
 
-from model.process import die_with_parent
-from storage.extensions import digest_source, is_own
-from storage.layout import Layout
-from storage.settings import Settings, load_settings
-from storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
-from tasks.retries import can_be_retried
+from corpusmill.model.process import die_with_parent
+from corpusmill.storage.extensions import digest_source, is_own
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
+from corpusmill.tasks.retries import can_be_retried
 
 FLOW_RUN_URL_TAG = "prefect.flow_run_url"
 

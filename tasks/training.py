@@ -13,29 +13,29 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from model.config import TrainingJob, model_spec
-from model.network.config import ModelConfig
-from model.training.config import (
+from corpusmill.model.config import TrainingJob, model_spec
+from corpusmill.model.network.config import ModelConfig
+from corpusmill.model.training.config import (
     TrainConfig,
     check_batch,
     check_mixing,
     check_positions,
     check_sequence_length,
 )
-from storage.artifacts import Ref, Spec, obtain, set_aside
-from storage.config import write_json_value
-from storage.journal import JournalReader, Record
-from storage.layout import RunLayout
-from storage.manifest import read_manifest, verify
-from storage.metrics import (
+from corpusmill.storage.artifacts import Ref, Spec, obtain, set_aside
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.journal import JournalReader, Record
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.manifest import read_manifest, verify
+from corpusmill.storage.metrics import (
     TOKENS_PER_SECOND,
     TOKENS_SEEN,
     VALIDATION_BITS_PER_BYTE,
     VALIDATION_LOSS,
 )
-from storage.splits import SPLITS
-from storage.tracking import MetricProjection, Tracker
-from tasks.launch import (
+from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.tracking import MetricProjection, Tracker
+from corpusmill.tasks.launch import (
     other_machine,
     supervised,
     training_command,
@@ -43,9 +43,9 @@ from tasks.launch import (
     training_outcome,
     wait,
 )
-from tasks.progress import ProgressBar
-from tasks.retries import can_be_retried
-from tasks.tracking import FlowContext
+from corpusmill.tasks.progress import ProgressBar
+from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.tracking import FlowContext
 
 _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 2.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from storage.settings import ComputePrecision
+from corpusmill.storage.settings import ComputePrecision
 from tests import quiet, servers  # noqa: F401 - quiet comes before what loads torch
 from tests.training_runs import Workshop, open_workshop
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storage.artifacts import Ref
-from storage.corpus.documents import read_documents
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from storage.splits import SPLITS
-from tasks.ingestion.building import build_corpus, plan_corpus
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.parts import make_part
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.building import build_corpus, plan_corpus
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.parts import make_part
 
 
 def build(root: Path, *paths: Path, **fields: Any) -> Ref:

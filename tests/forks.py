@@ -17,8 +17,8 @@ ON_A_CPU = {"CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": str(os.cpu_count())}
 # what it is asked to do, and ends when they have.
 _SERVER = """
 import importlib, json, os, resource, signal, sys
-import model.training.loop, torch._dynamo, psutil
-from model.train import main
+import corpusmill.model.training.loop, torch._dynamo, psutil
+from corpusmill.model.train import main
 
 def lead(ranks):
     os.setsid()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tasks.ingestion.batches import Flaw, Repaired
+from corpusmill.tasks.ingestion.batches import Flaw, Repaired
 from tests.random_files import DOCUMENTS, KINDS, RandomFile, Told, random_file
 from tests.readings import flaws_in, items_of, texts_in
 

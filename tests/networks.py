@@ -2,16 +2,16 @@
 
 import torch
 
-from model.network.base import Network
-from model.network.build import build_network
-from model.network.config import (
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.build import build_network
+from corpusmill.model.network.config import (
     BertConfig,
     DecoderConfig,
     EncoderDecoderConfig,
     GPT2Config,
     ModelConfig,
 )
-from model.network.decoder import Decoder
+from corpusmill.model.network.decoder import Decoder
 
 DECODER = DecoderConfig(
     hidden_size=32,

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import SourceFile
-from tasks.ingestion.readers.formats import format_at
-from tasks.ingestion.readers.reading import cut, read
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.readers.formats import format_at
+from corpusmill.tasks.ingestion.readers.reading import cut, read
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.streams import DamageError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _OF_THE_FILE = ("text_field", "encoding", "text_unit", "pair", "quoted")

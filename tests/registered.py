@@ -8,14 +8,14 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from model.config import EvaluationConfig, EvaluationResult
-from storage.artifacts import Ref, Spec, content_digest, obtain
-from storage.config import write_json_value
-from storage.layout import Layout
-from storage.registry import CONTENT, DIGEST, RegisteredModel, register
-from storage.settings import Settings, load_settings
-from storage.tracking import Tracker, open_run
-from tasks.evaluation import evaluation_spec
+from corpusmill.model.config import EvaluationConfig, EvaluationResult
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.registry import CONTENT, DIGEST, RegisteredModel, register
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.tracking import Tracker, open_run
+from corpusmill.tasks.evaluation import evaluation_spec
 
 EVALUATION = EvaluationConfig(precision="fp32")
 TAGS = {"corpus": "some", "licences": "CC0-1.0"}

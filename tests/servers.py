@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from storage.settings import Settings, load_settings
+from corpusmill.storage.settings import Settings, load_settings
 
 
 def free_port() -> int:

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from storage.shards.schema import DOCUMENTS
-from storage.shards.writing import ShardWriter
-from storage.splits import Split
+from corpusmill.storage.shards.schema import DOCUMENTS
+from corpusmill.storage.shards.writing import ShardWriter
+from corpusmill.storage.splits import Split
 
 
 def write_shards(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.continued import continue_pretraining
-from model.inference.answering import load_answerer
-from model.inference.request import Sampling
-from storage.layout import Layout
-from storage.registry import CHAMPION, RegisteredModel, fetch, find_by_alias
-from storage.settings import Settings, load_settings
+from corpusmill.flows.continued import continue_pretraining
+from corpusmill.model.inference.answering import load_answerer
+from corpusmill.model.inference.request import Sampling
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.registry import CHAMPION, RegisteredModel, fetch, find_by_alias
+from corpusmill.storage.settings import Settings, load_settings
 from tests.servers import MlflowServer
 
 NAME = "before"

@@ -13,10 +13,10 @@ import httpx
 import psutil
 import pytest
 
-from storage.layout import Layout
-from storage.settings import USER, Settings
-from tasks.stack import control, supervision
-from tasks.stack.environment import process_environment
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import USER, Settings
+from corpusmill.tasks.stack import control, supervision
+from corpusmill.tasks.stack.environment import process_environment
 from tests.servers import answers, free_port, settings_in, wait_for
 from tests.wheels import build, install
 
@@ -120,9 +120,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
 
 def test_every_process_of_the_stack_is_of_the_installed_wheel(deployed: Deployed) -> None:
-    shown = deployed.command("python", "-P", "-c", "import flows; print(flows.__file__)")
-    assert shown.stdout.strip() == str(deployed.installed / "flows" / "__init__.py")
-    servers = deployed.processes("tasks.stack.servers")
+    shown = deployed.command("python", "-P", "-c", "import corpusmill; print(corpusmill.__file__)")
+    assert shown.stdout.strip() == str(deployed.installed / "corpusmill" / "__init__.py")
+    servers = deployed.processes("corpusmill.tasks.stack.servers")
     assert servers
     assert all(each.environ()["PYTHONPATH"] == str(deployed.installed) for each in servers)
 
@@ -197,7 +197,7 @@ def test_training_ends_when_the_engine_or_the_worker_is_killed(
     for process in deployed.processes(word):
         if "train" not in " ".join(_command_line(process)):
             process.kill()
-    wait_for(lambda: not deployed.processes("model.train"), 25)
+    wait_for(lambda: not deployed.processes("corpusmill.model.train"), 25)
     wait_for(lambda: not deployed.processes("prefect.engine"), 25)
 
 
@@ -211,7 +211,7 @@ def long_run(deployed: Deployed) -> tuple[str, int]:
 def test_a_killed_rank_is_replaced_and_the_run_goes_on(
     deployed: Deployed, long_run: tuple[str, int]
 ) -> None:
-    [*_, rank] = deployed.processes("model.train")
+    [*_, rank] = deployed.processes("corpusmill.model.train")
     rank.kill()
     [job] = {path.parents[2] for path in deployed.checkpoints(1)}
     wait_for(lambda: '"resumed"' in (job / "journal.jsonl").read_text(), 60)
@@ -223,6 +223,6 @@ def test_a_cancelled_run_leaves_a_checkpoint_and_no_process(
     flow_run, before = long_run
     deployed.command("prefect", "flow-run", "cancel", flow_run)
     wait_for(lambda: deployed.ended(flow_run), 40)
-    assert deployed.processes("model.train") == []
+    assert deployed.processes("corpusmill.model.train") == []
     assert deployed.api(f"/flow_runs/{flow_run}")["state"]["type"] == "CANCELLED"
     assert len(deployed.checkpoints(1)) >= before

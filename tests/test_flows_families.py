@@ -17,14 +17,14 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
-from flows.pretrain import pretrain
-from model.hf.folder import load_model
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.training import train_tokenizer
-from storage.layout import Layout
-from storage.registry import CHAMPION, fetch, find_by_alias
-from storage.settings import Settings, load_settings
-from storage.tracking import FLOW_RUN_TAG, connect, file_of_run
+from corpusmill.flows.pretrain import pretrain
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.registry import CHAMPION, fetch, find_by_alias
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.tracking import FLOW_RUN_TAG, connect, file_of_run
 from tests.corpora import speeches
 
 SHORT = {

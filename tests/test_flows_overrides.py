@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field
 
-from flows.overrides import override
-from storage.config import Config
-from storage.errors import ConfigError
+from corpusmill.flows.overrides import override
+from corpusmill.storage.config import Config
+from corpusmill.storage.errors import ConfigError
 
 
 class _Warm(Config):

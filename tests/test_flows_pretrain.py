@@ -13,13 +13,13 @@ from mlflow import MlflowClient
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-from flows.continued import continue_pretraining
-from flows.pretrain import pretrain
-from storage.errors import ConfigError, CorpusError
-from storage.layout import Layout
-from storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
-from storage.settings import Settings, load_settings
-from storage.tracking import FLOW_RUN_TAG, file_of_run
+from corpusmill.flows.continued import continue_pretraining
+from corpusmill.flows.pretrain import pretrain
+from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.tracking import FLOW_RUN_TAG, file_of_run
 from tests.corpora import speeches
 from tests.registered import add_foreign
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from flows.command_line import main
-from flows.config import PretrainConfig, on_this_machine, resolve
-from flows.overrides import override
-from flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
-from model.network.build import build_network
-from model.training.config import check_device
-from model.training.identity import identity_of
-from storage.errors import ConfigError, CorpusmillError
-from storage.settings import load_settings
+from corpusmill.flows.command_line import main
+from corpusmill.flows.config import PretrainConfig, on_this_machine, resolve
+from corpusmill.flows.overrides import override
+from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
+from corpusmill.model.network.build import build_network
+from corpusmill.model.training.config import check_device
+from corpusmill.model.training.identity import identity_of
+from corpusmill.storage.errors import ConfigError, CorpusmillError
+from corpusmill.storage.settings import load_settings
 
 
 def test_every_recipe_resolves_without_overrides() -> None:
@@ -229,8 +229,8 @@ def test_more_heads_than_the_width_allows_are_refused_with_the_numbers() -> None
 
 
 OWN_RECIPES = """
-from flows.config import PretrainConfig
-from flows.recipes.decoders import gpt_smoke
+from corpusmill.flows.config import PretrainConfig
+from corpusmill.flows.recipes.decoders import gpt_smoke
 
 NOTHING = None
 
@@ -258,7 +258,10 @@ def test_a_recipe_of_ones_own_is_named_as_ours_are(own_recipes: None) -> None:
 
 
 def test_a_recipe_of_ours_may_be_named_by_its_place() -> None:
-    assert resolve(RECIPES, "flows.recipes.decoders:gpt_smoke", {}) == RECIPES["gpt-smoke"]()
+    assert (
+        resolve(RECIPES, "corpusmill.flows.recipes.decoders:gpt_smoke", {})
+        == RECIPES["gpt-smoke"]()
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,49 +16,54 @@ import pyarrow as pa
 import pytest
 from safetensors.torch import load_file
 
-from model import config
-from model.config import EvaluationConfig, EvaluationResult
-from model.evaluation.causal import score_causal
-from model.evaluation.masked import score_masked
-from model.evaluation.spans import score_spans
-from model.evaluation.translation import score_translation
-from model.hf.folder import export_model
-from model.inference.continuation import Writer
-from model.inference.loading import Loaded
-from model.network.bert import Bert
-from model.network.config import BertConfig, DecoderConfig, EncoderDecoderConfig, ModelConfig
-from model.network.decoder import CausalNetwork
-from model.network.encoder_decoder import EncoderDecoder
-from model.objectives.config import (
+from corpusmill.model import config
+from corpusmill.model.config import EvaluationConfig, EvaluationResult
+from corpusmill.model.evaluation.causal import score_causal
+from corpusmill.model.evaluation.masked import score_masked
+from corpusmill.model.evaluation.spans import score_spans
+from corpusmill.model.evaluation.translation import score_translation
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.inference.continuation import Writer
+from corpusmill.model.inference.loading import Loaded
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import (
+    BertConfig,
+    DecoderConfig,
+    EncoderDecoderConfig,
+    ModelConfig,
+)
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.objectives.config import (
     FillInTheMiddle,
     MaskedTokens,
     NextToken,
     SpanCorruption,
     Translation,
 )
-from model.tokenizer.bpe import train_by_tokenizers
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
-from model.tokenizer.encoding import Encoder, decode
-from model.tokenizer.folder import TOKENIZER, load_tokenizer
-from model.tokenizer.runs import learnable
-from model.tokenizer.sampling import draw_sample
-from model.tokenizer.wordpiece import train_wordpiece
-from model.training.config import TrainConfig
-from model.training.feed import open_feed
-from model.training.groups import BestFitPacking
-from model.training.samples import Reading
-from storage.artifacts import Ref
-from storage.corpus import documents
-from storage.corpus.documents import read_documents
-from storage.shards.parts import assemble, write_part
-from storage.shards.reading import TokenStream
-from storage.shards.schema import documents_path, tokens_path
-from storage.splits import SPLITS
-from tasks import evaluation, shards, tokenizer
-from tasks.ingestion import parts
-from tasks.ingestion.cleaning.languages import identify, language_of_script
-from tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
+from corpusmill.model.tokenizer.bpe import train_by_tokenizers
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import control_tokens, frame, roles_of, write_roles
+from corpusmill.model.tokenizer.encoding import Encoder, decode
+from corpusmill.model.tokenizer.folder import TOKENIZER, load_tokenizer
+from corpusmill.model.tokenizer.runs import learnable
+from corpusmill.model.tokenizer.sampling import draw_sample
+from corpusmill.model.tokenizer.wordpiece import train_wordpiece
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import open_feed
+from corpusmill.model.training.groups import BestFitPacking
+from corpusmill.model.training.samples import Reading
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.corpus import documents
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.shards.parts import assemble, write_part
+from corpusmill.storage.shards.reading import TokenStream
+from corpusmill.storage.shards.schema import documents_path, tokens_path
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks import evaluation, shards, tokenizer
+from corpusmill.tasks.ingestion import parts
+from corpusmill.tasks.ingestion.cleaning.languages import identify, language_of_script
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
 from tests.corpora import build_of, counts_of, speeches
 from tests.networks import SHAPES, random_network
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from prefect.logging import disable_run_logger
 
-from flows.recipes.catalogue import RECIPES
-from storage.artifacts import Ref, content_digest
-from storage.corpus.partitions import plan_partitions
-from storage.layout import Layout
-from storage.settings import CHECKOUT
-from storage.splits import Split
-from tasks.shards import shard, shards_spec, tokenize
-from tasks.tokenizer import make_tokenizer
+from corpusmill.flows.recipes.catalogue import RECIPES
+from corpusmill.storage.artifacts import Ref, content_digest
+from corpusmill.storage.corpus.partitions import plan_partitions
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import CHECKOUT
+from corpusmill.storage.splits import Split
+from corpusmill.tasks.shards import shard, shards_spec, tokenize
+from corpusmill.tasks.tokenizer import make_tokenizer
 from tests.corpora import build_of
 
 # By recipe and stage: the digest of the artifact, and that of its files' bytes.

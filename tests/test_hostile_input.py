@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.corpus.documents import read_documents
-from storage.splits import SPLITS
-from tasks.ingestion.config import CorpusConfig
-from tasks.reports.corpus.findings import read_samples
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.reports.corpus.findings import read_samples
 from tests.corpora import build, build_of, counts_of
 from tests.readings import real
 

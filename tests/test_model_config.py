@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from model.config import EvaluationConfig
-from model.network.config import Family
+from corpusmill.model.config import EvaluationConfig
+from corpusmill.model.network.config import Family
 
 
 @pytest.mark.parametrize(

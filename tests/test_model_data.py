@@ -8,15 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.batches import Batch, local_samples
-from model.data.order import Order
-from model.data.tensors import as_tensors
-from model.data.windows import Windows
-from model.network.config import IGNORED
-from model.training.config import TrainConfig
-from model.training.feed import Feed
-from model.training.groups import HardwareConfig
-from storage.shards.reading import TokenStream
+from corpusmill.model.data.batches import Batch, local_samples
+from corpusmill.model.data.order import Order
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.data.windows import Windows
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import Feed
+from corpusmill.model.training.groups import HardwareConfig
+from corpusmill.storage.shards.reading import TokenStream
 from tests.shards import write_shards
 
 SEEDS = st.integers(0, 2**63 - 1)

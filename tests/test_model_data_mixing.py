@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.data.batches import Batch
-from model.data.config import MIXING_BLOCK, MixingPhase
-from model.data.mixing import Mixture, apportion
-from model.network.config import IGNORED
-from model.training.config import TrainConfig
-from model.training.feed import open_feed
-from model.training.samples import Reading
-from storage.config import parse
-from storage.errors import ConfigError
-from storage.shards.parts import assemble, write_part
+from corpusmill.model.data.batches import Batch
+from corpusmill.model.data.config import MIXING_BLOCK, MixingPhase
+from corpusmill.model.data.mixing import Mixture, apportion
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import open_feed
+from corpusmill.model.training.samples import Reading
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.parts import assemble, write_part
 
 SIZES = {"a": 7, "b": 500, "c": 1, "d": 90}
 ANNEALED = (

@@ -11,17 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.packing import Packed, Plan, plan_rows
-from model.data.tensors import as_tensors
-from model.data.windows import Windows
-from model.network.attention import attention, document_mask, explicit_attention
-from model.network.config import IGNORED
-from model.network.decoder import Decoder
-from model.training.config import TrainConfig
-from model.training.groups import BestFitPacking, Packing, WindowPacking
-from model.training.samples import Reading, open_samples
-from storage.shards.reading import TokenStream, read_document_ends
-from storage.splits import SPLITS
+from corpusmill.model.data.packing import Packed, Plan, plan_rows
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.data.windows import Windows
+from corpusmill.model.network.attention import attention, document_mask, explicit_attention
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import BestFitPacking, Packing, WindowPacking
+from corpusmill.model.training.samples import Reading, open_samples
+from corpusmill.storage.shards.reading import TokenStream, read_document_ends
+from corpusmill.storage.splits import SPLITS
 from tests.networks import random_decoder
 from tests.shards import write_shards
 

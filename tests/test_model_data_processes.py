@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.overrides import override
-from model.data.batches import Batch
-from model.data.config import MixingPhase
-from model.training.config import TrainConfig
-from model.training.feed import open_feed
-from model.training.groups import HardwareConfig
-from model.training.samples import Reading
-from storage.config import write_json_value
-from storage.manifest import write_json
-from storage.shards.parts import assemble, write_part
-from tasks.launch import supervised, wait
+from corpusmill.flows.overrides import override
+from corpusmill.model.data.batches import Batch
+from corpusmill.model.data.config import MixingPhase
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import open_feed
+from corpusmill.model.training.groups import HardwareConfig
+from corpusmill.model.training.samples import Reading
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.manifest import write_json
+from corpusmill.storage.shards.parts import assemble, write_part
+from corpusmill.tasks.launch import supervised, wait
 
 STEPS = 40
 PATIENCE = 60.0
@@ -53,11 +53,11 @@ import json, os, sys, time
 from pathlib import Path
 import torch
 import torch.distributed as dist
-from model.training.config import TrainConfig
-from model.training.feed import open_feed
-from model.data.tensors import as_tensors
-from model.training.samples import Reading
-from storage.config import read_json
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import open_feed
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.training.samples import Reading
+from corpusmill.storage.config import read_json
 room = Path(sys.argv[1])
 counts = json.loads((room / "counts.json").read_text())
 configs = [read_json(TrainConfig, room / f"{name}.json") for name in ("plain", "mixed")]

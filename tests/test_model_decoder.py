@@ -5,13 +5,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.attention import attention, explicit_attention
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.network.loss import padded_vocab_size
-from model.network.norms import RMSNorm
-from model.training.groups import AdamWConfig, MuonConfig, Optimizer
-from model.training.optimizer import build_optimizers
+from corpusmill.model.network.attention import attention, explicit_attention
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.network.loss import padded_vocab_size
+from corpusmill.model.network.norms import RMSNorm
+from corpusmill.model.training.groups import AdamWConfig, MuonConfig, Optimizer
+from corpusmill.model.training.optimizer import build_optimizers
 
 VOCAB = 101
 SMALL = DecoderConfig(

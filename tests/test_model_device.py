@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from model.device import find_hardware, resolve_precision
-from storage.errors import ConfigError
-from storage.settings import ComputePrecision
+from corpusmill.model.device import find_hardware, resolve_precision
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.settings import ComputePrecision
 
 
 def test_the_environment_says_what_auto_means(precision: ComputePrecision) -> None:

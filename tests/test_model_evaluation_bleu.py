@@ -2,7 +2,7 @@
 
 import pytest
 
-from model.evaluation.bleu import bleu_for
+from corpusmill.model.evaluation.bleu import bleu_for
 
 
 @pytest.mark.parametrize(

@@ -12,29 +12,29 @@ from typing import Any
 import pytest
 import torch
 
-from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
-from model.evaluation.held_out import evaluate
-from model.hf.folder import export_model
-from model.inference.answering import load_answerer, text_pieces
-from model.inference.continuation import Writer
-from model.inference.loading import load_for_use
-from model.inference.request import Sampling
-from model.network.decoder import CausalNetwork
-from model.network.gpt2 import GPT2
-from model.process import INPUT_ERROR
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import end_of_text_id
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.artifacts import find
-from storage.config import read_json, write_json_value
-from storage.corpus.documents import read_documents
-from storage.errors import CorpusError, ModelError
-from storage.layout import Layout
-from storage.settings import ComputePrecision
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.unseen import select_unseen
-from tasks.launch import evaluation_command
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.evaluation.held_out import evaluate
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.inference.answering import load_answerer, text_pieces
+from corpusmill.model.inference.continuation import Writer
+from corpusmill.model.inference.loading import load_for_use
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.network.gpt2 import GPT2
+from corpusmill.model.process import INPUT_ERROR
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import end_of_text_id
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.artifacts import find
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.errors import CorpusError, ModelError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import ComputePrecision
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.unseen import select_unseen
+from corpusmill.tasks.launch import evaluation_command
 from tests.corpora import build_of
 from tests.networks import GPT2_SHAPE, random_decoder, random_network
 

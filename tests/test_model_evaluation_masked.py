@@ -10,22 +10,22 @@ import pytest
 import torch
 from tokenizers.normalizers import Lowercase
 
-from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
-from model.evaluation.held_out import evaluate
-from model.hf.folder import export_model
-from model.inference.answering import load_answerer
-from model.inference.loading import load_for_use
-from model.inference.request import Sampling
-from model.network.base import Network
-from model.network.bert import Bert
-from model.network.config import BertConfig
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.corpus.documents import read_documents
-from storage.errors import ConfigError
-from storage.settings import ComputePrecision, Precision
-from tasks.ingestion.config import CorpusConfig
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.evaluation.held_out import evaluate
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.inference.answering import load_answerer
+from corpusmill.model.inference.loading import load_for_use
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import BertConfig
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.settings import ComputePrecision, Precision
+from corpusmill.tasks.ingestion.config import CorpusConfig
 from tests.corpora import build_of, speeches
 from tests.networks import random_network
 

@@ -11,25 +11,25 @@ import sacrebleu
 import torch
 from tokenizers import Tokenizer
 
-from model.config import EvaluationConfig, EvaluationJob, EvaluationResult
-from model.device import COMPUTE_DTYPES
-from model.evaluation.held_out import evaluate
-from model.hf.folder import export_model
-from model.inference.answering import load_answerer
-from model.inference.beams import beam_search
-from model.inference.request import Sampling
-from model.network.config import EncoderDecoderConfig
-from model.network.encoder_decoder import EncoderDecoder
-from model.objectives.config import SpanCorruption
-from model.objectives.spans import CorruptedRows
-from model.objectives.vocabulary import read_vocabulary
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.encoding import encode_documents
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.artifacts import Ref
-from storage.shards.reading import ArrayStream
-from tasks.ingestion.config import CorpusConfig, FileSource
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.device import COMPUTE_DTYPES
+from corpusmill.model.evaluation.held_out import evaluate
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.inference.answering import load_answerer
+from corpusmill.model.inference.beams import beam_search
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.config import EncoderDecoderConfig
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.objectives.config import SpanCorruption
+from corpusmill.model.objectives.spans import CorruptedRows
+from corpusmill.model.objectives.vocabulary import read_vocabulary
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.encoding import encode_documents
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.shards.reading import ArrayStream
+from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
 from tests.corpora import build_of
 from tests.networks import random_network
 

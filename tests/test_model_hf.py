@@ -11,15 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from model.hf.folder import export_model, load_model
-from model.inference.generation import gather, generate
-from model.inference.request import Sampling
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ModelError
+from corpusmill.model.hf.folder import export_model, load_model
+from corpusmill.model.inference.generation import gather, generate
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ModelError
 from tests.corpora import speeches
 
 VOCAB = 500

@@ -11,10 +11,10 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.hf.folder import load_model
-from model.network.bert import Bert
-from model.network.encoder_decoder import EncoderDecoder
-from storage.errors import ModelError
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.storage.errors import ModelError
 
 SMALL = {"vocab_size": 90, "hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 2}
 PAIR = {

@@ -11,15 +11,15 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model.hf.folder import export_model, load_model
-from model.network.base import Network
-from model.network.bert import Bert
-from model.network.config import BertConfig, ModelConfig
-from model.network.encoder_decoder import EncoderDecoder
-from model.network.positions import sinusoids
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ModelError
+from corpusmill.model.hf.folder import export_model, load_model
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import BertConfig, ModelConfig
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.network.positions import sinusoids
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ModelError
 from tests.corpora import speeches
 from tests.networks import BERT_SHAPE, GPT2_SHAPE, NORM_FIRST, TRANSFORMER, random_network
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from model.inference.beams import beam_search
-from model.inference.generation import gather, generate, write
-from model.inference.request import Sampling
-from model.network.decoder import Decoder
-from model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.inference.beams import beam_search
+from corpusmill.model.inference.generation import gather, generate, write
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
 from tests.networks import NORM_FIRST, TRANSFORMER, random_decoder, random_network
 
 VOCAB = 50

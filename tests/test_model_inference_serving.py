@@ -11,13 +11,13 @@ from fastapi.testclient import TestClient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, scoring_server
 
-from model.hf.folder import export_model
-from model.inference import sample
-from model.inference.request import AnswerRequest
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.training import train_tokenizer
-from storage.registry import served_signature
-from storage.settings import CHECKOUT
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.inference import sample
+from corpusmill.model.inference.request import AnswerRequest
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.registry import served_signature
+from corpusmill.storage.settings import CHECKOUT
 from tests.corpora import speeches
 from tests.networks import DECODER, random_decoder
 

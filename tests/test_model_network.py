@@ -7,24 +7,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.attention import (
+from corpusmill.model.network.attention import (
     LayerCache,
     attention,
     document_mask,
     explicit_attention,
     padding_mask,
 )
-from model.network.base import Network
-from model.network.bert import Bert
-from model.network.config import BertConfig
-from model.network.encoder_decoder import EncoderDecoder
-from model.network.feed_forward import ACTIVATIONS, FeedForward
-from model.network.gpt2 import GPT2
-from model.network.loss import Head, summed_cross_entropy
-from model.network.norms import LayerNorm
-from model.network.positions import rotate, rotation, sinusoids
-from model.training.groups import MuonConfig
-from model.training.optimizer import build_optimizers, kinds
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import BertConfig
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.network.feed_forward import ACTIVATIONS, FeedForward
+from corpusmill.model.network.gpt2 import GPT2
+from corpusmill.model.network.loss import Head, summed_cross_entropy
+from corpusmill.model.network.norms import LayerNorm
+from corpusmill.model.network.positions import rotate, rotation, sinusoids
+from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.optimizer import build_optimizers, kinds
 from tests.networks import BERT_SHAPE, GPT2_SHAPE, NORM_FIRST, SHAPES, TRANSFORMER, random_network
 
 VOCAB = 101

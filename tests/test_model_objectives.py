@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.batches import MaskedBatch
-from model.data.draws import uniforms
-from model.network.config import IGNORED
-from model.objectives.config import MaskedTokens
-from model.objectives.masked import MaskedRows
-from model.objectives.masking import Masking
-from model.objectives.pairs import SentencePairs
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.objectives.words import word_numbers
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.encoding import encode_documents
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ConfigError
-from storage.shards.reading import ArrayStream
+from corpusmill.model.data.batches import MaskedBatch
+from corpusmill.model.data.draws import uniforms
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.objectives.config import MaskedTokens
+from corpusmill.model.objectives.masked import MaskedRows
+from corpusmill.model.objectives.masking import Masking
+from corpusmill.model.objectives.pairs import SentencePairs
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.objectives.words import word_numbers
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.encoding import encode_documents
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import ArrayStream
 from tests.corpora import speeches
 
 PAD, UNKNOWN, CLS, SEP, MASK = range(5)

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model.data.batches import Batch
-from model.network.config import DecoderConfig
-from model.objectives.config import FillInTheMiddle, NextToken
-from model.objectives.infilling import Infilled
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.training import train_tokenizer
-from model.training.config import TrainConfig
-from model.training.feed import open_feed
-from model.training.samples import Reading
-from storage.errors import ConfigError
-from storage.shards.reading import ArrayStream
+from corpusmill.model.data.batches import Batch
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.objectives.config import FillInTheMiddle, NextToken
+from corpusmill.model.objectives.infilling import Infilled
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import open_feed
+from corpusmill.model.training.samples import Reading
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import ArrayStream
 from tests.corpora import speeches
 from tests.shards import write_shards
 

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.batches import PairBatch
-from model.network.config import IGNORED
-from model.objectives.config import SpanCorruption
-from model.objectives.spans import CorruptedRows, fitting_length, spans_of
-from model.objectives.vocabulary import Vocabulary
-from storage.errors import ConfigError
-from storage.shards.reading import ArrayStream
+from corpusmill.model.data.batches import PairBatch
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.objectives.config import SpanCorruption
+from corpusmill.model.objectives.spans import CorruptedRows, fitting_length, spans_of
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import ArrayStream
 
 PAD, CLOSING = 0, 1
 SENTINELS = tuple(range(2, 62))

@@ -7,21 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.data.batches import PairBatch
-from model.data.buckets import Bucketed
-from model.data.order import Order
-from model.network.config import IGNORED, EncoderDecoderConfig
-from model.objectives.config import SpanCorruption, Translation
-from model.objectives.joined import Joined
-from model.objectives.spans import CorruptedRows
-from model.objectives.translation import TranslatedPairs
-from model.objectives.vocabulary import Vocabulary
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.training import train_tokenizer
-from model.training.config import TrainConfig
-from model.training.samples import Reading, open_samples
-from storage.errors import ConfigError
-from storage.shards.reading import ArrayStream, read_pairs
+from corpusmill.model.data.batches import PairBatch
+from corpusmill.model.data.buckets import Bucketed
+from corpusmill.model.data.order import Order
+from corpusmill.model.network.config import IGNORED, EncoderDecoderConfig
+from corpusmill.model.objectives.config import SpanCorruption, Translation
+from corpusmill.model.objectives.joined import Joined
+from corpusmill.model.objectives.spans import CorruptedRows
+from corpusmill.model.objectives.translation import TranslatedPairs
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.samples import Reading, open_samples
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import ArrayStream, read_pairs
 from tests.shards import write_shards
 
 PAD, CLOSING = 0, 1

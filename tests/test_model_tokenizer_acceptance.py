@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from model.tokenizer.acceptance import accept, passages_by_script
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT
-from model.tokenizer.encoding import Encoder
-from model.tokenizer.sampling import Piece
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ConfigError, ModelError
+from corpusmill.model.tokenizer.acceptance import accept, passages_by_script
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT
+from corpusmill.model.tokenizer.encoding import Encoder
+from corpusmill.model.tokenizer.sampling import Piece
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ConfigError, ModelError
 
 SAMPLE = [
     Piece(0.1, ("books", "en"), "The old house stands by the river. " * 20),

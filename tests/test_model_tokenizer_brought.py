@@ -15,14 +15,14 @@ from tokenizers import (
     pre_tokenizers,
 )
 
-from model.tokenizer.acceptance import accept
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT, SENTINELS, end_of_text_id
-from model.tokenizer.encoding import Encoder
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.sampling import Piece
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ConfigError, ModelError
+from corpusmill.model.tokenizer.acceptance import accept
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT, SENTINELS, end_of_text_id
+from corpusmill.model.tokenizer.encoding import Encoder
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.sampling import Piece
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ConfigError, ModelError
 
 VOCABULARIES = Path(__file__).resolve().parents[2] / "shared/data/tokenizer_files_and_tiny_model"
 TEXT = (

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT, end_of_text_id
-from model.tokenizer.encoding import Encoder, encode_documents
-from model.tokenizer.engines import Engine, Flat, Reference, find_fault
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.hostile import hostile_texts
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ModelError
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT, end_of_text_id
+from corpusmill.model.tokenizer.encoding import Encoder, encode_documents
+from corpusmill.model.tokenizer.engines import Engine, Flat, Reference, find_fault
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.hostile import hostile_texts
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ModelError
 
 pytest.importorskip("fastokens", reason="fastokens is not installed")
 BLNS = Path(__file__).resolve().parents[2] / "shared" / "data" / "blns" / "blns.json"
@@ -149,7 +149,7 @@ def test_an_engine_that_errs_on_the_corpus_is_replaced_and_costs_nothing(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, first: list[str], note: str
 ) -> None:
     reference = Reference(load_tokenizer(folders["gpt"]))
-    monkeypatch.setattr("model.tokenizer.engines.Fastokens", lambda _: Wrong(reference))
+    monkeypatch.setattr("corpusmill.model.tokenizer.engines.Fastokens", lambda _: Wrong(reference))
     encoder = Encoder(folders["gpt"])
     assert encoder.engine == "wrong 1.0"
     for texts in (first, ["boom", "bad"]):
@@ -172,7 +172,8 @@ def test_the_number_of_threads_is_kept_to(
     folders: dict[str, Path], name: str, more: tuple[int, ...]
 ) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from model.tokenizer.encoding import Encoder\n"
+        "import os, sys; from pathlib import Path\n"
+        "from corpusmill.model.tokenizer.encoding import Encoder\n"
         "encoder = Encoder(Path(sys.argv[1]), threads=int(sys.argv[2]))\n"
         "assert 'RAYON_NUM_THREADS' not in os.environ\n"
         "encoder.encode(['some text'] * 100); print(len(os.listdir('/proc/self/task')))"

@@ -9,13 +9,13 @@ import pytest
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from model.tokenizer.brought import source_files
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT
-from model.tokenizer.files import build_tokenizer
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ModelError
+from corpusmill.model.tokenizer.brought import source_files
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT
+from corpusmill.model.tokenizer.files import build_tokenizer
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ModelError
 from tests.corpora import speeches
 
 TEXTS = [

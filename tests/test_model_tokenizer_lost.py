@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from model.tokenizer.encoding import encode_texts
-from model.tokenizer.lost import lost_bytes
+from corpusmill.model.tokenizer.encoding import encode_texts
+from corpusmill.model.tokenizer.lost import lost_bytes
 
 TEXT = "The sky is Grey today. 雨"
 

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
-from model.tokenizer import engines
-from model.tokenizer.bpe import PATTERN
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.encoding import Encoder, decode, encode_texts
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.runs import cut_runs, learnable
-from model.tokenizer.training import train_tokenizer
+from corpusmill.model.tokenizer import engines
+from corpusmill.model.tokenizer.bpe import PATTERN
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.encoding import Encoder, decode, encode_texts
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.runs import cut_runs, learnable
+from corpusmill.model.tokenizer.training import train_tokenizer
 
 LIMIT = 10
 WORDS = "The old house stands by the river; it rained for three days and nights. "

@@ -2,9 +2,9 @@
 
 import pytest
 
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.memory import cut_to_memory, predict_memory
-from model.tokenizer.sampling import Piece, Stratum, bytes_by_stratum, draw_sample
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.memory import cut_to_memory, predict_memory
+from corpusmill.model.tokenizer.sampling import Piece, Stratum, bytes_by_stratum, draw_sample
 
 EN, ZH = ("books", "en"), ("poems", "zh")
 Documents = list[tuple[Stratum, str, str]]

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from model.tokenizer import bpe
-from model.tokenizer.acceptance import accept
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT, control_ids, end_of_text_id
-from model.tokenizer.encoding import encode_texts
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.errors import ConfigError, ModelError
+from corpusmill.model.tokenizer import bpe
+from corpusmill.model.tokenizer.acceptance import accept
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT, control_ids, end_of_text_id
+from corpusmill.model.tokenizer.encoding import encode_texts
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.errors import ConfigError, ModelError
 from tests.corpora import speeches
 
 CHINESE = "老房子站在河边，窗户朝着山。雨下了三天三夜，孩子们在屋里读书，母亲在灯下缝衣服。"

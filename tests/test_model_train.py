@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.overrides import override
-from model.config import TrainingJob, TrainingResult
-from model.training.config import TrainConfig
-from storage.config import read_json
-from storage.errors import InputError
-from storage.layout import RunLayout
-from tasks.launch import supervised, training_outcome, wait
+from corpusmill.flows.overrides import override
+from corpusmill.model.config import TrainingJob, TrainingResult
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import InputError
+from corpusmill.storage.layout import RunLayout
+from corpusmill.tasks.launch import supervised, training_outcome, wait
 from tests.forks import ON_A_CPU
 from tests.training_runs import (
     PATIENCE,
@@ -45,10 +45,10 @@ GOLDEN = [5.7038, 4.1722, 2.5753, 2.2453]
 CALLER = """
 import sys, time
 from pathlib import Path
-from model.config import TrainingJob
-from storage.config import read_json
-from storage.layout import RunLayout
-from tasks.launch import supervised, training_command
+from corpusmill.model.config import TrainingJob
+from corpusmill.storage.config import read_json
+from corpusmill.storage.layout import RunLayout
+from corpusmill.tasks.launch import supervised, training_command
 layout = RunLayout(Path(sys.argv[1]))
 with supervised(training_command(read_json(TrainingJob, layout.job), layout), layout.log):
     time.sleep(600)
@@ -332,7 +332,15 @@ def by_hand(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Wou
     accelerate = Path(sys.executable).with_name("accelerate")
     shell = {"ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4", "ACCELERATE_MIXED_PRECISION": "bf16"}
     with subprocess.Popen(
-        [accelerate, "launch", "--num_processes", "1", "--module", "corpusmill.train", layout.job],
+        [
+            accelerate,
+            "launch",
+            "--num_processes",
+            "1",
+            "--module",
+            "corpusmill.model.train",
+            layout.job,
+        ],
         cwd=folder,
         env={**os.environ, **ON_A_CPU, **shell, "HF_HOME": str(folder)},
     ) as process:

@@ -2,13 +2,18 @@
 
 import pytest
 
-from flows.overrides import override
-from model.hf.folder import load_model
-from model.network.config import BertConfig, EncoderDecoderConfig, GPT2Config, ModelConfig
-from model.objectives.config import MaskedTokens, SpanCorruption, Translation
-from model.tokenizer.config import TokenizerConfig
-from model.training.config import TrainConfig
-from storage.layout import RunLayout
+from corpusmill.flows.overrides import override
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.network.config import (
+    BertConfig,
+    EncoderDecoderConfig,
+    GPT2Config,
+    ModelConfig,
+)
+from corpusmill.model.objectives.config import MaskedTokens, SpanCorruption, Translation
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.layout import RunLayout
 from tests.corpora import speeches
 from tests.training_runs import SHORT, Workshop, finish_all, losses, open_workshop, weights
 

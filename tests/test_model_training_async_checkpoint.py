@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model.training.async_checkpoint import AsyncCheckpointer
-from model.training.checkpoint import Progress
-from storage.artifacts import Spec
+from corpusmill.model.training.async_checkpoint import AsyncCheckpointer
+from corpusmill.model.training.checkpoint import Progress
+from corpusmill.storage.artifacts import Spec
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_AS"), reason="no limit on address space here")

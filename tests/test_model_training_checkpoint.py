@@ -11,20 +11,20 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.training.checkpoint import (
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.training.checkpoint import (
     Progress,
     clear_leftovers,
     tensors_of,
     write_checkpoint,
 )
-from model.training.groups import MuonConfig
-from model.training.optimizer import Optimizers, build_optimizers
-from model.training.resuming import load_newest
-from storage.artifacts import Spec, publish
-from storage.errors import ConfigError
-from storage.writing import temporary
+from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.optimizer import Optimizers, build_optimizers
+from corpusmill.model.training.resuming import load_newest
+from corpusmill.storage.artifacts import Spec, publish
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.writing import temporary
 
 SMALL = DecoderConfig(
     hidden_size=8,
@@ -39,12 +39,12 @@ MODEL = Spec("model", 1)
 ENDLESS_WRITER = """
 import sys
 from pathlib import Path
-from model.training.checkpoint import Progress, tensors_of, write_checkpoint
-from model.network.config import DecoderConfig
-from model.training.groups import MuonConfig
-from model.network.decoder import Decoder
-from model.training.optimizer import build_optimizers
-from storage.artifacts import Spec
+from corpusmill.model.training.checkpoint import Progress, tensors_of, write_checkpoint
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.training.optimizer import build_optimizers
+from corpusmill.storage.artifacts import Spec
 network = Decoder(DecoderConfig(num_hidden_layers=1), 300)
 network.init_weights(seed=0)
 optimizer = build_optimizers(network, MuonConfig())

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch._inductor import config as inductor_config
 
-from flows.overrides import override
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.objectives.config import Translation
-from model.training.compilation import decide_compilation
-from model.training.config import TrainConfig
-from model.training.groups import HardwareConfig
-from storage.layout import RunLayout
+from corpusmill.flows.overrides import override
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.objectives.config import Translation
+from corpusmill.model.training.compilation import decide_compilation
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import HardwareConfig
+from corpusmill.storage.layout import RunLayout
 from tests.training_runs import SHORT, Workshop, finish_all, losses, records, weights
 
 CPU = torch.device("cpu")

@@ -5,14 +5,20 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import flows.config  # noqa: F401 - defines every configuration
-from flows.overrides import override
-from model.network.config import BertConfig, DecoderConfig, Family, GPT2Config, ModelConfig
-from model.training.config import TrainConfig
-from model.training.groups import MuonConfig
-from model.training.identity import identity_of
-from storage.config import Config, parse
-from storage.errors import ConfigError
+import corpusmill.flows.config  # noqa: F401 - defines every configuration
+from corpusmill.flows.overrides import override
+from corpusmill.model.network.config import (
+    BertConfig,
+    DecoderConfig,
+    Family,
+    GPT2Config,
+    ModelConfig,
+)
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.identity import identity_of
+from corpusmill.storage.config import Config, parse
+from corpusmill.storage.errors import ConfigError
 
 
 def _are_one(

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.training.config import TrainConfig
-from model.training.flops import flops_per_token
-from model.training.gauges import Gauges, measured_peak
-from model.training.profile import Profile
-from storage.layout import RunLayout
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.flops import flops_per_token
+from corpusmill.model.training.gauges import Gauges, measured_peak
+from corpusmill.model.training.profile import Profile
+from corpusmill.storage.layout import RunLayout
 from tests.training_runs import SHORT, Workshop, finish_all, losses, records
 
 CPU = torch.device("cpu")

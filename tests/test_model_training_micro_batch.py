@@ -5,12 +5,12 @@ import resource
 
 import pytest
 
-from flows.overrides import override
-from model.config import TrainingResult
-from model.network.config import DecoderConfig
-from model.training.config import TrainConfig
-from storage.config import read_json
-from storage.layout import RunLayout
+from corpusmill.flows.overrides import override
+from corpusmill.model.config import TrainingResult
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.config import read_json
+from corpusmill.storage.layout import RunLayout
 from tests.training_runs import SHORT, Workshop, end_all, losses, records
 
 # Wide enough that its activations are large beside what a process takes without them.

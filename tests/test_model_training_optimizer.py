@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from model.network.base import Network
-from model.network.build import build_network
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.network.linear import Linear
-from model.training.groups import AdamWConfig, MuonConfig, Optimizer
-from model.training.muon import Muon, orthogonalized
-from model.training.optimizer import build_optimizers, kinds, remembered
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.build import build_network
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.network.linear import Linear
+from corpusmill.model.training.groups import AdamWConfig, MuonConfig, Optimizer
+from corpusmill.model.training.muon import Muon, orthogonalized
+from corpusmill.model.training.optimizer import build_optimizers, kinds, remembered
 from tests.networks import TRANSFORMER
 
 OPTIMIZERS: dict[str, Optimizer] = {"muon": MuonConfig(), "adamw": AdamWConfig()}

@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flows.overrides import override
-from model.hf.folder import load_model
-from model.training.config import TrainConfig
-from storage.layout import RunLayout
+from corpusmill.flows.overrides import override
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.layout import RunLayout
 from tests.training_runs import (
     SHORT,
     Workshop,

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 import pytest
 
-from flows.overrides import override
-from model.config import TrainingJob
-from model.training.config import TrainConfig
-from model.training.groups import HardwareConfig
-from storage.config import read_json
-from storage.layout import RunLayout
-from tasks.launch import other_machine, supervised, training_command, wait
+from corpusmill.flows.overrides import override
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import HardwareConfig
+from corpusmill.storage.config import read_json
+from corpusmill.storage.layout import RunLayout
+from corpusmill.tasks.launch import other_machine, supervised, training_command, wait
 from tests.forks import ON_A_CPU
 from tests.servers import free_port
 from tests.training_runs import (

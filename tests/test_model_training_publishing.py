@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from accelerate import Accelerator
 
-from flows.overrides import override
-from model.config import TrainingJob
-from model.training.checkpoint import Progress
-from model.training.publishing import publish_model
-from model.training.run import build_run
-from storage.config import read_json
-from storage.errors import ArtifactError
+from corpusmill.flows.overrides import override
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.training.checkpoint import Progress
+from corpusmill.model.training.publishing import publish_model
+from corpusmill.model.training.run import build_run
+from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import ArtifactError
 from tests.training_runs import SHORT, Workshop
 
 

@@ -2,10 +2,10 @@
 
 import json
 
-from model.config import TrainingJob
-from model.network.config import DecoderConfig
-from model.training.config import TrainConfig
-from model.training.groups import (
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import (
     AdamWConfig,
     CheckpointAverageConfig,
     CosineSchedule,
@@ -18,8 +18,8 @@ from model.training.groups import (
     WindowPacking,
     WSDSchedule,
 )
-from model.training.identity import identity_of
-from model.training.renamed import RENAMED, in_groups, is_flat
+from corpusmill.model.training.identity import identity_of
+from corpusmill.model.training.renamed import RENAMED, in_groups, is_flat
 
 # A job.json, and the part about training in the manifests of its checkpoints, as they were written.
 JOB = """{"digest": "options", "directory": "/run", "shards": "/shards", "tokenizer": "/tokenizer",

@@ -12,20 +12,20 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator
 
-from flows.overrides import override
-from model.config import TrainingJob
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.training.checkpoint import Progress, tensors_of, write_checkpoint
-from model.training.compilation import Compilation, agreed
-from model.training.groups import MuonConfig
-from model.training.optimizer import Optimizers, build_optimizers
-from model.training.ranks import of_all
-from model.training.resuming import load_newest
-from model.training.run import Run, build_run, resume
-from storage.artifacts import Spec
-from storage.config import read_json
-from storage.errors import ArtifactError, ConfigError
+from corpusmill.flows.overrides import override
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.training.checkpoint import Progress, tensors_of, write_checkpoint
+from corpusmill.model.training.compilation import Compilation, agreed
+from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.optimizer import Optimizers, build_optimizers
+from corpusmill.model.training.ranks import of_all
+from corpusmill.model.training.resuming import load_newest
+from corpusmill.model.training.run import Run, build_run, resume
+from corpusmill.storage.artifacts import Spec
+from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import ArtifactError, ConfigError
 from tests.servers import free_port
 from tests.training_runs import SHORT, Workshop
 

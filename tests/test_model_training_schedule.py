@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.training.config import TrainConfig
-from model.training.groups import (
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import (
     CosineSchedule,
     InverseSqrtSchedule,
     Schedule,
     SizeWarmUp,
     WSDSchedule,
 )
-from model.training.schedule import first_sample, rate_factor, sequence_length
+from corpusmill.model.training.schedule import first_sample, rate_factor, sequence_length
 
 
 def _factors(config: TrainConfig) -> list[float]:

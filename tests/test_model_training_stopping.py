@@ -6,8 +6,8 @@ import pytest
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from model.process import StopRequest
-from model.training.stopping import Vote
+from corpusmill.model.process import StopRequest
+from corpusmill.model.training.stopping import Vote
 
 
 class _Asked(StopRequest):

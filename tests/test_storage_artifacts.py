@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from storage.artifacts import Ref, Spec, find, obtain, publish, set_aside
-from storage.errors import ArtifactError, StackError
-from storage.layout import Layout
-from storage.manifest import MANIFEST, digest_json, read_manifest, verify, write_json
-from storage.writing import sweep, temporary
+from corpusmill.storage.artifacts import Ref, Spec, find, obtain, publish, set_aside
+from corpusmill.storage.errors import ArtifactError, StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import MANIFEST, digest_json, read_manifest, verify, write_json
+from corpusmill.storage.writing import sweep, temporary
 
 SPEC = Spec("thing", 1, inputs={"corpus": "c0ffee"}, config={"size": 3})
 
 KILLED_WRITER = """
 import sys, time
 from pathlib import Path
-from storage.artifacts import (Spec, obtain)
-from storage.layout import Layout
+from corpusmill.storage.artifacts import (Spec, obtain)
+from corpusmill.storage.layout import Layout
 
 def write(directory):
     (directory / "half.txt").write_text("half")
@@ -38,8 +38,8 @@ obtain(Layout(Path(sys.argv[1])), Spec("thing", 1, {"corpus": "c0ffee"}, {"size"
 RACING_WRITER = """
 import os, sys, time
 from pathlib import Path
-from storage.artifacts import (Spec, obtain)
-from storage.layout import Layout
+from corpusmill.storage.artifacts import (Spec, obtain)
+from corpusmill.storage.layout import Layout
 
 def write(directory):
     (directory / "who.txt").write_text(str(os.getpid()))
@@ -254,7 +254,7 @@ def test_what_dead_writers_of_other_machines_left_is_theirs(
 def _be_on(monkeypatch: pytest.MonkeyPatch, folder: Path, host: str, boot: str) -> None:
     (folder / "boot_id").write_text(boot)
     monkeypatch.setattr(platform, "node", lambda: host)
-    monkeypatch.setattr("storage.writing._BOOT", folder / "boot_id")
+    monkeypatch.setattr("corpusmill.storage.writing._BOOT", folder / "boot_id")
 
 
 def test_two_processes_racing_for_one_artifact_read_the_same_bytes(tmp_path: Path) -> None:

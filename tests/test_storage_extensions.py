@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import ConfigError
-from storage.extensions import digest_source, load_own
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.extensions import digest_source, load_own
 
 
 @pytest.fixture

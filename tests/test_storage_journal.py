@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import ArtifactError
-from storage.journal import JournalReader, JournalWriter
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.journal import JournalReader, JournalWriter
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from storage.journal import JournalWriter
+from corpusmill.storage.journal import JournalWriter
 writer = JournalWriter(Path(sys.argv[1]))
 writer.write("first")
 print("writing", flush=True)

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from storage.markup import as_text, on_terminal
-from tasks.reports.model_card import render_card
-from tasks.reports.run import Outcome, render
+from corpusmill.storage.markup import as_text, on_terminal
+from corpusmill.tasks.reports.model_card import render_card
+from corpusmill.tasks.reports.run import Outcome, render
 
 HOSTILE = "![x](http://evil.example/a.png) <img src=//evil.example> | `a` CURVE www.evil.example"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")

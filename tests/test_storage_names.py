@@ -3,10 +3,10 @@
 import pytest
 from click.testing import CliRunner
 
-from flows.command_line import main
-from storage.errors import ConfigError
-from storage.names import registrable
-from storage.settings import load_settings
+from corpusmill.flows.command_line import main
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.names import registrable
+from corpusmill.storage.settings import load_settings
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from threading import Barrier
 import pytest
 from mlflow.exceptions import MlflowException
 
-from storage.artifacts import content_digest, discard
-from storage.errors import ArtifactError, ConfigError
-from storage.layout import Layout
-from storage.registry import (
+from corpusmill.storage.artifacts import content_digest, discard
+from corpusmill.storage.errors import ArtifactError, ConfigError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.registry import (
     CANDIDATE,
     CHAMPION,
     champion_or_refuse,

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from storage import settings
-from storage.settings import USER, go_around_proxies, load_settings
+from corpusmill.storage import settings
+from corpusmill.storage.settings import USER, go_around_proxies, load_settings
 
 
 def test_a_home_has_one_name_whatever_leads_to_it(

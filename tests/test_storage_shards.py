@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import ArtifactError
-from storage.shards import reading, writing
-from storage.shards.reading import TokenStream
-from storage.shards.schema import token_dtype
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.shards import reading, writing
+from corpusmill.storage.shards.reading import TokenStream
+from corpusmill.storage.shards.schema import token_dtype
 from tests.shards import write_shards
 
 DOCUMENTS = st.lists(st.tuples(st.text(max_size=5), st.lists(st.integers(0, 65_535), max_size=40)))

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.dataset
 import pytest
 
-from storage.shards import writing
-from storage.shards.parts import assemble, write_part
+from corpusmill.storage.shards import writing
+from corpusmill.storage.shards.parts import assemble, write_part
 
 
 @pytest.fixture

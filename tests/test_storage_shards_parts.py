@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.errors import ArtifactError
-from storage.shards import writing
-from storage.shards.parts import assemble, write_part
-from storage.shards.reading import TokenStream, read_document_ends
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.shards import writing
+from corpusmill.storage.shards.parts import assemble, write_part
+from corpusmill.storage.shards.reading import TokenStream, read_document_ends
 
 Document = tuple[str, str, list[int]]
 DOCUMENTS = st.lists(

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from storage.errors import ServerError, StackError
-from storage.settings import Settings, load_settings
-from storage.tracking import (
+from corpusmill.storage.errors import ServerError, StackError
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.tracking import (
     MetricProjection,
     Tracker,
     close_run,

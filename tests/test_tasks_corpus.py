@@ -13,16 +13,15 @@ from prefect import flow, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.sorting import ArtifactSort
 
-import tasks.corpus
-from storage.artifacts import Ref, content_digest
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from storage.settings import load_settings
-from tasks.corpus import _table, ingest, merge
-from tasks.ingestion.building import plan_corpus
-from tasks.ingestion.cleaning import languages
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.reports.corpus.findings import gather
+from corpusmill.storage.artifacts import Ref, content_digest
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.settings import load_settings
+from corpusmill.tasks.corpus import _table, ingest, merge
+from corpusmill.tasks.ingestion.building import plan_corpus
+from corpusmill.tasks.ingestion.cleaning import languages
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.reports.corpus.findings import gather
 from tests.corpora import write_jsonl
 
 
@@ -82,7 +81,7 @@ def test_parts_that_another_flow_took_in_are_made_again(
             made.append(first)
         return merge(layout, plan, config, parts)
 
-    monkeypatch.setattr(tasks.corpus, "merge", merge_second)
+    monkeypatch.setattr("corpusmill.tasks.corpus.merge", merge_second)
     assert content_digest(_ingest(tmp_path / "shared", config)) == expected
     assert read_manifest(made[0].path)["counts"]["documents"]["kept"] == 20
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from storage.errors import CorpusError
+from corpusmill.storage.errors import CorpusError
 from tests.corpora import build, counts_of, write_jsonl
 
 SIZE = 5000

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment, SourceFile
-from tasks.ingestion.readers.formats import format_at
-from tasks.ingestion.readers.reading import read
-from tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment, SourceFile
+from corpusmill.tasks.ingestion.readers.formats import format_at
+from corpusmill.tasks.ingestion.readers.reading import read
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
 from tests.archived import tarred, zipped
 
 MEMBERS = {
@@ -163,10 +163,10 @@ def test_rubbish_is_a_flaw(tmp_path: Path, name: str, pack: Pack) -> None:
 
 
 def test_a_bomb_is_a_flaw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.ingestion.readers.archives.BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr("corpusmill.tasks.ingestion.readers.archives.BOMB_BYTES", 1 << 20)
     members = {f"{number}.txt": bytes(40 << 20) for number in range(2)}
     data = zipped({"a.txt": b"one", **members})
-    monkeypatch.setattr("tasks.ingestion.readers.archives.BOMB_RATIO", 100)
+    monkeypatch.setattr("corpusmill.tasks.ingestion.readers.archives.BOMB_RATIO", 100)
     items = _read(tmp_path, "x.zip", data)
     assert [text for _, text in _texts(items)] == ["one"]
     assert [reason for _, reason in _flaws(items)] == ["bomb", "bomb"]

@@ -18,18 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.artifacts import content_digest
-from storage.corpus.documents import SCHEMA, document_id, is_held_out, read_documents
-from storage.errors import ArtifactError, CorpusError
-from storage.layout import Layout
-from storage.splits import SPLITS
-from tasks.ingestion.building import build_corpus, plan_corpus
-from tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
-from tasks.ingestion.figures import read_figures
-from tasks.ingestion.partitions import plan_partitions
-from tasks.ingestion.parts import make_part
-from tasks.ingestion.readers.reading import cut
-from tasks.ingestion.readers.sanitizer import Item
+from corpusmill.storage.artifacts import content_digest
+from corpusmill.storage.corpus.documents import SCHEMA, document_id, is_held_out, read_documents
+from corpusmill.storage.errors import ArtifactError, CorpusError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.building import build_corpus, plan_corpus
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
+from corpusmill.tasks.ingestion.figures import read_figures
+from corpusmill.tasks.ingestion.partitions import plan_partitions
+from corpusmill.tasks.ingestion.parts import make_part
+from corpusmill.tasks.ingestion.readers.reading import cut
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
 from tests.corpora import build, build_of, counts_of, sides_of, write_jsonl
 
 # Reads 150 MB; what it adds to its memory must stay far below that.
@@ -256,7 +256,7 @@ def test_a_file_that_goes_while_it_is_read_is_a_sentence(
         path.unlink()
         return iter(())
 
-    monkeypatch.setattr("tasks.ingestion.parts.read", read_and_remove)
+    monkeypatch.setattr("corpusmill.tasks.ingestion.parts.read", read_and_remove)
     with pytest.raises(CorpusError, match="expected a readable file"):
         make_part(Layout(tmp_path), partition, config)
 

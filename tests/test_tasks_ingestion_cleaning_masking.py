@@ -2,9 +2,9 @@
 
 import pytest
 
-from tasks.ingestion.batches import make_batch
-from tasks.ingestion.cleaning.masking import Masking
-from tasks.ingestion.stats import Stats
+from corpusmill.tasks.ingestion.batches import make_batch
+from corpusmill.tasks.ingestion.cleaning.masking import Masking
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 def _mask(*texts: str) -> tuple[list[str], dict[str, int]]:

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.errors import CorpusError
-from tasks.ingestion.batches import DocumentBatch, make_batch
-from tasks.ingestion.cleaning import phrases as phrases_module
-from tasks.ingestion.cleaning.blocklist import read_blocklist
-from tasks.ingestion.cleaning.contamination import read_contamination
-from tasks.ingestion.cleaning.evaluation_text import read_texts
-from tasks.ingestion.cleaning.phrases import Phrases
-from tasks.ingestion.stats import SAMPLES, Stats
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
+from corpusmill.tasks.ingestion.cleaning import phrases as phrases_module
+from corpusmill.tasks.ingestion.cleaning.blocklist import read_blocklist
+from corpusmill.tasks.ingestion.cleaning.contamination import read_contamination
+from corpusmill.tasks.ingestion.cleaning.evaluation_text import read_texts
+from corpusmill.tasks.ingestion.cleaning.phrases import Phrases
+from corpusmill.tasks.ingestion.stats import SAMPLES, Stats
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 QUESTION = "Which of these animals sleeps through the whole winter in a den below the snow?"

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flows.recipes.decoders import gpt_web
-from tasks.ingestion.batches import DocumentBatch, make_batch
-from tasks.ingestion.cleaning import rules as rules_module
-from tasks.ingestion.cleaning.reference import Document, part, segment
-from tasks.ingestion.cleaning.rules import Rules
-from tasks.ingestion.cleaning.steps import cleaning_steps
-from tasks.ingestion.cleaning.thresholds import KEPT, REASONS
-from tasks.ingestion.stats import Stats
+from corpusmill.flows.recipes.decoders import gpt_web
+from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
+from corpusmill.tasks.ingestion.cleaning import rules as rules_module
+from corpusmill.tasks.ingestion.cleaning.reference import Document, part, segment
+from corpusmill.tasks.ingestion.cleaning.rules import Rules
+from corpusmill.tasks.ingestion.cleaning.steps import cleaning_steps
+from corpusmill.tasks.ingestion.cleaning.thresholds import KEPT, REASONS
+from corpusmill.tasks.ingestion.stats import Stats
 from tests.benchmarks.cleaning import Segmented, broken, wikipedia
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

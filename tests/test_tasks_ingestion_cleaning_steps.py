@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import CorpusError
-from tasks.ingestion.batches import make_batch
-from tasks.ingestion.cleaning.steps import cleaning_steps, digest_inputs
-from tasks.ingestion.config import CleaningConfig
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.batches import make_batch
+from corpusmill.tasks.ingestion.cleaning.steps import cleaning_steps, digest_inputs
+from corpusmill.tasks.ingestion.config import CleaningConfig
+from corpusmill.tasks.ingestion.stats import Stats
 from tests.corpora import speeches
 
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.errors import ConfigError
-from tasks.ingestion.batches import DocumentBatch, make_batch
-from tasks.ingestion.cleaning import languages
-from tasks.ingestion.cleaning.c4 import C4
-from tasks.ingestion.cleaning.languages import Languages, identify, language_of_script
-from tasks.ingestion.cleaning.length import Length
-from tasks.ingestion.cleaning.normalisation import Normalisation
-from tasks.ingestion.cleaning.steps import Step
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.errors import ConfigError
+from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
+from corpusmill.tasks.ingestion.cleaning import languages
+from corpusmill.tasks.ingestion.cleaning.c4 import C4
+from corpusmill.tasks.ingestion.cleaning.languages import Languages, identify, language_of_script
+from corpusmill.tasks.ingestion.cleaning.length import Length
+from corpusmill.tasks.ingestion.cleaning.normalisation import Normalisation
+from corpusmill.tasks.ingestion.cleaning.steps import Step
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 def _block(*texts: str) -> DocumentBatch:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from storage.corpus.pairs import part_pair
-from tasks.ingestion.cleaning.evaluation_text import read_texts
-from tasks.ingestion.config import FileSource
+from corpusmill.storage.corpus.pairs import part_pair
+from corpusmill.tasks.ingestion.cleaning.evaluation_text import read_texts
+from corpusmill.tasks.ingestion.config import FileSource
 from tests.readings import counts_of, flaw_of, flaws_in, items_of, places_in, texts_in, texts_of
 
 PAIRS = [(f"sentence {n}", f"句子{n}") for n in range(1000)]

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.corpus.texts import Texts, buffers_of
-from storage.errors import ConfigError
-from tasks.ingestion.duplicates import vectorised
-from tasks.ingestion.duplicates.components import Components, near_duplicates
-from tasks.ingestion.duplicates.exact import exact_duplicates
-from tasks.ingestion.duplicates.shingles import symbols
-from tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
-from tasks.ingestion.duplicates.verification import similarities
+from corpusmill.storage.corpus.texts import Texts, buffers_of
+from corpusmill.storage.errors import ConfigError
+from corpusmill.tasks.ingestion.duplicates import vectorised
+from corpusmill.tasks.ingestion.duplicates.components import Components, near_duplicates
+from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
+from corpusmill.tasks.ingestion.duplicates.shingles import symbols
+from corpusmill.tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
+from corpusmill.tasks.ingestion.duplicates.verification import similarities
 from tests.benchmarks.planted import jaccard, plant, tokens
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -47,7 +47,7 @@ def prose(seed: int, documents: int) -> list[str]:
 @settings(max_examples=60)
 @given(st.lists(MIXED, min_size=1, max_size=8))
 def test_compiled_and_vectorised_bands_are_the_same(texts: list[str]) -> None:
-    kernels = pytest.importorskip("tasks.ingestion.duplicates.kernels")
+    kernels = pytest.importorskip("corpusmill.tasks.ingestion.duplicates.kernels")
     arguments = (*buffers_of(arrow(texts)), symbols(), *permutations(), BANDS)
     assert np.array_equal(kernels.band_hashes(*arguments), vectorised.band_hashes(*arguments))
 
@@ -55,7 +55,7 @@ def test_compiled_and_vectorised_bands_are_the_same(texts: list[str]) -> None:
 @settings(max_examples=60)
 @given(st.lists(MIXED, min_size=2, max_size=6))
 def test_both_ways_compute_the_similarity_of_plain_python(texts: list[str]) -> None:
-    kernels = pytest.importorskip("tasks.ingestion.duplicates.kernels")
+    kernels = pytest.importorskip("corpusmill.tasks.ingestion.duplicates.kernels")
     pairs = [(a, b) for a in range(len(texts)) for b in range(a + 1, len(texts))]
     left, right = np.array(pairs).T.copy()
     for way in (kernels, vectorised):
@@ -65,7 +65,7 @@ def test_both_ways_compute_the_similarity_of_plain_python(texts: list[str]) -> N
 
 
 def test_a_document_longer_than_the_kernels_chunk_has_the_same_bands_both_ways() -> None:
-    kernels = pytest.importorskip("tasks.ingestion.duplicates.kernels")
+    kernels = pytest.importorskip("corpusmill.tasks.ingestion.duplicates.kernels")
     texts = [" ".join(f"w{i % 5003}" for i in range(n)) for n in (4093, 4094, 4095, 4098, 20_000)]
     # What follows the last token of a chunk may be no token any more.
     texts += [text + " ..." for text in texts] + ["古" * 4094, "古" * 4094 + "。" * 9]
@@ -244,7 +244,7 @@ def test_without_numba_it_says_so_and_finds_the_same() -> None:
     script = (
         "import sys; sys.modules['numba'] = None\n"
         "import numpy as np, pyarrow as pa\n"
-        "from tasks.ingestion.duplicates.signatures import band_hashes\n"
+        "from corpusmill.tasks.ingestion.duplicates.signatures import band_hashes\n"
         "texts = pa.array(['one two three', '床前明月光，疑是地上霜'], pa.large_string())\n"
         "print(band_hashes(texts, 6).tolist())"
     )

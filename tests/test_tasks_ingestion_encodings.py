@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ingestion.encodings import encoding_of
+from corpusmill.tasks.ingestion.encodings import encoding_of
 from tests.benchmarks.encodings import ENCODINGS, Fragment, outcome
 from tests.benchmarks.encodings import ours as found
 from tests.readings import counts_of, flaw_of, items_of, places_in, texts_in, texts_of

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from storage.corpus.documents import read_documents
-from storage.errors import ConfigError
-from storage.layout import Layout
-from storage.splits import SPLITS
-from tasks.ingestion.building import build_corpus, corpus_spec, plan_corpus
-from tasks.ingestion.cleaning import languages
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.ingestion.parts import make_part
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.building import build_corpus, corpus_spec, plan_corpus
+from corpusmill.tasks.ingestion.cleaning import languages
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.ingestion.parts import make_part
 from tests.corpora import build_of, write_jsonl
 
 ENGLISH = [f"The quick brown fox of page {number} jumps over the lazy dog." for number in range(9)]
@@ -82,7 +82,9 @@ def test_a_version_matters_where_the_package_is_used(
     config = CorpusConfig(sources=(str(tmp_path / name),), **options)
     digest = _digest(tmp_path, config)
     real = metadata.version
-    monkeypatch.setattr("storage.packages.version", lambda p: "0" if p == package else real(p))
+    monkeypatch.setattr(
+        "corpusmill.storage.packages.version", lambda p: "0" if p == package else real(p)
+    )
     assert (_digest(tmp_path, config) != digest) == matters
 
 

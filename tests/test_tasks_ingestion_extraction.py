@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ingestion.extraction.found import Loss, Passed, Text
-from tasks.ingestion.extraction.markup import parse_xml
-from tasks.ingestion.extraction.open_document import read_open_document
-from tasks.ingestion.extraction.pages import read_epub
-from tasks.ingestion.extraction.pdf import read_pdf
-from tasks.ingestion.extraction.word import read_word
+from corpusmill.tasks.ingestion.extraction.found import Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.markup import parse_xml
+from corpusmill.tasks.ingestion.extraction.open_document import read_open_document
+from corpusmill.tasks.ingestion.extraction.pages import read_epub
+from corpusmill.tasks.ingestion.extraction.pdf import read_pdf
+from corpusmill.tasks.ingestion.extraction.word import read_word
 from tests.made_documents import (
     ODT,
     PICTURE,

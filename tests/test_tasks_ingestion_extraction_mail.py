@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ingestion.extraction.found import Loss, Passed, Text
-from tasks.ingestion.extraction.mail import read_mailbox, read_message
+from corpusmill.tasks.ingestion.extraction.found import Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.mail import read_mailbox, read_message
 from tests.made_documents import (
     make_message,
 )

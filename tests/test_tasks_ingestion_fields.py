@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.config import parse
-from storage.errors import ConfigError
-from tasks.ingestion.config import CorpusConfig, DatasetSource
-from tasks.ingestion.sources import resolve
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError
+from corpusmill.tasks.ingestion.config import CorpusConfig, DatasetSource
+from corpusmill.tasks.ingestion.sources import resolve
 from tests.readings import flaw_of, texts_of
 
 ROWS = [

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment, Reading, SourceFile
-from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.html import read_html
-from tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment, Reading, SourceFile
+from corpusmill.tasks.ingestion.readers.formats import Format
+from corpusmill.tasks.ingestion.readers.html import read_html
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
 from tests.readings import all_of
 
 pytest.importorskip("resiliparse")
@@ -171,7 +171,7 @@ def test_a_missing_package_is_a_sentence() -> None:
     code = """
 import sys
 sys.modules["resiliparse.parse.encoding"] = None  # which import takes for a missing module
-from tasks.ingestion.readers.html import decode
+from corpusmill.tasks.ingestion.readers.html import decode
 from tests.readings import all_of
 try:
     decode(b"<p>x", "utf-8")

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion import compiled
-from tasks.ingestion.batches import Repaired
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment, Reading, SourceFile
-from tasks.ingestion.readers import jsonl
-from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.lines import PADDING, Lines
-from tasks.ingestion.readers.sanitizer import Item, Sanitizer
+from corpusmill.tasks.ingestion import compiled
+from corpusmill.tasks.ingestion.batches import Repaired
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment, Reading, SourceFile
+from corpusmill.tasks.ingestion.readers import jsonl
+from corpusmill.tasks.ingestion.readers.formats import Format
+from corpusmill.tasks.ingestion.readers.lines import PADDING, Lines
+from corpusmill.tasks.ingestion.readers.sanitizer import Item, Sanitizer
 from tests.readings import counts_of, flaws_in, items_of, places_in, texts_in, texts_of
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
@@ -227,7 +227,7 @@ def test_json_does_not_depend_on_where_chunks_end(
     values = [{"n": [n, {"x": 1.5e3}], "text": f"三\n\U0001f600 {n}"} for n in range(30)]
     (tmp_path / "x.json").write_text(json.dumps(values, indent=2))
     for chunk in (1, 2, 3, 50):
-        monkeypatch.setattr("tasks.ingestion.streams.CHUNK", chunk)
+        monkeypatch.setattr("corpusmill.tasks.ingestion.streams.CHUNK", chunk)
         assert texts_of(tmp_path / "x.json") == [value["text"] for value in values]
 
 

@@ -11,10 +11,10 @@ import datasets
 import pyarrow as pa
 import pytest
 
-from storage.errors import CorpusError
-from tasks.ingestion.config import CorpusConfig, DatasetSource
-from tasks.ingestion.fragments import SourceFile
-from tasks.ingestion.sources import digest_sources, resolve
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.config import CorpusConfig, DatasetSource
+from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.sources import digest_sources, resolve
 
 TEXTS = ["one", "二", "three", "four"]
 
@@ -154,9 +154,9 @@ def test_a_dataset_that_does_not_fit_is_a_sentence(
 def test_a_hub_out_of_reach_may_be_tried_again(tmp_path: Path) -> None:
     code = """
 from pathlib import Path
-from tasks.ingestion.config import CorpusConfig, DatasetSource
-from tasks.ingestion.sources import resolve
-from storage.errors import CorpusError, CorpusmillError
+from corpusmill.tasks.ingestion.config import CorpusConfig, DatasetSource
+from corpusmill.tasks.ingestion.sources import resolve
+from corpusmill.storage.errors import CorpusError, CorpusmillError
 try:
     resolve(CorpusConfig(sources=(DatasetSource(dataset="owner/name"),)), Path("downloads"))
 except CorpusmillError as error:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from flows.command_line import main
-from flows.config import resolve
-from flows.recipes.catalogue import RECIPES
-from storage.artifacts import Ref
-from storage.errors import ConfigError, CorpusError
-from tasks.ingestion.config import CleaningConfig
+from corpusmill.flows.command_line import main
+from corpusmill.flows.config import resolve
+from corpusmill.flows.recipes.catalogue import RECIPES
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.tasks.ingestion.config import CleaningConfig
 from tests.corpora import build, counts_of, sides_of, write_jsonl
 from tests.extending import write_examples
 

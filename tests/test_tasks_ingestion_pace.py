@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.pace import Pace
 
 
 @pytest.fixture

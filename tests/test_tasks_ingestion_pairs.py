@@ -14,10 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.corpus.documents import read_documents
-from storage.corpus.pairs import SEPARATOR, join_pair, pair_sources, part_pair, part_pairs
-from storage.errors import ConfigError, CorpusError
-from tasks.ingestion.config import CorpusConfig, DatasetSource, FileSource
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.corpus.pairs import (
+    SEPARATOR,
+    join_pair,
+    pair_sources,
+    part_pair,
+    part_pairs,
+)
+from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.tasks.ingestion.config import CorpusConfig, DatasetSource, FileSource
 from tests.archived import tarred
 from tests.corpora import build_of, counts_of, sides_of
 from tests.readings import flaw_of, flaws_in, items_of, places_in, real, texts_in, texts_of

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment
-from tasks.ingestion.readers.formats import format_of
-from tasks.ingestion.readers.reading import cut, read
-from tasks.ingestion.readers.sanitizer import BATCH_ROWS
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment
+from corpusmill.tasks.ingestion.readers.formats import format_of
+from corpusmill.tasks.ingestion.readers.reading import cut, read
+from corpusmill.tasks.ingestion.readers.sanitizer import BATCH_ROWS
 from tests.archived import zipped
 from tests.readings import (
     counts_of,
@@ -164,7 +164,7 @@ def test_paragraphs_do_not_depend_on_where_chunks_end(
     (tmp_path / "x.txt").write_text(text)
     whole = items_of(tmp_path / "x.txt", text_unit="paragraph")
     for chunk in (1, 2, 3, 7):
-        monkeypatch.setattr("tasks.ingestion.streams.CHUNK", chunk)
+        monkeypatch.setattr("corpusmill.tasks.ingestion.streams.CHUNK", chunk)
         parts = items_of(tmp_path / "x.txt", text_unit="paragraph")
         assert texts_in(parts) == texts_in(whole)
         assert places_in(parts) == places_in(whole)

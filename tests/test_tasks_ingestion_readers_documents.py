@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import CorpusError
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.readers import documents, formats
-from tasks.ingestion.sources import resolve
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.readers import documents, formats
+from corpusmill.tasks.ingestion.sources import resolve
 from tests.corpora import build, counts_of
 from tests.made_documents import ODT, pdf_line, write_docx, write_epub, write_pdf, write_zip
 from tests.readings import flaw_of, flaws_in, items_of, texts_in, texts_of

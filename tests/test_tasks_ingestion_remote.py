@@ -11,10 +11,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from storage.config import parse
-from storage.errors import ConfigError, CorpusError, CorpusmillError
-from tasks.ingestion.config import CorpusConfig, FileSource
-from tasks.ingestion.sources import ResolvedSource, resolve
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError, CorpusError, CorpusmillError
+from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
+from corpusmill.tasks.ingestion.sources import ResolvedSource, resolve
 
 BIG = bytes(range(256)) * (20 << 12)  # 20 MiB: three requests
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from storage.config import parse
-from storage.errors import ConfigError, CorpusError
-from tasks.ingestion.config import CorpusConfig, DatasetSource, FileSource
-from tasks.ingestion.figures import empty_sources, read_figures
-from tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.tasks.ingestion.config import CorpusConfig, DatasetSource, FileSource
+from corpusmill.tasks.ingestion.figures import empty_sources, read_figures
+from corpusmill.tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
 from tests.corpora import build_of
 
 

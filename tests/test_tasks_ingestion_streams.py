@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from tasks.ingestion import streams
-from tasks.ingestion.streams import ChunkStream, DamageError, decompressed, file_chunks
+from corpusmill.tasks.ingestion import streams
+from corpusmill.tasks.ingestion.streams import ChunkStream, DamageError, decompressed, file_chunks
 from tests.readings import counts_of, flaw_of
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from storage.errors import CorpusError
+from corpusmill.storage.errors import CorpusError
 from tests.archived import tarred, zipped
 from tests.corpora import build, counts_of, write_jsonl
 from tests.readings import counts_of as counted
@@ -121,8 +121,8 @@ def test_a_flaw_says_how_many_bytes_it_costs(
 def test_a_paragraph_that_is_too_long_is_counted_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.ingestion.readers.lines.LINE_EXTRA", 0)
-    monkeypatch.setattr("tasks.ingestion.streams.CHUNK", 16)
+    monkeypatch.setattr("corpusmill.tasks.ingestion.readers.lines.LINE_EXTRA", 0)
+    monkeypatch.setattr("corpusmill.tasks.ingestion.streams.CHUNK", 16)
     long = "\n".join(f"line {n} of it" for n in range(9))
     (tmp_path / "x.txt").write_text(f"one\n\n{long}\n\ntwo\n")
     items = items_of(tmp_path / "x.txt", text_unit="paragraph", max_document_bytes=40)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import ArtifactError
-from storage.layout import Layout
-from storage.manifest import verify
-from tasks.ingestion.unseen import select_unseen
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import verify
+from corpusmill.tasks.ingestion.unseen import select_unseen
 from tests.corpora import build, counts_of, sides_of, write_jsonl
 
 

@@ -14,12 +14,12 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment, Reading, SourceFile
-from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.readers.warc import read_warc
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment, Reading, SourceFile
+from corpusmill.tasks.ingestion.readers.formats import Format
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.readers.warc import read_warc
 from tests.readings import items_of, texts_in
 
 pytest.importorskip("fastwarc")

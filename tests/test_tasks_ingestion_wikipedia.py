@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingestion.batches import DocumentBatch, Flaw
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment, Reading, SourceFile
-from tasks.ingestion.readers.formats import Format
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.readers.wikipedia import read_wikipedia
-from tasks.ingestion.readers.wikitext import plain_text
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment, Reading, SourceFile
+from corpusmill.tasks.ingestion.readers.formats import Format
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.readers.wikipedia import read_wikipedia
+from corpusmill.tasks.ingestion.readers.wikitext import plain_text
 from tests.readings import all_of, texts_of
 
 SAMPLE = (

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model.config import TrainingResult
-from storage.config import write_json_value
-from storage.errors import InputError, ProcessError
-from storage.layout import RunLayout
-from tasks.launch import (
+from corpusmill.model.config import TrainingResult
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.errors import InputError, ProcessError
+from corpusmill.storage.layout import RunLayout
+from corpusmill.tasks.launch import (
     check_outcome,
     default_processes,
     end_tree,
@@ -35,7 +35,7 @@ time.sleep(600)
 CALLER = """
 import sys, time
 from pathlib import Path
-from tasks.launch import supervised
+from corpusmill.tasks.launch import supervised
 with supervised([sys.executable, "-c", "import time; time.sleep(600)"], Path(sys.argv[1])) as child:
     print(child.pid, flush=True)
     time.sleep(600)

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from prefect import flow, task
 
-from storage.artifacts import Ref, content_digest
-from storage.errors import ConfigError, CorpusError
-from storage.layout import Layout
-from storage.settings import load_settings
-from tasks.corpus import clean
-from tasks.ingestion.building import build_corpus, plan_corpus
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.ingestion.partitions import plan_partitions
-from tasks.ingestion.parts import make_part
-from tasks.ingestion.readers.reading import cut
-from tasks.mapping import map_partitions, task_runner
+from corpusmill.storage.artifacts import Ref, content_digest
+from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import load_settings
+from corpusmill.tasks.corpus import clean
+from corpusmill.tasks.ingestion.building import build_corpus, plan_corpus
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.ingestion.partitions import plan_partitions
+from corpusmill.tasks.ingestion.parts import make_part
+from corpusmill.tasks.ingestion.readers.reading import cut
+from corpusmill.tasks.mapping import map_partitions, task_runner
 from tests.extending import write_examples
 
 # What the tests claim of their small partitions, so that they are not worked on in this process.

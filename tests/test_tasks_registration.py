@@ -17,13 +17,18 @@ from threading import Thread
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from model.config import EvaluationResult
-from storage.artifacts import discard
-from storage.registry import CHAMPION, RegisteredModel, find_by_alias, only_one
-from storage.tracking import connect
-from tasks.progress import ProgressBar
-from tasks.registration import Standing, fetch_champion, look_at_champion, promote_if_better
-from tasks.tracking import FlowContext
+from corpusmill.model.config import EvaluationResult
+from corpusmill.storage.artifacts import discard
+from corpusmill.storage.registry import CHAMPION, RegisteredModel, find_by_alias, only_one
+from corpusmill.storage.tracking import connect
+from corpusmill.tasks.progress import ProgressBar
+from corpusmill.tasks.registration import (
+    Standing,
+    fetch_champion,
+    look_at_champion,
+    promote_if_better,
+)
+from corpusmill.tasks.tracking import FlowContext
 from tests.registered import EVALUATION, Shop, open_shop
 from tests.servers import free_port, wait_for
 

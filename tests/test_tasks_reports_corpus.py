@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from prefect import flow, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from storage.artifacts import Ref, Spec, publish
-from storage.layout import Layout
-from storage.manifest import MANIFEST
-from storage.settings import load_settings
-from storage.tracking import open_run
-from tasks.ingestion.building import write_samples
-from tasks.ingestion.figures import Figures, SimilarPair
-from tasks.ingestion.sources import ResolvedSource
-from tasks.ingestion.stats import Sample, Stats
-from tasks.reports.corpus.findings import gather, read_samples
-from tasks.reports.corpus.page import render
-from tasks.reports.corpus.report import report_corpus, summarise
-from tasks.reports.corpus.words import compared, plain, share, short, size, visible
-from tasks.tracking import FlowContext
+from corpusmill.storage.artifacts import Ref, Spec, publish
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import MANIFEST
+from corpusmill.storage.settings import load_settings
+from corpusmill.storage.tracking import open_run
+from corpusmill.tasks.ingestion.building import write_samples
+from corpusmill.tasks.ingestion.figures import Figures, SimilarPair
+from corpusmill.tasks.ingestion.sources import ResolvedSource
+from corpusmill.tasks.ingestion.stats import Sample, Stats
+from corpusmill.tasks.reports.corpus.findings import gather, read_samples
+from corpusmill.tasks.reports.corpus.page import render
+from corpusmill.tasks.reports.corpus.report import report_corpus, summarise
+from corpusmill.tasks.reports.corpus.words import compared, plain, share, short, size, visible
+from corpusmill.tasks.tracking import FlowContext
 
 _VOID = {"meta", "br", "img", "path"}
 

@@ -5,12 +5,12 @@ import pkgutil
 
 from prefect import Task
 
-import tasks
-from tasks.retries import can_be_retried
+from corpusmill import tasks
+from corpusmill.tasks.retries import can_be_retried
 
 
 def test_every_task_is_tried_again_unless_a_person_must_change_the_input() -> None:
-    modules = pkgutil.walk_packages(tasks.__path__, "tasks.")
+    modules = pkgutil.walk_packages(tasks.__path__, "corpusmill.tasks.")
     found = {
         each.name: each
         for module in modules

@@ -6,17 +6,17 @@ import pytest
 from prefect.logging import disable_run_logger
 from tokenizers.normalizers import Lowercase
 
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT
-from model.tokenizer.folder import TOKENIZER, load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from storage.artifacts import Ref, Spec, obtain, set_aside
-from storage.corpus.partitions import plan_partitions
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from storage.shards.reading import TokenStream
-from storage.splits import SPLITS, Split
-from tasks.shards import shard, shards_spec, tokenize
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT
+from corpusmill.model.tokenizer.folder import TOKENIZER, load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.artifacts import Ref, Spec, obtain, set_aside
+from corpusmill.storage.corpus.partitions import plan_partitions
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.shards.reading import TokenStream
+from corpusmill.storage.splits import SPLITS, Split
+from corpusmill.tasks.shards import shard, shards_spec, tokenize
 from tests.corpora import build, sides_of, write_jsonl
 
 TEXTS = [

@@ -19,15 +19,15 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from storage.errors import StackError
-from storage.layout import Layout
-from storage.settings import USER, Settings, load_settings
-from storage.tracking import open_run
-from tasks.stack import control, supervision
-from tasks.stack.environment import environment_file
-from tasks.stack.prefect_server import PrefectServer
-from tasks.stack.supervision import SCRIPTS
-from tasks.stack.watch import LOOKS, look, with_process
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import USER, Settings, load_settings
+from corpusmill.storage.tracking import open_run
+from corpusmill.tasks.stack import control, supervision
+from corpusmill.tasks.stack.environment import environment_file
+from corpusmill.tasks.stack.prefect_server import PrefectServer
+from corpusmill.tasks.stack.supervision import SCRIPTS
+from corpusmill.tasks.stack.watch import LOOKS, look, with_process
 from tests.servers import settings_in, wait_for
 
 FLOW = """

@@ -12,8 +12,8 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from storage.errors import StackError
-from tasks.stack.door import FREE, Door, authorization, link, new_key, read_key
+from corpusmill.storage.errors import StackError
+from corpusmill.tasks.stack.door import FREE, Door, authorization, link, new_key, read_key
 
 KEY = "a-key-of-forty-three-letters-for-these-tests"
 HERE = "http://127.0.0.1:4200"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.layout import Layout
-from storage.settings import load_settings
-from tasks.stack.environment import process_environment
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import load_settings
+from corpusmill.tasks.stack.environment import process_environment
 
 
 def made(tmp_path: Path) -> dict[str, str]:

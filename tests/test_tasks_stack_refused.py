@@ -9,11 +9,11 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from flows.command_line import main
-from storage.errors import StackError
-from storage.layout import Layout
-from tasks.stack import control, supervision
-from tasks.stack.door import read_key
+from corpusmill.flows.command_line import main
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.tasks.stack import control, supervision
+from corpusmill.tasks.stack.door import read_key
 from tests.servers import settings_in
 
 

@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 from prefect.logging import disable_run_logger
 
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.folder import load_tokenizer
-from storage.artifacts import Ref
-from storage.corpus.documents import SCHEMA
-from storage.errors import ConfigError, ModelError
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from tasks.tokenizer import make_tokenizer
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.corpus.documents import SCHEMA
+from corpusmill.storage.errors import ConfigError, ModelError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.tasks.tokenizer import make_tokenizer
 
 CONFIG = TokenizerConfig(vocab_size=300)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from model.config import model_spec
-from model.network.config import BertConfig
-from model.objectives.config import MaskedTokens
-from model.training.config import TrainConfig
-from storage.artifacts import Ref, Spec, obtain
-from storage.layout import Layout
+from corpusmill.model.config import model_spec
+from corpusmill.model.network.config import BertConfig
+from corpusmill.model.objectives.config import MaskedTokens
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.layout import Layout
 
 INPUTS = ("shards", "tokenizer", "initial")
 
@@ -48,6 +48,6 @@ def test_what_says_what_a_word_is_names_a_model_that_masks_whole_words(
         return model_spec(shards, tokenizer, None, BertConfig(), train, 1).digest
 
     before = {each: digest(whole_words=each) for each in (True, False)}
-    monkeypatch.setattr("storage.packages.version", lambda _: "another")
+    monkeypatch.setattr("corpusmill.storage.packages.version", lambda _: "another")
     assert digest(whole_words=False) == before[False]
     assert digest(whole_words=True) != before[True]

@@ -11,21 +11,21 @@ from typing import Any
 
 import psutil
 
-from model.config import TrainingJob, TrainingResult
-from model.network.config import DecoderConfig
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.encoding import encode_documents
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
-from model.training.config import TrainConfig
-from model.training.groups import HardwareConfig, WSDSchedule
-from storage.artifacts import Spec, publish
-from storage.config import read_json, write_json_value
-from storage.journal import JournalReader, Record
-from storage.layout import RunLayout
-from storage.manifest import verify
-from storage.splits import Split
-from tasks.launch import supervised, training_command
+from corpusmill.model.config import TrainingJob, TrainingResult
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.encoding import encode_documents
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import HardwareConfig, WSDSchedule
+from corpusmill.storage.artifacts import Spec, publish
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.journal import JournalReader, Record
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.manifest import verify
+from corpusmill.storage.splits import Split
+from corpusmill.tasks.launch import supervised, training_command
 from tests.forks import ON_A_CPU, Rank, fork
 from tests.shards import write_shards
 
@@ -61,7 +61,7 @@ class Running:
             process
             for process in [self.process, *self.process.children(recursive=True)]
             if not any("accelerate" in word for word in process.cmdline())
-            and {"model.train", "corpusmill.train"} & {*process.cmdline()}
+            and "corpusmill.model.train" in process.cmdline()
         ]
 
     def wait_for(self, event: str, step: int) -> None:

@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("corpusmill", "flows", "tasks", "model", "storage")
+ROOMS = ("flows", "tasks", "model", "storage")
 
 
 def build(folder: Path) -> Path:
     """Builds the wheel in an empty folder, from a copy of what it is built from."""
     cached = shutil.ignore_patterns("__pycache__")
-    for package in PACKAGES:
-        shutil.copytree(CHECKOUT / package, folder / package, ignore=cached)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for room in ("corpusmill", *ROOMS):
+        shutil.copytree(CHECKOUT / room, folder / room, symlinks=True, ignore=cached)
+    for name in ("pyproject.toml", "prefect.yaml", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, folder)
     program = "from setuptools import build_meta; build_meta.build_wheel('wheel')"
     subprocess.run([sys.executable, "-P", "-c", program], cwd=folder, check=True)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
-from flows.overrides import override
-from flows.recipes.decoders import (
+from corpusmill.flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
+from corpusmill.flows.overrides import override
+from corpusmill.flows.recipes.decoders import (
     gpt2,
     gpt2_tiny,
     gpt_1b,
@@ -15,15 +15,15 @@ from flows.recipes.decoders import (
     gpt_web,
     speedrun,
 )
-from flows.recipes.encoder_decoders import (
+from corpusmill.flows.recipes.encoder_decoders import (
     denoise_base,
     denoise_tiny,
     translate_base,
     translate_tiny,
 )
-from flows.recipes.encoders import bert_base, bert_tiny
-from model.training.config import TrainConfig
-from model.training.groups import AdamWConfig, CosineSchedule
+from corpusmill.flows.recipes.encoders import bert_base, bert_tiny
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import AdamWConfig, CosineSchedule
 
 
 def adopt() -> PretrainConfig:

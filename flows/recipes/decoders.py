@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from flows.config import PretrainConfig, RegistrationConfig
-from model.config import EvaluationConfig
-from model.network.config import DecoderConfig, GPT2Config, ModelConfig
-from model.tokenizer.config import TokenizerConfig
-from model.training.config import TrainConfig
-from model.training.groups import (
+from corpusmill.flows.config import PretrainConfig, RegistrationConfig
+from corpusmill.model.config import EvaluationConfig
+from corpusmill.model.network.config import DecoderConfig, GPT2Config, ModelConfig
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import (
     AdamWConfig,
     CosineSchedule,
     HardwareConfig,
@@ -16,7 +16,7 @@ from model.training.groups import (
     WindowPacking,
     WSDSchedule,
 )
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
 
 
 def gpt_tiny() -> PretrainConfig:

@@ -1,12 +1,12 @@
 """Recipes of encoder-decoders: what was cut out of a text, and translation."""
 
-from flows.config import PretrainConfig, RegistrationConfig
-from flows.recipes.encoders import bert_tiny
-from model.network.config import EncoderDecoderConfig
-from model.objectives.config import Translation
-from model.tokenizer.config import TokenizerConfig
-from model.training.config import TrainConfig
-from model.training.groups import (
+from corpusmill.flows.config import PretrainConfig, RegistrationConfig
+from corpusmill.flows.recipes.encoders import bert_tiny
+from corpusmill.model.network.config import EncoderDecoderConfig
+from corpusmill.model.objectives.config import Translation
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import (
     AdamWConfig,
     CheckpointAverageConfig,
     HardwareConfig,

@@ -1,10 +1,10 @@
 """Recipes of encoders."""
 
-from flows.config import PretrainConfig, RegistrationConfig
-from model.network.config import BertConfig
-from model.tokenizer.config import TokenizerConfig
-from model.training.config import TrainConfig
-from model.training.groups import (
+from corpusmill.flows.config import PretrainConfig, RegistrationConfig
+from corpusmill.model.network.config import BertConfig
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import (
     AdamWConfig,
     HardwareConfig,
     MuonConfig,

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from model.network.config import IGNORED
+from corpusmill.model.network.config import IGNORED
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
-from model.data.batches import Samples
-from model.data.order import Order
+from corpusmill.model.data.batches import Samples
+from corpusmill.model.data.order import Order
 
 # Buckets that are sorted together: the more, the less their samples differ in length.
 _BUCKETS = 256

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from storage.config import Config
+from corpusmill.storage.config import Config
 
 MIXING_BLOCK = 4096  # samples after which every source has been drawn from as its weight says
 

@@ -6,7 +6,7 @@ comes again is masked anew, and it does not depend on batches or processes.
 
 import numpy as np
 
-from model.data.order import mix
+from corpusmill.model.data.order import mix
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 

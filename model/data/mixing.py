@@ -12,8 +12,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from model.data.config import MIXING_BLOCK, MixingPhase
-from model.data.order import Order
+from corpusmill.model.data.config import MIXING_BLOCK, MixingPhase
+from corpusmill.model.data.order import Order
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.data.batches import Batch, positions_from
-from storage.shards.reading import TokenStream
+from corpusmill.model.data.batches import Batch, positions_from
+from corpusmill.storage.shards.reading import TokenStream
 
 # Documents packed at a time: more hardly pack tighter, fewer lie nearer to each other on disk.
 _DOCUMENTS = 32_768

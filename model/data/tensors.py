@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.data.batches import AnyBatch, Batch
-from model.network.config import IGNORED
+from corpusmill.model.data.batches import AnyBatch, Batch
+from corpusmill.model.network.config import IGNORED
 
 
 def as_tensors(batch: AnyBatch, on: torch.device) -> dict[str, Tensor]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.data.batches import Batch, positions_from
-from storage.shards.reading import TokenSource
+from corpusmill.model.data.batches import Batch, positions_from
+from corpusmill.storage.shards.reading import TokenSource
 
 
 class Windows:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sacrebleu import BLEU
 
-from storage.scripts import HAN, KANA, OTHERS, is_among
+from corpusmill.storage.scripts import HAN, KANA, OTHERS, is_among
 
 
 def bleu_for(references: Sequence[str]) -> BLEU:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from model.config import EvaluationConfig, EvaluationResult, Sample
-from model.finite import finite_figures
-from model.inference.continuation import Writer
-from model.network.config import IGNORED
-from model.network.decoder import CausalNetwork
-from model.tokenizer.control import end_of_text_id
-from model.tokenizer.encoding import encode_documents
-from model.tokenizer.lost import lost_bytes
+from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
+from corpusmill.model.finite import finite_figures
+from corpusmill.model.inference.continuation import Writer
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.tokenizer.control import end_of_text_id
+from corpusmill.model.tokenizer.encoding import encode_documents
+from corpusmill.model.tokenizer.lost import lost_bytes
 
 Window = tuple[np.ndarray, np.ndarray]
 _TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few

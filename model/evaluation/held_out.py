@@ -1,17 +1,17 @@
 """A model judged by the documents that it has not seen, as its family is judged."""
 
-from model.config import EvaluationJob, EvaluationResult
-from model.evaluation.causal import score_causal
-from model.evaluation.masked import score_masked
-from model.evaluation.spans import score_spans
-from model.inference.continuation import Writer
-from model.inference.loading import load_for_use
-from model.network.bert import Bert
-from model.network.decoder import CausalNetwork
-from model.network.encoder_decoder import EncoderDecoder
-from storage.corpus.documents import read_documents
-from storage.corpus.pairs import pair_sources, part_pair
-from storage.errors import CorpusError
+from corpusmill.model.config import EvaluationJob, EvaluationResult
+from corpusmill.model.evaluation.causal import score_causal
+from corpusmill.model.evaluation.masked import score_masked
+from corpusmill.model.evaluation.spans import score_spans
+from corpusmill.model.inference.continuation import Writer
+from corpusmill.model.inference.loading import load_for_use
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.corpus.pairs import pair_sources, part_pair
+from corpusmill.storage.errors import CorpusError
 
 
 def evaluate(job: EvaluationJob) -> EvaluationResult:
@@ -44,7 +44,7 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
         return score_masked(loaded, network, texts, job.evaluation)
     assert isinstance(network, EncoderDecoder)
     if pairs and job.evaluation.translate:
-        from model.evaluation.translation import score_translation
+        from corpusmill.model.evaluation.translation import score_translation
 
         return score_translation(loaded, network, pairs, job.evaluation)
     return score_spans(loaded, network, texts, job.evaluation)

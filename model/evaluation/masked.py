@@ -14,22 +14,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from model.config import EvaluationConfig, EvaluationResult, Sample
-from model.data.batches import MaskedBatch, Samples
-from model.data.tensors import as_tensors
-from model.finite import finite_figures
-from model.inference.loading import Loaded
-from model.network.bert import Bert
-from model.network.config import IGNORED
-from model.objectives.config import MaskedTokens
-from model.objectives.masked import MaskedRows
-from model.objectives.masking import Masking
-from model.objectives.pairs import SentencePairs
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import decode, encode_documents
-from model.tokenizer.lost import lost_bytes
-from storage.errors import ConfigError
-from storage.shards.reading import ArrayStream
+from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
+from corpusmill.model.data.batches import MaskedBatch, Samples
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.finite import finite_figures
+from corpusmill.model.inference.loading import Loaded
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.objectives.config import MaskedTokens
+from corpusmill.model.objectives.masked import MaskedRows
+from corpusmill.model.objectives.masking import Masking
+from corpusmill.model.objectives.pairs import SentencePairs
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.tokenizer.encoding import decode, encode_documents
+from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import ArrayStream
 
 _PSEUDO_TOKENS = 2048  # scored one by one: as many passes through the network
 

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from model.config import EvaluationConfig, EvaluationResult, Sample
-from model.data.batches import PairBatch
-from model.data.tensors import as_tensors
-from model.finite import finite_figures
-from model.inference.generation import gather, write
-from model.inference.loading import Loaded
-from model.network.config import IGNORED
-from model.network.encoder_decoder import EncoderDecoder
-from model.objectives.config import SpanCorruption
-from model.objectives.spans import CorruptedRows, fitting_length
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import decode, encode_documents
-from model.tokenizer.lost import lost_bytes
-from storage.shards.reading import ArrayStream
+from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
+from corpusmill.model.data.batches import PairBatch
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.finite import finite_figures
+from corpusmill.model.inference.generation import gather, write
+from corpusmill.model.inference.loading import Loaded
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.objectives.config import SpanCorruption
+from corpusmill.model.objectives.spans import CorruptedRows, fitting_length
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.tokenizer.encoding import decode, encode_documents
+from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.storage.shards.reading import ArrayStream
 
 
 def score_spans(

@@ -9,18 +9,18 @@ import torch
 from sacrebleu import CHRF
 from torch.nn.functional import cross_entropy
 
-from model.config import EvaluationConfig, EvaluationResult, Sample
-from model.data.tensors import as_tensors
-from model.evaluation.bleu import bleu_for
-from model.finite import finite_figures
-from model.inference.beams import beam_search
-from model.inference.loading import Loaded
-from model.network.config import IGNORED
-from model.network.encoder_decoder import EncoderDecoder
-from model.objectives.translation import TranslatedPairs
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import decode, encode_documents
-from storage.shards.reading import ArrayStream
+from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.evaluation.bleu import bleu_for
+from corpusmill.model.finite import finite_figures
+from corpusmill.model.inference.beams import beam_search
+from corpusmill.model.inference.loading import Loaded
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.objectives.translation import TranslatedPairs
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.tokenizer.encoding import decode, encode_documents
+from corpusmill.storage.shards.reading import ArrayStream
 
 _LONGER = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017, §6.1)
 

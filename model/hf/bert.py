@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from model.hf.format import Format, TensorMapping, linear, norm, rows
-from model.network.bert import Bert
-from model.network.config import BertConfig
+from corpusmill.model.hf.format import Format, TensorMapping, linear, norm, rows
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import BertConfig
 
 _POOLER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias")
 

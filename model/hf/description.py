@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.hf.bert import FORMAT as BERT
-from model.hf.families import family_of
-from model.hf.format import Format
-from model.hf.gpt2 import FORMAT as GPT2
-from model.hf.inert import is_inert
-from model.hf.marian import MARIAN, PEGASUS
-from model.hf.qwen3 import FORMAT as QWEN3
-from model.network.config import ModelConfig
-from storage.config import parse
-from storage.errors import ConfigError, ModelError
+from corpusmill.model.hf.bert import FORMAT as BERT
+from corpusmill.model.hf.families import family_of
+from corpusmill.model.hf.format import Format
+from corpusmill.model.hf.gpt2 import FORMAT as GPT2
+from corpusmill.model.hf.inert import is_inert
+from corpusmill.model.hf.marian import MARIAN, PEGASUS
+from corpusmill.model.hf.qwen3 import FORMAT as QWEN3
+from corpusmill.model.network.config import ModelConfig
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError, ModelError
 
 FORMATS = (QWEN3, GPT2, BERT, MARIAN, PEGASUS)
 _TRAINED = "sequence_length"  # ours: of what it was trained on, where it has more positions

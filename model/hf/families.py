@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.files import CONFIG, read_json
-from model.network.config import Family
-from storage.errors import ModelError
+from corpusmill.model.files import CONFIG, read_json
+from corpusmill.model.network.config import Family
+from corpusmill.storage.errors import ModelError
 
 FAMILIES: Mapping[str, Family] = {
     "qwen3": "causal_lm",

@@ -14,18 +14,18 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from model.files import CONFIG, WEIGHTS, read_json, write_json
-from model.finite import first_not_finite
-from model.hf.description import describe, format_for, understand
-from model.hf.format import Format, TensorMapping
-from model.hf.repeated import positions_of, resolve
-from model.hf.tensors import read_tensors
-from model.network.base import Network
-from model.network.build import build_network
-from model.network.config import ModelConfig
-from model.tokenizer.control import end_of_text_id, read_roles
-from model.tokenizer.folder import load_tokenizer
-from storage.errors import ModelError
+from corpusmill.model.files import CONFIG, WEIGHTS, read_json, write_json
+from corpusmill.model.finite import first_not_finite
+from corpusmill.model.hf.description import describe, format_for, understand
+from corpusmill.model.hf.format import Format, TensorMapping
+from corpusmill.model.hf.repeated import positions_of, resolve
+from corpusmill.model.hf.tensors import read_tensors
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.build import build_network
+from corpusmill.model.network.config import ModelConfig
+from corpusmill.model.tokenizer.control import end_of_text_id, read_roles
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.storage.errors import ModelError
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _LAYER = re.compile(r"^(.*?(?:layers?|h))\.(\d+)\.")

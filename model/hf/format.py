@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.network.base import Network
-from model.network.config import ModelConfig
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.config import ModelConfig
 
 
 @dataclass(frozen=True)

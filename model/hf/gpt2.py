@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from model.hf.format import Format, TensorMapping, linear, norm, rows
-from model.network.config import GPT2Config
-from model.network.gpt2 import GPT2
+from corpusmill.model.hf.format import Format, TensorMapping, linear, norm, rows
+from corpusmill.model.network.config import GPT2Config
+from corpusmill.model.network.gpt2 import GPT2
 
 # Masks that older files hold.
 _BUFFERS = re.compile(r"\.attn\.(masked_)?bias$")

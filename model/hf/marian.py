@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from model.hf.format import Format, TensorMapping, linear, norm, rows
-from model.network.attention import Attention
-from model.network.block import Block
-from model.network.config import EncoderDecoderConfig
-from model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.hf.format import Format, TensorMapping, linear, norm, rows
+from corpusmill.model.network.attention import Attention
+from corpusmill.model.network.block import Block
+from corpusmill.model.network.config import EncoderDecoderConfig
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
 
 _COPIES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
 _SINUSOIDS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")

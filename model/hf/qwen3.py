@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from model.hf.format import Format, TensorMapping, rows
-from model.network.config import DecoderConfig
-from model.network.decoder import Decoder
+from corpusmill.model.hf.format import Format, TensorMapping, rows
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.decoder import Decoder
 
 _ROPE = ("rope_scaling", "rope_parameters")
 _BLOCK = {"self_attn_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.hf.format import Format
-from model.network.config import ModelConfig
-from model.network.positions import sinusoids
-from storage.errors import ModelError
+from corpusmill.model.hf.format import Format
+from corpusmill.model.network.config import ModelConfig
+from corpusmill.model.network.positions import sinusoids
+from corpusmill.storage.errors import ModelError
 
 _HEAD = "lm_head.weight"
 _TIED = "tie_word_embeddings"

@@ -6,8 +6,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.files import INDEX, WEIGHTS, read_json
-from storage.errors import ModelError
+from corpusmill.model.files import INDEX, WEIGHTS, read_json
+from corpusmill.storage.errors import ModelError
 
 
 def read_tensors(directory: Path) -> dict[str, Tensor]:

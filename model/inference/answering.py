@@ -7,17 +7,17 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from model.inference.beams import beam_search
-from model.inference.continuation import Writer
-from model.inference.filling import check_length, fill_in, read_source
-from model.inference.generation import Tokens, gather, write
-from model.inference.loading import Loaded, load_for_use
-from model.inference.request import Sampling
-from model.network.bert import Bert
-from model.network.decoder import CausalNetwork
-from model.network.encoder_decoder import EncoderDecoder
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.tokenizer.encoding import decode, encode_texts
+from corpusmill.model.inference.beams import beam_search
+from corpusmill.model.inference.continuation import Writer
+from corpusmill.model.inference.filling import check_length, fill_in, read_source
+from corpusmill.model.inference.generation import Tokens, gather, write
+from corpusmill.model.inference.loading import Loaded, load_for_use
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.tokenizer.encoding import decode, encode_texts
 
 
 class Answerer(Protocol):

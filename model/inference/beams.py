@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.finite import check_logits
-from model.inference.generation import read_sources
-from model.network.attention import LayerCache
-from model.network.block import LayerContext
-from model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.finite import check_logits
+from corpusmill.model.inference.generation import read_sources
+from corpusmill.model.network.attention import LayerCache
+from corpusmill.model.network.block import LayerContext
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
 
 
 @torch.inference_mode()

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from model.inference.generation import Tokens, gather, generate
-from model.inference.request import Sampling
-from model.network.decoder import CausalNetwork
-from model.tokenizer.control import end_of_text_id
-from model.tokenizer.encoding import decode, encode_texts
+from corpusmill.model.inference.generation import Tokens, gather, generate
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.tokenizer.control import end_of_text_id
+from corpusmill.model.tokenizer.encoding import decode, encode_texts
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ import re
 import torch
 from tokenizers import Tokenizer
 
-from model.finite import check_logits
-from model.network.bert import Bert
-from model.objectives.vocabulary import Vocabulary
-from model.tokenizer.encoding import decode, encode_texts
-from storage.errors import ConfigError
+from corpusmill.model.finite import check_logits
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.model.tokenizer.encoding import decode, encode_texts
+from corpusmill.storage.errors import ConfigError
 
 
 @torch.inference_mode()

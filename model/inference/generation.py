@@ -1,7 +1,7 @@
 """Writing token by token: what a decoder thinks comes next, what an encoder-decoder makes of a
 source; of several texts side by side.
 
-Shape suffixes as in `model.network.attention`.
+Shape suffixes as in `corpusmill.model.network.attention`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,12 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from model.finite import check_logits
-from model.inference.request import Sampling
-from model.network.attention import LayerCache
-from model.network.block import LayerContext
-from model.network.decoder import CausalNetwork
-from model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.finite import check_logits
+from corpusmill.model.inference.request import Sampling
+from corpusmill.model.network.attention import LayerCache
+from corpusmill.model.network.block import LayerContext
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
 
 # Logits divided by less overflow.
 _COLDEST = 1e-5

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 
-from model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_threads
-from model.hf.folder import load_model
-from model.network.base import Network
-from model.tokenizer.folder import load_tokenizer
-from storage.manifest import digest_json
-from storage.settings import Precision
+from corpusmill.model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_threads
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.network.base import Network
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.storage.manifest import digest_json
+from corpusmill.storage.settings import Precision
 
 
 @dataclass(frozen=True)

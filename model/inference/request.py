@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, field_validator
 
-from storage.config import Config
+from corpusmill.storage.config import Config
 
 MAX_NEW_TOKENS = 8192
 NewTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)]

@@ -1,19 +1,22 @@
-"""Entry point that writes text: `python -m model.inference.sample MODEL_FOLDER PROMPT`."""
+"""Entry point that writes text: `python -m corpusmill.model.inference.sample FOLDER PROMPT`."""
 
 import sys
 from pathlib import Path
 
-from model.inference.request import AnswerRequest
-from storage.config import parse
-from storage.errors import CorpusmillError
-from storage.markup import on_terminal
+from corpusmill.model.inference.request import AnswerRequest
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import CorpusmillError
+from corpusmill.storage.markup import on_terminal
 
 
 def main() -> int:
     if len(sys.argv) != 3:
-        print("usage: python -m model.inference.sample MODEL_FOLDER PROMPT", file=sys.stderr)
+        print(
+            "usage: python -m corpusmill.model.inference.sample MODEL_FOLDER PROMPT",
+            file=sys.stderr,
+        )
         return 2
-    from model.inference.answering import load_answerer
+    from corpusmill.model.inference.answering import load_answerer
 
     directory, prompt = sys.argv[1:]
     try:

@@ -16,9 +16,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
-from model.inference.request import AnswerRequest
-from storage.config import parse
-from storage.errors import InputError
+from corpusmill.model.inference.request import AnswerRequest
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import InputError
 
 _SIDE_BY_SIDE = 16
 _PARAMETERS = frozenset(AnswerRequest.model_fields) - {"prompt"}
@@ -30,7 +30,7 @@ class TextGenerator(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Loads the weights and the tokenizer of this version."""
-        from model.inference.answering import load_answerer
+        from corpusmill.model.inference.answering import load_answerer
 
         _refuse_unknown_names()
         self._model = load_answerer(Path(context.artifacts["model"]))

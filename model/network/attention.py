@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.linear import Linear
-from model.network.norms import RMSNorm
-from model.network.positions import Rotation, rotate
-from model.network.roles import WRITES
+from corpusmill.model.network.linear import Linear
+from corpusmill.model.network.norms import RMSNorm
+from corpusmill.model.network.positions import Rotation, rotate
+from corpusmill.model.network.roles import WRITES
 
 # Beyond this length the T² scores cost more memory traffic than they save over the fused kernel.
 EXPLICIT_ATTENTION_LENGTH = 512

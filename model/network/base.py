@@ -8,14 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.attention import Attention
-from model.network.block import Block
-from model.network.config import ModelConfig
-from model.network.embedding import Embedding
-from model.network.linear import Linear
-from model.network.loss import Head, padded_vocab_size
-from model.network.roles import BIAS, Kind, Role, with_roles
-from storage.settings import ComputePrecision
+from corpusmill.model.network.attention import Attention
+from corpusmill.model.network.block import Block
+from corpusmill.model.network.config import ModelConfig
+from corpusmill.model.network.embedding import Embedding
+from corpusmill.model.network.linear import Linear
+from corpusmill.model.network.loss import Head, padded_vocab_size
+from corpusmill.model.network.roles import BIAS, Kind, Role, with_roles
+from corpusmill.storage.settings import ComputePrecision
 
 
 class Network(nn.Module, ABC):
@@ -29,7 +29,7 @@ class Network(nn.Module, ABC):
         vocab_size: V, ids of the tokenizer.
         compute_dtype: of everything between the embeddings and the logits.
         dropout: share of the embeddings that is dropped in training; see `set_dropout`.
-        smoothing: of the targets in training; see `model.network.loss`.
+        smoothing: of the targets in training; see `corpusmill.model.network.loss`.
         embeds: what its tables of embeddings are to the optimizer.
     """
 

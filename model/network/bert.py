@@ -1,6 +1,7 @@
 """BERT: an encoder that fills in what is masked, and may judge whether B follows A.
 
-Devlin et al. 2019. Shape suffixes as in `model.network.attention`; M places to predict a sequence.
+Devlin et al. 2019. Shape suffixes as in `corpusmill.model.network.attention`; M places to predict a
+sequence.
 """
 
 from functools import partial
@@ -9,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from model.network.attention import Attention, document_mask, padding_mask
-from model.network.base import Network
-from model.network.block import Block, LayerContext
-from model.network.config import BertConfig
-from model.network.embedding import Embedding
-from model.network.feed_forward import ACTIVATIONS, FeedForward
-from model.network.linear import Linear
-from model.network.loss import summed_cross_entropy
-from model.network.norms import LayerNorm
+from corpusmill.model.network.attention import Attention, document_mask, padding_mask
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.block import Block, LayerContext
+from corpusmill.model.network.config import BertConfig
+from corpusmill.model.network.embedding import Embedding
+from corpusmill.model.network.feed_forward import ACTIVATIONS, FeedForward
+from corpusmill.model.network.linear import Linear
+from corpusmill.model.network.loss import summed_cross_entropy
+from corpusmill.model.network.norms import LayerNorm
 
 
 class Bert(Network):

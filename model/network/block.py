@@ -1,6 +1,6 @@
 """A layer of any Transformer here: attention, attention to a source where there is one, MLP.
 
-Shape suffixes as in `model.network.attention`.
+Shape suffixes as in `corpusmill.model.network.attention`.
 """
 
 from collections.abc import Callable
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from model.network.attention import Attention, LayerCache
-from model.network.positions import Rotation
+from corpusmill.model.network.attention import Attention, LayerCache
+from corpusmill.model.network.positions import Rotation
 
 
 class LayerContext(NamedTuple):
@@ -20,7 +20,7 @@ class LayerContext(NamedTuple):
 
     Attributes:
         rotation: of queries and keys by their positions.
-        mask_BTS: what is added to the scores of attention; see `model.network.attention`.
+        mask_BTS: what is added to the scores, as `corpusmill.model.network.attention` has it.
         source_BSD: what cross-attention looks at.
         source_mask_BTS: what is added to the scores of cross-attention.
     """

@@ -2,18 +2,18 @@
 
 import torch
 
-from model.network.base import Network
-from model.network.bert import Bert
-from model.network.config import (
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.bert import Bert
+from corpusmill.model.network.config import (
     BertConfig,
     DecoderConfig,
     EncoderDecoderConfig,
     GPT2Config,
     ModelConfig,
 )
-from model.network.decoder import Decoder
-from model.network.encoder_decoder import EncoderDecoder
-from model.network.gpt2 import GPT2
+from corpusmill.model.network.decoder import Decoder
+from corpusmill.model.network.encoder_decoder import EncoderDecoder
+from corpusmill.model.network.gpt2 import GPT2
 
 
 def build_network(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from storage.config import Config
+from corpusmill.storage.config import Config
 
 Family = Literal["causal_lm", "masked_lm", "encoder_decoder"]
 IGNORED = -100  # the target of a position at which nothing is to be learned

@@ -1,6 +1,6 @@
 """The modern decoder: RMSNorm, rotary positions, SwiGLU, grouped queries, normed queries and keys.
 
-Shape suffixes as in `model.network.attention`; V is the vocabulary.
+Shape suffixes as in `corpusmill.model.network.attention`; V is the vocabulary.
 """
 
 from abc import abstractmethod
@@ -10,14 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model.network.attention import Attention, LayerCache, document_mask
-from model.network.base import Network
-from model.network.block import Block, LayerContext
-from model.network.config import DecoderConfig
-from model.network.feed_forward import SwiGLU
-from model.network.loss import summed_cross_entropy
-from model.network.norms import LayerNorm, RMSNorm
-from model.network.positions import Rotation, rotation
+from corpusmill.model.network.attention import Attention, LayerCache, document_mask
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.block import Block, LayerContext
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.feed_forward import SwiGLU
+from corpusmill.model.network.loss import summed_cross_entropy
+from corpusmill.model.network.norms import LayerNorm, RMSNorm
+from corpusmill.model.network.positions import Rotation, rotation
 
 
 class CausalNetwork(Network):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from model.network.roles import Kind, Role
+from corpusmill.model.network.roles import Kind, Role
 
 
 class Embedding(nn.Embedding):

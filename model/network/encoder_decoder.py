@@ -1,6 +1,6 @@
 """The Transformer of Vaswani et al. 2017: an encoder reads, a decoder writes.
 
-Shape suffixes as in `model.network.attention`.
+Shape suffixes as in `corpusmill.model.network.attention`.
 """
 
 import math
@@ -10,14 +10,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model.network.attention import Attention, LayerCache, padding_mask
-from model.network.base import Network
-from model.network.block import Block, LayerContext
-from model.network.config import IGNORED, EncoderDecoderConfig
-from model.network.feed_forward import FeedForward
-from model.network.loss import summed_cross_entropy
-from model.network.norms import LayerNorm
-from model.network.positions import sinusoids
+from corpusmill.model.network.attention import Attention, LayerCache, padding_mask
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.block import Block, LayerContext
+from corpusmill.model.network.config import IGNORED, EncoderDecoderConfig
+from corpusmill.model.network.feed_forward import FeedForward
+from corpusmill.model.network.loss import summed_cross_entropy
+from corpusmill.model.network.norms import LayerNorm
+from corpusmill.model.network.positions import sinusoids
 
 _NORM_EPS = 1e-5  # which the Hugging Face format has no field for
 

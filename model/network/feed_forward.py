@@ -6,9 +6,9 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.config import Activation
-from model.network.linear import Linear
-from model.network.roles import WRITES
+from corpusmill.model.network.config import Activation
+from corpusmill.model.network.linear import Linear
+from corpusmill.model.network.roles import WRITES
 
 
 def squared_relu(x: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The shape of GPT-2: learned positions, LayerNorm first, GELU (Radford et al. 2019, §2.3).
 
-Shape suffixes as in `model.network.attention`.
+Shape suffixes as in `corpusmill.model.network.attention`.
 """
 
 from functools import partial
@@ -8,14 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model.network.attention import Attention
-from model.network.block import Block
-from model.network.config import GPT2Config
-from model.network.decoder import CausalNetwork
-from model.network.embedding import Embedding
-from model.network.feed_forward import FeedForward
-from model.network.norms import LayerNorm
-from model.network.positions import Rotation
+from corpusmill.model.network.attention import Attention
+from corpusmill.model.network.block import Block
+from corpusmill.model.network.config import GPT2Config
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.network.embedding import Embedding
+from corpusmill.model.network.feed_forward import FeedForward
+from corpusmill.model.network.norms import LayerNorm
+from corpusmill.model.network.positions import Rotation
 
 
 class GPT2(CausalNetwork):

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.network.roles import BIAS, READS, Role
+from corpusmill.model.network.roles import BIAS, READS, Role
 
 
 class Linear(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from model.network.config import IGNORED
+from corpusmill.model.network.config import IGNORED
 
 
 def padded_vocab_size(vocab_size: int) -> int:

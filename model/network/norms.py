@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from model.network.roles import BIAS, GAIN, Role
+from corpusmill.model.network.roles import BIAS, GAIN, Role
 
 
 class _RMSNorm(torch.autograd.Function):

@@ -1,6 +1,6 @@
 """Where a token stands: rotary angles, sinusoids; learned positions are a table of their own.
 
-Shape suffixes as in `model.network.attention`.
+Shape suffixes as in `corpusmill.model.network.attention`.
 """
 
 import torch

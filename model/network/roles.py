@@ -1,7 +1,7 @@
 """What a parameter is: what moves it, and how it begins. The module that owns it declares both.
 
 A module with parameters of its own has `roles`, a `Role` by the name of each. Its kind is what
-`model.training.optimizer` gives a rate and an optimizer to.
+`corpusmill.model.training.optimizer` gives a rate and an optimizer to.
 """
 
 from collections.abc import Iterator, Mapping

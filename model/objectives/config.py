@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from model.network.config import Family
-from storage.config import Config
-from storage.packages import installed
+from corpusmill.model.network.config import Family
+from corpusmill.storage.config import Config
+from corpusmill.storage.packages import installed
 
 
 class _Weighted(Config):

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.data.batches import Batch
-from model.data.draws import uniforms
-from model.data.windows import Windows
-from model.objectives.vocabulary import Vocabulary
-from storage.errors import ConfigError
-from storage.shards.reading import TokenSource
+from corpusmill.model.data.batches import Batch
+from corpusmill.model.data.draws import uniforms
+from corpusmill.model.data.windows import Windows
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import TokenSource
 
 _PLACES = 8  # purpose of random numbers
 _MARKS = 3

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.data.batches import AnyBatch, Batch, PairBatch, Samples
-from model.network.config import IGNORED
+from corpusmill.model.data.batches import AnyBatch, Batch, PairBatch, Samples
+from corpusmill.model.network.config import IGNORED
 
 
 class Joined:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.data.batches import MaskedBatch, positions_from
-from model.objectives.masking import Masking
-from storage.errors import ConfigError
-from storage.shards.reading import TokenSource
+from corpusmill.model.data.batches import MaskedBatch, positions_from
+from corpusmill.model.objectives.masking import Masking
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import TokenSource
 
 
 class MaskedRows:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.data.draws import uniforms
-from model.network.config import IGNORED
-from model.objectives.config import MaskedTokens
-from model.objectives.vocabulary import Vocabulary
-from model.objectives.words import word_numbers
+from corpusmill.model.data.draws import uniforms
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.objectives.config import MaskedTokens
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.model.objectives.words import word_numbers
 
 _CHOICE, _FATE, _OTHER = range(3)  # purposes of random numbers
 _MASKED, _REPLACED = 0.8, 0.9

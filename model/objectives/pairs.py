@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.data.batches import MaskedBatch
-from model.data.draws import uniforms
-from model.objectives.masked import check_length
-from model.objectives.masking import Masking
-from storage.errors import ConfigError
-from storage.shards.reading import TokenSource
+from corpusmill.model.data.batches import MaskedBatch
+from corpusmill.model.data.draws import uniforms
+from corpusmill.model.objectives.masked import check_length
+from corpusmill.model.objectives.masking import Masking
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import TokenSource
 
 _PAIR = 3  # purpose of random numbers, behind those of masking
 _SHORTEST = 2  # tokens of a pair

@@ -9,13 +9,13 @@ from itertools import zip_longest
 
 import numpy as np
 
-from model.data.batches import PairBatch
-from model.data.draws import uniforms
-from model.network.config import IGNORED
-from model.objectives.config import SpanCorruption
-from model.objectives.vocabulary import Vocabulary
-from storage.errors import ConfigError
-from storage.shards.reading import TokenSource
+from corpusmill.model.data.batches import PairBatch
+from corpusmill.model.data.draws import uniforms
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.objectives.config import SpanCorruption
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import TokenSource
 
 _CUT, _KEPT = 6, 7  # purposes of random numbers
 _SHORTEST = 2  # tokens of a text of which something is cut out and something stays

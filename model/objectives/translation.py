@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.data.batches import PairBatch
-from model.network.config import IGNORED
-from model.objectives.vocabulary import Vocabulary
-from storage.errors import ConfigError
-from storage.shards.reading import TokenSource
+from corpusmill.model.data.batches import PairBatch
+from corpusmill.model.network.config import IGNORED
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.shards.reading import TokenSource
 
 
 class TranslatedPairs:

@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from model.tokenizer.control import INFILLING, SENTINELS, control_ids, framing_of, read_roles
-from model.tokenizer.folder import load_tokenizer
-from storage.errors import ConfigError
+from corpusmill.model.tokenizer.control import (
+    INFILLING,
+    SENTINELS,
+    control_ids,
+    framing_of,
+    read_roles,
+)
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.storage.errors import ConfigError
 
 _SENTENCE_ENDS = frozenset(".!?。！？…")
 

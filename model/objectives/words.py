@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from model.objectives.vocabulary import Vocabulary
-from storage.errors import ConfigError
+from corpusmill.model.objectives.vocabulary import Vocabulary
+from corpusmill.storage.errors import ConfigError
 
 
 def word_numbers(ids: np.ndarray, places: np.ndarray, vocabulary: Vocabulary) -> np.ndarray:

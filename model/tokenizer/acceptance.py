@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from model.tokenizer.control import control_ids, framing_of
-from model.tokenizer.encoding import decode, encode_texts
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.hostile import hostile_texts
-from model.tokenizer.panics import tokenizer_refused
-from model.tokenizer.sampling import Piece
-from storage.errors import ConfigError, ModelError
+from corpusmill.model.tokenizer.control import control_ids, framing_of
+from corpusmill.model.tokenizer.encoding import decode, encode_texts
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.hostile import hostile_texts
+from corpusmill.model.tokenizer.panics import tokenizer_refused
+from corpusmill.model.tokenizer.sampling import Piece
+from corpusmill.storage.errors import ConfigError, ModelError
 
 _PASSAGES = 8
 _PASSAGE = 400  # characters

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from model.tokenizer.config import BYTES
-from model.tokenizer.panics import panics_as_errors
+from corpusmill.model.tokenizer.config import BYTES
+from corpusmill.model.tokenizer.panics import panics_as_errors
 
 # Words with their leading space, numbers of up to three digits, punctuation, line ends: the
 # pattern published with Llama 3, which holds for every script that Unicode calls letters.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import (
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import (
     INFILLING,
     ROLE_FILES,
     ROLES,
@@ -16,11 +16,11 @@ from model.tokenizer.control import (
     control_ids,
     read_roles,
 )
-from model.tokenizer.extension import extend_tokenizer
-from model.tokenizer.files import build_tokenizer, has_vocabulary, vocabulary_files
-from model.tokenizer.folder import TOKENIZER, as_used, load_tokenizer
-from model.tokenizer.panics import panics_as_errors
-from storage.errors import ConfigError, ModelError
+from corpusmill.model.tokenizer.extension import extend_tokenizer
+from corpusmill.model.tokenizer.files import build_tokenizer, has_vocabulary, vocabulary_files
+from corpusmill.model.tokenizer.folder import TOKENIZER, as_used, load_tokenizer
+from corpusmill.model.tokenizer.panics import panics_as_errors
+from corpusmill.storage.errors import ConfigError, ModelError
 
 # Looked for where the folder does not say; the first that is there.
 _USUAL = {

@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from model.tokenizer.control import control_tokens
-from storage.config import Config
+from corpusmill.model.tokenizer.control import control_tokens
+from corpusmill.storage.config import Config
 
 Algorithm = Literal["bpe", "wordpiece", "unigram"]
 Family = Literal["causal_lm", "masked_lm", "encoder_decoder"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, processors
 
-from storage.errors import ModelError
+from corpusmill.storage.errors import ModelError
 
 END_OF_TEXT = "<|endoftext|>"
 SENTINELS = tuple(f"<extra_id_{number}>" for number in range(100))

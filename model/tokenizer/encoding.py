@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from model.tokenizer.control import END_OF_TEXT, control_ids, framing_of
-from model.tokenizer.engines import (
+from corpusmill.model.tokenizer.control import END_OF_TEXT, control_ids, framing_of
+from corpusmill.model.tokenizer.engines import (
     Engine,
     Flat,
     Reference,
@@ -19,11 +19,11 @@ from model.tokenizer.engines import (
     encode_bounded,
     find_fault,
 )
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.hostile import hostile_texts
-from model.tokenizer.lost import lost_bytes
-from model.tokenizer.panics import first_line, tokenizer_refused
-from storage.shards.schema import token_dtype
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.hostile import hostile_texts
+from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.model.tokenizer.panics import first_line, tokenizer_refused
+from corpusmill.storage.shards.schema import token_dtype
 
 _BATCH = 256
 _PROBE_BYTES = 1 << 18

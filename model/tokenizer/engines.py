@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from tokenizers import Tokenizer
 
-from model.tokenizer.folder import TOKENIZER
-from model.tokenizer.panics import first_line, panics_as_errors, tokenizer_refused
-from model.tokenizer.runs import ENCODED, cut_runs
+from corpusmill.model.tokenizer.folder import TOKENIZER
+from corpusmill.model.tokenizer.panics import first_line, panics_as_errors, tokenizer_refused
+from corpusmill.model.tokenizer.runs import ENCODED, cut_runs
 
 _BATCH = 256
 Flat = tuple[np.ndarray, np.ndarray]

@@ -12,9 +12,9 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from model.tokenizer.bpe import Merge
-from model.tokenizer.wordpiece import PREFIX
-from storage.errors import ConfigError
+from corpusmill.model.tokenizer.bpe import Merge
+from corpusmill.model.tokenizer.wordpiece import PREFIX
+from corpusmill.storage.errors import ConfigError
 
 _FIRST_SYMBOL = 0x10000  # past all white space: a character for each id up to 2^20
 _SPARE = 1.05  # some merges spell a token that is there already

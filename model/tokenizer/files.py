@@ -14,8 +14,8 @@ from tokenizers import (
     pre_tokenizers,
 )
 
-from model.files import CONFIG, read_json
-from storage.errors import ModelError
+from corpusmill.model.files import CONFIG, read_json
+from corpusmill.storage.errors import ModelError
 
 VOCABULARY, MERGES, WORDS, ADDED = "vocab.json", "merges.txt", "vocab.txt", "added_tokens.json"
 SETTINGS = "tokenizer_config.json"

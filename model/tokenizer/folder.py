@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models
 
-from model.tokenizer.panics import panics_as_errors
-from storage.errors import ModelError
+from corpusmill.model.tokenizer.panics import panics_as_errors
+from corpusmill.storage.errors import ModelError
 
 TOKENIZER = "tokenizer.json"
 

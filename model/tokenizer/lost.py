@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from tokenizers import Tokenizer
 
-from model.tokenizer.panics import tokenizer_refused
+from corpusmill.model.tokenizer.panics import tokenizer_refused
 
 _BLOCK = 1 << 12  # bytes compared at once: the time they take grows with their square
 

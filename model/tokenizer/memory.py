@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.sampling import Piece
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.sampling import Piece
 
 _PILOT_BYTES = 4 << 20
 # Of the words that BPE is learned on, near enough to count them; BERT's take Chinese apart.

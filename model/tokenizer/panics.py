@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from storage.errors import ModelError
+from corpusmill.storage.errors import ModelError
 
 
 @contextmanager

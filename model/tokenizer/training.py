@@ -7,17 +7,17 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from model.tokenizer.bpe import train_bpe
-from model.tokenizer.brought import bring_tokenizer
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import control_tokens, frame, roles_of, write_roles
-from model.tokenizer.folder import TOKENIZER
-from model.tokenizer.memory import learner_of
-from model.tokenizer.panics import tokenizer_refused
-from model.tokenizer.runs import learnable
-from model.tokenizer.unigram import train_unigram
-from model.tokenizer.wordpiece import train_wordpiece
-from storage.errors import ConfigError
+from corpusmill.model.tokenizer.bpe import train_bpe
+from corpusmill.model.tokenizer.brought import bring_tokenizer
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import control_tokens, frame, roles_of, write_roles
+from corpusmill.model.tokenizer.folder import TOKENIZER
+from corpusmill.model.tokenizer.memory import learner_of
+from corpusmill.model.tokenizer.panics import tokenizer_refused
+from corpusmill.model.tokenizer.runs import learnable
+from corpusmill.model.tokenizer.unigram import train_unigram
+from corpusmill.model.tokenizer.wordpiece import train_wordpiece
+from corpusmill.storage.errors import ConfigError
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, directory: Path) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from model.tokenizer.bpe import PATTERN
-from model.tokenizer.config import BYTES
+from corpusmill.model.tokenizer.bpe import PATTERN
+from corpusmill.model.tokenizer.config import BYTES
 
 _UNKNOWN = ("<unk>", "[UNK]")
 

@@ -8,9 +8,9 @@ from threading import Thread
 import torch
 from torch import Tensor
 
-from model.training.checkpoint import Progress, Tensors, write_checkpoint
-from model.training.parallel import whole
-from storage.artifacts import Spec
+from corpusmill.model.training.checkpoint import Progress, Tensors, write_checkpoint
+from corpusmill.model.training.parallel import whole
+from corpusmill.storage.artifacts import Spec
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from model.training.groups import Average, EMAConfig
-from model.training.parallel import placed
+from corpusmill.model.training.groups import Average, EMAConfig
+from corpusmill.model.training.parallel import placed
 
 
 class WeightAverage:

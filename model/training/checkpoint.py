@@ -11,15 +11,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
-from model.finite import first_not_finite
-from model.training.averaging import WeightAverage
-from model.training.muon import Muon
-from model.training.optimizer import Optimizers
-from model.training.parallel import placed
-from storage.artifacts import Spec, publish
-from storage.errors import ArtifactError, ConfigError
-from storage.manifest import MANIFEST, digest_json, verify
-from storage.writing import sweep
+from corpusmill.model.finite import first_not_finite
+from corpusmill.model.training.averaging import WeightAverage
+from corpusmill.model.training.muon import Muon
+from corpusmill.model.training.optimizer import Optimizers
+from corpusmill.model.training.parallel import placed
+from corpusmill.storage.artifacts import Spec, publish
+from corpusmill.storage.errors import ArtifactError, ConfigError
+from corpusmill.storage.manifest import MANIFEST, digest_json, verify
+from corpusmill.storage.writing import sweep
 
 _KEPT = 2
 # What each optimizer remembers of a parameter.

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch._inductor.runtime.cache_dir_utils import cache_dir
 
-from model.network.base import Network
-from model.training.config import TrainConfig
-from model.training.ranks import of_all
+from corpusmill.model.network.base import Network
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.ranks import of_all
 
 # Measured with torch 2.13. On a CPU compiling took 20 s and 2.5 s a layer, and won of each layer
 # and micro-batch 3.2 ms at width 128 (768 tokens, 2 threads), 7.5 ms at 256 (1,024 tokens, 1

@@ -5,10 +5,10 @@ from typing import Any, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from model.data.config import MixingPhase
-from model.network.config import DecoderConfig, ModelConfig
-from model.objectives.config import Objective
-from model.training.groups import (
+from corpusmill.model.data.config import MixingPhase
+from corpusmill.model.network.config import DecoderConfig, ModelConfig
+from corpusmill.model.objectives.config import Objective
+from corpusmill.model.training.groups import (
     Average,
     HardwareConfig,
     MuonConfig,
@@ -20,15 +20,15 @@ from model.training.groups import (
     WindowPacking,
     WSDSchedule,
 )
-from storage.config import Config, Seed
-from storage.errors import ConfigError
+from corpusmill.storage.config import Config, Seed
+from corpusmill.storage.errors import ConfigError
 
 
 class TrainConfig(Config):
     """How long, how fast and in what pieces the network learns.
 
     What is typed most often, and what no group owns, stands here; the rest is grouped by its owner
-    (`model.training.groups`), so that what would have no effect cannot be written.
+    (`corpusmill.model.training.groups`), so that what would have no effect cannot be written.
 
     Attributes:
         max_steps: optimizer steps in the whole run.

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from model.data.batches import Samples, local_samples
-from model.data.buckets import Bucketed, Ordered
-from model.data.config import MixingPhase
-from model.data.mixing import Mixture
-from model.data.order import Order
-from model.objectives.joined import Joined
-from model.training.config import TrainConfig, check_mixing
-from model.training.samples import Reading, open_joined, open_samples
-from model.training.schedule import first_sample
-from storage.errors import ConfigError
+from corpusmill.model.data.batches import Samples, local_samples
+from corpusmill.model.data.buckets import Bucketed, Ordered
+from corpusmill.model.data.config import MixingPhase
+from corpusmill.model.data.mixing import Mixture
+from corpusmill.model.data.order import Order
+from corpusmill.model.objectives.joined import Joined
+from corpusmill.model.training.config import TrainConfig, check_mixing
+from corpusmill.model.training.samples import Reading, open_joined, open_samples
+from corpusmill.model.training.schedule import first_sample
+from corpusmill.storage.errors import ConfigError
 
 # The order of one sample takes as long to work out as that of some thousand.
 _ORDERED_SAMPLES = 16_384

@@ -1,6 +1,6 @@
 """Floating-point operations of training, from the shape of the network. Imports no torch."""
 
-from model.network.config import (
+from corpusmill.model.network.config import (
     BertConfig,
     DecoderConfig,
     EncoderDecoderConfig,

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from storage.config import Config
-from storage.settings import Precision
+from corpusmill.storage.config import Config
+from corpusmill.storage.settings import Precision
 
 
 class _OptimizerConfig(Config):

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from model.network.config import Family, ModelConfig
-from model.objectives.config import default_objective
-from model.training.config import TrainConfig
+from corpusmill.model.network.config import Family, ModelConfig
+from corpusmill.model.objectives.config import default_objective
+from corpusmill.model.training.config import TrainConfig
 
 # Where a run runs and what is written about it.
 _CIRCUMSTANCES = (

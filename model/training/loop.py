@@ -14,23 +14,23 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from model.config import TrainingJob, TrainingResult
-from model.data.tensors import as_tensors, cut
-from model.process import StopRequest
-from model.training.checkpoint import diverged, tensors_of
-from model.training.config import TrainConfig
-from model.training.micro_batch import is_out_of_memory
-from model.training.optimizer import gradient_norm
-from model.training.parallel import compile_in_place, synchronized
-from model.training.publishing import publish_model
-from model.training.run import Run, build_run, resume
-from model.training.schedule import rate_factor, sequence_length
-from model.training.stopping import Vote
-from model.training.validation import given_up, named_losses, validate
-from storage.config import write_json_value
-from storage.errors import CorpusmillError, InputError
-from storage.layout import RunLayout
-from storage.metrics import (
+from corpusmill.model.config import TrainingJob, TrainingResult
+from corpusmill.model.data.tensors import as_tensors, cut
+from corpusmill.model.process import StopRequest
+from corpusmill.model.training.checkpoint import diverged, tensors_of
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.micro_batch import is_out_of_memory
+from corpusmill.model.training.optimizer import gradient_norm
+from corpusmill.model.training.parallel import compile_in_place, synchronized
+from corpusmill.model.training.publishing import publish_model
+from corpusmill.model.training.run import Run, build_run, resume
+from corpusmill.model.training.schedule import rate_factor, sequence_length
+from corpusmill.model.training.stopping import Vote
+from corpusmill.model.training.validation import given_up, named_losses, validate
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.errors import CorpusmillError, InputError
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.metrics import (
     DATA_WAIT,
     GRADIENT_NORM,
     LEARNING_RATE,

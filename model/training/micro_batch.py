@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from model.data.batches import Samples
-from model.data.tensors import as_tensors
-from model.network.base import Network
-from model.training.config import TrainConfig
-from model.training.muon import Muon
-from model.training.optimizer import build_optimizers, remembered
-from storage.errors import ConfigError
+from corpusmill.model.data.batches import Samples
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.network.base import Network
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.muon import Muon
+from corpusmill.model.training.optimizer import build_optimizers, remembered
+from corpusmill.storage.errors import ConfigError
 
 # Samples of which the longest are tried.
 _LOOKED_AT = 1 << 16

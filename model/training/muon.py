@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, optim
 
-from model.training.parallel import placed, whole
+from corpusmill.model.training.parallel import placed, whole
 
 # Polar Express (Amsel et al. 2025, algorithm 1): the polynomials a·x + b·x³ + c·x⁵ that drive
 # singular values between 10⁻³ and 1 to 1 fastest, one after another, with a margin of 2 % for bf16.

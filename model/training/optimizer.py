@@ -6,12 +6,12 @@ from typing import get_args
 
 from torch import Tensor, nn, optim
 
-from model.network.base import Network
-from model.network.roles import Kind, with_roles
-from model.training.groups import MuonConfig
-from model.training.groups import Optimizer as OptimizerConfig
-from model.training.muon import Muon
-from model.training.parallel import whole
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.roles import Kind, with_roles
+from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.groups import Optimizer as OptimizerConfig
+from corpusmill.model.training.muon import Muon
+from corpusmill.model.training.parallel import whole
 
 # Rates by group, as multiples of the learning rate. With Muon that rate is the spectral norm of
 # a change to a matrix, which says nothing about the others: AdamW moves each number by its rate.

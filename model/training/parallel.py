@@ -14,9 +14,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from model.network.base import Network
-from model.network.build import build_network
-from model.training.groups import HardwareConfig
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.build import build_network
+from corpusmill.model.training.groups import HardwareConfig
 
 
 def distribute(network: Network, accelerator: Accelerator, config: HardwareConfig) -> nn.Module:

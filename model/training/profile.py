@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from model.training.config import TrainConfig
+from corpusmill.model.training.config import TrainConfig
 
 # Compilation and first allocations are not what a profile is asked for.
 _WARM_STEPS = 10

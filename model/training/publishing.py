@@ -2,15 +2,15 @@
 
 from contextlib import nullcontext
 
-from model.hf.folder import export_model
-from model.network.base import Network
-from model.network.build import build_network
-from model.training.checkpoint import load_weights
-from model.training.parallel import whole_network
-from model.training.run import Run
-from model.training.schedule import sequence_length
-from storage.artifacts import publish, set_aside
-from storage.manifest import MANIFEST
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.build import build_network
+from corpusmill.model.training.checkpoint import load_weights
+from corpusmill.model.training.parallel import whole_network
+from corpusmill.model.training.run import Run
+from corpusmill.model.training.schedule import sequence_length
+from corpusmill.storage.artifacts import publish, set_aside
+from corpusmill.storage.manifest import MANIFEST
 
 
 def publish_model(run: Run) -> None:

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from storage.settings import load_settings, use_network_interface
+from corpusmill.storage.settings import load_settings, use_network_interface
 
 _PATIENCE = timedelta(minutes=30)
 

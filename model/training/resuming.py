@@ -10,14 +10,20 @@ from typing import Any
 
 from torch import nn
 
-from model.training.averaging import WeightAverage
-from model.training.checkpoint import Loaded, Progress, newest_first, read_checkpoint, restore
-from model.training.optimizer import Optimizers
-from model.training.ranks import from_main, of_all
-from model.training.renamed import in_groups, is_flat
-from storage.artifacts import Spec
-from storage.errors import ArtifactError, ConfigError
-from storage.manifest import read_manifest
+from corpusmill.model.training.averaging import WeightAverage
+from corpusmill.model.training.checkpoint import (
+    Loaded,
+    Progress,
+    newest_first,
+    read_checkpoint,
+    restore,
+)
+from corpusmill.model.training.optimizer import Optimizers
+from corpusmill.model.training.ranks import from_main, of_all
+from corpusmill.model.training.renamed import in_groups, is_flat
+from corpusmill.storage.artifacts import Spec
+from corpusmill.storage.errors import ArtifactError, ConfigError
+from corpusmill.storage.manifest import read_manifest
 
 
 def check_origin(folder: Path, model: Spec) -> None:

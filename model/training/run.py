@@ -8,42 +8,42 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from model.config import TrainingJob
-from model.data.batches import Samples
-from model.device import COMPUTE_DTYPES, resolve_precision, use_threads
-from model.hf.folder import load_model
-from model.network.base import Network
-from model.network.build import build_network
-from model.objectives.config import check_objectives
-from model.tokenizer.folder import load_tokenizer
-from model.training.async_checkpoint import AsyncCheckpointer
-from model.training.averaging import WeightAverage
-from model.training.checkpoint import Progress, clear_leftovers, diverged
-from model.training.compilation import Compilation, decide_compilation
-from model.training.config import (
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.data.batches import Samples
+from corpusmill.model.device import COMPUTE_DTYPES, resolve_precision, use_threads
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.network.base import Network
+from corpusmill.model.network.build import build_network
+from corpusmill.model.objectives.config import check_objectives
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.training.async_checkpoint import AsyncCheckpointer
+from corpusmill.model.training.averaging import WeightAverage
+from corpusmill.model.training.checkpoint import Progress, clear_leftovers, diverged
+from corpusmill.model.training.compilation import Compilation, decide_compilation
+from corpusmill.model.training.config import (
     TrainConfig,
     check_batch,
     check_device,
     check_positions,
     check_sequence_length,
 )
-from model.training.feed import Feed, open_feed
-from model.training.flops import flops_per_token
-from model.training.gauges import Gauges, measured_peak
-from model.training.micro_batch import drawn_otherwise, fitting_micro_batches
-from model.training.optimizer import Optimizers, build_optimizers
-from model.training.parallel import distribute
-from model.training.profile import Profile
-from model.training.ranks import of_all
-from model.training.resuming import check_origin, load_newest
-from model.training.samples import Reading, open_samples
-from storage.artifacts import Spec, set_aside
-from storage.errors import ConfigError
-from storage.journal import JournalWriter
-from storage.layout import RunLayout
-from storage.manifest import read_manifest, verify
-from storage.settings import load_settings
-from storage.splits import SPLITS
+from corpusmill.model.training.feed import Feed, open_feed
+from corpusmill.model.training.flops import flops_per_token
+from corpusmill.model.training.gauges import Gauges, measured_peak
+from corpusmill.model.training.micro_batch import drawn_otherwise, fitting_micro_batches
+from corpusmill.model.training.optimizer import Optimizers, build_optimizers
+from corpusmill.model.training.parallel import distribute
+from corpusmill.model.training.profile import Profile
+from corpusmill.model.training.ranks import of_all
+from corpusmill.model.training.resuming import check_origin, load_newest
+from corpusmill.model.training.samples import Reading, open_samples
+from corpusmill.storage.artifacts import Spec, set_aside
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.journal import JournalWriter
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.manifest import read_manifest, verify
+from corpusmill.storage.settings import load_settings
+from corpusmill.storage.splits import SPLITS
 
 
 @dataclass

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.data.batches import Samples
-from model.data.packing import Packed
-from model.data.windows import Windows
-from model.network.config import BertConfig, DecoderConfig, ModelConfig
-from model.objectives.config import (
+from corpusmill.model.data.batches import Samples
+from corpusmill.model.data.packing import Packed
+from corpusmill.model.data.windows import Windows
+from corpusmill.model.network.config import BertConfig, DecoderConfig, ModelConfig
+from corpusmill.model.objectives.config import (
     FillInTheMiddle,
     MaskedTokens,
     NextToken,
@@ -17,17 +17,17 @@ from model.objectives.config import (
     Translation,
     default_objective,
 )
-from model.objectives.infilling import Infilled
-from model.objectives.masked import MaskedRows
-from model.objectives.masking import Masking
-from model.objectives.pairs import SentencePairs
-from model.objectives.spans import CorruptedRows
-from model.objectives.translation import TranslatedPairs
-from model.objectives.vocabulary import Vocabulary, read_vocabulary
-from model.training.config import TrainConfig
-from model.training.groups import BestFitPacking, WindowPacking
-from storage.shards.reading import TokenStream, read_document_ends, read_pairs
-from storage.splits import Split
+from corpusmill.model.objectives.infilling import Infilled
+from corpusmill.model.objectives.masked import MaskedRows
+from corpusmill.model.objectives.masking import Masking
+from corpusmill.model.objectives.pairs import SentencePairs
+from corpusmill.model.objectives.spans import CorruptedRows
+from corpusmill.model.objectives.translation import TranslatedPairs
+from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import BestFitPacking, WindowPacking
+from corpusmill.storage.shards.reading import TokenStream, read_document_ends, read_pairs
+from corpusmill.storage.splits import Split
 
 Sections = Sequence[tuple[int, int]]
 

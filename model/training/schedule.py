@@ -3,8 +3,8 @@
 import math
 from itertools import pairwise
 
-from model.training.config import TrainConfig
-from model.training.groups import CosineSchedule, InverseSqrtSchedule, WSDSchedule
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import CosineSchedule, InverseSqrtSchedule, WSDSchedule
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:

@@ -4,7 +4,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from model.process import StopRequest
+from corpusmill.model.process import StopRequest
 
 
 class Vote:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from model.data.order import Order
-from model.data.tensors import as_tensors
-from model.network.base import Network
-from model.training.checkpoint import diverged
-from model.training.parallel import reshard
-from model.training.run import Run
-from storage.metrics import (
+from corpusmill.model.data.order import Order
+from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.network.base import Network
+from corpusmill.model.training.checkpoint import diverged
+from corpusmill.model.training.parallel import reshard
+from corpusmill.model.training.run import Run
+from corpusmill.storage.metrics import (
     VALIDATION_BITS_PER_BYTE,
     VALIDATION_LOSS,
     VALIDATION_PERPLEXITY,

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.texts import Texts, bytes_of, offsets_of
-from storage.errors import ArtifactError
-from storage.splits import Split
+from corpusmill.storage.corpus.texts import Texts, bytes_of, offsets_of
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.splits import Split
 
 KIND = "corpus"
 FORMAT_VERSION = 12

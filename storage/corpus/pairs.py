@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.manifest import read_manifest
+from corpusmill.storage.manifest import read_manifest
 
 # PARAGRAPH SEPARATOR: white space to all rules, and kept by them.
 SEPARATOR = "\u2029"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from storage.artifacts import Ref
-from storage.corpus.documents import documents_path, record_batches
-from storage.splits import Split
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.corpus.documents import documents_path, record_batches
+from corpusmill.storage.splits import Split
 
 PARTITION_BYTES = 64 << 20
 

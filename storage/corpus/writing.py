@@ -7,9 +7,9 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.documents import SCHEMA, documents_path
-from storage.corpus.texts import offsets_of
-from storage.splits import Split
+from corpusmill.storage.corpus.documents import SCHEMA, documents_path
+from corpusmill.storage.corpus.texts import offsets_of
+from corpusmill.storage.splits import Split
 
 _BATCH_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 14

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.errors import ArtifactError
-from storage.shards.schema import DOCUMENTS
-from storage.shards.writing import ShardWriter
-from storage.splits import Split
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.shards.schema import DOCUMENTS
+from corpusmill.storage.shards.writing import ShardWriter
+from corpusmill.storage.splits import Split
 
 _PART = DOCUMENTS.append(pa.field("bytes", pa.int64(), nullable=False))
 _COPIED_TOKENS = 1 << 22

@@ -8,9 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.lib.stride_tricks import as_strided
 
-from storage.errors import ArtifactError
-from storage.shards.schema import CHECKED_TOKENS, CHECKSUMS, checksum, documents_path, tokens_path
-from storage.splits import Split
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.shards.schema import (
+    CHECKED_TOKENS,
+    CHECKSUMS,
+    checksum,
+    documents_path,
+    tokens_path,
+)
+from corpusmill.storage.splits import Split
 
 
 class TokenSource(Protocol):

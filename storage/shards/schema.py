@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from storage.splits import Split
+from corpusmill.storage.splits import Split
 
 FORMAT_VERSION = 2
 BATCH_TOKENS = 1 << 24

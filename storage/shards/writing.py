@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.shards.schema import (
+from corpusmill.storage.shards.schema import (
     BATCH_TOKENS,
     CHECKED_TOKENS,
     CHECKSUMS,
@@ -16,7 +16,7 @@ from storage.shards.schema import (
     token_dtype,
     tokens_path,
 )
-from storage.splits import Split
+from corpusmill.storage.splits import Split
 
 _BATCH_DOCUMENTS = 1 << 16
 

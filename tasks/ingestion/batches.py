@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.texts import offsets_of
+from corpusmill.storage.corpus.texts import offsets_of
 
 _EXCERPT = 200
 UNDETERMINED = "und"

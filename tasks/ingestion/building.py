@@ -11,26 +11,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.artifacts import Ref, Spec, find_sound, obtain
-from storage.corpus.documents import FORMAT_VERSION, KIND, bands_path, ids_of, is_held_out, texts_of
-from storage.corpus.writing import SplitWriter
-from storage.errors import CorpusError
-from storage.layout import Layout
-from storage.splits import SPLITS, Split
-from tasks.ingestion.batches import WHOLE_FILE, excerpt_of
-from tasks.ingestion.cleaning.steps import digest_inputs
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.duplicates.components import near_duplicates
-from tasks.ingestion.duplicates.exact import exact_duplicates
-from tasks.ingestion.engines import check_engines, engines_of
-from tasks.ingestion.figures import Figures, SimilarPair
-from tasks.ingestion.pace import Pace
-from tasks.ingestion.partitions import FilePartition, plan_partitions
-from tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
-from tasks.ingestion.readers.flaws import not_read
-from tasks.ingestion.readers.reading import cut
-from tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.artifacts import Ref, Spec, find_sound, obtain
+from corpusmill.storage.corpus.documents import (
+    FORMAT_VERSION,
+    KIND,
+    bands_path,
+    ids_of,
+    is_held_out,
+    texts_of,
+)
+from corpusmill.storage.corpus.writing import SplitWriter
+from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.splits import SPLITS, Split
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, excerpt_of
+from corpusmill.tasks.ingestion.cleaning.steps import digest_inputs
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.duplicates.components import near_duplicates
+from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
+from corpusmill.tasks.ingestion.engines import check_engines, engines_of
+from corpusmill.tasks.ingestion.figures import Figures, SimilarPair
+from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.partitions import FilePartition, plan_partitions
+from corpusmill.tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
+from corpusmill.tasks.ingestion.readers.flaws import not_read
+from corpusmill.tasks.ingestion.readers.reading import cut
+from corpusmill.tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
+from corpusmill.tasks.ingestion.stats import Stats
 
 UNKNOWN_LICENCE = "unknown"
 _PAIRS = 10

@@ -18,7 +18,7 @@ def import_compiled(package: str, module: str, instead: str) -> ModuleType | Non
     """
     try:
         _forget_stale_code(Path(__file__).parent / package)
-        return import_module(f"tasks.ingestion.{package}.{module}")
+        return import_module(f"corpusmill.tasks.ingestion.{package}.{module}")
     # A RuntimeError says that there is no folder for numba's compiled code.
     except (ImportError, RuntimeError) as error:
         logging.getLogger(__name__).warning(

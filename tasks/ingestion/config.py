@@ -14,9 +14,9 @@ from pydantic import (
     field_validator,
 )
 
-from storage.addresses import shown
-from storage.config import Config
-from tasks.ingestion.own import ReaderName, StepName
+from corpusmill.storage.addresses import shown
+from corpusmill.storage.config import Config
+from corpusmill.tasks.ingestion.own import ReaderName, StepName
 
 PACKAGE = "package:"
 TextUnit = Literal["file", "paragraph", "line"]

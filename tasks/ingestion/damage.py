@@ -2,7 +2,7 @@
 
 import re
 
-from tasks.ingestion.batches import Flaw
+from corpusmill.tasks.ingestion.batches import Flaw
 
 # What zstandard says of a window beyond the limit, or beyond this machine's memory.
 _NO_ROOM = re.compile("too much memory|Allocation error")

@@ -4,14 +4,14 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from storage.errors import ConfigError
-from storage.extensions import digest_source
-from storage.manifest import read_manifest
-from storage.packages import installed
-from tasks.ingestion.cleaning.languages import engine
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import SourceFile
-from tasks.ingestion.readers.formats import DOCUMENTS
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.extensions import digest_source
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.packages import installed
+from corpusmill.tasks.ingestion.cleaning.languages import engine
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.readers.formats import DOCUMENTS
 
 # The kinds of files that are, or may hold, pages of the web.
 _WITH_PAGES = {"html", "warc", "tar", "zip"}

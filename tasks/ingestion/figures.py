@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.sources import ResolvedSource
-from tasks.ingestion.stats import Stats, count_lengths, sums_by
+from corpusmill.tasks.ingestion.sources import ResolvedSource
+from corpusmill.tasks.ingestion.stats import Stats, count_lengths, sums_by
 
 FIGURES = "figures.json"
 _SOME, _SHARE = 10, 0.01

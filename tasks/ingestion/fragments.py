@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import CorpusError
-from tasks.ingestion.config import CorpusConfig, TextUnit
-from tasks.ingestion.readers.formats import Format
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.config import CorpusConfig, TextUnit
+from corpusmill.tasks.ingestion.readers.formats import Format
 
 
 @dataclass(frozen=True)

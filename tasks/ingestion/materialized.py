@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.errors import CorpusError, CorpusmillError
-from storage.manifest import digest_json
-from tasks.ingestion.config import DatasetSource
+from corpusmill.storage.errors import CorpusError, CorpusmillError
+from corpusmill.storage.manifest import digest_json
+from corpusmill.tasks.ingestion.config import DatasetSource
 
 _ROWS = 1000
 _SPLIT = "train"

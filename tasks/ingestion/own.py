@@ -6,8 +6,8 @@ from typing import Annotated, Any, BinaryIO, Protocol, cast
 
 from pydantic import AfterValidator
 
-from storage.errors import ConfigError
-from storage.extensions import in_short, load_own
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.extensions import in_short, load_own
 
 
 class OwnStep(Protocol):

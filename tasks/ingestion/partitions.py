@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from storage.manifest import digest_json
-from tasks.ingestion.fragments import Fragment
+from corpusmill.storage.manifest import digest_json
+from corpusmill.tasks.ingestion.fragments import Fragment
 
 PARTITION_BYTES = 64 << 20
 

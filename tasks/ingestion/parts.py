@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.artifacts import Ref, Spec, obtain
-from storage.corpus.documents import document_ids_of, record_batches
-from storage.corpus.writing import DocumentWriter
-from storage.errors import CorpusError
-from storage.layout import Layout
-from tasks.ingestion.arrays import map_array
-from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
-from tasks.ingestion.cleaning.steps import Step, cleaning_steps, digest_inputs
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
-from tasks.ingestion.engines import engines_of
-from tasks.ingestion.fragments import Fragment, SourceFile, unreadable
-from tasks.ingestion.own import load_reader
-from tasks.ingestion.pace import Pace
-from tasks.ingestion.partitions import FilePartition
-from tasks.ingestion.readers.reading import read
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.corpus.documents import document_ids_of, record_batches
+from corpusmill.storage.corpus.writing import DocumentWriter
+from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.layout import Layout
+from corpusmill.tasks.ingestion.arrays import map_array
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw, Repaired
+from corpusmill.tasks.ingestion.cleaning.steps import Step, cleaning_steps, digest_inputs
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.ingestion.duplicates.signatures import BANDS, band_hashes, rows_for
+from corpusmill.tasks.ingestion.engines import engines_of
+from corpusmill.tasks.ingestion.fragments import Fragment, SourceFile, unreadable
+from corpusmill.tasks.ingestion.own import load_reader
+from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.partitions import FilePartition
+from corpusmill.tasks.ingestion.readers.reading import read
+from corpusmill.tasks.ingestion.stats import Stats
 
 KIND = "part"
 FORMAT_VERSION = 12

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from storage.errors import CorpusError
-from tasks.ingestion.fragments import unreadable
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.fragments import unreadable
 
 # A pattern may lead to what is not there, and a link to itself: nothing is behind them.
 _NOTHING_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}

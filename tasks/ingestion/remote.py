@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from storage.addresses import shown
-from storage.errors import CorpusError, CorpusmillError
-from storage.manifest import digest_json
+from corpusmill.storage.addresses import shown
+from corpusmill.storage.errors import CorpusError, CorpusmillError
+from corpusmill.storage.manifest import digest_json
 
 _CHUNK = 8 << 20
 _TRIES = 4

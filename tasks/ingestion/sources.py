@@ -13,16 +13,16 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from storage.addresses import shown
-from storage.errors import CorpusError
-from storage.manifest import digest_file, digest_json
-from tasks.ingestion.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
-from tasks.ingestion.fragments import SourceFile, unreadable
-from tasks.ingestion.materialized import materialize, materialized_name
-from tasks.ingestion.patterns import matching
-from tasks.ingestion.readers.flaws import not_read
-from tasks.ingestion.readers.formats import SUPPORTED, format_at, is_read
-from tasks.ingestion.remote import download, find_remote, is_remote
+from corpusmill.storage.addresses import shown
+from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.manifest import digest_file, digest_json
+from corpusmill.tasks.ingestion.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
+from corpusmill.tasks.ingestion.fragments import SourceFile, unreadable
+from corpusmill.tasks.ingestion.materialized import materialize, materialized_name
+from corpusmill.tasks.ingestion.patterns import matching
+from corpusmill.tasks.ingestion.readers.flaws import not_read
+from corpusmill.tasks.ingestion.readers.formats import SUPPORTED, format_at, is_read
+from corpusmill.tasks.ingestion.remote import download, find_remote, is_remote
 
 _CONNECTIONS = 8
 

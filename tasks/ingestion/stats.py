@@ -14,7 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.batches import UNDETERMINED, DocumentBatch, Flaw, excerpt_of, place_of
+from corpusmill.tasks.ingestion.batches import (
+    UNDETERMINED,
+    DocumentBatch,
+    Flaw,
+    excerpt_of,
+    place_of,
+)
 
 SAMPLES = 10
 # So many files that could not be read are named.

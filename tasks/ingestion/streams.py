@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, cast
 
 import zstandard
 
-from tasks.ingestion.batches import Flaw
-from tasks.ingestion.damage import bomb, broken
+from corpusmill.tasks.ingestion.batches import Flaw
+from corpusmill.tasks.ingestion.damage import bomb, broken
 
 try:
     from isal import igzip_lib

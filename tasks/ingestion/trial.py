@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from storage.config import parse
-from storage.errors import ConfigError
-from storage.extensions import is_own
-from tasks.ingestion.batches import DocumentBatch, excerpt_of
-from tasks.ingestion.cleaning.steps import Step, cleaning_steps
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.ingestion.parts import read_batches
-from tasks.ingestion.readers.reading import cut
-from tasks.ingestion.sources import resolve
-from tasks.ingestion.stats import SAMPLES, Sample, Stats
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.extensions import is_own
+from corpusmill.tasks.ingestion.batches import DocumentBatch, excerpt_of
+from corpusmill.tasks.ingestion.cleaning.steps import Step, cleaning_steps
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.ingestion.parts import read_batches
+from corpusmill.tasks.ingestion.readers.reading import cut
+from corpusmill.tasks.ingestion.sources import resolve
+from corpusmill.tasks.ingestion.stats import SAMPLES, Sample, Stats
 
 # Characters of an excerpt that fit beside its place on a terminal.
 _SHOWN = 100

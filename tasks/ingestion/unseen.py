@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.artifacts import Ref, Spec, find, obtain
-from storage.corpus.documents import (
+from corpusmill.storage.artifacts import Ref, Spec, find, obtain
+from corpusmill.storage.corpus.documents import (
     FORMAT_VERSION,
     KIND,
     bands_path,
@@ -17,15 +17,15 @@ from storage.corpus.documents import (
     record_batches,
     texts_of,
 )
-from storage.corpus.writing import SplitWriter
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from storage.splits import SPLITS, Split
-from tasks.ingestion.arrays import map_array
-from tasks.ingestion.building import write_samples
-from tasks.ingestion.duplicates.components import near_duplicates
-from tasks.ingestion.duplicates.exact import exact_duplicates
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.corpus.writing import SplitWriter
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.splits import SPLITS, Split
+from corpusmill.tasks.ingestion.arrays import map_array
+from corpusmill.tasks.ingestion.building import write_samples
+from corpusmill.tasks.ingestion.duplicates.components import near_duplicates
+from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 def select_unseen(layout: Layout, corpus: Ref, seen: Ref) -> tuple[Ref, bool]:

@@ -8,11 +8,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from storage.markup import as_text
-from storage.splits import SPLITS
-from tasks.evaluation import in_words
-from tasks.ingestion.building import UNKNOWN_LICENCE
-from tasks.reports.run import Outcome
+from corpusmill.storage.markup import as_text
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.evaluation import in_words
+from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
+from corpusmill.tasks.reports.run import Outcome
 
 _PIPELINES: Mapping[str, str] = {
     "bits_per_byte": "text-generation",

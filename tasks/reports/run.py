@@ -13,20 +13,20 @@ from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from model.config import EvaluationResult
-from model.network.config import Family
-from storage import metrics
-from storage.artifacts import Ref
-from storage.journal import JournalReader
-from storage.layout import RunLayout
-from storage.manifest import read_manifest
-from storage.markup import as_text
-from storage.registry import RegisteredModel, describe
-from tasks.compression import CompressionBaseline
-from tasks.evaluation import in_words
-from tasks.registration import Standing
-from tasks.retries import can_be_retried
-from tasks.tracking import FlowContext
+from corpusmill.model.config import EvaluationResult
+from corpusmill.model.network.config import Family
+from corpusmill.storage import metrics
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.journal import JournalReader
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.markup import as_text
+from corpusmill.storage.registry import RegisteredModel, describe
+from corpusmill.tasks.compression import CompressionBaseline
+from corpusmill.tasks.evaluation import in_words
+from corpusmill.tasks.registration import Standing
+from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.tracking import FlowContext
 
 # What samples show, by the figure that decides.
 SHOWN: Mapping[str, str] = {

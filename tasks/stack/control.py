@@ -18,15 +18,15 @@ from xmlrpc.client import Error as RemoteError
 import httpx
 import psutil
 
-from storage.errors import StackError
-from storage.layout import Layout
-from storage.settings import CHECKOUT, EXPERIMENT, Settings
-from tasks.stack import supervision
-from tasks.stack.deployments import deploy
-from tasks.stack.door import link, new_key, read_key
-from tasks.stack.environment import process_environment, write_environment
-from tasks.stack.prefect_server import PrefectServer
-from tasks.stack.supervision import Supervisor, last_words
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import CHECKOUT, EXPERIMENT, Settings
+from corpusmill.tasks.stack import supervision
+from corpusmill.tasks.stack.deployments import deploy
+from corpusmill.tasks.stack.door import link, new_key, read_key
+from corpusmill.tasks.stack.environment import process_environment, write_environment
+from corpusmill.tasks.stack.prefect_server import PrefectServer
+from corpusmill.tasks.stack.supervision import Supervisor, last_words
 
 _START_SECONDS = 120
 # Prefect gives a cancelled run 30 s before it kills it, and takes a few more to say so.

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.errors import StackError
-from storage.layout import Layout
-from storage.manifest import write_json
-from tasks.stack.prefect_server import PrefectServer
-from tasks.stack.supervision import SCRIPTS, last_words
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import write_json
+from corpusmill.tasks.stack.prefect_server import PrefectServer
+from corpusmill.tasks.stack.supervision import SCRIPTS, last_words
 
 
 def deploy(

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit, urlunsplit
 
-from storage.errors import StackError
-from storage.settings import USER
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.settings import USER
 
 # What a server answers without the key: whether it is well.
 FREE = ("/api/health", "/health")

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from storage.layout import Layout
-from storage.settings import LOCAL, USER, Settings, around_proxies
-from tasks.stack.door import authorization, write_private
-from tasks.stack.supervision import SCRIPTS
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import LOCAL, USER, Settings, around_proxies
+from corpusmill.tasks.stack.door import authorization, write_private
+from corpusmill.tasks.stack.supervision import SCRIPTS
 
 _PROXY_NONE = ("NO_PROXY", "no_proxy")
 _PROXIES = tuple(f"{kind}_PROXY" for kind in ("ALL", "HTTP", "HTTPS"))

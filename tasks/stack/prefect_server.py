@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import httpx
 
-from storage.errors import StackError
-from storage.settings import USER, Settings
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.settings import USER, Settings
 
 POOL = "local"
 # Prefect's own less what would let a run choose the command, the environment or the folder of its

@@ -1,4 +1,4 @@
-"""The processes of the stack's servers: `python -m tasks.stack.servers prefect|mlflow PORT`.
+"""The stack's servers: `python -m corpusmill.tasks.stack.servers prefect|mlflow PORT`.
 
 As `prefect server start` and `mlflow server` start them, but behind a door. They run in the stack's
 folder, where all that they keep is.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tasks.stack.door import App, Door, read_key
+from corpusmill.tasks.stack.door import App, Door, read_key
 
 
 def prefect() -> App:

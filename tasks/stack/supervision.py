@@ -18,7 +18,7 @@ from xmlrpc.client import ServerProxy
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from storage.errors import StackError
+from corpusmill.storage.errors import StackError
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 # In the environment of supervisord and of all that descends from it, and of nothing else.

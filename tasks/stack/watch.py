@@ -1,4 +1,4 @@
-"""Ends flow runs whose process is gone without a word: `python -m tasks.stack.watch`.
+"""Ends flow runs whose process is gone without a word: `python -m corpusmill.tasks.stack.watch`.
 
 Such a run would stay Running for ever and hold its deployment's concurrency slot. Prefect's own
 remedy, an automation on missing heartbeats, takes a server that was away, or a machine that slept,
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 
-from storage.errors import StackError
-from storage.settings import load_settings
-from tasks.stack import supervision
-from tasks.stack.door import read_key
-from tasks.stack.prefect_server import PrefectServer
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.settings import load_settings
+from corpusmill.tasks.stack import supervision
+from corpusmill.tasks.stack.door import read_key
+from corpusmill.tasks.stack.prefect_server import PrefectServer
 
 _SECONDS = 10
 LOOKS = 3

@@ -16,15 +16,20 @@ from pathlib import Path
 
 import rjieba
 
-from flows.recipes.decoders import gpt_web
-from tasks.ingestion.batches import DocumentBatch, make_batch
-from tasks.ingestion.cleaning import reference
-from tasks.ingestion.cleaning.c4 import C4
-from tasks.ingestion.cleaning.characters import WORD, flags_of
-from tasks.ingestion.cleaning.languages import Languages
-from tasks.ingestion.cleaning.steps import cleaning_steps
-from tasks.ingestion.cleaning.thresholds import REASONS, SPACED, STOP_WORD_LANGUAGES, UNSPACED
-from tasks.ingestion.stats import Stats
+from corpusmill.flows.recipes.decoders import gpt_web
+from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
+from corpusmill.tasks.ingestion.cleaning import reference
+from corpusmill.tasks.ingestion.cleaning.c4 import C4
+from corpusmill.tasks.ingestion.cleaning.characters import WORD, flags_of
+from corpusmill.tasks.ingestion.cleaning.languages import Languages
+from corpusmill.tasks.ingestion.cleaning.steps import cleaning_steps
+from corpusmill.tasks.ingestion.cleaning.thresholds import (
+    REASONS,
+    SPACED,
+    STOP_WORD_LANGUAGES,
+    UNSPACED,
+)
+from corpusmill.tasks.ingestion.stats import Stats
 from tests.benchmarks.page import write_part
 from tests.benchmarks.text import records, sections
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.texts import Texts
-from tasks.ingestion.duplicates.components import near_duplicates
-from tasks.ingestion.duplicates.signatures import band_hashes, rows_for
+from corpusmill.storage.corpus.texts import Texts
+from corpusmill.tasks.ingestion.duplicates.components import near_duplicates
+from corpusmill.tasks.ingestion.duplicates.signatures import band_hashes, rows_for
 from tests.benchmarks.planted import jaccard, plant
 from tests.benchmarks.text import real_documents
 

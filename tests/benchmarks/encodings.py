@@ -22,7 +22,7 @@ import chardet
 import charset_normalizer
 from resiliparse.parse.encoding import detect_encoding
 
-from tasks.ingestion.encodings import UTF_8, encoding_of
+from corpusmill.tasks.ingestion.encodings import UTF_8, encoding_of
 from tests.benchmarks.page import PAGE, write_part
 
 SIZES = (60, 600, 6000)

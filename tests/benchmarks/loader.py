@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from model.data.batches import Batch
-from model.data.packing import plan_rows
-from model.training.config import TrainConfig
-from model.training.feed import open_feed
-from model.training.groups import BestFitPacking, HardwareConfig, WindowPacking
-from model.training.samples import Reading
-from storage.shards.parts import assemble, write_part
+from corpusmill.model.data.batches import Batch
+from corpusmill.model.data.packing import plan_rows
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.feed import open_feed
+from corpusmill.model.training.groups import BestFitPacking, HardwareConfig, WindowPacking
+from corpusmill.model.training.samples import Reading
+from corpusmill.storage.shards.parts import assemble, write_part
 from tests.benchmarks.loader_peers import BATCH, LENGTH, PEERS, PREPARE, measure
 
 _ROUNDS = 3
@@ -64,7 +64,7 @@ def contestant(kind: str, name: str, folder: Path) -> dict[str, float]:
     """One of ours, in a process of its own."""
     import torch
 
-    from model.data.tensors import as_tensors
+    from corpusmill.model.data.tensors import as_tensors
 
     torch.set_num_threads(1)
     cpu = torch.device("cpu")

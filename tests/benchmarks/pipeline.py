@@ -21,14 +21,14 @@ from prefect import flow, get_client, runtime
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.testing.utilities import prefect_test_harness
 
-from model.tokenizer.config import TokenizerConfig
-from storage.layout import Layout
-from storage.manifest import read_manifest
-from storage.settings import load_settings
-from tasks.corpus import ingest
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.shards import make_shards
-from tasks.tokenizer import make_tokenizer
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.settings import load_settings
+from corpusmill.tasks.corpus import ingest
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.tokenizer import make_tokenizer
 
 CLEANING = CleaningConfig(
     gopher_quality=True,

@@ -9,7 +9,7 @@ from functools import lru_cache
 KINDS = ("delete", "substitute", "insert", "truncate", "shuffle")
 RATES = (0.002, 0.005, 0.01, 0.015, 0.02, 0.03)
 _WIDTH = 5
-# The scripts of `tasks.ingestion.duplicates.shingles`, as far as they are in the data.
+# The scripts of `corpusmill.tasks.ingestion.duplicates.shingles`, as far as they are in the data.
 _CHARACTER = re.compile(
     "[\u2e80-\u2fdf\u3005-\u3007\u3041-\u312f\u31a0-\u31ff\u3400-\u9fff\uf900-\ufaff]"
 )

@@ -10,11 +10,11 @@ from statistics import median
 
 import pyarrow as pa
 
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.fragments import Fragment, SourceFile
-from tasks.ingestion.readers.formats import format_at
-from tasks.ingestion.readers.reading import read
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.fragments import Fragment, SourceFile
+from corpusmill.tasks.ingestion.readers.formats import format_at
+from corpusmill.tasks.ingestion.readers.reading import read
 
 _RUNS = 5
 

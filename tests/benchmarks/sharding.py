@@ -16,15 +16,15 @@ from typing import Any
 from prefect import flow
 from prefect.testing.utilities import prefect_test_harness
 
-from model.tokenizer.config import TokenizerConfig
-from storage.artifacts import Ref, discard
-from storage.layout import Layout
-from storage.settings import load_settings
-from storage.shards.reading import TokenStream
-from tasks.corpus import ingest
-from tasks.ingestion.config import CleaningConfig, CorpusConfig
-from tasks.shards import make_shards
-from tasks.tokenizer import make_tokenizer
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.storage.artifacts import Ref, discard
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import load_settings
+from corpusmill.storage.shards.reading import TokenStream
+from corpusmill.tasks.corpus import ingest
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
+from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.tokenizer import make_tokenizer
 from tests.benchmarks.reading import measure
 from tests.benchmarks.text import documents, write_files
 

@@ -22,12 +22,12 @@ import pyarrow as pa
 import tiktoken
 from tokenizers import Tokenizer
 
-from model.tokenizer.bpe import PATTERN, SYMBOLS, train_bpe, train_by_tokenizers
-from model.tokenizer.config import TokenizerConfig
-from model.tokenizer.control import END_OF_TEXT
-from model.tokenizer.encoding import Encoder
-from model.tokenizer.folder import load_tokenizer
-from model.tokenizer.training import train_tokenizer
+from corpusmill.model.tokenizer.bpe import PATTERN, SYMBOLS, train_bpe, train_by_tokenizers
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT
+from corpusmill.model.tokenizer.encoding import Encoder
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.tokenizer.training import train_tokenizer
 from tests.benchmarks.text import documents
 
 T = TypeVar("T")

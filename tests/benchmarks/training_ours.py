@@ -21,20 +21,20 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from flows.overrides import override
-from flows.recipes.decoders import speedrun
-from model.config import TrainingJob
-from model.device import use_threads
-from model.hf.folder import load_model
-from model.network.config import DecoderConfig
-from model.tokenizer.control import END_OF_TEXT, frame, roles_of, write_roles
-from model.training.config import TrainConfig
-from storage.artifacts import Spec, publish
-from storage.config import write_json_value
-from storage.journal import JournalReader
-from storage.layout import RunLayout
-from storage.splits import SPLITS
-from tasks.launch import supervised, training_command, training_environment
+from corpusmill.flows.overrides import override
+from corpusmill.flows.recipes.decoders import speedrun
+from corpusmill.model.config import TrainingJob
+from corpusmill.model.device import use_threads
+from corpusmill.model.hf.folder import load_model
+from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.tokenizer.control import END_OF_TEXT, frame, roles_of, write_roles
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.storage.artifacts import Spec, publish
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.journal import JournalReader
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import SHAPES, Shape, held_out_loss, steady
 from tests.shards import write_shards
 

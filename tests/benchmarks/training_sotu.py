@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from flows.recipes.decoders import gpt_tiny
-from model.config import TrainingJob, TrainingResult
-from model.device import use_threads
-from model.hf.folder import load_model
-from storage.config import read_json, write_json_value
-from storage.layout import RunLayout
-from storage.manifest import read_manifest
-from storage.settings import load_settings
-from storage.shards.reading import TokenStream
-from storage.splits import SPLITS
-from tasks.launch import supervised, training_command, training_environment
+from corpusmill.flows.recipes.decoders import gpt_tiny
+from corpusmill.model.config import TrainingJob, TrainingResult
+from corpusmill.model.device import use_threads
+from corpusmill.model.hf.folder import load_model
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.layout import RunLayout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.settings import load_settings
+from corpusmill.storage.shards.reading import TokenStream
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.launch import supervised, training_command, training_environment
 from tests.benchmarks.training_peers import held_out_loss
 
 

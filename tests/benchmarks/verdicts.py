@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.texts import bytes_of
-from tasks.ingestion.batches import DocumentBatch, make_batch
-from tasks.ingestion.cleaning import reference
-from tasks.ingestion.cleaning.rules import Rules
-from tasks.ingestion.cleaning.thresholds import KEPT, REASONS
+from corpusmill.storage.corpus.texts import bytes_of
+from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
+from corpusmill.tasks.ingestion.cleaning import reference
+from corpusmill.tasks.ingestion.cleaning.rules import Rules
+from corpusmill.tasks.ingestion.cleaning.thresholds import KEPT, REASONS
 from tests.benchmarks.text import real_documents
 
 _RULES = (reference.gopher_quality, reference.gopher_repetition, reference.fineweb_quality)

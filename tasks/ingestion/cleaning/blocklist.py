@@ -4,10 +4,10 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import CorpusError
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning.phrases import WHOLE, Phrases, drop_found
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning.phrases import WHOLE, Phrases, drop_found
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.texts import offsets_of
-from storage.scripts import WITHOUT_SPACES, character_class
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning.characters import SENTENCE_ENDS
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.corpus.texts import offsets_of
+from corpusmill.storage.scripts import WITHOUT_SPACES, character_class
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning.characters import SENTENCE_ENDS
+from corpusmill.tasks.ingestion.stats import Stats
 
 _MIN_SENTENCES = 5
 # A line has three words or five characters that are words, or as much of both.

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from storage.scripts import WITHOUT_SPACES, is_among
+from corpusmill.storage.scripts import WITHOUT_SPACES, is_among
 
 SPACE = 1
 WORD = 2  # letter, mark, number or low line: part of a word

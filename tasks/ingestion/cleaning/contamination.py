@@ -7,10 +7,10 @@ not at all if it has fewer: such are commonplaces more often than contamination.
 
 from dataclasses import dataclass
 
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning.evaluation_text import evaluation_files, read_texts
-from tasks.ingestion.cleaning.phrases import Phrases, drop_found
-from tasks.ingestion.stats import Stats
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning.evaluation_text import evaluation_files, read_texts
+from corpusmill.tasks.ingestion.cleaning.phrases import Phrases, drop_found
+from corpusmill.tasks.ingestion.stats import Stats
 
 _LEAST = 8
 _EXCERPT = 100

@@ -1,6 +1,6 @@
 """Which way the rules are applied: compiled by numba where it works, plain Python otherwise."""
 
-from tasks.ingestion.compiled import import_compiled
+from corpusmill.tasks.ingestion.compiled import import_compiled
 
 _INSTEAD = (
     "the cleaning rules are applied in plain Python, with the same results some 80 times slower"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from storage.errors import CorpusError
-from tasks.ingestion.batches import DocumentBatch, Flaw
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.encodings import SAMPLE, encoding_of, to_utf8, without_mark
-from tasks.ingestion.fragments import Fragment, SourceFile
-from tasks.ingestion.patterns import matching
-from tasks.ingestion.readers.formats import (
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.batches import DocumentBatch, Flaw
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.encodings import SAMPLE, encoding_of, to_utf8, without_mark
+from corpusmill.tasks.ingestion.fragments import Fragment, SourceFile
+from corpusmill.tasks.ingestion.patterns import matching
+from corpusmill.tasks.ingestion.readers.formats import (
     ARCHIVES,
     SUPPORTED,
     WITH_FIELDS,
@@ -25,9 +25,9 @@ from tasks.ingestion.readers.formats import (
     is_read,
     opened,
 )
-from tasks.ingestion.readers.reading import read
-from tasks.ingestion.readers.tables import table_batches
-from tasks.ingestion.streams import ByteStream, DamageError, file_chunks
+from corpusmill.tasks.ingestion.readers.reading import read
+from corpusmill.tasks.ingestion.readers.tables import table_batches
+from corpusmill.tasks.ingestion.streams import ByteStream, DamageError, file_chunks
 
 # Members of archives give one field each; of this name there is none, so that they are refused.
 _EVERY_FIELD = "(every field)"

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from numba import njit
 
-from tasks.ingestion.cleaning.characters import (
+from corpusmill.tasks.ingestion.cleaning.characters import (
     CLOSES,
     ENDS,
     LETTER,
@@ -13,7 +13,7 @@ from tasks.ingestion.cleaning.characters import (
     flag_table,
     identity_table,
 )
-from tasks.ingestion.cleaning.scanning import (
+from corpusmill.tasks.ingestion.cleaning.scanning import (
     AFTER_BLANK,
     BASE,
     BULLET,
@@ -24,7 +24,7 @@ from tasks.ingestion.cleaning.scanning import (
     scan_lines,
     scan_words,
 )
-from tasks.ingestion.cleaning.thresholds import (
+from corpusmill.tasks.ingestion.cleaning.thresholds import (
     DUPLICATE,
     EXCESS,
     KEPT,

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.errors import ConfigError
-from storage.packages import installed
-from tasks.ingestion.batches import UNDETERMINED, DocumentBatch
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.packages import installed
+from corpusmill.tasks.ingestion.batches import UNDETERMINED, DocumentBatch
+from corpusmill.tasks.ingestion.stats import Stats
 
 # The model reads so many characters, and then more where it is not sure.
 _SAMPLES = (300, 1000)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.stats import Stats
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)

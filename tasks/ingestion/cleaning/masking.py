@@ -19,9 +19,9 @@ from datetime import date
 
 import pyarrow.compute as pc
 
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning.normalisation import replace_rows
-from tasks.ingestion.stats import Stats
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning.normalisation import replace_rows
+from corpusmill.tasks.ingestion.stats import Stats
 
 _EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 # What every number or address below holds, for RE2 to look for first.

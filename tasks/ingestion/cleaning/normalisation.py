@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.stats import Stats
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.stats import Stats
 
 # Those that part lines or pages become newlines; a zero-width joiner or space may be part of text.
 _BREAKS = "\v\f\x85"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.pairs import SEPARATOR
-from storage.errors import CorpusError
-from storage.extensions import in_short
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.own import OwnStep, load_step
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.corpus.pairs import SEPARATOR
+from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.extensions import in_short
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.own import OwnStep, load_step
+from corpusmill.tasks.ingestion.stats import Stats
 
 _REASON = re.compile(r"\w[\w. -]{0,59}")
 _UNSOUND = re.compile("[\ud800-\udfff\0\r]")

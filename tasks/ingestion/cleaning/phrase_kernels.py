@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from tasks.ingestion.cleaning.characters import WORD, fold_table, phrase_table
-from tasks.ingestion.cleaning.scanning import BASE, mix, power_of, room_for, scan_words
-from tasks.ingestion.cleaning.thresholds import UNSPACED_SHARE
+from corpusmill.tasks.ingestion.cleaning.characters import WORD, fold_table, phrase_table
+from corpusmill.tasks.ingestion.cleaning.scanning import BASE, mix, power_of, room_for, scan_words
+from corpusmill.tasks.ingestion.cleaning.thresholds import UNSPACED_SHARE
 
 _FREE = -1
 

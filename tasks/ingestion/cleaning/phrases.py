@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.texts import bytes_of, offsets_of
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning.characters import WORD, flags_of, fold_table, phrase_table
-from tasks.ingestion.cleaning.engine import compiled
-from tasks.ingestion.cleaning.reference import Document, segment
-from tasks.ingestion.stats import SAMPLES, Stats
+from corpusmill.storage.corpus.texts import bytes_of, offsets_of
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning.characters import WORD, flags_of, fold_table, phrase_table
+from corpusmill.tasks.ingestion.cleaning.engine import compiled
+from corpusmill.tasks.ingestion.cleaning.reference import Document, segment
+from corpusmill.tasks.ingestion.stats import SAMPLES, Stats
 
 if TYPE_CHECKING:
-    from tasks.ingestion.cleaning.phrase_kernels import Table
+    from corpusmill.tasks.ingestion.cleaning.phrase_kernels import Table
 
 # A word of Chinese has 1.7 characters (see `thresholds`), each of which is a word here.
 LONGER = 1.7
@@ -48,13 +48,13 @@ class Phrases:
         if not compiled():
             found = (self._find(text.as_py()) for text in texts)
             return np.fromiter(found, np.int32, len(texts))
-        from tasks.ingestion.cleaning.phrase_kernels import find
+        from corpusmill.tasks.ingestion.cleaning.phrase_kernels import find
 
         return find(bytes_of(texts), offsets_of(texts), self._table, self.marks)
 
     @cached_property
     def _table(self) -> "Table":
-        from tasks.ingestion.cleaning.phrase_kernels import make_table
+        from corpusmill.tasks.ingestion.cleaning.phrase_kernels import make_table
 
         texts = pa.array(self.texts, pa.large_string())
         data, offsets = bytes_of(texts), offsets_of(texts)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from tasks.ingestion.cleaning.characters import (
+from corpusmill.tasks.ingestion.cleaning.characters import (
     ALONE,
     CLOSES,
     ENDS,
@@ -25,7 +25,7 @@ from tasks.ingestion.cleaning.characters import (
     WORD,
     flags_of,
 )
-from tasks.ingestion.cleaning.thresholds import (
+from corpusmill.tasks.ingestion.cleaning.thresholds import (
     DUPLICATE,
     EXCESS,
     KEPT,

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.texts import bytes_of, offsets_of
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning import reference
-from tasks.ingestion.cleaning.engine import compiled
-from tasks.ingestion.cleaning.thresholds import KEPT, REASONS, STOP_WORD_LANGUAGES
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.corpus.texts import bytes_of, offsets_of
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning import reference
+from corpusmill.tasks.ingestion.cleaning.engine import compiled
+from corpusmill.tasks.ingestion.cleaning.thresholds import KEPT, REASONS, STOP_WORD_LANGUAGES
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Rules:
         asked = pc.is_in(batch.languages, value_set=known).to_numpy(zero_copy_only=False)
         rules = (self.quality, self.repetition, self.fineweb)
         if compiled():
-            from tasks.ingestion.cleaning.kernels import judge_all
+            from corpusmill.tasks.ingestion.cleaning.kernels import judge_all
 
             texts = batch.texts
             return judge_all(bytes_of(texts), offsets_of(texts), asked, rules, self.marks)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from tasks.ingestion.cleaning.characters import (
+from corpusmill.tasks.ingestion.cleaning.characters import (
     ALONE,
     ITEM,
     JOINS_LETTERS,

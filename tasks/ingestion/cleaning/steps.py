@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from storage.errors import CorpusError
-from storage.extensions import digest_source
-from storage.manifest import digest_file, digest_json
-from tasks.ingestion.batches import DocumentBatch
-from tasks.ingestion.cleaning.blocklist import read_blocklist
-from tasks.ingestion.cleaning.c4 import C4
-from tasks.ingestion.cleaning.contamination import read_contamination
-from tasks.ingestion.cleaning.evaluation_text import evaluation_files
-from tasks.ingestion.cleaning.languages import Languages
-from tasks.ingestion.cleaning.length import Length
-from tasks.ingestion.cleaning.masking import Masking
-from tasks.ingestion.cleaning.normalisation import Normalisation
-from tasks.ingestion.cleaning.own_step import own_cleaning
-from tasks.ingestion.cleaning.rules import Rules
-from tasks.ingestion.config import CleaningConfig
-from tasks.ingestion.stats import Stats
+from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.extensions import digest_source
+from corpusmill.storage.manifest import digest_file, digest_json
+from corpusmill.tasks.ingestion.batches import DocumentBatch
+from corpusmill.tasks.ingestion.cleaning.blocklist import read_blocklist
+from corpusmill.tasks.ingestion.cleaning.c4 import C4
+from corpusmill.tasks.ingestion.cleaning.contamination import read_contamination
+from corpusmill.tasks.ingestion.cleaning.evaluation_text import evaluation_files
+from corpusmill.tasks.ingestion.cleaning.languages import Languages
+from corpusmill.tasks.ingestion.cleaning.length import Length
+from corpusmill.tasks.ingestion.cleaning.masking import Masking
+from corpusmill.tasks.ingestion.cleaning.normalisation import Normalisation
+from corpusmill.tasks.ingestion.cleaning.own_step import own_cleaning
+from corpusmill.tasks.ingestion.cleaning.rules import Rules
+from corpusmill.tasks.ingestion.config import CleaningConfig
+from corpusmill.tasks.ingestion.stats import Stats
 
 
 class Step(Protocol):

@@ -12,8 +12,8 @@ from functools import partial
 
 import numpy as np
 
-from storage.corpus.texts import Texts
-from tasks.ingestion.duplicates.buckets import (
+from corpusmill.storage.corpus.texts import Texts
+from corpusmill.tasks.ingestion.duplicates.buckets import (
     distinct,
     pack,
     pairs_with_first,
@@ -21,7 +21,7 @@ from tasks.ingestion.duplicates.buckets import (
     sort_into_buckets,
     unpack,
 )
-from tasks.ingestion.duplicates.verification import similarities
+from corpusmill.tasks.ingestion.duplicates.verification import similarities
 
 # How many kept documents before it in a bucket a document is compared with.
 _REACH = 8

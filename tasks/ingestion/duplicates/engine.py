@@ -2,8 +2,8 @@
 
 from types import ModuleType
 
-from tasks.ingestion.compiled import import_compiled
-from tasks.ingestion.duplicates import vectorised
+from corpusmill.tasks.ingestion.compiled import import_compiled
+from corpusmill.tasks.ingestion.duplicates import vectorised
 
 _INSTEAD = "near-duplicates are looked for with numpy, 10 to 40 times slower"
 

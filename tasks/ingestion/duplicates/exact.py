@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.ingestion.duplicates.buckets import sort_into_buckets
+from corpusmill.tasks.ingestion.duplicates.buckets import sort_into_buckets
 
 
 def exact_duplicates(ids: np.ndarray) -> np.ndarray:

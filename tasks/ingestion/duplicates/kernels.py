@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from tasks.ingestion.duplicates.shingles import SHINGLE_BASE, TOKEN_BASE, WIDTH, mix
+from corpusmill.tasks.ingestion.duplicates.shingles import SHINGLE_BASE, TOKEN_BASE, WIDTH, mix
 
 # Tokens worked on at a time: their hashes stay in the fastest cache, however long the document.
 _CHUNK = 4096

@@ -10,10 +10,10 @@ import math
 import numpy as np
 import pyarrow as pa
 
-from storage.corpus.texts import buffers_of
-from storage.errors import ConfigError
-from tasks.ingestion.duplicates.engine import engine
-from tasks.ingestion.duplicates.shingles import mix, symbols
+from corpusmill.storage.corpus.texts import buffers_of
+from corpusmill.storage.errors import ConfigError
+from corpusmill.tasks.ingestion.duplicates.engine import engine
+from corpusmill.tasks.ingestion.duplicates.shingles import mix, symbols
 
 BANDS = 20
 LEAST_SIMILARITY = 0.25

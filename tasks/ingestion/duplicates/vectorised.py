@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tasks.ingestion.duplicates.shingles import SHINGLE_BASE, TOKEN_BASE, WIDTH, mix
+from corpusmill.tasks.ingestion.duplicates.shingles import SHINGLE_BASE, TOKEN_BASE, WIDTH, mix
 
 
 def band_hashes(

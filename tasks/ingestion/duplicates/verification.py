@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from storage.corpus.texts import Texts, buffers_of
-from tasks.ingestion.duplicates.engine import engine
-from tasks.ingestion.duplicates.shingles import symbols
-from tasks.ingestion.pace import Pace
+from corpusmill.storage.corpus.texts import Texts, buffers_of
+from corpusmill.tasks.ingestion.duplicates.engine import engine
+from corpusmill.tasks.ingestion.duplicates.shingles import symbols
+from corpusmill.tasks.ingestion.pace import Pace
 
 # Text held at a time; two longer documents are compared with each other alone.
 _BATCH_BYTES = 16 << 20

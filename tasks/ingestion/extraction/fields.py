@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.ingestion.extraction.markup import attribute, local_name
+from corpusmill.tasks.ingestion.extraction.markup import attribute, local_name
 
 _NUMBERS = ("PAGE", "NUMPAGES", "SECTIONPAGES")
 

@@ -11,9 +11,9 @@ from email import errors, message_from_bytes, policy
 from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
-from tasks.ingestion.encodings import UTF_8, wider
-from tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
-from tasks.ingestion.extraction.pages import decode_page, text_of_page
+from corpusmill.tasks.ingestion.encodings import UTF_8, wider
+from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.pages import decode_page, text_of_page
 
 _FORMS = ("plain", "html")
 _MARK = b"From "

@@ -8,8 +8,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tasks.ingestion.extraction.found import Extract, Text
-from tasks.ingestion.extraction.markup import Markup, parse_xml, read_member, text_of
+from corpusmill.tasks.ingestion.extraction.found import Extract, Text
+from corpusmill.tasks.ingestion.extraction.markup import Markup, parse_xml, read_member, text_of
 
 _MARKUP = Markup(
     blocks=frozenset({"p", "h", "list", "list-item", "section", "text-box", "note-body"}),

@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
-from tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
-from tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
-from tasks.ingestion.extraction.markup import (
+from corpusmill.tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
+from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
     parse_html,

@@ -12,7 +12,7 @@ from typing import Any
 import pypdfium2
 from pypdfium2 import raw
 
-from tasks.ingestion.extraction.found import Extract, Loss, Text
+from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Text
 
 # PDFium writes one of these where a hyphen ends a line within a word.
 _HYPHEN = re.compile("[\ufffe\x02]\\s*")

@@ -1,4 +1,4 @@
-"""`python -m tasks.ingestion.extraction.process KIND FILE SECONDS BYTES`: one file, bounded.
+"""One file, bounded: `-m corpusmill.tasks.ingestion.extraction.process KIND FILE SECONDS BYTES`.
 
 Files of these kinds may be made to take all memory and all time of whoever reads them, and what
 reads them may crash: so they are read in a process that has neither. It writes an object a line.
@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
 
 _READERS = {
     "docx": ("word", "read_word"),
@@ -34,7 +34,7 @@ def main(kind: str, file: str, seconds: str, size: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (int(size), int(size)))
     module, name = _READERS[kind]
     read: Callable[[Path], Iterator[Extract]] = getattr(
-        import_module(f"tasks.ingestion.extraction.{module}"), name
+        import_module(f"corpusmill.tasks.ingestion.extraction.{module}"), name
     )
     try:
         for found in read(Path(file)):

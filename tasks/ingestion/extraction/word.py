@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.ingestion.extraction.fields import clear_fields
-from tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
-from tasks.ingestion.extraction.markup import (
+from corpusmill.tasks.ingestion.extraction.fields import clear_fields
+from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
     local_name,

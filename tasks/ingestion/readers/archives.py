@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, Self, cast
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.flaws import left_over
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.readers.zip_layout import (
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.flaws import left_over
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.readers.zip_layout import (
     Beginning,
     after_archive,
     first_byte,
@@ -30,7 +30,7 @@ from tasks.ingestion.readers.zip_layout import (
     tail_of,
     unlisted,
 )
-from tasks.ingestion.streams import BOMB_BYTES, BOMB_RATIO, DamageError
+from corpusmill.tasks.ingestion.streams import BOMB_BYTES, BOMB_RATIO, DamageError
 
 ReadMember = Callable[[Iterator[bytes], str, int], Iterator[Item]]
 

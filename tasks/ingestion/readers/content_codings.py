@@ -4,7 +4,7 @@ import io
 import zlib
 from collections.abc import Callable
 
-from tasks.ingestion.streams import DamageError, decompressed
+from corpusmill.tasks.ingestion.streams import DamageError, decompressed
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _INPUT = 1 << 12

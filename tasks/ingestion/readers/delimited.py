@@ -7,12 +7,12 @@ any other (text/tab-separated-values of IANA); `quoted` of a source says otherwi
 import csv
 from collections.abc import Iterator, Sequence
 
-from tasks.ingestion.batches import Flaw, excerpt_of, size_of
-from tasks.ingestion.readers.fields import fields_of, text_of_sides
-from tasks.ingestion.readers.flaws import name_some, too_long, wrong_schema
-from tasks.ingestion.readers.lines import LINE_EXTRA, whole_lines
-from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import Flaw, excerpt_of, size_of
+from corpusmill.tasks.ingestion.readers.fields import fields_of, text_of_sides
+from corpusmill.tasks.ingestion.readers.flaws import name_some, too_long, wrong_schema
+from corpusmill.tasks.ingestion.readers.lines import LINE_EXTRA, whole_lines
+from corpusmill.tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
+from corpusmill.tasks.ingestion.streams import DamageError
 
 Record = tuple[int, list[str] | Flaw]
 # A record of more lines than this, each with the delimiters of a record, is worth a look.

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.gathered import Found, gather
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.readers.zip_layout import surplus
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.gathered import Found, gather
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.readers.zip_layout import surplus
+from corpusmill.tasks.ingestion.streams import DamageError
 
 MEMORY_BYTES = 4 << 30
 # Of processor time, and one more for each megabyte.
@@ -27,7 +27,7 @@ _BYTES_A_SECOND = 1 << 20
 # A machine with much to do gives a process a part of its time.
 _PATIENCE = 20
 _ARCHIVES = {"docx", "odt", "epub"}
-_PROCESS = "tasks.ingestion.extraction.process"
+_PROCESS = "corpusmill.tasks.ingestion.extraction.process"
 
 
 def read_documents(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from storage.corpus.pairs import join_pair
-from tasks.ingestion.batches import Flaw
-from tasks.ingestion.fragments import SourceFile
-from tasks.ingestion.readers.flaws import empty_side, no_text
+from corpusmill.storage.corpus.pairs import join_pair
+from corpusmill.tasks.ingestion.batches import Flaw
+from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.readers.flaws import empty_side, no_text
 
 _BETWEEN = "\n\n"
 

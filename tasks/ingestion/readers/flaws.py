@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
-from tasks.ingestion.readers.formats import FOREIGN, SUPPORTED, format_of
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
+from corpusmill.tasks.ingestion.readers.formats import FOREIGN, SUPPORTED, format_of
 
 _JSON_TYPES = {
     type(None): "null",

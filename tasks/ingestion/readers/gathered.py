@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tasks.ingestion.batches import Flaw, Repaired
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
+from corpusmill.tasks.ingestion.batches import Flaw, Repaired
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
 
 _BYTES = 1 << 20
 _ROWS = 1 << 10

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from storage.errors import CorpusError
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
-from tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gathered import Found, gather
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.streams import DamageError
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, Repaired
+from corpusmill.tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.flaws import too_long
+from corpusmill.tasks.ingestion.readers.gathered import Found, gather
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.streams import DamageError
 
 _DECLARATION = re.compile(
     rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([\w.:-]+)"""

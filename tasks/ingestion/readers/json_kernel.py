@@ -13,7 +13,7 @@ Polars 0.55.
 import numpy as np
 from numba import njit, uint8, uint64
 
-from tasks.ingestion.readers.eight_bytes import first_byte, load, store
+from corpusmill.tasks.ingestion.readers.eight_bytes import first_byte, load, store
 
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _AFTER = range(6)
 _MAX_DEPTH = 62

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tasks.ingestion.batches import Flaw, excerpt_of, size_of
-from tasks.ingestion.readers.fields import text_of
-from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.lines import LINE_EXTRA
-from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import Flaw, excerpt_of, size_of
+from corpusmill.tasks.ingestion.readers.fields import text_of
+from corpusmill.tasks.ingestion.readers.flaws import too_long
+from corpusmill.tasks.ingestion.readers.lines import LINE_EXTRA
+from corpusmill.tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
+from corpusmill.tasks.ingestion.streams import DamageError
 
 # Python refuses integers of more than 4,300 digits.
 _DECODER = json.JSONDecoder(parse_int=float)

@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.ingestion.batches import Flaw, excerpt_of
-from tasks.ingestion.compiled import import_compiled
-from tasks.ingestion.readers.fields import fields_of, text_of
-from tasks.ingestion.readers.lines import LINE_EXTRA, PADDING, Lines, unit_of_lines, whole_lines
-from tasks.ingestion.readers.sanitizer import (
+from corpusmill.tasks.ingestion.batches import Flaw, excerpt_of
+from corpusmill.tasks.ingestion.compiled import import_compiled
+from corpusmill.tasks.ingestion.readers.fields import fields_of, text_of
+from corpusmill.tasks.ingestion.readers.lines import (
+    LINE_EXTRA,
+    PADDING,
+    Lines,
+    unit_of_lines,
+    whole_lines,
+)
+from corpusmill.tasks.ingestion.readers.sanitizer import (
     BATCH_ROWS,
     BatchBuilder,
     Item,

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
-from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, size_of
+from corpusmill.tasks.ingestion.readers.flaws import too_long
+from corpusmill.tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
+from corpusmill.tasks.ingestion.streams import DamageError
 
 # A line may hold more than its document. More than a chunk, so that what counts as too long does
 # not depend on where chunks begin.

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from storage.errors import CorpusError
-from storage.extensions import in_short, loaded_own
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.gathered import Found, gather
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.streams import DamageError
+from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.extensions import in_short, loaded_own
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.gathered import Found, gather
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.streams import DamageError
 
 _UNIT = "document"
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, cast
 
-from tasks.ingestion.batches import WHOLE_FILE, DocumentBatch, Flaw, Repaired
-from tasks.ingestion.config import CorpusConfig
-from tasks.ingestion.encodings import (
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, DocumentBatch, Flaw, Repaired
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.encodings import (
     SAMPLE,
     UTF_8,
     encoding_of,
@@ -18,10 +18,10 @@ from tasks.ingestion.encodings import (
     with_line_feeds,
     without_mark,
 )
-from tasks.ingestion.fragments import Fragment, Reading, SourceFile
-from tasks.ingestion.readers.delimited import read_delimited
-from tasks.ingestion.readers.flaws import foreign, left_over, nested, no_pairs, not_read
-from tasks.ingestion.readers.formats import (
+from corpusmill.tasks.ingestion.fragments import Fragment, Reading, SourceFile
+from corpusmill.tasks.ingestion.readers.delimited import read_delimited
+from corpusmill.tasks.ingestion.readers.flaws import foreign, left_over, nested, no_pairs, not_read
+from corpusmill.tasks.ingestion.readers.formats import (
     ARCHIVES,
     DOCUMENTS,
     FOREIGN,
@@ -35,13 +35,18 @@ from tasks.ingestion.readers.formats import (
     is_read,
     opened,
 )
-from tasks.ingestion.readers.json_values import read_json
-from tasks.ingestion.readers.jsonl import read_jsonl
-from tasks.ingestion.readers.lines import read_lines, read_paragraphs, read_whole
-from tasks.ingestion.readers.own import read_own
-from tasks.ingestion.readers.sanitizer import Item, Sanitizer
-from tasks.ingestion.readers.tables import arrow_cuts, parquet_cuts, read_arrow, read_parquet
-from tasks.ingestion.streams import (
+from corpusmill.tasks.ingestion.readers.json_values import read_json
+from corpusmill.tasks.ingestion.readers.jsonl import read_jsonl
+from corpusmill.tasks.ingestion.readers.lines import read_lines, read_paragraphs, read_whole
+from corpusmill.tasks.ingestion.readers.own import read_own
+from corpusmill.tasks.ingestion.readers.sanitizer import Item, Sanitizer
+from corpusmill.tasks.ingestion.readers.tables import (
+    arrow_cuts,
+    parquet_cuts,
+    read_arrow,
+    read_parquet,
+)
+from corpusmill.tasks.ingestion.streams import (
     ByteStream,
     ChunkStream,
     DamageError,
@@ -163,7 +168,7 @@ def _read_documents(file: BinaryIO, reading: Reading, kind: str) -> Iterator[Ite
         name = f"{reading.file.name}.{kind}"
         yield replace(not_read(WHOLE_FILE, name, reading.file.size), apart="")
         return
-    from tasks.ingestion.readers.documents import read_documents
+    from corpusmill.tasks.ingestion.readers.documents import read_documents
 
     yield from read_documents(file, reading, kind)
 
@@ -231,19 +236,19 @@ def _text_items(
 def _read_stream(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[Item]:
     """Reads what needs a file to read from: pages, dumps and archives."""
     if kind == "html":
-        from tasks.ingestion.readers.html import read_html
+        from corpusmill.tasks.ingestion.readers.html import read_html
 
         yield from read_html(stream, reading)
     elif kind == "warc":
-        from tasks.ingestion.readers.warc import read_warc
+        from corpusmill.tasks.ingestion.readers.warc import read_warc
 
         yield from read_warc(stream, reading)
     elif kind == "wikipedia":
-        from tasks.ingestion.readers.wikipedia import read_wikipedia
+        from corpusmill.tasks.ingestion.readers.wikipedia import read_wikipedia
 
         yield from read_wikipedia(stream, reading)
     else:
-        from tasks.ingestion.readers.archives import read_tar, read_zip
+        from corpusmill.tasks.ingestion.readers.archives import read_tar, read_zip
 
         read_archive = read_zip if kind == "zip" else read_tar
         yield from read_archive(stream, reading, partial(_read_member, reading))

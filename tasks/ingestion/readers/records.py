@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from tasks.ingestion.batches import Flaw, place_of
-from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import Flaw, place_of
+from corpusmill.tasks.ingestion.readers.flaws import too_long
+from corpusmill.tasks.ingestion.streams import DamageError
 
 _CHUNK = 1 << 20
 _LINE = 1 << 16

@@ -12,13 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.corpus.texts import bytes_of, offsets_of
-from tasks.ingestion.batches import DocumentBatch, Flaw, Repaired, excerpt_of, make_batch, place_of
-from tasks.ingestion.encodings import UTF_8, guess, line_feeds
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.fields import fields_of
-from tasks.ingestion.readers.flaws import half_a_pair, no_text, nul, too_long
-from tasks.ingestion.streams import DamageError
+from corpusmill.storage.corpus.texts import bytes_of, offsets_of
+from corpusmill.tasks.ingestion.batches import (
+    DocumentBatch,
+    Flaw,
+    Repaired,
+    excerpt_of,
+    make_batch,
+    place_of,
+)
+from corpusmill.tasks.ingestion.encodings import UTF_8, guess, line_feeds
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.fields import fields_of
+from corpusmill.tasks.ingestion.readers.flaws import half_a_pair, no_text, nul, too_long
+from corpusmill.tasks.ingestion.streams import DamageError
 
 Item = DocumentBatch | Flaw | Repaired
 # A flaw with the number of its document.

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw
+from corpusmill.tasks.ingestion.streams import DamageError
 
 # After the footer come its size and the name of the format.
 _PARQUET_END, _ARROW_END = 8, 10

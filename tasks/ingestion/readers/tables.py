@@ -11,11 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of, size_of
-from tasks.ingestion.readers.fields import fields_of, text_of_sides
-from tasks.ingestion.readers.flaws import name_some, no_text, wrong_schema
-from tasks.ingestion.readers.sanitizer import BATCH_BYTES, BATCH_ROWS, Item, Misfit, Sanitizer
-from tasks.ingestion.readers.table_ends import (
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of, size_of
+from corpusmill.tasks.ingestion.readers.fields import fields_of, text_of_sides
+from corpusmill.tasks.ingestion.readers.flaws import name_some, no_text, wrong_schema
+from corpusmill.tasks.ingestion.readers.sanitizer import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    Item,
+    Misfit,
+    Sanitizer,
+)
+from corpusmill.tasks.ingestion.readers.table_ends import (
     BAD,
     arrow_gap,
     check_single,
@@ -23,7 +29,7 @@ from tasks.ingestion.readers.table_ends import (
     raise_if_io,
     size_of_file,
 )
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.streams import DamageError
 
 
 def read_parquet(

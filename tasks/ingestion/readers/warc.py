@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from storage.errors import CorpusError
-from tasks.ingestion.batches import Flaw, Repaired
-from tasks.ingestion.encodings import SAMPLE, certain
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.content_codings import decoded_content
-from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gathered import Found, gather
-from tasks.ingestion.readers.html import admit, decode, extract, no_page
-from tasks.ingestion.readers.records import Record, read_records
-from tasks.ingestion.readers.sanitizer import Item
+from corpusmill.storage.errors import CorpusError
+from corpusmill.tasks.ingestion.batches import Flaw, Repaired
+from corpusmill.tasks.ingestion.encodings import SAMPLE, certain
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.content_codings import decoded_content
+from corpusmill.tasks.ingestion.readers.flaws import too_long
+from corpusmill.tasks.ingestion.readers.gathered import Found, gather
+from corpusmill.tasks.ingestion.readers.html import admit, decode, extract, no_page
+from corpusmill.tasks.ingestion.readers.records import Record, read_records
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
 
 _HTML = ("text/html", "application/xhtml+xml")
 _PLAIN = "text/plain"

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-from tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
-from tasks.ingestion.fragments import Reading
-from tasks.ingestion.readers.flaws import too_long
-from tasks.ingestion.readers.gathered import Found, gather
-from tasks.ingestion.readers.sanitizer import Item
-from tasks.ingestion.readers.wikitext import plain_text
-from tasks.ingestion.streams import DamageError
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
+from corpusmill.tasks.ingestion.fragments import Reading
+from corpusmill.tasks.ingestion.readers.flaws import too_long
+from corpusmill.tasks.ingestion.readers.gathered import Found, gather
+from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.readers.wikitext import plain_text
+from corpusmill.tasks.ingestion.streams import DamageError
 
 _OPENING = b"<page>"
 _CLOSING = b"</page>"

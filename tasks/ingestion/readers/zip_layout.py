@@ -6,8 +6,8 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tasks.ingestion.batches import Flaw
-from tasks.ingestion.readers.flaws import left_over
+from corpusmill.tasks.ingestion.batches import Flaw
+from corpusmill.tasks.ingestion.readers.flaws import left_over
 
 # The record at the end of a .zip, and as many bytes as it may have with its comment.
 _RECORD = 22

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from storage.manifest import read_manifest
-from tasks.ingestion.figures import FIGURES, empty_sources, read_figures
-from tasks.reports.corpus.words import counted, plain
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.tasks.ingestion.figures import FIGURES, empty_sources, read_figures
+from corpusmill.tasks.reports.corpus.words import counted, plain
 
 READABLE, CLEANED = "Readable", "Cleaned"
 EXACT, SIMILAR = "Without exact duplicates", "Without near-duplicates"

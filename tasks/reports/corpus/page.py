@@ -5,15 +5,15 @@ from collections.abc import Mapping
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tasks.reports.corpus import sentences, words
-from tasks.reports.corpus.findings import Findings
-from tasks.reports.corpus.plots import bins, final_bars, median_bin, stages
+from corpusmill.tasks.reports.corpus import sentences, words
+from corpusmill.tasks.reports.corpus.findings import Findings
+from corpusmill.tasks.reports.corpus.plots import bins, final_bars, median_bin, stages
 
 
 def render(findings: Findings) -> str:
     """The report as HTML; what was not measured is left out or said."""
     environment = Environment(
-        loader=PackageLoader("tasks.reports.corpus", "."),
+        loader=PackageLoader("corpusmill.tasks.reports.corpus", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.reports.corpus.findings import Amount, Findings, Step
-from tasks.reports.corpus.words import power, width
+from corpusmill.tasks.reports.corpus.findings import Amount, Findings, Step
+from corpusmill.tasks.reports.corpus.words import power, width
 
 
 @dataclass(frozen=True)

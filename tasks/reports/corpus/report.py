@@ -4,14 +4,21 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from storage.artifacts import Ref
-from storage.markup import as_text
-from tasks.reports.corpus.findings import Findings, gather
-from tasks.reports.corpus.page import render
-from tasks.reports.corpus.sentences import deck, headline
-from tasks.reports.corpus.words import language, number, plain, share, size, unread_sentence
-from tasks.retries import can_be_retried
-from tasks.tracking import FlowContext
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.markup import as_text
+from corpusmill.tasks.reports.corpus.findings import Findings, gather
+from corpusmill.tasks.reports.corpus.page import render
+from corpusmill.tasks.reports.corpus.sentences import deck, headline
+from corpusmill.tasks.reports.corpus.words import (
+    language,
+    number,
+    plain,
+    share,
+    size,
+    unread_sentence,
+)
+from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.tracking import FlowContext
 
 _PAGE = "corpus.html"
 

@@ -1,7 +1,7 @@
 """What the report says in sentences, made from the numbers it shows."""
 
-from tasks.reports.corpus.findings import CLEANED, EXACT, READABLE, SIMILAR, Findings
-from tasks.reports.corpus.words import counted, plain, share, short, size
+from corpusmill.tasks.reports.corpus.findings import CLEANED, EXACT, READABLE, SIMILAR, Findings
+from corpusmill.tasks.reports.corpus.words import counted, plain, share, short, size
 
 _TAKERS = {
     READABLE: "unreadable text",
