@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train bench-encodings laws lock clean
+.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train bench-encodings laws notebook lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -82,6 +82,9 @@ FILES ?= 10000
 FIRST ?= 0
 laws: $(TEST) ## Hold the laws of reading over random files (minutes): make laws SEED=1 FILES=10000
 	@$(BIN)/python -m tests.laws $(SEED) $(FILES) $(FIRST)
+
+notebook: $(TEST) ## Run docs/notebook.ipynb again and keep what it shows (two minutes)
+	@$(BIN)/python -m tests.notebooks
 
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi

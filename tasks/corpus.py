@@ -6,13 +6,12 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from corpusmill.storage.artifacts import Ref, discard
-from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import MANIFEST, read_manifest
+from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.settings import Settings
-from corpusmill.tasks.ingestion.building import CorpusPlan, build_corpus, plan_corpus
+from corpusmill.tasks.ingestion.building import CorpusPlan, plan_corpus
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.ingestion.partitions import FilePartition
 from corpusmill.tasks.ingestion.parts import make_part
@@ -21,6 +20,7 @@ from corpusmill.tasks.mapping import map_partitions
 from corpusmill.tasks.reports.corpus.findings import Findings, gather
 from corpusmill.tasks.reports.corpus.words import counted, language, unread_sentence
 from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages.corpus import join_parts
 
 
 def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
@@ -38,7 +38,6 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
         corpus = merge(layout, plan, config, parts)
         if corpus:
             return corpus
-        get_run_logger().warning("another flow took in some of these parts; making them again")
 
 
 @task(
@@ -92,15 +91,9 @@ def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Re
     Returns:
         The corpus, or None where parts are gone because another flow has taken them in.
     """
-    try:
-        corpus = build_corpus(layout, plan.sources, config, parts)
-    except (ArtifactError, FileNotFoundError):
-        if all((part.path / MANIFEST).exists() for part in parts):
-            raise
-        return None
-    for part in parts:
-        discard(part)
-    _report(corpus, reused=False)
+    corpus = join_parts(layout, plan, config, parts)
+    if corpus:
+        _report(corpus, reused=False)
     return corpus
 
 

@@ -5,8 +5,7 @@ a run. Other machines need the store at the same path.
 """
 
 import signal
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -15,13 +14,13 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from prefect.tasks import Task
 
 from corpusmill.model.process import die_with_parent
-from corpusmill.storage.errors import ConfigError, StackError
+from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.settings import Settings
-from corpusmill.tasks.ingestion.pace import Pace
 from corpusmill.tasks.progress import ProgressBar
+from corpusmill.tasks.stages.corpus import LITTLE_BYTES, killed
+from corpusmill.tasks.stages.progress import gather
 
 R = TypeVar("R")
-_LITTLE_BYTES = 32 << 20
 _ATTEMPTS = 3
 
 
@@ -48,21 +47,19 @@ def map_partitions(
         ConfigError: the task runner that the settings name is not installed.
         StackError: processes that work on partitions are killed again and again.
     """
+    bar = ProgressBar(f"progress-{what}")
     here = uses_all_cores and settings.task_runner == "local"
-    if here or len(calls) == 1 or sum(sizes) < _LITTLE_BYTES:
-        return _gather((work(**call) for call in calls), sizes, what)
+    if here or len(calls) == 1 or sum(sizes) < LITTLE_BYTES:
+        return gather((work(**call) for call in calls), sizes, what, bar)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with task_runner(settings) as runner:
                 futures = [runner.submit(work, dict(call)) for call in calls]
-                return _gather((future.result() for future in futures), sizes, what)
+                return gather((future.result() for future in futures), sizes, what, bar)
         except BrokenProcessPool:
             # The partitions that are done are found again as artifacts.
             get_run_logger().warning("%s: a process was killed, attempt %d", what, attempt)
-    raise StackError(
-        f"{what}: the processes were killed {_ATTEMPTS} times, most likely for want of memory; "
-        "free some, or set CORPUSMILL_PROCESSES to use fewer, and run again: what is done is kept."
-    )
+    raise killed(what)
 
 
 def task_runner(settings: Settings) -> TaskRunner[Any]:
@@ -108,36 +105,3 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
         f"CORPUSMILL_TASK_RUNNER is {settings.task_runner!r}; expected local, ray, dask, "
         "ray=ADDRESS or dask=ADDRESS."
     )
-
-
-def _gather(results: Iterator[R], sizes: Sequence[int], what: str) -> list[R]:
-    """All results, each of which is waited for or worked on when it is asked for."""
-    progress = _Progress(what, sum(sizes))
-    gathered = []
-    for result, size in zip(results, sizes, strict=True):
-        gathered.append(result)
-        progress.advance(size)
-    progress.finish()
-    return gathered
-
-
-class _Progress:
-    """Says how far a stage is, how fast it goes and how long it will take: log and artifact."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._what, self._total, self._done = what, max(1, total), 0
-        self._pace, self._began = Pace(what, total), time.monotonic()
-        self._bar = ProgressBar(f"progress-{what}")
-        self._bar.show(0.0, what)
-
-    def advance(self, size: int) -> None:
-        self._done += size
-        if sentence := self._pace.reach(self._done):
-            self._bar.show(100.0 * self._done / self._total, sentence)
-
-    def finish(self) -> None:
-        seconds = time.monotonic() - self._began
-        size, rate = self._total / 1e6, self._total / 1e6 / max(seconds, 1e-3)
-        sentence = f"{self._what}: {size:,.0f} MB in {seconds:,.1f} s, {rate:,.1f} MB/s"
-        get_run_logger().info(sentence)
-        self._bar.show(100.0, sentence)

@@ -1,18 +1,12 @@
-"""A model brought along: a folder in the Hugging Face format becomes an artifact to start from."""
+"""A model brought along, as a task."""
 
-import shutil
-from pathlib import Path
-
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from corpusmill.model.hf.families import family_of
-from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import digest_file
 from corpusmill.tasks.retries import can_be_retried
-
-_PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+from corpusmill.tasks.stages import origin
 
 
 @task(
@@ -29,17 +23,4 @@ def bring_model(layout: Layout, source: str) -> Ref:
     Raises:
         ModelError: the folder holds no model that can be read here.
     """
-    directory = Path(source)
-    family = family_of(directory)
-    files = sorted({path for pattern in _PATTERNS for path in directory.glob(pattern)})
-    inputs = {path.name: digest_file(path) for path in files}
-
-    def write(destination: Path) -> None:
-        for path in files:
-            shutil.copyfile(path, destination / path.name)
-
-    model, reused = obtain(layout, Spec("initial", 1, inputs), write)
-    get_run_logger().info(
-        "start from %s, a %s model%s", directory.name, family, " - reused" if reused else ""
-    )
-    return model
+    return origin.bring_model(layout, source)

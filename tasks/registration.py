@@ -10,8 +10,9 @@ from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.storage import registry
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.registry import CHAMPION, RegisteredModel
-from corpusmill.tasks.evaluation import evaluate, in_words
+from corpusmill.tasks.evaluation import evaluate
 from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.tracking import FlowContext
 
 

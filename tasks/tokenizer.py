@@ -1,29 +1,13 @@
-"""Tokenizer: a corpus in, a tokenizer folder out that loads with `AutoTokenizer`."""
+"""The tokenizer as a task."""
 
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
-
-import pyarrow.compute as pc
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from corpusmill.model.tokenizer.acceptance import accept
-from corpusmill.model.tokenizer.brought import source_files
 from corpusmill.model.tokenizer.config import TokenizerConfig
-from corpusmill.model.tokenizer.memory import cut_to_memory
-from corpusmill.model.tokenizer.sampling import Stratum, bytes_by_stratum, draw_sample
-from corpusmill.model.tokenizer.training import engines_of, train_tokenizer
-from corpusmill.storage.artifacts import Ref, Spec, obtain
-from corpusmill.storage.corpus.documents import documents_path, record_batches
-from corpusmill.storage.corpus.pairs import SEPARATOR
+from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import digest_file, read_manifest
 from corpusmill.tasks.retries import can_be_retried
-
-FORMAT_VERSION = 4
+from corpusmill.tasks.stages import tokenizer
 
 
 @task(
@@ -36,62 +20,4 @@ FORMAT_VERSION = 4
 )
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
     """Learns a vocabulary from a sample of the corpus's training side, or brings one along."""
-    brought = {path.name: digest_file(path) for path in source_files(config)}
-    spec = Spec(
-        "tokenizer",
-        FORMAT_VERSION,
-        {"corpus": corpus.digest, **brought},
-        config.model_dump(mode="json", exclude={"source"}) | {"engines": engines_of(config)},
-    )
-    tokenizer, reused = obtain(
-        layout,
-        spec,
-        lambda directory: _write(directory, documents_path(corpus.path, "train"), config),
-    )
-    counts = read_manifest(tokenizer.path)["counts"]
-    rates = counts["bytes_per_token"].items()
-    get_run_logger().info(
-        "tokenizer %s: %d tokens by %s, bytes per token: %s%s",
-        tokenizer.digest[:12],
-        counts["vocab_size"],
-        counts["engine"],
-        ", ".join(f"{language} {rate:.2f}" for language, rate in rates) or "no text",
-        " - reused" if reused else "",
-    )
-    return tokenizer
-
-
-def _write(directory: Path, documents: Path, config: TokenizerConfig) -> dict[str, Any]:
-    totals = _totals(documents)
-    sample, said = cut_to_memory(
-        draw_sample(_documents(documents), totals, config.sample_bytes, config.sample_exponent),
-        config,
-    )
-    get_run_logger().info(said)
-    engine = train_tokenizer((piece.text for piece in sample), config, directory)
-    sizes = bytes_by_stratum(sample).items()
-    return {
-        "engine": engine,
-        "sample_bytes": {"/".join(stratum): size for stratum, size in sizes},
-        **asdict(accept(directory, sample, exact=config.exact)),
-    }
-
-
-def _documents(path: Path) -> Iterator[tuple[Stratum, str, str]]:
-    for batch in record_batches(path):
-        columns = (batch.column(name).to_pylist() for name in ("source", "language", "id", "text"))
-        for source, language, identity, text in zip(*columns, strict=True):
-            yield (source, language), identity, text.replace(SEPARATOR, "\n")
-
-
-def _totals(path: Path) -> dict[Stratum, int]:
-    """UTF-8 bytes of the documents by source and language."""
-    totals: Counter[Stratum] = Counter()
-    for batch in record_batches(path):
-        sizes = pc.binary_length(batch.column("text")).to_pylist()
-        strata = zip(
-            batch.column("source").to_pylist(), batch.column("language").to_pylist(), strict=True
-        )
-        for stratum, size in zip(strata, sizes, strict=True):
-            totals[stratum] += size
-    return totals
+    return tokenizer.make_tokenizer(layout, corpus, config)

@@ -1,50 +1,30 @@
-"""Training: shards in, a model out; supervises the process and projects its journal."""
+"""Training as a task, and its journal, projected to MLflow and to Prefect's progress."""
 
-import fcntl
-import os
-import shlex
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from corpusmill.model.config import TrainingJob, model_spec
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.training.config import (
     TrainConfig,
-    check_batch,
-    check_mixing,
-    check_positions,
-    check_sequence_length,
 )
-from corpusmill.storage.artifacts import Ref, Spec, obtain, set_aside
-from corpusmill.storage.config import write_json_value
+from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.journal import JournalReader, Record
 from corpusmill.storage.layout import RunLayout
-from corpusmill.storage.manifest import read_manifest, verify
 from corpusmill.storage.metrics import (
     TOKENS_PER_SECOND,
     TOKENS_SEEN,
     VALIDATION_BITS_PER_BYTE,
     VALIDATION_LOSS,
 )
-from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.tracking import MetricProjection, Tracker
-from corpusmill.tasks.launch import (
-    other_machine,
-    supervised,
-    training_command,
-    training_environment,
-    training_outcome,
-    wait,
-)
 from corpusmill.tasks.progress import ProgressBar
 from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages import training
 from corpusmill.tasks.tracking import FlowContext
 
 _POLL_SECONDS = 0.5
@@ -69,56 +49,19 @@ def train(
 ) -> Ref:
     """Trains, or goes on from the newest good checkpoint of the same run, or finds it done.
 
+    The journal is shown in MLflow and in Prefect's progress while it grows.
+
     Args:
         config: whose precision and number of processes are resolved.
     """
-    num_processes = config.hardware.num_processes
-    assert num_processes and config.hardware.precision != "auto"
-    check_batch(config, num_processes)
-    counts = read_manifest(shards.path)["counts"]
-    check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
-    check_mixing(config, counts["train"]["sources"])
-    if model:
-        check_positions(model, config)
-    start = initialize_from.path if initialize_from else None
-    spec = model_spec(shards.path, tokenizer.path, start, model, config, num_processes)
-    run = RunLayout(context.layout.run(spec.digest))
-    run.path.mkdir(parents=True, exist_ok=True)
-    job = TrainingJob(
-        digest=spec.digest,
-        directory=run.path,
-        shards=shards.path,
-        tokenizer=tokenizer.path,
-        initialize_from=start,
-        num_processes=num_processes,
-        model=model,
-        train=config,
-    )
-    follower = _Follower(run, context.tracker, config.max_steps)
-
-    def write(directory: Path) -> None:
-        with _only_one(run):
-            if not _is_made(run.model, spec):
-                _run_process(job, run, context.layout.compiled, follower)
-            verify(run.model)
-            _link_files(run.model, directory)
-
-    trained, reused = obtain(context.layout, spec, write)
+    layout = context.layout
+    run = training.plan_run(layout, shards, tokenizer, model, config, initialize_from)
+    follower = _Follower(run.files, context.tracker, config.max_steps)
+    trained, reused = training.train(layout, run, follower)
     follower.finish()
     if config.profile_steps and not reused:
-        _show_profile(context.tracker, run)
-    get_run_logger().info("model %s%s", trained.digest[:12], " - reused" if reused else "")
+        _show_profile(context.tracker, run.files)
     return trained
-
-
-def _is_made(model: Path, spec: Spec) -> bool:
-    """Whether a run has left this model; what a job of other contents has left is set aside."""
-    if not model.exists():
-        return False
-    if read_manifest(model)["digest"] == spec.digest:
-        return True
-    get_run_logger().warning("another model is in the way: it is %s now", set_aside(model))
-    return False
 
 
 def _show_profile(tracker: Tracker, run: RunLayout) -> None:
@@ -138,22 +81,6 @@ def _show_profile(tracker: Tracker, run: RunLayout) -> None:
         key="profile",
         description="Profile of training; the trace is an artifact of the run in MLflow.",
     )
-
-
-def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: "_Follower") -> None:
-    write_json_value(run.job, job)
-    run.result.unlink(missing_ok=True)
-    command = training_command(job, run)
-    get_run_logger().info(
-        "training in %d processes; journal and output in %s", job.num_processes, run.path
-    )
-    for rank in range(1, job.train.hardware.num_machines):
-        get_run_logger().info("on machine %d: %s", rank, shlex.join(other_machine(command, rank)))
-    with supervised(command, run.log, training_environment(compiled)) as process:
-        while not wait(process, _POLL_SECONDS):
-            follower.follow()
-    follower.follow()
-    training_outcome(process, run)
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
@@ -244,29 +171,6 @@ class _Follower:
             f"loss {self._latest.get('train/loss', float('nan')):.3f}, "
             f"{rate:,.0f} tokens/s, {left:.0f} s left"
         )
-
-
-@contextmanager
-def _only_one(run: RunLayout) -> Iterator[None]:
-    """Lets one flow at a time work on a run; a second one waits and then finds it done."""
-    with (run.path / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            get_run_logger().info("another flow trains this very run; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _link_files(source: Path, directory: Path) -> None:
-    """The run's exported model as an artifact, without a second copy where links are possible."""
-    for entry in read_manifest(source)["files"]:
-        target = directory / entry["path"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source / entry["path"], target)
-        except OSError:
-            shutil.copyfile(source / entry["path"], target)
 
 
 def project_journal(tracker: Tracker, journal: Path) -> int:

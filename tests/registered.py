@@ -15,7 +15,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.registry import CONTENT, DIGEST, RegisteredModel, register
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import Tracker, open_run
-from corpusmill.tasks.evaluation import evaluation_spec
+from corpusmill.tasks.stages.evaluation import evaluation_spec
 
 EVALUATION = EvaluationConfig(precision="fp32")
 TAGS = {"corpus": "some", "licences": "CC0-1.0"}

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,12 @@ class Deployed:
     def api(self, path: str, **body: Any) -> Any:
         address = f"{self.settings.prefect_api_url}{path}"
         key, method = (USER, self.settings.key or ""), "POST" if body else "GET"
-        answer = httpx.request(method, address, json=body or None, auth=key)
+        # What Prefect's own client waits for too: the server's database is busy.
+        for pause in (1, 2, 4, 8, 0):
+            answer = httpx.request(method, address, json=body or None, auth=key)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause)
         return answer.raise_for_status().json()
 
     def start(self, seed: int, processes: int) -> str:

@@ -60,10 +60,10 @@ from corpusmill.storage.shards.parts import assemble, write_part
 from corpusmill.storage.shards.reading import TokenStream
 from corpusmill.storage.shards.schema import documents_path, tokens_path
 from corpusmill.storage.splits import SPLITS
-from corpusmill.tasks import evaluation, shards, tokenizer
 from corpusmill.tasks.ingestion import parts
 from corpusmill.tasks.ingestion.cleaning.languages import identify, language_of_script
 from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
+from corpusmill.tasks.stages import evaluation, shards, tokenizer
 from tests.corpora import build_of, counts_of, speeches
 from tests.networks import SHAPES, random_network
 
@@ -187,7 +187,7 @@ def test_tokenizer(folders: dict[str, Path]) -> None:
         ids = loaded.encode(CHINESE + speeches(1)[0][:2000]).ids
         made += [loaded.get_vocab(), ids, decode(loaded, ids, skip_special_tokens=False)]
         made += [path.read_text() for path in sorted(folder.iterdir()) if path.name != TOKENIZER]
-    check("tokenizer", tokenizer.FORMAT_VERSION, "tasks/tokenizer.py", made)
+    check("tokenizer", tokenizer.FORMAT_VERSION, "tasks/stages/tokenizer.py", made)
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +228,7 @@ def test_shards(encoded: dict[str, Ref]) -> None:
             with pa.ipc.open_file(path) as file:
                 made += [str(file.schema), file.num_record_batches]
         made.append(file.read_all().to_pylist())
-    check("shards", shards.FORMAT_VERSION, "tasks/shards.py", made)
+    check("shards", shards.FORMAT_VERSION, "tasks/stages/shards.py", made)
 
 
 READINGS: list[tuple[str, ModelConfig, Any, dict[str, Any]]] = [
@@ -283,7 +283,7 @@ def test_evaluation(folders: dict[str, Path]) -> None:
                 score_translation(loaded, network, pairs, config),
             ]
         made += [_figures(each) for each in scored]
-    check("evaluation", evaluation.FORMAT_VERSION, "tasks/evaluation.py", made)
+    check("evaluation", evaluation.FORMAT_VERSION, "tasks/stages/evaluation.py", made)
 
 
 def _figures(result: EvaluationResult) -> Any:

@@ -5,16 +5,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from prefect.logging import disable_run_logger
 
 from corpusmill.flows.recipes.catalogue import RECIPES
 from corpusmill.storage.artifacts import Ref, content_digest
-from corpusmill.storage.corpus.partitions import plan_partitions
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import CHECKOUT
-from corpusmill.storage.splits import Split
-from corpusmill.tasks.shards import shard, shards_spec, tokenize
-from corpusmill.tasks.tokenizer import make_tokenizer
+from corpusmill.tasks.stages.progress import Hidden
+from corpusmill.tasks.stages.shards import make_shards
+from corpusmill.tasks.stages.tokenizer import make_tokenizer
 from tests.corpora import build_of
 
 # By recipe and stage: the digest of the artifact, and that of its files' bytes.
@@ -52,13 +50,6 @@ def test_a_recipe_makes_the_same_bytes(recipe: str, tmp_path: Path) -> None:
 def _make(recipe: str, root: Path) -> dict[str, Ref]:
     layout, config = Layout(root), RECIPES[recipe]()
     corpus = build_of(root, config.corpus)
-    parts: dict[Split, list[Ref]] = {"train": [], "validation": []}
-    with disable_run_logger():
-        tokenizer = make_tokenizer.fn(layout, corpus, config.tokenizer)
-        for split, refs in parts.items():
-            refs += [
-                tokenize.fn(layout, each, tokenizer, None)
-                for each in plan_partitions(corpus, split)
-            ]
-        shards = shard.fn(layout, shards_spec(corpus, tokenizer, corpus), tokenizer, parts)
+    tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
+    shards = make_shards(layout, corpus, tokenizer, corpus, Hidden())
     return {"corpus": corpus, "tokenizer": tokenizer, "shards": shards}

@@ -28,6 +28,12 @@ def test_the_flows_load_no_torch() -> None:
     assert not loaded & {"torch", "accelerate", "transformers"}
 
 
+def test_the_functions_for_notebooks_load_no_server() -> None:
+    loaded = _loaded("corpusmill.notebook")
+    assert "tqdm" in loaded
+    assert not loaded & {"prefect", "mlflow", "torch", "transformers"}
+
+
 def test_the_training_process_loads_nothing_of_the_flows() -> None:
     loaded = _loaded("corpusmill.model.training.loop, corpusmill.model.train")
     assert "torch" in loaded
@@ -52,7 +58,7 @@ def test_a_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
     held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     files = {each for room in ROOMS for each in (tmp_path / room).rglob("*") if each.is_file()}
     ours = {f"corpusmill/{each.relative_to(tmp_path)}" for each in files}
-    assert held == ours | {"corpusmill/__init__.py"}
+    assert held == ours | {"corpusmill/__init__.py", "corpusmill/notebook.py"}
     stack = "corpusmill/tasks/stack"
     assert {f"{stack}/prefect.yaml", f"{stack}/supervisord.conf"} <= held
 

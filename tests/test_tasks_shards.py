@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from prefect.logging import disable_run_logger
 from tokenizers.normalizers import Lowercase
 
 from corpusmill.model.tokenizer.config import TokenizerConfig
@@ -11,12 +10,11 @@ from corpusmill.model.tokenizer.control import END_OF_TEXT
 from corpusmill.model.tokenizer.folder import TOKENIZER, load_tokenizer
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.artifacts import Ref, Spec, obtain, set_aside
-from corpusmill.storage.corpus.partitions import plan_partitions
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.shards.reading import TokenStream
-from corpusmill.storage.splits import SPLITS, Split
-from corpusmill.tasks.shards import shard, shards_spec, tokenize
+from corpusmill.tasks.stages.progress import Hidden
+from corpusmill.tasks.stages.shards import make_shards
 from tests.corpora import build, sides_of, write_jsonl
 
 TEXTS = [
@@ -45,14 +43,7 @@ def _tokenizer(layout: Layout, texts: list[str], lowers: bool = False) -> Ref:
 
 
 def _shards(layout: Layout, corpus: Ref, tokenizer: Ref) -> Ref:
-    parts: dict[Split, list[Ref]] = {
-        split: [
-            tokenize.fn(layout, each, tokenizer, None) for each in plan_partitions(corpus, split)
-        ]
-        for split in SPLITS
-    }
-    with disable_run_logger():
-        return shard.fn(layout, shards_spec(corpus, tokenizer, corpus), tokenizer, parts)
+    return make_shards(layout, corpus, tokenizer, corpus, Hidden())
 
 
 def _texts(shards: Ref, tokenizer: Ref) -> set[str]:

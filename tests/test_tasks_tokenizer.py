@@ -1,11 +1,10 @@
-"""The task `train-tokenizer`: what it is made from names it, what it found is in its manifest."""
+"""The tokenizer of a corpus: what it is made from names it, what it found is in its manifest."""
 
 import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from prefect.logging import disable_run_logger
 
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.folder import load_tokenizer
@@ -14,7 +13,7 @@ from corpusmill.storage.corpus.documents import SCHEMA
 from corpusmill.storage.errors import ConfigError, ModelError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import read_manifest
-from corpusmill.tasks.tokenizer import make_tokenizer
+from corpusmill.tasks.stages.tokenizer import make_tokenizer
 
 CONFIG = TokenizerConfig(vocab_size=300)
 
@@ -35,8 +34,7 @@ def corpus(tmp_path: Path) -> Ref:
 
 def _make(tmp_path: Path, corpus: Ref, **values: object) -> Ref:
     config = TokenizerConfig.model_validate({**CONFIG.model_dump(), **values})
-    with disable_run_logger():
-        return make_tokenizer.fn(Layout(tmp_path / "home"), corpus, config)
+    return make_tokenizer(Layout(tmp_path / "home"), corpus, config)
 
 
 def test_the_manifest_tells_engine_sample_and_compression(tmp_path: Path, corpus: Ref) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.splits import SPLITS
-from corpusmill.tasks.evaluation import in_words
 from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
 from corpusmill.tasks.reports.run import Outcome
+from corpusmill.tasks.stages.evaluation import in_words
 
 _PIPELINES: Mapping[str, str] = {
     "bits_per_byte": "text-generation",

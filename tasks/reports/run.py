@@ -22,10 +22,10 @@ from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.registry import RegisteredModel, describe
-from corpusmill.tasks.compression import CompressionBaseline
-from corpusmill.tasks.evaluation import in_words
 from corpusmill.tasks.registration import Standing
 from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages.compression import CompressionBaseline
+from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.tracking import FlowContext
 
 # What samples show, by the figure that decides.

@@ -1,0 +1,98 @@
+"""Evaluation: a model and a corpus in, figures over the held-out documents out."""
+
+import json
+import logging
+import tempfile
+import unicodedata
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.hf.families import family_of
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.launch import check_outcome, evaluation_command, supervised, wait
+from corpusmill.tasks.stages.compression import CompressionBaseline, compress_baseline
+
+FORMAT_VERSION = 8
+_LOGGER = logging.getLogger(__name__)
+# They give what is counted: tokens, and the words that BLEU compares.
+_ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
+_ENGINES["unicode"] = unicodedata.unidata_version
+
+
+def evaluate(
+    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig, name: str
+) -> EvaluationResult:
+    """Scores a model on every held-out document of the corpus, in a process of its own.
+
+    Figures of the same bytes on the same documents are not worked out twice.
+
+    Args:
+        config: whose precision is resolved, for it is part of what the figures are.
+        name: what to call the model in logs: "candidate" or "champion".
+    """
+    assert config.precision != "auto"
+
+    def write(directory: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
+            job = EvaluationJob(
+                directory=directory, model=model.path, corpus=corpus.path, evaluation=config
+            )
+            write_json_value(job_file, job)
+            with supervised(evaluation_command(job_file), log) as process:
+                while not wait(process, 1.0):
+                    pass
+            check_outcome(process, log, "evaluation")
+
+    evaluation, reused = obtain(layout, evaluation_spec(model, corpus, config), write)
+    result = read_json(EvaluationResult, evaluation.path / "result.json")
+    _LOGGER.info(
+        "%s: %.3f %s over %d held-out documents (%s bytes)%s",
+        name,
+        result.score,
+        in_words(result.decides),
+        result.documents,
+        f"{result.bytes:,}",
+        " - reused" if reused else "",
+    )
+    return result
+
+
+def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
+    """What an evaluation is made from: of the model the bytes count, not what they came of."""
+    inputs = {"model": content_digest(model), "corpus": corpus.digest}
+    decides = config.identity(family_of(model.path)) | {"engines": _ENGINES}
+    return Spec("evaluation", FORMAT_VERSION, inputs, decides)
+
+
+def in_words(figure: str) -> str:
+    """The name of a figure as a person reads it."""
+    return figure.replace("_", " ").replace("bleu", "BLEU").replace("chrf", "chrF")
+
+
+def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
+    """What `xz -9e` needs for the same held-out documents."""
+
+    def write(directory: Path) -> None:
+        train, held_out = (
+            (document.text for document in read_documents(corpus.path, split)) for split in SPLITS
+        )
+        measured = compress_baseline(train, held_out)
+        (directory / "result.json").write_text(json.dumps(asdict(measured)), encoding="utf-8")
+
+    baseline, reused = obtain(layout, Spec("compression", 1, {"corpus": corpus.digest}), write)
+    figures = json.loads((baseline.path / "result.json").read_text(encoding="utf-8"))
+    result = CompressionBaseline(**figures)
+    _LOGGER.info(
+        "xz -9e: %.3f bits per byte alone, %.3f after the training text%s",
+        result.alone,
+        result.primed,
+        " - reused" if reused else "",
+    )
+    return result

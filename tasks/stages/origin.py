@@ -1,0 +1,35 @@
+"""A model brought along: a folder in the Hugging Face format becomes an artifact to start from."""
+
+import logging
+import shutil
+from pathlib import Path
+
+from corpusmill.model.hf.families import family_of
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import digest_file
+
+_LOGGER = logging.getLogger(__name__)
+_PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+
+
+def bring_model(layout: Layout, source: str) -> Ref:
+    """Copies configuration and weights into the store, so that what a run began with stays.
+
+    Raises:
+        ModelError: the folder holds no model that can be read here.
+    """
+    directory = Path(source)
+    family = family_of(directory)
+    files = sorted({path for pattern in _PATTERNS for path in directory.glob(pattern)})
+    inputs = {path.name: digest_file(path) for path in files}
+
+    def write(destination: Path) -> None:
+        for path in files:
+            shutil.copyfile(path, destination / path.name)
+
+    model, reused = obtain(layout, Spec("initial", 1, inputs), write)
+    _LOGGER.info(
+        "start from %s, a %s model%s", directory.name, family, " - reused" if reused else ""
+    )
+    return model

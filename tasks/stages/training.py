@@ -1,0 +1,175 @@
+"""Training: shards in, a model out, by a process of its own, whose journal is followed."""
+
+import fcntl
+import logging
+import os
+import shlex
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from corpusmill.model.config import TrainingJob, model_spec
+from corpusmill.model.network.config import ModelConfig
+from corpusmill.model.training.config import (
+    TrainConfig,
+    check_batch,
+    check_mixing,
+    check_positions,
+    check_sequence_length,
+)
+from corpusmill.storage.artifacts import Ref, Spec, obtain, set_aside
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.layout import Layout, RunLayout
+from corpusmill.storage.manifest import read_manifest, verify
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.launch import (
+    other_machine,
+    supervised,
+    training_command,
+    training_environment,
+    training_outcome,
+    wait,
+)
+
+_LOGGER = logging.getLogger(__name__)
+_POLL_SECONDS = 0.5
+
+
+class Follower(Protocol):
+    """Looks at the journal of a run while it grows."""
+
+    def follow(self) -> None:
+        """Takes in what is new; called twice a second, and once when the process has ended."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run, before it is trained.
+
+    Attributes:
+        spec: of the model, what it is made from.
+        job: what its process is given.
+    """
+
+    spec: Spec
+    job: TrainingJob
+
+    @property
+    def files(self) -> RunLayout:
+        """Where it works: its journal, checkpoints and output."""
+        return RunLayout(self.job.directory)
+
+
+def plan_run(
+    layout: Layout,
+    shards: Ref,
+    tokenizer: Ref,
+    model: ModelConfig | None,
+    config: TrainConfig,
+    initialize_from: Ref | None = None,
+) -> TrainingRun:
+    """What is to be trained, checked against the shards.
+
+    Args:
+        model: the shape of the network; None where `initialize_from` has one.
+        config: whose precision and number of processes are resolved.
+
+    Raises:
+        ConfigError: the shards do not suffice for it, or it does not fit itself.
+    """
+    num_processes = config.hardware.num_processes
+    assert num_processes and config.hardware.precision != "auto"
+    check_batch(config, num_processes)
+    counts = read_manifest(shards.path)["counts"]
+    check_sequence_length(config, {split: counts[split]["tokens"] for split in SPLITS})
+    check_mixing(config, counts["train"]["sources"])
+    if model:
+        check_positions(model, config)
+    start = initialize_from.path if initialize_from else None
+    spec = model_spec(shards.path, tokenizer.path, start, model, config, num_processes)
+    job = TrainingJob(
+        digest=spec.digest,
+        directory=layout.run(spec.digest),
+        shards=shards.path,
+        tokenizer=tokenizer.path,
+        initialize_from=start,
+        num_processes=num_processes,
+        model=model,
+        train=config,
+    )
+    return TrainingRun(spec, job)
+
+
+def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bool]:
+    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done.
+
+    Returns:
+        The model, and whether it was there before.
+
+    Raises:
+        InputError: a sentence from the process about what a person must mend.
+        ProcessError: it ended without a model; another call goes on from its checkpoint.
+    """
+    files = run.files
+    files.path.mkdir(parents=True, exist_ok=True)
+
+    def write(directory: Path) -> None:
+        with _only_one(files):
+            if not _is_made(files.model, run.spec):
+                _run_process(run.job, files, layout.compiled, follower)
+            verify(files.model)
+            _link_files(files.model, directory)
+
+    trained, reused = obtain(layout, run.spec, write)
+    _LOGGER.info("model %s%s", trained.digest[:12], " - reused" if reused else "")
+    return trained, reused
+
+
+def _is_made(model: Path, spec: Spec) -> bool:
+    """Whether a run has left this model; what a job of other contents has left is set aside."""
+    if not model.exists():
+        return False
+    if read_manifest(model)["digest"] == spec.digest:
+        return True
+    _LOGGER.warning("another model is in the way: it is %s now", set_aside(model))
+    return False
+
+
+def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: Follower) -> None:
+    write_json_value(run.job, job)
+    run.result.unlink(missing_ok=True)
+    command = training_command(job, run)
+    _LOGGER.info("training in %d processes; journal and output in %s", job.num_processes, run.path)
+    for rank in range(1, job.train.hardware.num_machines):
+        _LOGGER.info("on machine %d: %s", rank, shlex.join(other_machine(command, rank)))
+    with supervised(command, run.log, training_environment(compiled)) as process:
+        while not wait(process, _POLL_SECONDS):
+            follower.follow()
+    follower.follow()
+    training_outcome(process, run)
+
+
+@contextmanager
+def _only_one(run: RunLayout) -> Iterator[None]:
+    """Lets one flow at a time work on a run; a second one waits and then finds it done."""
+    with (run.path / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _LOGGER.info("another flow trains this very run; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _link_files(source: Path, directory: Path) -> None:
+    """The run's exported model as an artifact, without a second copy where links are possible."""
+    for entry in read_manifest(source)["files"]:
+        target = directory / entry["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source / entry["path"], target)
+        except OSError:
+            shutil.copyfile(source / entry["path"], target)
