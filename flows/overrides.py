@@ -1,4 +1,8 @@
-"""Dotted overrides: fields deep in a configuration are changed by their names."""
+"""Dotted overrides: fields deep in a configuration are changed by their names.
+
+OmegaConf takes no pydantic models, and of a group whose kind changes it keeps what the new one has
+not.
+"""
 
 import difflib
 from collections.abc import Iterator, Mapping

@@ -19,7 +19,6 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import (
     MANIFEST,
     check_counts,
-    code_version,
     describe_files,
     digest_json,
     read_manifest,
@@ -27,6 +26,7 @@ from corpusmill.storage.manifest import (
     verify,
     write_json,
 )
+from corpusmill.storage.packages import installed
 from corpusmill.storage.writing import locked, sweep, temporary
 
 
@@ -95,7 +95,7 @@ def publish(
             "config": dict(spec.config),
             "counts": counts,
             "files": describe_files(directory),
-            "code_version": code_version(),
+            "code_version": installed("corpusmill"),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_json(directory / MANIFEST, manifest)

@@ -5,7 +5,6 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -106,14 +105,6 @@ def check_counts(counts: Mapping[str, Any]) -> None:
             f"{documents['in']} documents came in, but {documents['kept']} kept and {dropped} "
             "dropped do not add up to that; this is a defect of corpusmill, please report it."
         )
-
-
-def code_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("corpusmill")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def sync(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Versions of the packages that decide what a stage makes."""
+"""Versions of the packages that decide what a stage makes, our own among them."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,10 +1,9 @@
 """The MLflow model registry: versions without pickle, the aliases `candidate` and `champion`."""
 
-import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import MANIFEST, digest_json, verify
 from corpusmill.storage.settings import CHECKOUT, Settings
 from corpusmill.storage.tracking import Tracker, connect, refusal
+from corpusmill.storage.writing import locked
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 DIGEST = "model_digest"
@@ -232,14 +232,9 @@ def _find(client: MlflowClient, name: str, tags: Mapping[str, str]) -> ModelVers
     return next((each for each in same if _has_files(_view(each).uri)), None)
 
 
-@contextmanager
-def only_one(layout: Layout, name: str) -> Iterator[None]:
+def only_one(layout: Layout, name: str) -> AbstractContextManager[None]:
     """Lets one flow at a time change the versions and aliases of a registered model."""
-    path = layout.lock(digest_json(["registered model", name]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return locked(layout.lock(digest_json(["registered model", name])))
 
 
 def _log(tracker: Tracker, model: Ref, example: str) -> str:

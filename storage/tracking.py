@@ -3,7 +3,6 @@
 import getpass
 import logging
 import platform
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from mlflow.environment_variables import (
 )
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+from mlflow.utils.git_utils import get_git_commit
 
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ProcessError, ServerError, StackError
@@ -285,9 +285,7 @@ def file_of_run(settings: Settings, flow_run_id: str, path: str) -> str | None:
     )
     if not runs:
         return None
-    with tempfile.TemporaryDirectory() as scratch:
-        local = client.download_artifacts(runs[0].info.run_id, path, scratch)
-        return Path(local).read_text(encoding="utf-8")
+    return mlflow.artifacts.load_text(f"runs:/{runs[0].info.run_id}/{path}")
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
@@ -321,15 +319,8 @@ def _source_tags(flow: str) -> dict[str, str]:
         "mlflow.user": getpass.getuser(),
         "host": platform.node(),
     }
-    git = subprocess.run(
-        ["git", "-C", str(CHECKOUT), "rev-parse", "HEAD", "--show-prefix"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    commit, _, prefix = git.stdout.partition("\n")
     # An installed wheel may lie within somebody else's repository, whose commit says nothing of it.
-    if git.returncode == 0 and not prefix.strip():
+    if (CHECKOUT / ".git").exists() and (commit := get_git_commit(str(CHECKOUT))):
         tags["mlflow.source.git.commit"] = commit
     return tags
 

@@ -69,6 +69,7 @@ def locked(path: Path) -> Iterator[None]:
         StackError: the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # filelock asks every 50 ms, where flock is woken, and would save none of what follows it here.
     # A network's file system gives such a lock only to whoever may write.
     with path.open("ab") as file:
         _lock(file.fileno(), path, fcntl.LOCK_EX)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -219,9 +218,8 @@ def default_processes(gpus: int, processors: int) -> int:
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Waits up to `seconds`; whether the process has ended."""
-    deadline = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
     return process.returncode is not None
 
 

@@ -48,6 +48,14 @@ def test_a_retry_finds_the_run_of_its_flow_run(settings: Settings) -> None:
     assert again.client.get_run(again.run_id).info.status == "RUNNING"
 
 
+def test_a_run_of_a_machine_without_git_names_no_commit(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    tracker = open_run(settings, "flow-10", "name", {"flow": "pretrain"})
+    assert "mlflow.source.git.commit" not in tracker.client.get_run(tracker.run_id).data.tags
+
+
 def test_a_repeated_step_and_a_repeated_projection_are_kept_once(settings: Settings) -> None:
     tracker = open_run(settings, "flow-2", "name", {"flow": "pretrain"})
     for _ in range(2):

@@ -68,7 +68,7 @@ def test_the_link_leaves_a_cookie_that_no_script_and_no_other_site_has() -> None
     client = browser()
     answer = client.get(link("", KEY))
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
-    assert {"HttpOnly", "SameSite=Strict"} <= set(answer.headers["set-cookie"].split("; "))
+    assert {"HttpOnly", "SameSite=strict"} <= set(answer.headers["set-cookie"].split("; "))
     assert client.get("/runs").text == "inside /runs"
 
 
@@ -156,7 +156,7 @@ def test_a_page_of_its_own_opens_a_websocket(known: TestClient) -> None:
 
 def test_a_refused_browser_reads_a_sentence_and_a_program_json() -> None:
     page = browser().get("/", headers={"accept": "text/html", "host": "<script>"})
-    assert "&lt;script>" in page.text
+    assert "&lt;script&gt;" in page.text
     assert "make ui" in browser().get("/").json()["detail"]
 
 

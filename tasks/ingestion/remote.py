@@ -8,6 +8,7 @@ the size is not seen. A download that was cut off goes on where it ended.
 import fcntl
 import os
 import re
+import shutil
 import time
 import traceback
 from dataclasses import dataclass
@@ -182,18 +183,13 @@ def _append(remote: RemoteFile, file: IO[bytes]) -> None:
         with remote.system.open(remote.path, "rb", block_size=_CHUNK, cache_type="none") as stream:
             if start:
                 stream.seek(start)
-            _copy(stream, file)
+            shutil.copyfileobj(stream, file, _CHUNK)
     except ValueError:
         # So say servers that cannot give a part of a file: from the start then, in one go.
         file.truncate(0)
         file.seek(0)
         with remote.system.open(remote.path, "rb", block_size=0) as stream:
-            _copy(stream, file)
-
-
-def _copy(stream: IO[bytes], file: IO[bytes]) -> None:
-    while data := stream.read(_CHUNK):
-        file.write(data)
+            shutil.copyfileobj(stream, file, _CHUNK)
 
 
 def _check_version(remote: RemoteFile) -> None:

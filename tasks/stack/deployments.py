@@ -1,6 +1,5 @@
 """`prefect.yaml` on the local server: what changed is deployed, what was set in the page stays."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any
 
 from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import write_json
+from corpusmill.storage.manifest import digest_file, write_json
 from corpusmill.tasks.stack.prefect_server import PrefectServer
 from corpusmill.tasks.stack.supervision import SCRIPTS, last_words
 
@@ -85,11 +84,7 @@ def _sources(checkout: Path, file: Path, entrypoints: list[str]) -> dict[str, st
         named, colon, _ = entrypoint.partition(":")
         files.add(named if colon else f"{entrypoint.rpartition('.')[0].replace('.', '/')}.py")
     paths = {name: checkout / name for name in sorted(files)}
-    return {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in paths.items()
-        if path.is_file()
-    }
+    return {name: digest_file(path) for name, path in paths.items() if path.is_file()}
 
 
 def _run(layout: Layout, checkout: Path, file: Path, environment: Mapping[str, str]) -> None:

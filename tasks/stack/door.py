@@ -8,10 +8,10 @@ it as a cookie. Neither helps a page of another origin, nor a name rebound to 12
 
 import base64
 import hmac
-import json
 import os
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
+from html import escape
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -101,11 +101,12 @@ class Door:
         headers = dict(scope["headers"])
         reason = _foreign(headers)
         if reason is None and self._brings_key(scope):
-            await self._give_cookie(scope, send)
+            answer = self._cookie_for(scope)
         elif reason is None and (_is_free(scope) or self._shows_key(headers)):
-            await self._app(scope, receive, send)
+            answer = self._app
         else:
-            await _refuse(scope, send, reason or _NO_KEY)
+            answer = _refusal(scope, headers, reason or _NO_KEY)
+        await answer(scope, receive, send)
 
     def _brings_key(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"] != "/":
@@ -121,23 +122,22 @@ class Door:
             cookies.get(self._cookie, b""), self._key
         )
 
-    async def _give_cookie(self, scope: Scope, send: Send) -> None:
+    def _cookie_for(self, scope: Scope) -> App:
+        """The answer that leaves the cookie and leads on to the page."""
+        from starlette.responses import RedirectResponse
+
         [to] = parse_qs(scope["query_string"]).get(b"to", [b""])[:1]
-        cookie = (
-            b"%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d"
-            % (self._cookie, self._key, _COOKIE_SECONDS)
-        )  # fmt: skip
-        await _answer(
-            send,
-            HTTPStatus.SEE_OTHER,
-            [
-                # Two slashes would begin the name of another host.
-                (b"location", b"/" + quote(to.lstrip(b"/")).encode()),
-                (b"set-cookie", cookie),
-                (b"cache-control", b"no-store"),
-                (b"referrer-policy", b"no-referrer"),
-            ],
+        told = {"cache-control": "no-store", "referrer-policy": "no-referrer"}
+        # Two slashes would begin the name of another host.
+        answer = RedirectResponse("/" + quote(to.lstrip(b"/")), HTTPStatus.SEE_OTHER, told)
+        answer.set_cookie(
+            self._cookie.decode(),
+            self._key.decode(),
+            max_age=_COOKIE_SECONDS,
+            httponly=True,
+            samesite="strict",
         )
+        return answer
 
 
 _NO_KEY = (
@@ -164,30 +164,19 @@ def _foreign(headers: dict[bytes, bytes]) -> str | None:
     return None
 
 
-async def _refuse(scope: Scope, send: Send, reason: str) -> None:
+def _refusal(scope: Scope, headers: dict[bytes, bytes], reason: str) -> App:
+    from starlette.responses import HTMLResponse, JSONResponse
+    from starlette.websockets import WebSocketClose
+
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": reason})
-        return
-    if b"text/html" in dict(scope["headers"]).get(b"accept", b""):
-        kind, body = b"text/html; charset=utf-8", _page(reason)
-    else:
-        # `detail` is what Prefect's clients show of an error, the others are MLflow's.
-        said = {"detail": reason, "error_code": "PERMISSION_DENIED", "message": reason}
-        kind, body = b"application/json", json.dumps(said)
-    await _answer(send, HTTPStatus.FORBIDDEN, [(b"content-type", kind)], body.encode())
+        return WebSocketClose(1008, reason)
+    if b"text/html" in headers.get(b"accept", b""):
+        return HTMLResponse(_page(reason), HTTPStatus.FORBIDDEN)
+    # `detail` is what Prefect's clients show of an error, the others are MLflow's.
+    said = {"detail": reason, "error_code": "PERMISSION_DENIED", "message": reason}
+    return JSONResponse(said, HTTPStatus.FORBIDDEN)
 
 
 def _page(reason: str) -> str:
-    said = reason.translate({ord("<"): "&lt;", ord("&"): "&amp;"})
     # A browser keeps the cookie back where a page of another site was left for this one.
-    return f'<!doctype html><p>{said}</p><p>If you did, <a href="">go on</a>.</p>'
-
-
-async def _answer(
-    send: Send, status: HTTPStatus, headers: list[tuple[bytes, bytes]], body: bytes = b""
-) -> None:
-    length = (b"content-length", str(len(body)).encode())
-    await send(
-        {"type": "http.response.start", "status": int(status), "headers": [*headers, length]}
-    )
-    await send({"type": "http.response.body", "body": body})
+    return f'<!doctype html><p>{escape(reason)}</p><p>If you did, <a href="">go on</a>.</p>'

@@ -69,7 +69,7 @@ def _messages(lines: Iterable[bytes]) -> Iterator[bytes]:
     """What lies before the first line that begins a message, and then each message.
 
     A sentence may begin with that word too: what begins a message ends in a date, or stands after
-    a blank line and before a header.
+    a blank line and before a header. To mailbox.mbox every such line begins a message.
     """
     held = list[bytes]()
     before, doubtful = b"\n", b""

@@ -2,7 +2,7 @@
 
 Headers and footers, in which the page numbers stand, lie in parts of their own and are not read;
 nor is what was deleted, written above other words (ruby), or written by the fields of page
-numbers.
+numbers. python-docx gives neither notes nor what was inserted or stands in content controls.
 """
 
 import posixpath

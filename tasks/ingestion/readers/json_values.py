@@ -56,7 +56,10 @@ def _text(value: Any, number: int, values: "_Values", sanitizer: Sanitizer) -> b
 
 
 class _Values:
-    """The objects of a JSON text, those within arrays too; a Flaw in the place of a broken one."""
+    """The objects of a JSON text, those within arrays too; a Flaw in the place of a broken one.
+
+    ijson, which reads as little at a time, ends at the first broken one.
+    """
 
     def __init__(self, chunks: Iterator[bytes], limit: int) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")

@@ -123,6 +123,8 @@ def _answer(content: bytes, limit: int) -> _Page | None:
     data = response.reader.read()
     length = headers.get("content-length", "")
     is_part = status == _PARTIAL or (length.isdecimal() and len(data) < int(length))
+    # fastwarc's own decoding refuses raw deflate and a body without the coding that is announced,
+    # and gives what there is of one that is cut off.
     for coding in reversed(codings):
         data = decoded_content(data, coding, limit)
     media_type = (response.http_content_type or "").lower()
