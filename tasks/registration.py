@@ -16,12 +16,12 @@ from corpusmill.tasks.tracking import FlowContext
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a new version stands beside the others of its model.
+class Promotion:
+    """Whether a new version of a model was promoted.
 
     Attributes:
-        champion: whether it has the alias.
-        words: the same as a person reads it, with the reason where it has not.
+        champion: whether it has the MLflow alias `champion`.
+        words: the same for a person to read, with the reason if it was not promoted.
     """
 
     champion: bool
@@ -111,7 +111,7 @@ def promote_if_better(
     figures: EvaluationResult,
     corpus: Ref,
     config: EvaluationConfig,
-) -> Standing:
+) -> Promotion:
     """Makes the candidate the champion if there is none, or if it is better.
 
     The champion is scored on the same held-out documents as the candidate, with the tokenizer of
@@ -123,10 +123,10 @@ def promote_if_better(
         if champion:
             reason = _why_it_stays(context, champion, candidate, figures, corpus, config)
             if reason:
-                return Standing(False, f"candidate; {reason}")
+                return Promotion(False, f"candidate; {reason}")
         champion = registry.promote(context.settings, context.layout, candidate, champion)
     get_run_logger().info("version %s is the champion", candidate.version)
-    return Standing(True, "champion")
+    return Promotion(True, "champion")
 
 
 def _why_it_stays(

@@ -24,7 +24,7 @@ from corpusmill.storage.markup import as_text
 from corpusmill.storage.registry import RegisteredModel, describe
 from corpusmill.tasks.compression import CompressionBaseline
 from corpusmill.tasks.evaluation import in_words
-from corpusmill.tasks.registration import Standing
+from corpusmill.tasks.registration import Promotion
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.tracking import FlowContext
 
@@ -79,7 +79,7 @@ def make_outcome(
     context: FlowContext,
     model: Ref,
     version: RegisteredModel,
-    standing: Standing,
+    promotion: Promotion,
     figures: EvaluationResult,
     compressor: CompressionBaseline | None,
 ) -> Outcome:
@@ -93,8 +93,8 @@ def make_outcome(
     return Outcome(
         model=version.name,
         version=version.version,
-        champion=standing.champion,
-        standing=standing.words,
+        champion=promotion.champion,
+        standing=promotion.words,
         family=figures.family,
         figures=figures.figures,
         decides=figures.decides,
