@@ -41,7 +41,7 @@ _SENTENCE = rf"""[.?!]+["'”’)\]]*(?:\s|$)|[{SENTENCE_ENDS.strip(".?!")}…]+
 
 
 @dataclass(frozen=True)
-class C4:
+class C4QualityFilter:
     """Removes lines that are no sentences, and drops pages that have too few of these."""
 
     name = "c4"

@@ -17,7 +17,7 @@ _EXCERPT = 100
 
 
 @dataclass(frozen=True)
-class Contamination:
+class ContaminationFilter:
     """Drops documents that share words in a row with evaluation text; a sample says with which."""
 
     phrases: Phrases
@@ -29,7 +29,7 @@ class Contamination:
         return drop_found(batch, found, "contaminated", self.details, stats)
 
 
-def read_contamination(patterns: tuple[str, ...], width: int) -> Contamination:
+def read_contamination(patterns: tuple[str, ...], width: int) -> ContaminationFilter:
     """The step for the evaluation text in these files, absolute paths or globs.
 
     Raises:
@@ -39,4 +39,6 @@ def read_contamination(patterns: tuple[str, ...], width: int) -> Contamination:
     for path in evaluation_files(patterns):
         for text in read_texts(path):
             texts.setdefault(text, f"{path.name}: {text[:_EXCERPT]}")
-    return Contamination(Phrases(tuple(texts), width, _LEAST, marks=False), tuple(texts.values()))
+    return ContaminationFilter(
+        Phrases(tuple(texts), width, _LEAST, marks=False), tuple(texts.values())
+    )

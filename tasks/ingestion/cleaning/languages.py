@@ -46,7 +46,7 @@ Prediction = tuple[str, float]
 
 
 @dataclass(frozen=True)
-class Languages:
+class LanguageFilter:
     """Gives each document its language, and drops those of other languages than wanted.
 
     A language is an ISO 639-1 code, or the ISO 639-3 code of one that has none; `und` where it

@@ -15,7 +15,7 @@ from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
-class Rules:
+class QualityFilter:
     """Drops the documents that break a rule, for the first one broken.
 
     Attributes:

@@ -58,7 +58,7 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 
 
 @dataclass(frozen=True)
-class Masking:
+class PIIFormatter:
     """Writes what kind of thing it was over each."""
 
     name = "mask personal data"
