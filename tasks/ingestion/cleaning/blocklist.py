@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corpusmill.storage.errors import CorpusError
 from corpusmill.tasks.ingestion.batches import DocumentBatch
-from corpusmill.tasks.ingestion.cleaning.phrases import WHOLE, Phrases, drop_found
+from corpusmill.tasks.ingestion.cleaning.phrases import WHOLE, PhraseMatcher, drop_found
 from corpusmill.tasks.ingestion.stats import Stats
 
 
@@ -14,7 +14,7 @@ from corpusmill.tasks.ingestion.stats import Stats
 class BlocklistFilter:
     """Drops documents that hold one of these phrases; a sample says which, and no more."""
 
-    phrases: Phrases
+    phrases: PhraseMatcher
     name = "blocklist"
 
     def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
@@ -42,4 +42,4 @@ def read_blocklist(path: str) -> BlocklistFilter:
             f"corpus.cleaning.blocklist {path} is empty, expected one word or phrase a line; add "
             "some, or take the list out of the configuration."
         )
-    return BlocklistFilter(Phrases(phrases, width=WHOLE, least=1, marks=True))
+    return BlocklistFilter(PhraseMatcher(phrases, width=WHOLE, least=1, marks=True))

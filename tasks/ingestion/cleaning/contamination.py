@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from corpusmill.tasks.ingestion.batches import DocumentBatch
 from corpusmill.tasks.ingestion.cleaning.evaluation_text import evaluation_files, read_texts
-from corpusmill.tasks.ingestion.cleaning.phrases import Phrases, drop_found
+from corpusmill.tasks.ingestion.cleaning.phrases import PhraseMatcher, drop_found
 from corpusmill.tasks.ingestion.stats import Stats
 
 _LEAST = 8
@@ -20,7 +20,7 @@ _EXCERPT = 100
 class ContaminationFilter:
     """Drops documents that share words in a row with evaluation text; a sample says with which."""
 
-    phrases: Phrases
+    phrases: PhraseMatcher
     details: tuple[str, ...]
     name = "contamination"
 
@@ -40,5 +40,5 @@ def read_contamination(patterns: tuple[str, ...], width: int) -> ContaminationFi
         for text in read_texts(path):
             texts.setdefault(text, f"{path.name}: {text[:_EXCERPT]}")
     return ContaminationFilter(
-        Phrases(tuple(texts), width, _LEAST, marks=False), tuple(texts.values())
+        PhraseMatcher(tuple(texts), width, _LEAST, marks=False), tuple(texts.values())
     )

@@ -118,7 +118,7 @@ def _find(texts, tables, marks, room, table, found):  # type: ignore[no-untyped-
 def make_table(
     data: np.ndarray, offsets: np.ndarray, width: int, least: int, longer: float, marks: bool
 ) -> Table:
-    """The table of all sequences of these texts; the arguments are those of `Phrases`."""
+    """The table of all sequences of these texts; the arguments are those of `PhraseMatcher`."""
     size = int(offsets[-1] - offsets[0])
     words, _ = room_for(int(np.diff(offsets).max(initial=0)))
     keys, owners = np.empty(size + 1, np.uint64), np.empty(size + 1, np.int32)

@@ -28,7 +28,7 @@ WHOLE = 1 << 30
 
 
 @dataclass(frozen=True)
-class Phrases:
+class PhraseMatcher:
     """Sequences of words of some texts.
 
     Attributes:
