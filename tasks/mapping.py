@@ -17,7 +17,7 @@ from prefect.tasks import Task
 from corpusmill.model.process import die_with_parent
 from corpusmill.storage.errors import ConfigError, StackError
 from corpusmill.storage.settings import Settings
-from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 from corpusmill.tasks.progress import ProgressBar
 
 R = TypeVar("R")
@@ -126,13 +126,13 @@ class _Progress:
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, max(1, total), 0
-        self._pace, self._began = Pace(what, total), time.monotonic()
+        self._logger, self._began = ProgressLogger(what, total), time.monotonic()
         self._bar = ProgressBar(f"progress-{what}")
         self._bar.show(0.0, what)
 
     def advance(self, size: int) -> None:
         self._done += size
-        if sentence := self._pace.reach(self._done):
+        if sentence := self._logger.update_to(self._done):
             self._bar.show(100.0 * self._done / self._total, sentence)
 
     def finish(self) -> None:

@@ -31,9 +31,9 @@ from corpusmill.tasks.ingestion.duplicates.components import near_duplicates
 from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
 from corpusmill.tasks.ingestion.engines import check_engines, engines_of
 from corpusmill.tasks.ingestion.figures import Figures, SimilarPair
-from corpusmill.tasks.ingestion.pace import Pace
 from corpusmill.tasks.ingestion.partitions import FilePartition, plan_partitions
 from corpusmill.tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 from corpusmill.tasks.ingestion.readers.flaws import not_read
 from corpusmill.tasks.ingestion.readers.reading import cut
 from corpusmill.tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
@@ -147,12 +147,12 @@ def _write(
     held_out = _sides(ids, verdicts, config.validation_fraction, _of_sources(parts, reserved))
     figures = Figures(sources)
     sizes = [part_documents(part).stat().st_size for part in parts]
-    pace = Pace("merge", sum(sizes))
+    progress = ProgressLogger("merge", sum(sizes))
     with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
         writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
         for (part, first), written in zip(numbered, accumulate(sizes), strict=True):
             _write_part(writers, part, verdicts.reason[first:], held_out[first:], figures)
-            pace.reach(written)
+            progress.update_to(written)
     figures.pairs = _similar_pairs(parts, verdicts)
     figures.write(directory, stats)
     write_samples(directory, stats)

@@ -25,8 +25,8 @@ from corpusmill.tasks.ingestion.duplicates.signatures import BANDS, band_hashes,
 from corpusmill.tasks.ingestion.engines import engines_of
 from corpusmill.tasks.ingestion.fragments import Fragment, SourceFile, unreadable
 from corpusmill.tasks.ingestion.own import load_reader
-from corpusmill.tasks.ingestion.pace import Pace
 from corpusmill.tasks.ingestion.partitions import FilePartition
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 from corpusmill.tasks.ingestion.readers.reading import read
 from corpusmill.tasks.ingestion.stats import Stats
 
@@ -91,7 +91,7 @@ def part_bands(part: Path) -> np.ndarray:
 def _write(
     directory: Path, partition: FilePartition, config: CorpusConfig, inputs: str
 ) -> Mapping[str, Any]:
-    stats, pace = Stats(), Pace(f"partition {partition.number}")
+    stats, progress = Stats(), ProgressLogger(f"partition {partition.number}")
     for name in config.readers.values():
         # As the part's identity has just found them: this process may have older ones.
         load_reader(name)
@@ -103,7 +103,7 @@ def _write(
                     batch = step(batch, stats)  # noqa: PLW2901
                 if len(batch):
                     writer.add(_to_batch(batch))
-                pace.reach(stats.bytes_read)
+                progress.update_to(stats.bytes_read)
     if config.cleaning.near_duplicates != "off":
         _sign(directory, rows_for(config.cleaning.similarity))
     (directory / "tally.json").write_text(stats.to_json(), encoding="utf-8")

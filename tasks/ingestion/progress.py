@@ -6,7 +6,7 @@ import time
 _SAY_EVERY = 10.0
 
 
-class Pace:
+class ProgressLogger:
     """Says in the log, every ten seconds, how much of some bytes is done.
 
     Args:
@@ -18,7 +18,7 @@ class Pace:
         self._what, self._total = what, total
         self._began = self._said = time.monotonic()
 
-    def reach(self, done: int) -> str | None:
+    def update_to(self, done: int) -> str | None:
         """Takes note that `done` bytes are done; returns what it then says, if it is time to."""
         now = time.monotonic()
         if now - self._said < _SAY_EVERY:
