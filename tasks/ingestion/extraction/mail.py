@@ -12,7 +12,7 @@ from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
 from corpusmill.tasks.ingestion.encodings import UTF_8, wider
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.pages import decode_page, text_of_page
 
 _FORMS = ("plain", "html")
@@ -62,7 +62,9 @@ def read_mailbox(path: Path) -> Iterator[Extract]:
         raise ValueError("no line that begins a message")
     if before.strip():
         finding = f"found {len(before)} bytes that belong to no message, expected a line `From …`"
-        yield Loss("before message 0", "left_over", finding, "mend the mailbox", 1, len(before))
+        yield Unreadable(
+            "before message 0", "left_over", finding, "mend the mailbox", 1, len(before)
+        )
 
 
 def _messages(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -106,17 +108,21 @@ def _extract(data: bytes, number: int) -> Iterator[Extract]:
     # Hostile messages find the errors that the authors of the package did not.
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         finding = f"found a message that cannot be taken apart ({error}), expected RFC 5322"
-        yield Loss(place, "damaged", finding, "save it as text, or leave it out", 1, len(data))
+        yield Unreadable(
+            place, "damaged", finding, "save it as text, or leave it out", 1, len(data)
+        )
         return
     if cut:
         finding = "found a text without its end, expected a whole message"
-        yield Loss(place, "truncated", finding, "fetch it again, or leave it out", 1, len(data))
+        yield Unreadable(
+            place, "truncated", finding, "fetch it again, or leave it out", 1, len(data)
+        )
         return
     if attached := len(parts) - len(read):
-        yield Passed("attachments_not_read", attached)
+        yield Counted("attachments_not_read", attached)
     if damaged := subject.count("\ufffd"):
-        yield Passed("replaced_bytes", damaged)
-    yield from (Passed(f"decoded.{each.guessed}", 1) for each in bodies if each.guessed)
+        yield Counted("replaced_bytes", damaged)
+    yield from (Counted(f"decoded.{each.guessed}", 1) for each in bodies if each.guessed)
     yield Text(number, _joined([subject, *(each.text for each in bodies)]))
 
 

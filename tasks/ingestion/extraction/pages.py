@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from corpusmill.tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
@@ -89,7 +89,7 @@ def read_epub(path: Path) -> Iterator[Extract]:
         ValueError, zipfile.BadZipFile: it is none, or none of its chapters can be read.
     """
     with zipfile.ZipFile(path) as archive:
-        chapters, losses = list[str](), list[Loss]()
+        chapters, losses = list[str](), list[Unreadable]()
         for name in _spine(archive):
             try:
                 page = decode_page(read_member(archive, name))
@@ -97,7 +97,7 @@ def read_epub(path: Path) -> Iterator[Extract]:
                 losses.append(_lost(archive, name, error))
                 continue
             if page.guessed:
-                yield Passed(f"decoded.{page.guessed}", 1)
+                yield Counted(f"decoded.{page.guessed}", 1)
             chapters.append(text_of_page(_expand(page.text)))
     if losses and not chapters:
         raise ValueError(losses[0].finding)
@@ -123,10 +123,10 @@ def _spine(archive: zipfile.ZipFile) -> Iterator[str]:
         yield posixpath.normpath(target)
 
 
-def _lost(archive: zipfile.ZipFile, name: str, error: Exception) -> Loss:
+def _lost(archive: zipfile.ZipFile, name: str, error: Exception) -> Unreadable:
     size = archive.getinfo(name).compress_size if name in archive.namelist() else 0
     finding = f"found a chapter that cannot be read ({error}), expected a page"
-    return Loss(name, "damaged", finding, "fetch the book again", 0, size)
+    return Unreadable(name, "damaged", finding, "fetch the book again", 0, size)
 
 
 def _expand(page: str) -> str:

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 
 _READERS = {
     "docx": ("word", "read_word"),
@@ -48,9 +48,9 @@ def main(kind: str, file: str, seconds: str, size: str) -> None:
 
 
 def _as_json(found: Extract) -> dict[str, Any]:
-    if isinstance(found, Passed):
+    if isinstance(found, Counted):
         return {"passed": [found.name, found.count]}
-    if isinstance(found, Loss):
+    if isinstance(found, Unreadable):
         return {"loss": astuple(found)}
     assert isinstance(found, Text)
     if isinstance(found.text, bytes):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.tasks.ingestion.extraction.fields import clear_fields
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
@@ -58,14 +58,14 @@ def read_word(path: Path) -> Iterator[Extract]:
     _choose(root)
     unnamed = _name_characters(root)
     if unnamed:
-        yield Passed("symbols_not_read", unnamed)
+        yield Counted("symbols_not_read", unnamed)
     yield Text(0, text_of(root, _MARKUP))
 
 
-def _other_parts(root: Any) -> Iterator[Loss]:
+def _other_parts(root: Any) -> Iterator[Unreadable]:
     """Whole files of other formats that Word takes in when it opens the document."""
     for number, _ in enumerate(root.iter("{*}altChunk")):
-        yield Loss(
+        yield Unreadable(
             f"part {number}",
             "not_read",
             "found a file of another format within the document, expected its text",
