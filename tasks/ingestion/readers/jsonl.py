@@ -27,7 +27,7 @@ from corpusmill.tasks.ingestion.readers.sanitizer import (
     BATCH_ROWS,
     BatchBuilder,
     Item,
-    Misfit,
+    NumberedFlaw,
     Sanitizer,
     is_unicode,
     is_utf8,
@@ -67,7 +67,7 @@ def read_fast(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item]:
         out = np.empty(_GROWTH * (stop - start) + len(PADDING), np.uint8)
         ends = np.zeros(BATCH_ROWS + 1, np.int64)
         numbers = np.empty(BATCH_ROWS, np.int64)
-        flaws: list[Misfit] = []
+        flaws: list[NumberedFlaw] = []
         position, row, first = start, 0, line
         while position < stop and row < BATCH_ROWS:
             position, row, line = kernel.parse_lines(

@@ -28,8 +28,8 @@ from corpusmill.tasks.ingestion.readers.flaws import half_a_pair, no_text, nul, 
 from corpusmill.tasks.ingestion.streams import DamageError
 
 Item = DocumentBatch | Flaw | Repaired
-# A flaw with the number of its document.
-Misfit = tuple[int, Flaw]
+# (the number of its document, the flaw)
+NumberedFlaw = tuple[int, Flaw]
 
 BATCH_BYTES = 8 << 20
 BATCH_ROWS = 1 << 14
@@ -51,7 +51,7 @@ class Sanitizer:
         self._counts: Counter[str] = Counter()
 
     def admit(
-        self, texts: pa.Array, unit: str, numbers: np.ndarray, flaws: Sequence[Misfit] = ()
+        self, texts: pa.Array, unit: str, numbers: np.ndarray, flaws: Sequence[NumberedFlaw] = ()
     ) -> Iterator[Item]:
         """The documents that are sound or mended in batches, then the flaws of the others.
 
@@ -78,7 +78,7 @@ class Sanitizer:
         strings: pa.LargeStringArray,
         unit: str,
         numbers: np.ndarray,
-        flaws: Sequence[Misfit] = (),
+        flaws: Sequence[NumberedFlaw] = (),
     ) -> Iterator[Item]:
         """The same for strings that are known to be UTF-8, and not null."""
         yield from self._admit(strings, unit, numbers, np.zeros(len(strings), bool), flaws)
@@ -89,7 +89,7 @@ class Sanitizer:
         unit: str,
         numbers: np.ndarray,
         doubtful: np.ndarray,
-        flaws: Sequence[Misfit],
+        flaws: Sequence[NumberedFlaw],
     ) -> Iterator[Item]:
         offsets = offsets_of(strings)
         doubtful |= np.diff(offsets) > self.limit
@@ -175,9 +175,9 @@ class Sanitizer:
 
     def _mend_rows(
         self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray, rows: np.ndarray
-    ) -> tuple[pa.LargeStringArray, np.ndarray, list[Misfit]]:
+    ) -> tuple[pa.LargeStringArray, np.ndarray, list[NumberedFlaw]]:
         values: list[bytes | None] = strings.view(pa.large_binary()).to_pylist()
-        flaws: list[Misfit] = []
+        flaws: list[NumberedFlaw] = []
         keep = np.ones(len(values), bool)
         for row in np.flatnonzero(rows).tolist():
             number, value = int(numbers[row]), values[row]
@@ -228,7 +228,7 @@ class BatchBuilder:
         self._bytes_full, self._rows_full = bytes_full, rows_full
         self._texts: list[bytes] = []
         self._numbers: list[int] = []
-        self._flaws: list[Misfit] = []
+        self._flaws: list[NumberedFlaw] = []
         self._size = 0
 
     def add(self, text: bytes | Flaw, number: int) -> bool:

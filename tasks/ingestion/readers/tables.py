@@ -18,7 +18,7 @@ from corpusmill.tasks.ingestion.readers.sanitizer import (
     BATCH_BYTES,
     BATCH_ROWS,
     Item,
-    Misfit,
+    NumberedFlaw,
     Sanitizer,
 )
 from corpusmill.tasks.ingestion.readers.table_ends import (
@@ -209,7 +209,7 @@ def _admitted(sanitizer: Sanitizer, batch: pa.RecordBatch, first: int) -> Iterat
         yield from sanitizer.admit(_checked(batch.column(fields[0])), "row", numbers)
         return
     sides = [_side(batch, field) for field in fields]
-    texts, kept, flaws = list[bytes](), list[int](), list[Misfit]()
+    texts, kept, flaws = list[bytes](), list[int](), list[NumberedFlaw]()
     for number, *pair in zip(numbers.tolist(), *sides, strict=True):
         place = place_of("row", number)
         record = dict(zip(fields, pair, strict=True))
