@@ -28,7 +28,7 @@ from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import run_to_end, sample_command
 from corpusmill.tasks.stack import control
-from corpusmill.tasks.stack.door import link
+from corpusmill.tasks.stack.authentication import link
 from corpusmill.tasks.stack.environment import environment_file
 from corpusmill.tasks.stack.prefect_server import LogLine, PrefectServer
 
