@@ -118,8 +118,8 @@ def shard(layout: Layout, spec: Spec, tokenizer: Ref, parts: dict[Split, list[Re
     return shards
 
 
-# Each encoder is tried on hostile text first: once a process, not once a partition, and again when the
-# tokenizer, of whose bytes `content` is the digest, has been made anew.
+# Each encoder is tested on hostile text first: once a process, not once a partition, and again if
+# the tokenizer, of whose bytes `content` is the digest, has changed.
 @lru_cache(maxsize=1)
 def _encoder(tokenizer: Path, content: str, threads: int | None) -> Encoder:  # noqa: ARG001
     return Encoder(tokenizer, threads)

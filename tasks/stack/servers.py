@@ -1,7 +1,7 @@
 """The stack's servers: `python -m corpusmill.tasks.stack.servers prefect|mlflow PORT`.
 
-As `prefect server start` and `mlflow server` start them, but behind a `KeyMiddleware`. They run in the stack's
-folder, where all that they keep is.
+As `prefect server start` and `mlflow server` start them, but behind a `KeyMiddleware`. They run in
+the stack's folder, which holds all their state.
 """
 
 import os

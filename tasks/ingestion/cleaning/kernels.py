@@ -18,9 +18,9 @@ from corpusmill.tasks.ingestion.cleaning.scanning import (
     BASE,
     BULLET,
     ELLIPSIS,
+    empty_buffers,
     mix,
     power_of,
-    room_for,
     scan_lines,
     scan_words,
 )
@@ -44,10 +44,10 @@ _FREE = -1
 
 
 @njit(cache=True, nogil=True)
-def _cleared(table, room, value):  # type: ignore[no-untyped-def]
-    """The beginning of `table`, at least `room` long and a power of two, filled with `value`."""
+def _cleared(table, least, value):  # type: ignore[no-untyped-def]
+    """The beginning of `table`, at least `least` long and a power of two, filled with `value`."""
     size = 16
-    while size < room:
+    while size < least:
         size *= 2
     table[:size] = value
     return table[:size]
@@ -162,7 +162,7 @@ def _most_in_row(words, width, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _paragraphs(lines, hashes, lengths):  # type: ignore[no-untyped-def]
-    """The hash and the length of every paragraph, in the room of these arrays."""
+    """The hash and the length of every paragraph, written into these arrays."""
     count = 0
     for i in range(lines.hashes.size):
         if lines.marks[i] & AFTER_BLANK:
@@ -279,14 +279,14 @@ def _fineweb(weight, lines, totals, limits, table):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _judge(texts, asked, rules, tables, room, reasons):  # type: ignore[no-untyped-def]
+def _judge(texts, asked, rules, tables, buffers, reasons):  # type: ignore[no-untyped-def]
     data, offsets = texts
     quality, repetition, fineweb, marks = rules
     flags, fold, stop_words, spaced_limits, unspaced_limits, share, excess = tables
     for i in range(offsets.size - 1):
         start, stop = offsets[i], offsets[i + 1]
-        words, visible, alone = scan_words(data, start, stop, (flags, fold), marks, room[0])
-        lines, totals = scan_lines(data, start, stop, flags, room[1])
+        words, visible, alone = scan_words(data, start, stop, (flags, fold), marks, buffers[0])
+        lines, totals = scan_lines(data, start, stop, flags, buffers[1])
         unspaced = alone / max(1, visible) >= share
         limits = unspaced_limits if unspaced else spaced_limits
         weight = words.kinds.size - excess * alone
@@ -295,11 +295,11 @@ def _judge(texts, asked, rules, tables, room, reasons):  # type: ignore[no-untyp
             known = stop_words[1 if unspaced else 0] if asked[i] else stop_words[0, :0]
             reason = _quality(words, weight, lines, totals, limits, known)
         if repetition and reason == KEPT:
-            reason = _line_repetition(lines, totals[0], limits, room[2])
+            reason = _line_repetition(lines, totals[0], limits, buffers[2])
         if repetition and reason == KEPT:
-            reason = _word_repetition(words, totals[0], limits, room[2])
+            reason = _word_repetition(words, totals[0], limits, buffers[2])
         if fineweb and reason == KEPT:
-            reason = _fineweb(weight, lines, totals, limits, room[2][0])
+            reason = _fineweb(weight, lines, totals, limits, buffers[2][0])
         reasons[i] = reason
 
 
@@ -328,8 +328,8 @@ def judge_all(
     # Compiled code is kept, so that numbers which may change one day do not belong into it.
     limits = (SPACED, UNSPACED, UNSPACED_SHARE, EXCESS)
     tables = (flag_table(), identity_table(), stop_word_table(), *limits)
-    room = (*room_for(longest), (table, keys, counts))
-    _judge((data, offsets), asked, (*rules, marks), tables, room, reasons)
+    buffers = (*empty_buffers(longest), (table, keys, counts))
+    _judge((data, offsets), asked, (*rules, marks), tables, buffers, reasons)
     return reasons
 
 
@@ -337,12 +337,12 @@ def judge_all(
 def stop_word_table() -> np.ndarray:
     """The hashes of STOP_WORDS, each at the place that its last bits give; uint64 (2, 1024)."""
     table = np.zeros((2, 1024), np.uint64)
-    room, _ = room_for(16)
+    buffers, _ = empty_buffers(16)
     for i, language in enumerate(STOP_WORDS):
         for word in language:
             data = np.frombuffer(word.encode(), np.uint8)
             tables = (flag_table(), identity_table())
-            words, _, _ = scan_words(data, 0, len(data), tables, True, room)
+            words, _, _ = scan_words(data, 0, len(data), tables, True, buffers)
             place = int(words.sums[1]) % table.shape[1]
             assert not table[i, place], "two stop words have one place"
             table[i, place] = words.sums[1]

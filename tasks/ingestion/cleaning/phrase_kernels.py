@@ -6,7 +6,13 @@ import numpy as np
 from numba import njit
 
 from corpusmill.tasks.ingestion.cleaning.characters import WORD, fold_table, phrase_table
-from corpusmill.tasks.ingestion.cleaning.scanning import BASE, mix, power_of, room_for, scan_words
+from corpusmill.tasks.ingestion.cleaning.scanning import (
+    BASE,
+    empty_buffers,
+    mix,
+    power_of,
+    scan_words,
+)
 from corpusmill.tasks.ingestion.cleaning.thresholds import UNSPACED_SHARE
 
 _FREE = -1
@@ -31,12 +37,12 @@ class Table(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _scan(texts, i, tables, marks, room):  # type: ignore[no-untyped-def]
+def _scan(texts, i, tables, marks, buffers):  # type: ignore[no-untyped-def]
     """The sums of the words of text `i`, without marks if these are not wanted, and the share of
     characters that stand alone.
     """
     data, offsets = texts
-    words, visible, alone = scan_words(data, offsets[i], offsets[i + 1], tables, True, room)
+    words, visible, alone = scan_words(data, offsets[i], offsets[i + 1], tables, True, buffers)
     sums, share = words.sums, alone / max(1, visible)
     if marks:
         return sums, share
@@ -52,13 +58,13 @@ def _scan(texts, i, tables, marks, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _hash(texts, shape, tables, marks, room, found):  # type: ignore[no-untyped-def]
+def _hash(texts, shape, tables, marks, buffers, found):  # type: ignore[no-untyped-def]
     """Writes key, owner and width of each sequence of each text, and returns how many."""
     width, least, longer, unspaced_share = shape
     keys, owners, widths = found
     total = 0
     for text in range(texts[1].size - 1):
-        sums, share = _scan(texts, text, tables, marks, room)
+        sums, share = _scan(texts, text, tables, marks, buffers)
         scale = longer if share >= unspaced_share else 1.0
         size = min(sums.size - 1, round(width * scale))
         if size == 0 or size < min(width, least) * scale:
@@ -104,9 +110,9 @@ def _owner(sums, i, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _find(texts, tables, marks, room, table, found):  # type: ignore[no-untyped-def]
+def _find(texts, tables, marks, buffers, table, found):  # type: ignore[no-untyped-def]
     for text in range(texts[1].size - 1):
-        sums, _ = _scan(texts, text, tables, marks, room)
+        sums, _ = _scan(texts, text, tables, marks, buffers)
         found[text] = _FREE
         for i in range(sums.size - 1):
             owner = _owner(sums, i, table)
@@ -120,7 +126,7 @@ def make_table(
 ) -> Table:
     """The table of all sequences of these texts; the arguments are those of `PhraseMatcher`."""
     size = int(offsets[-1] - offsets[0])
-    words, _ = room_for(int(np.diff(offsets).max(initial=0)))
+    words, _ = empty_buffers(int(np.diff(offsets).max(initial=0)))
     keys, owners = np.empty(size + 1, np.uint64), np.empty(size + 1, np.int32)
     widths = np.empty(size + 1, np.int32)
     tables = (phrase_table(), fold_table())
@@ -142,6 +148,6 @@ def make_table(
 def find(data: np.ndarray, offsets: np.ndarray, table: Table, marks: bool) -> np.ndarray:
     """The text whose sequence each document holds first, or -1; int32 (documents,)."""
     found = np.empty(len(offsets) - 1, np.int32)
-    words, _ = room_for(int(np.diff(offsets).max(initial=0)))
+    words, _ = empty_buffers(int(np.diff(offsets).max(initial=0)))
     _find((data, offsets), (phrase_table(), fold_table()), marks, words, table, found)
     return found

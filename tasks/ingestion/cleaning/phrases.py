@@ -96,8 +96,8 @@ def drop_found(
         found: int (documents,): an index into `details`, or -1.
     """
     out = found >= 0
-    room = SAMPLES - len(stats.samples.get(reason, ()))
-    for row in np.flatnonzero(out)[: max(0, room)].tolist():
+    left = SAMPLES - len(stats.samples.get(reason, ()))
+    for row in np.flatnonzero(out)[: max(0, left)].tolist():
         one = np.zeros(len(batch), bool)
         one[row] = True
         stats.drop(batch, one, reason, details[found[row]])
