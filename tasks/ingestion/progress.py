@@ -1,4 +1,4 @@
-"""Says how far a long piece of work is, how fast it goes and how long it will take."""
+"""Logs the progress of long work: how much is done, how fast, and the time left."""
 
 import logging
 import time
@@ -7,11 +7,11 @@ _SAY_EVERY = 10.0
 
 
 class ProgressLogger:
-    """Says in the log, every ten seconds, how much of some bytes is done.
+    """Logs every ten seconds how many bytes are done, at what rate.
 
     Args:
         what: the work, as the log names it.
-        total: bytes in all; None where no one knows, as of compressed files.
+        total: bytes in all; None if unknown, as for compressed files.
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:
@@ -19,7 +19,7 @@ class ProgressLogger:
         self._began = self._said = time.monotonic()
 
     def update_to(self, done: int) -> str | None:
-        """Takes note that `done` bytes are done; returns what it then says, if it is time to."""
+        """Records that `done` bytes are done; returns the message if one was due and logged."""
         now = time.monotonic()
         if now - self._said < _SAY_EVERY:
             return None

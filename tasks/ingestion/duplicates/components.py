@@ -58,7 +58,7 @@ def near_duplicates(
     texts: Texts,
     similarity: float,
     exact: np.ndarray,
-    met: int = 0,
+    num_seen: int = 0,
 ) -> Components:
     """Finds near-duplicates among all documents and decides which are kept.
 
@@ -73,9 +73,9 @@ def near_duplicates(
         texts: the same documents.
         similarity: Jaccard similarity from which two documents are duplicates.
         exact: int64 (documents,), as `exact_duplicates` returns it.
-        met: so many documents at the beginning come from earlier corpora, and are never dropped.
+        num_seen: so many documents at the beginning come from earlier corpora; none is dropped.
     """
-    search = _Search(bands, texts, similarity, exact, met)
+    search = _Search(bands, texts, similarity, exact, num_seen)
     search.compare(search.candidates(pairs_with_first))
     search.compare(search.candidates(partial(pairs_with_previous, reach=_REACH)))
     return search.result()
@@ -90,10 +90,10 @@ class _Search:
         texts: Texts,
         similarity: float,
         exact: np.ndarray,
-        met: int,
+        num_seen: int,
     ) -> None:
         self._bands, self._texts, self._similarity = bands, texts, similarity
-        self._exact, self._met = exact, met
+        self._exact, self._num_seen = exact, num_seen
         self._pairs, self._values = np.empty(0, np.int64), np.empty(0)
         self._representative = exact
         self._crowded = 0
@@ -128,7 +128,7 @@ class _Search:
         """What near-duplicates are to each other, exact ones included."""
         earlier, later, values = self._similar()
         representative = self._representative[self._exact]
-        representative[: self._met] = np.arange(self._met)
+        representative[: self._num_seen] = np.arange(self._num_seen)
         component = _join(earlier, later, self._exact)
         return Components(
             representative, component, earlier, later, values, len(self._pairs), self._crowded
@@ -137,7 +137,7 @@ class _Search:
     def _new(self, pairs: np.ndarray) -> np.ndarray:
         """The pairs that have not been compared and may change something."""
         pairs = np.setdiff1d(distinct(pairs), self._pairs, assume_unique=True)
-        return pairs[unpack(pairs)[1] >= self._met]
+        return pairs[unpack(pairs)[1] >= self._num_seen]
 
     def _similar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Earlier and later documents of similar pairs and their similarity, sorted by later."""
