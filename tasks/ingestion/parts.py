@@ -93,7 +93,7 @@ def _write(
 ) -> Mapping[str, Any]:
     stats, progress = Stats(), ProgressLogger(f"partition {partition.number}")
     for name in config.readers.values():
-        # Reloaded, to be those that the part's identity names: this process may hold older ones.
+        # Loaded again if changed: this process may hold older ones than the part's identity.
         load_reader(name)
     steps = _steps(config.cleaning, config.min_characters, inputs)
     with DocumentWriter(part_documents(directory), SCHEMA) as writer:

@@ -12,7 +12,7 @@ from corpusmill.tasks.ingestion.stats import Stats
 
 @dataclass(frozen=True)
 class BlocklistFilter:
-    """Drops documents that hold one of these phrases; a sample says which, and no more."""
+    """Drops documents that hold one of these phrases; a sample shows the phrase alone."""
 
     phrases: PhraseMatcher
     name = "blocklist"

@@ -1,8 +1,8 @@
 """Documents that hold text of an evaluation set (Brown et al. 2020, arXiv 2005.14165, appendix C).
 
-Found are sequences of 13 words, whatever their case and punctuation; 22 characters in Chinese.
-A shorter evaluation text is looked for as a whole if it has 8 words at least (14 characters), and
-not at all if it has fewer: such are commonplaces more often than contamination.
+Documents are searched for 13-grams of words (22 characters in Chinese), without regard to case and
+punctuation. A shorter evaluation text is searched for as a whole if it has at least 8 words (14
+characters), and otherwise not at all: such texts are commonplaces more often than contamination.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _EXCERPT = 100
 
 @dataclass(frozen=True)
 class ContaminationFilter:
-    """Drops documents that share words in a row with evaluation text; a sample says with which."""
+    """Drops documents that share an n-gram with evaluation text; a sample says with which."""
 
     phrases: PhraseMatcher
     details: tuple[str, ...]

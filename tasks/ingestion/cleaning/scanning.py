@@ -72,7 +72,7 @@ def empty_buffers(size: int) -> tuple[Words, Lines]:
 
 @njit(cache=True, nogil=True)
 def power_of(width):  # type: ignore[no-untyped-def]
-    """BASE to the power of `width`."""
+    """BASE to the power of `width`, modulo 2^64."""
     power = np.uint64(1)
     for _ in range(width):
         power *= BASE
@@ -124,7 +124,7 @@ def scan_words(data, start, stop, tables, marks, words):  # type: ignore[no-unty
 
     Args:
         tables: the flags of each character, and the character that it counts as.
-        marks: whether marks are words, too; otherwise they belong to the word that they touch.
+        marks: whether punctuation marks are words; otherwise they belong to the word they touch.
     """
     flags, fold = tables
     sums, ends, kinds = words
@@ -167,7 +167,7 @@ def scan_words(data, start, stop, tables, marks, words):  # type: ignore[no-unty
 
 @njit(cache=True, nogil=True)
 def scan_lines(data, start, stop, flags, lines):  # type: ignore[no-untyped-def]
-    """The lines of bytes `start` to `stop` that are not blank, written into `lines`, and the numbers
+    """The lines of bytes `start` to `stop` that are not blank, written into `lines`; and the numbers
     of characters, newlines, `#` and ellipses.
     """
     hashes, lengths, marks = lines

@@ -39,12 +39,12 @@ class Step(Protocol):
 
 
 def cleaning_steps(config: CleaningConfig, min_characters: int) -> list[Step]:
-    """The steps that are on, in the order in which they are taken.
+    """The steps that are on, in the order in which they run.
 
     Raises:
         CorpusError: a block list or evaluation text that cannot be read.
-        ConfigError: wanted languages that cannot be told here, or a step of one's own that is not
-            found or none.
+        ConfigError: wanted languages that cannot be identified here, or a step of one's own that
+            is not found or is not a step.
     """
     return list(_steps(config, min_characters))
 
@@ -75,7 +75,7 @@ def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
     if config.identify_languages:
         yield LanguageFilter(config.languages, config.min_language_score)
     fineweb = config.fineweb_quality
-    # C4 changes the text, so that only without it all rules see the same and share one pass.
+    # C4 edits the text: only without it do all rules see the same text and share one pass.
     with_fineweb = fineweb and not config.c4_quality
     if config.gopher_quality or config.gopher_repetition or with_fineweb:
         yield QualityFilter(config.gopher_quality, config.gopher_repetition, with_fineweb, marks)

@@ -1,4 +1,4 @@
-"""Near-duplicates: which documents go, for the sake of which, and which belong together.
+"""Near-duplicates: which documents are dropped, in favour of which, and which are connected.
 
 Similarity is not transitive: of a chain of versions, each like the one before, the last may have
 little in common with the first. So a document is dropped only if it is similar to one that is
@@ -31,7 +31,7 @@ Pairing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What near-duplicates are to each other, by the number of the document.
+    """The relations of near-duplicates, indexed by the number of the document.
 
     Attributes:
         representative: int64 (documents,): the kept document that it is a duplicate of, which is
@@ -82,7 +82,7 @@ def near_duplicates(
 
 
 class _Search:
-    """The pairs compared so far, and what follows from them."""
+    """The pairs compared so far, and the documents kept according to them."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class _Search:
             pairs = pairs[self._representative[later] == later]
 
     def result(self) -> Components:
-        """What near-duplicates are to each other, exact ones included."""
+        """The relations of near-duplicates, exact duplicates included."""
         earlier, later, values = self._similar()
         representative = self._representative[self._exact]
         representative[: self._num_seen] = np.arange(self._num_seen)
