@@ -167,8 +167,8 @@ def scan_words(data, start, stop, tables, marks, words):  # type: ignore[no-unty
 
 @njit(cache=True, nogil=True)
 def scan_lines(data, start, stop, flags, lines):  # type: ignore[no-untyped-def]
-    """The lines of bytes `start` to `stop` that are not blank, written into `lines`; and the numbers
-    of characters, newlines, `#` and ellipses.
+    """The lines of bytes `start` to `stop` that are not blank, written into `lines`; and the
+    numbers of characters, newlines, `#` and ellipses.
     """
     hashes, lengths, marks = lines
     count = characters = newlines = signs = ellipses = 0

@@ -30,11 +30,11 @@ _BAD_BASE64 = (
 
 @dataclass(frozen=True)
 class _Body:
-    """What was written.
+    """The body of a message, or of one part of it.
 
     Attributes:
         text: bytes where their encoding is unknown.
-        guessed: the encoding that a page looked to be in, where nothing told it.
+        guessed: the encoding that a page was detected to be in, if none was declared.
     """
 
     text: str | bytes
@@ -70,8 +70,8 @@ def read_mailbox(path: Path) -> Iterator[Extract]:
 def _messages(lines: Iterable[bytes]) -> Iterator[bytes]:
     """What lies before the first line that begins a message, and then each message.
 
-    A sentence may begin with that word too: what begins a message ends in a date, or stands after
-    a blank line and before a header.
+    A sentence may begin with `From ` too: such a line begins a message only if it ends in a date,
+    or stands after a blank line and before a header.
     """
     held = list[bytes]()
     before, doubtful = b"\n", b""
@@ -105,7 +105,7 @@ def _extract(data: bytes, number: int) -> Iterator[Extract]:
         read = [part for part in parts if part is not None]
         bodies = [_body(part) for part in read]
         cut = any(_is_cut(part, parsed) for part in read)
-    # Hostile messages find the errors that the authors of the package did not.
+    # On malformed messages the package email raises errors of many kinds.
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         finding = f"found a message that cannot be taken apart ({error}), expected RFC 5322"
         yield Unreadable(

@@ -42,14 +42,14 @@ _DECLARED = re.compile(
     re.IGNORECASE,
 )
 _DECLARED_WITHIN = 1 << 12
-# In XML text stands so too.
+# In XML, text may be a CDATA section.
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _SUBSET = re.compile(r"<!DOCTYPE\b[^\[>]*\[.*?\]\s*>", re.DOTALL)
 _ENTITY = re.compile(r"""<!ENTITY\s+([\w.:-]+)\s+(?:"([^"]*)"|'([^']*)')\s*>""")
 _REFERENCE = re.compile(r"&([\w.:-]+);")
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 _PAGES = ("application/xhtml+xml", "text/html")
-# Of a member that is not there, damaged, locked, or compressed in a way that is not known.
+# For a member that is missing, damaged, encrypted, or compressed in an unknown way.
 _UNREADABLE = (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
@@ -59,7 +59,7 @@ class Page:
 
     Attributes:
         text: with its markup.
-        guessed: the encoding that it looked to be in, where nothing told it.
+        guessed: the encoding that it was detected to be in, if none was declared.
     """
 
     text: str
@@ -83,10 +83,10 @@ def text_of_page(page: str) -> str:
 def read_epub(path: Path) -> Iterator[Extract]:
     """The text of a book (EPUB 2 and 3), chapter after chapter, as its spine has them.
 
-    A chapter that cannot be read costs itself.
+    A chapter that cannot be read is lost alone.
 
     Raises:
-        ValueError, zipfile.BadZipFile: it is none, or none of its chapters can be read.
+        ValueError, zipfile.BadZipFile: the file is no EPUB, or no chapter can be read.
     """
     with zipfile.ZipFile(path) as archive:
         chapters, losses = list[str](), list[Unreadable]()
@@ -130,7 +130,7 @@ def _lost(archive: zipfile.ZipFile, name: str, error: Exception) -> Unreadable:
 
 
 def _expand(page: str) -> str:
-    """A page of XML as HTML has it: text as such, and in place of entities that it declares."""
+    """XHTML as HTML: CDATA sections as text, and declared entities replaced by their text."""
     if subset := _SUBSET.search(page):
         declared = {name: one or other for name, one, other in _ENTITY.findall(subset[0])}
         page = page[: subset.start()] + page[subset.end() :]
@@ -139,13 +139,13 @@ def _expand(page: str) -> str:
 
 
 def decode_page(data: bytes, declared: str | None = None) -> Page:
-    """A page as text, in the first of these encodings that holds all of it.
+    """A page as text, in the first of these encodings in which all of it can be decoded.
 
-    They are what its bytes tell beyond doubt, what was declared for it, its own declaration, UTF-8,
-    and what its bytes look like.
+    They are what `certain` finds, `declared`, the declaration in the page, UTF-8, and what `guess`
+    finds.
 
     Raises:
-        ValueError: none of them does.
+        ValueError: it can be decoded in none of them.
     """
     own = _DECLARED.search(data[:_DECLARED_WITHIN])
     told = [certain(data[:SAMPLE]), declared, (own[1] or own[2]).decode() if own else None, UTF_8]

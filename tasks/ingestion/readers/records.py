@@ -37,7 +37,7 @@ class Record:
         uri: what it is a record of.
         media_type: as the headers of the record say.
         content: what follows the headers.
-        is_part: whether the crawler says that it is not all of what there was.
+        is_part: whether the crawler says that the content is truncated.
     """
 
     number: int
@@ -131,7 +131,7 @@ def read_records(stream: BinaryIO, limit: int) -> Iterator[Record | Flaw]:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What is said of a record before its content."""
+    """The headers of a record."""
 
     kind: str
     uri: str

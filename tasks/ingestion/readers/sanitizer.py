@@ -1,6 +1,6 @@
-"""Sanitizes texts on their way into a batch: what is UTF-8, with LF newlines and no NUL, passes.
+"""Sanitizes texts on their way into a batch: they become UTF-8 with LF newlines and no NUL.
 
-Where all texts of an array are sound, none of them becomes a Python object.
+If all texts of an array are sound, none of them becomes a Python object.
 """
 
 import re
@@ -58,7 +58,7 @@ class Sanitizer:
         Args:
             texts: (documents,), strings or binary of any kind; null where there is no string.
             unit, numbers: where they lie, as in DocumentBatch.
-            flaws: of documents between them.
+            flaws: of other documents of the file, by their number.
 
         Raises:
             pyarrow.ArrowInvalid: an array whose buffers contradict each other.
@@ -80,7 +80,7 @@ class Sanitizer:
         numbers: np.ndarray,
         flaws: Sequence[NumberedFlaw] = (),
     ) -> Iterator[Item]:
-        """The same for strings that are known to be UTF-8, and not null."""
+        """`admit` for strings that are known to be UTF-8, and not null."""
         yield from self._admit(strings, unit, numbers, np.zeros(len(strings), bool), flaws)
 
     def _admit(
@@ -107,7 +107,7 @@ class Sanitizer:
         yield from self.repaired()
 
     def admit_text(self, data: bytes, unit: str, number: int) -> Iterator[Item]:
-        """The same for one document."""
+        """`admit` for one document."""
         yield from self.admit(pa.array([data], pa.large_binary()), unit, np.array([number]))
 
     def repaired(self) -> Iterator[Repaired]:
@@ -121,7 +121,7 @@ class Sanitizer:
         self._counts[name] += number
 
     def decoded(self, data: bytes) -> tuple[str, str] | None:
-        """Text that is not UTF-8 in the encoding that it looks like, and that; None if unclear."""
+        """Text that is not UTF-8, decoded, and its detected encoding; None if that is unclear."""
         name = guess(data) if self._guesses else None
         try:
             return (data.decode(name), name) if name else None
@@ -213,7 +213,7 @@ class BatchBuilder:
     """Texts that a reader found one by one, and flaws, gathered for a batch.
 
     Args:
-        bytes_full, rows_full: from which size on it is full.
+        bytes_full, rows_full: the size from which on it is full.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class BatchBuilder:
         self._size = 0
 
     def add(self, text: bytes | Flaw, number: int) -> bool:
-        """Takes a text, or the reason why there is none, and its number; whether it is full now."""
+        """Adds a text, or its flaw, and its number; returns whether the batch is full."""
         if isinstance(text, Flaw):
             self._flaws.append((number, text))
         else:
@@ -252,7 +252,7 @@ class BatchBuilder:
     def fill(self, found: Iterable[tuple[int, bytes | Flaw]]) -> Iterator[Item]:
         """Takes all of these, and drains whenever it is full, and at the end.
 
-        Where the stream of `found` is damaged, what it gave before is still yielded.
+        If the stream of `found` is damaged, what it yielded before is yielded first.
         """
         try:
             for number, text in found:
@@ -265,7 +265,7 @@ class BatchBuilder:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text has no half of a surrogate pair, nor a byte that could not be decoded."""
+    """Whether the text has no lone surrogate, which also stands for an undecodable byte."""
     return not _SURROGATE.search(text)
 
 

@@ -97,7 +97,7 @@ def _article(number: int, page: bytes) -> Found | Flaw | None:
 
 
 def _declaration(number: int, outside: bytes) -> Flaw:
-    """The flaw of a file that declares entities, by which it could blow up or look around."""
+    """The flaw of a file that declares entities, which could expand without bound or read files."""
     return Flaw(
         f"after page {number}" if number else WHOLE_FILE,
         "bomb",
