@@ -1,7 +1,7 @@
 """One task for each partition of documents, on this machine's cores, on Ray or on Dask.
 
-Where they are worked on changes no byte of what they become: it is a setting of the machine, not of
-a run. Other machines need the store at the same path.
+The task runner changes no byte of the results: it is a setting of the machine, not of a run. Other
+machines need the store at the same path.
 """
 
 import signal
@@ -111,7 +111,7 @@ def task_runner(settings: Settings) -> TaskRunner[Any]:
 
 
 def _gather(results: Iterator[R], sizes: Sequence[int], what: str) -> list[R]:
-    """All results, each of which is waited for or worked on when it is asked for."""
+    """All results; `results` waits for each, or computes it, when it is asked for."""
     progress = _Progress(what, sum(sizes))
     gathered = []
     for result, size in zip(results, sizes, strict=True):
@@ -122,7 +122,7 @@ def _gather(results: Iterator[R], sizes: Sequence[int], what: str) -> list[R]:
 
 
 class _Progress:
-    """Says how far a stage is, how fast it goes and how long it will take: log and artifact."""
+    """Shows the progress of a stage in the log and as a progress artifact."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, max(1, total), 0

@@ -37,7 +37,7 @@ class Promotion:
     retry_condition_fn=can_be_retried,
 )
 def look_at_champion(context: FlowContext, name: str) -> None:
-    """Warns, before training is paid for, of a champion with which nothing can be compared."""
+    """Warns, before training is paid for, of a champion that no candidate can be compared with."""
     champion = registry.find_by_alias(context.settings, name, CHAMPION)
     if champion is None:
         return
@@ -114,9 +114,9 @@ def promote_if_better(
 ) -> Promotion:
     """Makes the candidate the champion if there is none, or if it is better.
 
-    The champion is scored on the same held-out documents as the candidate, with the tokenizer of
-    its own. One that cannot be scored stays, for nothing shows that the candidate is better. If
-    another flow promotes its model meanwhile, the candidate is judged again beside that.
+    The champion is scored on the same held-out documents as the candidate, with its own tokenizer.
+    If it cannot be scored it stays champion, for nothing shows that the candidate is better. If
+    another flow promotes its model meanwhile, the candidate is compared with that one.
     """
     champion = registry.find_by_alias(context.settings, candidate.name, CHAMPION)
     while champion is None or champion.version != candidate.version:
@@ -145,7 +145,7 @@ def _why_it_stays(
         model = registry.fetch(context.settings, context.layout, champion)
         theirs = evaluate(context.layout, model, corpus, config, "champion")
     except Exception as error:
-        # Whatever it is: the candidate is trained and registered, and what is left is a report.
+        # Any error: the candidate is trained and registered, and only the report is still to come.
         reason = str(error).split("\n")[0] or type(error).__name__
     else:
         if theirs.judged_by == figures.judged_by:

@@ -35,7 +35,7 @@ FORMAT_VERSION = 4
     retry_condition_fn=can_be_retried,
 )
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
-    """Learns a vocabulary from a sample of the corpus's training side, or brings one along."""
+    """Learns a vocabulary from a sample of the training split, or takes a given tokenizer."""
     brought = {path.name: digest_file(path) for path in source_files(config)}
     spec = Spec(
         "tokenizer",

@@ -1,4 +1,4 @@
-"""Training: shards in, a model out; supervises the process and projects its journal."""
+"""Training: shards in, a model out; supervises the process and sends its journal to MLflow."""
 
 import fcntl
 import os
@@ -67,10 +67,10 @@ def train(
     config: TrainConfig,
     initialize_from: Ref | None = None,
 ) -> Ref:
-    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done.
+    """Trains, resumes from the newest good checkpoint of the same run, or reuses its model.
 
     Args:
-        config: whose precision and number of processes are resolved.
+        config: with precision and number of processes determined.
     """
     num_processes = config.hardware.num_processes
     assert num_processes and config.hardware.precision != "auto"
@@ -112,7 +112,7 @@ def train(
 
 
 def _is_made(model: Path, spec: Spec) -> bool:
-    """Whether a run has left this model; what a job of other contents has left is set aside."""
+    """Whether the run has exported the model of `spec`; a model of another spec is set aside."""
     if not model.exists():
         return False
     if read_manifest(model)["digest"] == spec.digest:
@@ -176,7 +176,7 @@ class _Follower:
         self._step = 0
 
     def follow(self) -> None:
-        """Takes in what is new; an MLflow server that is down costs a warning."""
+        """Sends what is new in the journal; if the MLflow server is down, only warns."""
         records = self._reader.read()
         self._projection.add(records)
         for record in records:
@@ -248,7 +248,7 @@ class _Follower:
 
 @contextmanager
 def _only_one(run: RunLayout) -> Iterator[None]:
-    """Lets one flow at a time work on a run; a second one waits and then finds it done."""
+    """Lets one flow at a time work on a run; a second one waits, and then reuses the model."""
     with (run.path / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
