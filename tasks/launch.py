@@ -99,7 +99,7 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     rendezvous = ["--rdzv_backend", "static"]
     hardware, machines = job.train.hardware, job.train.hardware.machines
     if machines is None:
-        module.append(str(_new_meeting(layout)))
+        module.append(str(_rendezvous_file(layout)))
         # No keep-alives: no other machine waits for them, and each would lengthen the file.
         conf = f"store_type=file,keep_alive_interval={24 * 3600}"
         rendezvous = ["--rdzv_backend", "c10d", "--rdzv_conf", conf]
@@ -127,7 +127,7 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     ]
 
 
-def _new_meeting(layout: RunLayout) -> Path:
+def _rendezvous_file(layout: RunLayout) -> Path:
     # A new name: what is left of a launch that was killed may still use the file before.
     shutil.rmtree(layout.meetings, ignore_errors=True)
     layout.meetings.mkdir()

@@ -226,7 +226,7 @@ class CorpusConfig(Config):
             has its bad bytes replaced by U+FFFD and counted.
         max_unread: the share of the bytes that may be lost because they cannot be read; beyond it
             the build stops. A file whose end is missing counts whole.
-        text_unit: what one document of a .txt file is; paragraphs are parted by blank lines.
+        text_unit: what one document of a .txt file is; paragraphs are separated by blank lines.
         html_extractor: resiliparse is fast, trafilatura more careful.
         min_characters: shorter documents are dropped.
         max_document_bytes: longer documents are left out and counted.

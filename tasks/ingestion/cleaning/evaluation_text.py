@@ -55,7 +55,7 @@ def evaluation_files(patterns: Sequence[str]) -> list[Path]:
         try:
             rest = pattern.removeprefix(base)
             found = {path} if path.is_file() else set(matching(Path(base), rest))
-        except ValueError:  # of a path that is none
+        except ValueError:  # raised for a path that cannot exist
             found = set()
         if not found:
             raise CorpusError(

@@ -9,7 +9,7 @@ class Text:
 
     Attributes:
         number: its place in the file.
-        text: its paragraphs parted by blank lines; bytes where their encoding is unknown.
+        text: its paragraphs separated by blank lines; bytes where their encoding is unknown.
     """
 
     number: int

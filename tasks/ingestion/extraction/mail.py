@@ -127,7 +127,7 @@ def _extract(data: bytes, number: int) -> Iterator[Extract]:
 
 
 def _joined(texts: list[str | bytes]) -> str | bytes:
-    """The texts parted by blank lines; bytes where the encoding of one is unknown."""
+    """The texts separated by blank lines; bytes where the encoding of one is unknown."""
     if any(isinstance(text, bytes) for text in texts):
         known = (text.encode() if isinstance(text, str) else text for text in texts)
         return b"\n\n".join(each for each in known if each)

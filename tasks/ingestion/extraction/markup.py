@@ -74,7 +74,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def text_of(root: Any, markup: Markup) -> str:
-    """All text under an element, its paragraphs parted by blank lines."""
+    """All text under an element, its paragraphs separated by blank lines."""
     return "\n\n".join(blocks_of(root, markup))
 
 

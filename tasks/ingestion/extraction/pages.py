@@ -67,7 +67,7 @@ class Page:
 
 
 def text_of_page(page: str) -> str:
-    """The text of a page, its paragraphs parted by blank lines."""
+    """The text of a page, its paragraphs separated by blank lines."""
     root = parse_html(_DECLARATION.sub("", page))
     if root is None:
         return ""

@@ -175,7 +175,7 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
 
 
 def _size_of(info: zipfile.ZipInfo) -> int:
-    """Bytes of a member as declared, but no more than its compressed size can give."""
+    """Bytes of a member as declared, but no more than is let through of a bomb."""
     return min(info.file_size, max(BOMB_BYTES, BOMB_RATIO * info.compress_size))
 
 

@@ -1,7 +1,7 @@
 """Dumps of Wikipedia and other MediaWikis: XML, read page by page in constant memory.
 
 Articles are documents; redirects and pages of other namespaces (talk, templates, categories, …) are
-not. Each page is parsed by itself, so that a damaged one costs no other, and no entity that the
+not. Each page is parsed by itself, so that a damaged one is lost alone, and no entity that the
 file declares can be expanded.
 """
 
