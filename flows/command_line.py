@@ -28,7 +28,7 @@ from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import run_to_end, sample_command
 from corpusmill.tasks.stack import control
-from corpusmill.tasks.stack.door import link
+from corpusmill.tasks.stack.authentication import link
 from corpusmill.tasks.stack.environment import environment_file
 from corpusmill.tasks.stack.prefect_server import LogLine, PrefectServer
 
@@ -154,15 +154,15 @@ def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
     STEP is a field of corpus.cleaning, such as c4_quality, or package.module:Name of your own.
     """
     # Here: pyarrow and numpy take half a second to import.
-    from corpusmill.tasks.ingestion.trial import cleaning_of, in_lines, try_cleaning
+    from corpusmill.tasks.ingestion.dry_run import cleaning_of, dry_run, in_lines
 
     _, layout = _here()
     source = str(Path(file).absolute()) if Path(file).exists() else file
     corpus = parse(CorpusConfig, {"sources": [source], "cleaning": cleaning_of(step)})
     base = PretrainConfig(corpus=corpus)
     given = dict(_parameter(text) for text in overrides)
-    trial = try_cleaning(resolve({"try": lambda: base}, "try", given).corpus, layout.downloads)
-    for line in in_lines(trial):
+    result = dry_run(resolve({"try": lambda: base}, "try", given).corpus, layout.downloads)
+    for line in in_lines(result):
         click.echo(on_terminal(line))
 
 

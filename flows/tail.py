@@ -41,11 +41,11 @@ def judge_and_register(
         }
         example = next((sample.prompt for sample in figures.samples), "")
         version = register(context, name, model, inputs, tags, example)
-        standing = promote_if_better(context, version, figures, held_out, evaluation)
+        promotion = promote_if_better(context, version, figures, held_out, evaluation)
         # What does not write text has no bits to compare.
         writes = "bits_per_byte" in figures.figures
         baseline = measure_compressor(context.layout, held_out) if writes else None
-        outcome = make_outcome(context, model, version, standing, figures, baseline)
+        outcome = make_outcome(context, model, version, promotion, figures, baseline)
         report(context, model, held_out, outcome, render_card(outcome, counts, licences))
 
 

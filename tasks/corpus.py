@@ -24,7 +24,7 @@ from corpusmill.tasks.stages.corpus import join_parts
 
 
 def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
-    """Reads the sources into a corpus, or finds the one made of the same bytes before."""
+    """Reads the sources into a corpus, or reuses the one made of the same bytes before."""
     plan = find_sources(layout, config)
     if plan.corpus:
         return plan.corpus
@@ -73,7 +73,7 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
     retry_condition_fn=can_be_retried,
 )
 def clean(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
-    """Reads, cleans and signs one partition of files."""
+    """Reads and cleans one partition of files and hashes its MinHash bands."""
     return make_part(layout, partition, config)
 
 
@@ -86,10 +86,10 @@ def clean(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref
     retry_condition_fn=can_be_retried,
 )
 def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Ref]) -> Ref | None:
-    """Drops duplicates across all parts, chooses sides and writes the corpus.
+    """Drops duplicates across all parts, splits the documents and writes the corpus.
 
     Returns:
-        The corpus, or None where parts are gone because another flow has taken them in.
+        The corpus, or None if parts are gone because another flow has merged them.
     """
     corpus = join_parts(layout, plan, config, parts)
     if corpus:
@@ -106,7 +106,7 @@ def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Re
     retry_condition_fn=can_be_retried,
 )
 def select_new(layout: Layout, corpus: Ref, seen: Ref) -> Ref:
-    """The documents of `corpus` that the registered model has not met."""
+    """The documents of `corpus` that the registered model was not trained on."""
     new, reused = select_unseen(layout, corpus, seen)
     _report(new, reused)
     return new

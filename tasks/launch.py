@@ -1,7 +1,8 @@
 """The only code that starts processes of training and evaluation, and ends them.
 
-A process is started in a session of its own, tied to this one by the kernel, its output in a file;
-whatever ends the `with` block, an exception or a signal, ends the whole tree of processes too.
+A process is started in a session of its own, with its output in a file; Linux ends it if this
+process dies (PR_SET_PDEATHSIG). Whatever ends the `with` block, an exception or a signal, ends the
+whole tree of processes too.
 """
 
 import ctypes
@@ -25,10 +26,10 @@ from corpusmill.storage.errors import InputError, ProcessError
 from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.manifest import write_json
 
-# What a process is given of this one's environment: what finds programs and files, how a person
-# reads, and what machines with GPUs need to find those and each other. All else stays behind, above
-# all what a launcher, a scheduler or a library would take for a setting of the run (ACCELERATE_*,
-# WORLD_SIZE, SLURM_*, OMPI_*, …): those stand in its job.
+# The environment variables that a process inherits: those that find programs and files, locales,
+# and what machines with GPUs need to find those and each other. All others are left out, above all
+# those that a launcher, a scheduler or a library would take for a setting of the run (ACCELERATE_*,
+# WORLD_SIZE, SLURM_*, OMPI_*, …): settings are in the job.
 _GIVEN = {
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CACHE_HOME", "LANG", "LANGUAGE", "TZ"),
     *("PYTHONPATH", "PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONUTF8"),
@@ -88,8 +89,8 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     read whatever default the user's home holds. `MULTI_GPU` is also what makes it start several
     processes on a CPU: `MULTI_CPU` silently starts one without MPI.
 
-    On one machine launcher and processes meet in files: the ports that torch opens for it are open
-    to every network.
+    On one machine the rendezvous of launcher and processes is in files: the ports that torch would
+    open for it are open to every network.
     """
     module = ["--module", "corpusmill.model.train", str(layout.job)]
     if job.num_processes == 1:
@@ -97,8 +98,8 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     rendezvous = ["--rdzv_backend", "static"]
     hardware, machines = job.train.hardware, job.train.hardware.machines
     if machines is None:
-        module.append(str(_new_meeting(layout)))
-        # Nobody waits for this machine's signs of life, each of which would lengthen the file.
+        module.append(str(_rendezvous_file(layout)))
+        # No keep-alives: no other machine waits for them, and each would lengthen the file.
         conf = f"store_type=file,keep_alive_interval={24 * 3600}"
         rendezvous = ["--rdzv_backend", "c10d", "--rdzv_conf", conf]
     config = layout.path / "accelerate.json"
@@ -125,8 +126,8 @@ def training_command(job: TrainingJob, layout: RunLayout) -> list[str]:
     ]
 
 
-def _new_meeting(layout: RunLayout) -> Path:
-    # Of a name of its own: what is left of a launch that was killed may still use the one before.
+def _rendezvous_file(layout: RunLayout) -> Path:
+    # A new name: what is left of a launch that was killed may still use the file before.
     shutil.rmtree(layout.meetings, ignore_errors=True)
     layout.meetings.mkdir()
     return layout.meetings / uuid4().hex
@@ -134,8 +135,8 @@ def _new_meeting(layout: RunLayout) -> Path:
 
 def training_environment(compiled: Path) -> dict[str, str]:
     """The environment of a training process, which keeps its compiled network in this folder."""
-    # Threads that wait for the next operation of a small network for a moment without sleeping:
-    # 2.2 times as fast on cores that are otherwise idle, and those are what one trains on.
+    # OpenMP threads spin for a moment before they sleep: 2.2 times as fast for a small network,
+    # on cores that are otherwise idle, which those for training should be.
     return {"TORCHINDUCTOR_CACHE_DIR": str(compiled), "GOMP_SPINCOUNT": "300000"}
 
 
@@ -161,10 +162,10 @@ def run_to_end(command: Sequence[str]) -> int:
 
 
 def training_outcome(process: subprocess.Popen[bytes], layout: RunLayout) -> TrainingResult:
-    """What the ended process left.
+    """The result of the ended process.
 
     Raises:
-        InputError: a sentence from the process about what a person must mend.
+        InputError: the input is wrong; the message, from the process, says how to mend it.
         ProcessError: it ended without a result; with the last lines of its output.
     """
     result = read_json(TrainingResult, layout.result) if layout.result.exists() else None
@@ -198,7 +199,7 @@ def find_hardware() -> Hardware:
     """What torch finds in a process with the environment of those that train and evaluate.
 
     Raises:
-        InputError: a sentence from the process about what a person must mend.
+        InputError: the input is wrong; the message, from the process, says how to mend it.
         ProcessError: it ended without an answer; with the last lines of its output.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -226,9 +227,9 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     # No file of the current directory, whatever its name, may hide a package that we import.
     # One thread until the process shares out the cores: the launcher would say the same, loudly.
-    # Threads that wait without spinning: on cores that are busy otherwise twice as fast.
+    # OpenMP threads wait without spinning: twice as fast on cores that are busy otherwise.
     # Lines in the order in which they were written, for the last one may say why it ended.
-    # No port of the launcher's for processes that meet in a file.
+    # The launcher opens no port for processes whose rendezvous is a file.
     own = {
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",

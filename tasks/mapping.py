@@ -1,7 +1,7 @@
 """One task for each partition of documents, on this machine's cores, on Ray or on Dask.
 
-Where they are worked on changes no byte of what they become: it is a setting of the machine, not of
-a run. Other machines need the store at the same path.
+The task runner changes no byte of the results: it is a setting of the machine, not of a run. Other
+machines need the store at the same path.
 """
 
 import signal

@@ -21,6 +21,6 @@ def bring_model(layout: Layout, source: str) -> Ref:
     """Copies configuration and weights into the store, so that what a run began with stays.
 
     Raises:
-        ModelError: the folder holds no model that can be read here.
+        ModelError: the folder holds no model that can be read.
     """
     return origin.bring_model(layout, source)

@@ -8,14 +8,14 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 
 class ProgressBar:
-    """A bar that is only looked at: a Prefect server that is away costs the work nothing."""
+    """A Prefect progress artifact; the work goes on if the server cannot be reached."""
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._artifact: UUID | None = None
 
     def show(self, percent: float, description: str) -> None:
-        """Shows both in place of what was shown before."""
+        """Shows percent, 0 to 100, and description in place of those shown before."""
         with suppress(httpx.HTTPError):
             if self._artifact:
                 update_progress_artifact(self._artifact, percent, description=description)

@@ -17,12 +17,12 @@ from corpusmill.tasks.tracking import FlowContext
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a new version stands beside the others of its model.
+class Promotion:
+    """Whether a new version of a model was promoted.
 
     Attributes:
-        champion: whether it has the alias.
-        words: the same as a person reads it, with the reason where it has not.
+        champion: whether it has the MLflow alias `champion`.
+        words: the same for a person to read, with the reason if it was not promoted.
     """
 
     champion: bool
@@ -38,7 +38,7 @@ class Standing:
     retry_condition_fn=can_be_retried,
 )
 def look_at_champion(context: FlowContext, name: str) -> None:
-    """Warns, before training is paid for, of a champion with which nothing can be compared."""
+    """Warns, before training is paid for, of a champion that no candidate can be compared with."""
     champion = registry.find_by_alias(context.settings, name, CHAMPION)
     if champion is None:
         return
@@ -112,22 +112,22 @@ def promote_if_better(
     figures: EvaluationResult,
     corpus: Ref,
     config: EvaluationConfig,
-) -> Standing:
+) -> Promotion:
     """Makes the candidate the champion if there is none, or if it is better.
 
-    The champion is scored on the same held-out documents as the candidate, with the tokenizer of
-    its own. One that cannot be scored stays, for nothing shows that the candidate is better. If
-    another flow promotes its model meanwhile, the candidate is judged again beside that.
+    The champion is scored on the same held-out documents as the candidate, with its own tokenizer.
+    If it cannot be scored it stays champion, for nothing shows that the candidate is better. If
+    another flow promotes its model meanwhile, the candidate is compared with that one.
     """
     champion = registry.find_by_alias(context.settings, candidate.name, CHAMPION)
     while champion is None or champion.version != candidate.version:
         if champion:
             reason = _why_it_stays(context, champion, candidate, figures, corpus, config)
             if reason:
-                return Standing(False, f"candidate; {reason}")
+                return Promotion(False, f"candidate; {reason}")
         champion = registry.promote(context.settings, context.layout, candidate, champion)
     get_run_logger().info("version %s is the champion", candidate.version)
-    return Standing(True, "champion")
+    return Promotion(True, "champion")
 
 
 def _why_it_stays(
@@ -146,7 +146,7 @@ def _why_it_stays(
         model = registry.fetch(context.settings, context.layout, champion)
         theirs = evaluate(context.layout, model, corpus, config, "champion")
     except Exception as error:
-        # Whatever it is: the candidate is trained and registered, and what is left is a report.
+        # Any error: the candidate is trained and registered, and only the report is still to come.
         reason = str(error).split("\n")[0] or type(error).__name__
     else:
         if theirs.judged_by == figures.judged_by:

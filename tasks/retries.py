@@ -1,4 +1,4 @@
-"""Which failures another try may help."""
+"""Which failures are worth a retry."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from corpusmill.storage.errors import InputError
 
 
 def can_be_retried(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Whether another try may help: not where a person must change the input."""
+    """Whether a retry may help, which it does not if a person must change the input."""
     try:
         state.result()
     except InputError:

@@ -19,5 +19,5 @@ from corpusmill.tasks.stages import tokenizer
     retry_condition_fn=can_be_retried,
 )
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
-    """Learns a vocabulary from a sample of the corpus's training side, or brings one along."""
+    """Learns a vocabulary from a sample of the training split, or takes a given tokenizer."""
     return tokenizer.make_tokenizer(layout, corpus, config)

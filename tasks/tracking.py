@@ -1,4 +1,4 @@
-"""The tie between a Prefect flow run and its MLflow run, in both directions."""
+"""Links a Prefect flow run with its MLflow run, in both directions."""
 
 import signal
 from collections.abc import Iterator, Mapping

@@ -47,12 +47,12 @@ def train(
     config: TrainConfig,
     initialize_from: Ref | None = None,
 ) -> Ref:
-    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done.
+    """Trains, resumes from the newest good checkpoint of the same run, or reuses its model.
 
     The journal is shown in MLflow and in Prefect's progress while it grows.
 
     Args:
-        config: whose precision and number of processes are resolved.
+        config: with precision and number of processes determined.
     """
     layout = context.layout
     run = training.plan_run(layout, shards, tokenizer, model, config, initialize_from)
@@ -103,7 +103,7 @@ class _Follower:
         self._step = 0
 
     def follow(self) -> None:
-        """Takes in what is new; an MLflow server that is down costs a warning."""
+        """Sends what is new in the journal; if the MLflow server is down, only warns."""
         records = self._reader.read()
         self._projection.add(records)
         for record in records:

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from corpusmill.model.process import StopRequest
-from corpusmill.model.training.stopping import Vote
+from corpusmill.model.training.stopping import StopTrigger
 
 
 class _Asked(StopRequest):
@@ -30,5 +30,5 @@ def accelerator() -> Iterator[Accelerator]:
 def test_who_is_asked_is_heard_after_this_step_or_the_next(
     accelerator: Accelerator, delayed: bool, heard: list[bool]
 ) -> None:
-    vote = Vote(accelerator, delayed=delayed)
-    assert [vote.cast(_Asked(asked)) for asked in (False, True, False)] == heard
+    trigger = StopTrigger(accelerator, delayed=delayed)
+    assert [trigger.check(_Asked(asked)) for asked in (False, True, False)] == heard

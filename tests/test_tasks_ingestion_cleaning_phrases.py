@@ -20,7 +20,7 @@ from corpusmill.tasks.ingestion.cleaning import phrases as phrases_module
 from corpusmill.tasks.ingestion.cleaning.blocklist import read_blocklist
 from corpusmill.tasks.ingestion.cleaning.contamination import read_contamination
 from corpusmill.tasks.ingestion.cleaning.evaluation_text import read_texts
-from corpusmill.tasks.ingestion.cleaning.phrases import Phrases
+from corpusmill.tasks.ingestion.cleaning.phrases import PhraseMatcher
 from corpusmill.tasks.ingestion.stats import SAMPLES, Stats
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -216,7 +216,7 @@ _WORDS = st.lists(
 def test_compiled_and_plain_find_the_same(
     texts: list[list[str]], document: list[str], width: int, marks: bool
 ) -> None:
-    wanted = Phrases(tuple(map(" ".join, texts)), width, 2, marks)
+    wanted = PhraseMatcher(tuple(map(" ".join, texts)), width, 2, marks)
     documents = pa.array([" ".join(document), "".join(document)], pa.large_string())
     compiled = wanted.find(documents).tolist()
     with pytest.MonkeyPatch.context() as patch:

@@ -17,7 +17,7 @@ from corpusmill.flows.recipes.decoders import gpt_web
 from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
 from corpusmill.tasks.ingestion.cleaning import rules as rules_module
 from corpusmill.tasks.ingestion.cleaning.reference import Document, part, segment
-from corpusmill.tasks.ingestion.cleaning.rules import Rules
+from corpusmill.tasks.ingestion.cleaning.rules import QualityFilter
 from corpusmill.tasks.ingestion.cleaning.steps import cleaning_steps
 from corpusmill.tasks.ingestion.cleaning.thresholds import KEPT, REASONS
 from corpusmill.tasks.ingestion.stats import Stats
@@ -43,19 +43,19 @@ CHINESE = (
 needs_data = pytest.mark.skipif(
     not DATA.is_dir(), reason="the folder shared/data is not beside the checkout"
 )
-ALL = Rules(quality=True, repetition=True, fineweb=True)
-Judge = Callable[[str, Rules], str]
+ALL = QualityFilter(quality=True, repetition=True, fineweb=True)
+Judge = Callable[[str, QualityFilter], str]
 
 
 def _block(*texts: str) -> DocumentBatch:
     return make_batch("source", "file", texts, "line", range(len(texts)))
 
 
-def _compiled(text: str, rules: Rules) -> str:
+def _compiled(text: str, rules: QualityFilter) -> str:
     return REASONS[rules.judge(_block(text))[0]]
 
 
-def _plain(text: str, rules: Rules) -> str:
+def _plain(text: str, rules: QualityFilter) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules_module, "compiled", lambda: False)
         return _compiled(text, rules)
@@ -91,7 +91,7 @@ def test_chinese_prose_is_kept(judge: Judge) -> None:
     ],
 )
 def test_gopher_quality_names_the_rule(judge: Judge, text: str, reason: str) -> None:
-    assert judge(text, Rules(quality=True)) == reason
+    assert judge(text, QualityFilter(quality=True)) == reason
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_gopher_quality_names_the_rule(judge: Judge, text: str, reason: str) -> 
     ],
 )
 def test_gopher_repetition_names_the_rule(judge: Judge, text: str, reason: str) -> None:
-    assert judge(text, Rules(repetition=True)) == reason
+    assert judge(text, QualityFilter(repetition=True)) == reason
 
 
 @pytest.mark.parametrize(
@@ -119,32 +119,32 @@ def test_gopher_repetition_names_the_rule(judge: Judge, text: str, reason: str) 
     ],
 )
 def test_fineweb_names_the_rule(judge: Judge, text: str, reason: str) -> None:
-    assert judge(text, Rules(fineweb=True)) == reason
+    assert judge(text, QualityFilter(fineweb=True)) == reason
 
 
 def test_a_sequence_that_occurs_once_is_no_repetition(judge: Judge) -> None:
     assert (
-        judge("床前明月光，疑是地上霜。\n举头望明月，低头思故乡。", Rules(repetition=True))
+        judge("床前明月光，疑是地上霜。\n举头望明月，低头思故乡。", QualityFilter(repetition=True))
         == "kept"
     )
 
 
 def test_chinese_that_repeats_itself_is_dropped(judge: Judge) -> None:
-    assert judge(CHINESE + CHINESE.replace("\n", ""), Rules(repetition=True)) != "kept"
+    assert judge(CHINESE + CHINESE.replace("\n", ""), QualityFilter(repetition=True)) != "kept"
 
 
 def test_a_closing_quotation_mark_ends_a_line(judge: Judge) -> None:
-    assert judge(SENTENCES.replace(".\n", '."\n'), Rules(fineweb=True)) == "kept"
+    assert judge(SENTENCES.replace(".\n", '."\n'), QualityFilter(fineweb=True)) == "kept"
 
 
 def test_chinese_may_have_as_many_lines_as_english(judge: Judge) -> None:
     lines = "".join(f"{CHINESE[i : i + 8].strip()}。\n" for i in range(0, 120, 8))
-    assert judge(lines, Rules(fineweb=True)) == "kept"
+    assert judge(lines, QualityFilter(fineweb=True)) == "kept"
 
 
 def test_two_words_of_chinese_are_said_in_simplified_characters(judge: Judge) -> None:
     text = "于山与水，" + "雨打窗前芭蕉叶落，" * 20
-    assert judge(text, Rules(quality=True)) == "kept"
+    assert judge(text, QualityFilter(quality=True)) == "kept"
 
 
 def test_stop_words_are_not_asked_of_other_languages() -> None:
@@ -152,8 +152,8 @@ def test_stop_words_are_not_asked_of_other_languages() -> None:
         "Über allen Gipfeln ist Ruh, in allen Wipfeln spürest du kaum einen Hauch. " * 5
     )
     known = replace(german, languages=pa.array(["de"], pa.string()))
-    assert REASONS[Rules(quality=True).judge(german)[0]] == "gopher.stop_words"
-    assert REASONS[Rules(quality=True).judge(known)[0]] == "kept"
+    assert REASONS[QualityFilter(quality=True).judge(german)[0]] == "gopher.stop_words"
+    assert REASONS[QualityFilter(quality=True).judge(known)[0]] == "kept"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ _TEXTS = st.lists(st.sampled_from(_LATIN + _OTHERS + _LINES), max_size=120).map(
 @settings(max_examples=150)
 @given(_TEXTS, st.booleans(), st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]))
 def test_compiled_and_plain_agree(text: str, marks: bool, which: tuple[int, ...]) -> None:
-    rules = Rules(bool(which[0]), bool(which[1]), bool(which[2]), marks)
+    rules = QualityFilter(bool(which[0]), bool(which[1]), bool(which[2]), marks)
     assert _compiled(text, rules) == _plain(text, rules)
 
 
@@ -217,7 +217,7 @@ def test_compiled_and_plain_agree(text: str, marks: bool, which: tuple[int, ...]
 @example("\U0003134b]", False)  # a Han character of a later Unicode than this Python's
 @given(st.text(max_size=60), st.booleans())
 def test_compiled_and_plain_agree_on_any_text(text: str, marks: bool) -> None:
-    rules = Rules(repetition=True, fineweb=True, marks=marks)
+    rules = QualityFilter(repetition=True, fineweb=True, marks=marks)
     assert _compiled(text, rules) == _plain(text, rules)
 
 
@@ -235,7 +235,7 @@ def _real_texts() -> list[str]:
 @needs_data
 @pytest.mark.parametrize("which", [(1, 0, 0), (0, 1, 0), (0, 0, 1)])
 def test_compiled_and_plain_agree_on_real_text(which: tuple[int, ...]) -> None:
-    rules = Rules(bool(which[0]), bool(which[1]), bool(which[2]))
+    rules = QualityFilter(bool(which[0]), bool(which[1]), bool(which[2]))
     texts = _real_texts()
     plain = [_plain(text, rules) for text in texts]
     assert [REASONS[reason] for reason in rules.judge(_block(*texts))] == plain

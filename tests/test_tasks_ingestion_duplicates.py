@@ -29,10 +29,10 @@ def arrow(texts: list[str]) -> pa.LargeStringArray:
     return pa.array(texts, pa.large_string())
 
 
-def search(texts: list[str], similarity: float = SIMILARITY, met: int = 0) -> Components:
+def search(texts: list[str], similarity: float = SIMILARITY, num_seen: int = 0) -> Components:
     array = arrow(texts)
     bands = band_hashes(array, rows_for(similarity))
-    return near_duplicates([bands], Texts([array]), similarity, np.arange(len(texts)), met)
+    return near_duplicates([bands], Texts([array]), similarity, np.arange(len(texts)), num_seen)
 
 
 def words(seed: int, number: int) -> list[str]:
@@ -195,7 +195,7 @@ def test_of_a_chain_only_what_is_like_a_kept_document_goes_and_all_is_one_compon
 def test_documents_met_before_stay_and_new_ones_like_them_go() -> None:
     old, new = prose(7, 20), prose(8, 20)
     texts = [*old, old[3] + " more", *new, old[5] + " again", new[2] + " again"]
-    found = search(texts, met=21)
+    found = search(texts, num_seen=21)
     assert found.representative[:21].tolist() == list(range(21))
     assert found.representative[21:].tolist() == [*range(21, 41), 5, 23]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.tasks.ingestion.extraction.found import Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.markup import parse_xml
 from corpusmill.tasks.ingestion.extraction.open_document import read_open_document
 from corpusmill.tasks.ingestion.extraction.pages import read_epub
@@ -103,8 +103,8 @@ def test_what_a_word_document_says_without_letters_is_read(
 def test_what_of_a_word_document_cannot_be_read_is_counted(tmp_path: Path) -> None:
     body = '<w:altChunk/><w:p><w:r><w:sym w:font="Wingdings" w:char="F0E0"/></w:r></w:p>'
     loss, passed, _ = read_word(write_docx(tmp_path / "x.docx", body))
-    assert isinstance(loss, Loss) and (loss.reason, loss.documents) == ("not_read", 0)
-    assert passed == Passed("symbols_not_read", 1)
+    assert isinstance(loss, Unreadable) and (loss.reason, loss.documents) == ("not_read", 0)
+    assert passed == Counted("symbols_not_read", 1)
 
 
 def test_the_text_of_entities_is_read_and_that_of_other_files_is_not() -> None:
@@ -144,7 +144,7 @@ def test_scanned_pages_are_counted_as_such(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "x.pdf", pdf_line("Text", 700), PICTURE, "", PICTURE)
     loss, text = read_pdf(path)
     assert text == Text(0, "Text")
-    assert isinstance(loss, Loss)
+    assert isinstance(loss, Unreadable)
     assert (loss.place, loss.reason, loss.documents, loss.bytes) == ("page 2, 4", "scanned", 0, 0)
     flaw = flaw_of(write_pdf(tmp_path / "y.pdf", PICTURE))
     assert (flaw.reason, flaw.documents) == ("scanned", 1)
@@ -155,7 +155,7 @@ def test_a_pdf_whose_end_is_missing_is_no_whole_one(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "x.pdf", pdf_line("One", 700), pdf_line("Two", 700))
     path.write_bytes(path.read_bytes().partition(b"startxref")[0])
     flaw, text = read_pdf(path)
-    assert isinstance(flaw, Loss) and (flaw.reason, flaw.bytes) == ("truncated", None)
+    assert isinstance(flaw, Unreadable) and (flaw.reason, flaw.bytes) == ("truncated", None)
     assert text == Text(0, "One\n\nTwo")
 
 
@@ -173,7 +173,7 @@ def test_a_chapter_that_cannot_be_read_costs_itself(tmp_path: Path) -> None:
     data[lost.header_offset + 30 + len(lost.filename) + 9] ^= 0xFF
     path.write_bytes(data)
     loss, text = read_epub(path)
-    assert isinstance(loss, Loss) and isinstance(text, Text)
+    assert isinstance(loss, Unreadable) and isinstance(text, Text)
     assert (loss.place, loss.documents, loss.bytes) == (lost.filename, 0, lost.compress_size)
     assert str(text.text).startswith("two\n\n")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.tasks.ingestion.extraction.found import Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.mail import read_mailbox, read_message
 from tests.made_documents import (
     make_message,
@@ -17,7 +17,7 @@ from tests.readings import texts_of
 def test_a_message_is_its_subject_and_its_plain_body(tmp_path: Path) -> None:
     (tmp_path / "x.eml").write_bytes(bytes(make_message()))
     assert list(read_message(tmp_path / "x.eml")) == [
-        Passed("attachments_not_read", 1),
+        Counted("attachments_not_read", 1),
         Text(0, "Title\n\nOne café\n\ntwo"),
     ]
     (tmp_path / "x.eml").write_bytes(
@@ -49,7 +49,10 @@ def test_a_sentence_that_begins_with_from_begins_no_message(tmp_path: Path) -> N
         b"From - Thu\nSubject: t\n\n>From the start\n>>From x\nno blank line\n" + dated + b"\nu\n"
     )
     loss, *texts = sorted(read_mailbox(path), key=lambda found: isinstance(found, Text))
-    assert isinstance(loss, Loss) and (loss.reason, loss.bytes) == ("left_over", len("a head\n\n"))
+    assert isinstance(loss, Unreadable) and (loss.reason, loss.bytes) == (
+        "left_over",
+        len("a head\n\n"),
+    )
     assert texts == [
         Text(0, "s\n\nDear all,\n\nFrom here on it is: other.\nend"),
         Text(1, "t\n\nFrom the start\n>From x\nno blank line"),
@@ -90,11 +93,11 @@ def test_what_stands_in_a_message_is_read(tmp_path: Path, data: bytes, text: str
 def test_a_message_that_is_cut_off_is_none(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.eml").write_bytes(data)
     (loss,) = read_message(tmp_path / "x.eml")
-    assert isinstance(loss, Loss)
+    assert isinstance(loss, Unreadable)
     assert (loss.reason, loss.documents, loss.bytes) == ("truncated", 1, len(data))
 
 
 def test_a_page_whose_encoding_is_guessed_is_counted(tmp_path: Path) -> None:
     page = b"Content-Type: text/html\n\n<p>" + _HAN.encode("gbk")
     (tmp_path / "x.eml").write_bytes(page)
-    assert list(read_message(tmp_path / "x.eml")) == [Passed("decoded.gb18030", 1), Text(0, _HAN)]
+    assert list(read_message(tmp_path / "x.eml")) == [Counted("decoded.gb18030", 1), Text(0, _HAN)]

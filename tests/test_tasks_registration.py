@@ -23,7 +23,7 @@ from corpusmill.storage.registry import CHAMPION, RegisteredModel, find_by_alias
 from corpusmill.storage.tracking import connect
 from corpusmill.tasks.progress import ProgressBar
 from corpusmill.tasks.registration import (
-    Standing,
+    Promotion,
     fetch_champion,
     look_at_champion,
     promote_if_better,
@@ -46,7 +46,7 @@ def name() -> str:
     return f"model {uuid.uuid4().hex[:6]}"
 
 
-def judge(shop: Shop, candidate: RegisteredModel, figures: EvaluationResult) -> Standing:
+def judge(shop: Shop, candidate: RegisteredModel, figures: EvaluationResult) -> Promotion:
     context = FlowContext(shop.settings, shop.layout, shop.tracker)
     return promote_if_better(context, candidate, figures, shop.corpus, EVALUATION)
 
@@ -65,14 +65,14 @@ def crowned(shop: Shop, name: str, bits: float) -> RegisteredModel:
 
 
 def test_the_better_one_is_champion_and_another_try_changes_nothing(shop: Shop, name: str) -> None:
-    for bits, standing, champion in (
-        (2.0, Standing(True, "champion"), "1"),
-        (3.0, Standing(False, "candidate; the champion is better"), "1"),
-        (1.0, Standing(True, "champion"), "3"),
+    for bits, promotion, champion in (
+        (2.0, Promotion(True, "champion"), "1"),
+        (3.0, Promotion(False, "candidate; the champion is better"), "1"),
+        (1.0, Promotion(True, "champion"), "3"),
     ):
         candidate, figures = shop.version(name, bits), shop.model(bits)[1]
         for _ in range(2):
-            assert judge(shop, candidate, figures) == standing
+            assert judge(shop, candidate, figures) == promotion
             assert champion_of(shop, name) == champion
 
 
@@ -126,9 +126,9 @@ def test_a_champion_that_cannot_be_compared_stays_and_the_run_goes_on(
     if fault in ("gone", "damaged", "foreign"):
         assert "version 1, the champion, cannot be compared with what is trained" in caplog.text
     candidate = shop.version(name, 1.0)
-    standing = judge(shop, candidate, figures)
-    assert not standing.champion
-    assert re.match(STAYS, standing.words)
+    promotion = judge(shop, candidate, figures)
+    assert not promotion.champion
+    assert re.match(STAYS, promotion.words)
     assert champion_of(shop, name) == "1"
 
 

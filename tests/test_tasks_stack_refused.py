@@ -13,7 +13,7 @@ from corpusmill.flows.command_line import main
 from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import Layout
 from corpusmill.tasks.stack import control, supervision
-from corpusmill.tasks.stack.door import read_key
+from corpusmill.tasks.stack.authentication import read_key
 from tests.servers import settings_in
 
 

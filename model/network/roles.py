@@ -35,8 +35,8 @@ GAIN = Role("gains", "ones")
 BIAS = Role("gains", "zeros")
 
 
-class Owner(Protocol):
-    """A module with parameters of its own.
+class HasRoles(Protocol):
+    """A module that declares the roles of its own parameters.
 
     Attributes:
         roles: what each of them is, by its name in the module.
@@ -49,6 +49,6 @@ def with_roles(network: nn.Module) -> Iterator[tuple[nn.Parameter, Role]]:
     """Every parameter, in the order of `named_parameters`, and what its owner says it is."""
     for place, module in network.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
-            declared = cast(Owner, module).roles if hasattr(module, "roles") else {}
+            declared = cast(HasRoles, module).roles if hasattr(module, "roles") else {}
             assert name in declared, f"{type(module).__name__} {place} has no role for its {name}"
             yield parameter, declared[name]

@@ -25,7 +25,7 @@ from corpusmill.model.training.parallel import compile_in_place, synchronized
 from corpusmill.model.training.publishing import publish_model
 from corpusmill.model.training.run import Run, build_run, resume
 from corpusmill.model.training.schedule import rate_factor, sequence_length
-from corpusmill.model.training.stopping import Vote
+from corpusmill.model.training.stopping import StopTrigger
 from corpusmill.model.training.validation import given_up, named_losses, validate
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import CorpusmillError, InputError
@@ -96,14 +96,14 @@ def _ran_out(config: TrainConfig, error: BaseException) -> TrainingResult:
 def _loop(run: Run, stop: StopRequest) -> str:
     config = run.config
     run.model.train()
-    vote = Vote(run.accelerator, delayed=run.accelerator.device.type == "cuda")
+    trigger = StopTrigger(run.accelerator, delayed=run.accelerator.device.type == "cuda")
     while run.progress.step < config.max_steps:
         _compile(run)
         _profile(run)
         _update(run)
         step = run.progress.step
         last = step == config.max_steps
-        stopping = _agreed(run, vote, stop)
+        stopping = _agreed(run, trigger, stop)
         if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
             _log(run)
         improved = (last or step % config.validation.every == 0) and validate(run)
@@ -239,10 +239,10 @@ def _journal_checkpoints(run: Run) -> None:
         run.journal.sync()
 
 
-def _agreed(run: Run, vote: Vote, stop: StopRequest) -> bool:
+def _agreed(run: Run, trigger: StopTrigger, stop: StopRequest) -> bool:
     """Whether any process was asked to stop; a GPU works meanwhile, and its time counts."""
     begun = time.perf_counter()
-    stopping = vote.cast(stop)
+    stopping = trigger.check(stop)
     waited = time.perf_counter() - begun
     run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
     return stopping

@@ -7,23 +7,21 @@ from torch import Tensor
 from corpusmill.model.process import StopRequest
 
 
-class Vote:
-    """Whether any process was asked to stop, told to all of them after every step.
-
-    A GPU is not waited for: what was said after the step before is read, which it has worked out by
-    then, while it is at this step already.
+class StopTrigger:
+    """An all-reduce after every step of whether a process was asked to stop, as in Accelerate's
+    `check_trigger`, but without waiting for a GPU: there the answer is that of the step before.
     """
 
     def __init__(self, accelerator: Accelerator, *, delayed: bool) -> None:
         """Args:
-        delayed: whether what is read is of the step before.
+        delayed: whether `check` answers for the step before, which a GPU has summed by now.
         """
         self._accelerator = accelerator
         self._delayed = delayed
         self._before: _Count | None = None
 
-    def cast(self, stop: StopRequest) -> bool:
-        """Says whether this process was asked, and hears whether any was."""
+    def check(self, stop: StopRequest) -> bool:
+        """Whether any process was asked to stop; every process must call it after every step."""
         count = _Count(self._accelerator, asked=bool(stop))
         before, self._before = self._before, count
         heard = before if self._delayed else count
@@ -31,7 +29,7 @@ class Vote:
 
 
 class _Count:
-    """The processes that were asked, on its way from the device."""
+    """How many processes were asked, copied from the device without blocking."""
 
     def __init__(self, accelerator: Accelerator, *, asked: bool) -> None:
         summed: Tensor = accelerator.reduce(

@@ -1,7 +1,7 @@
-"""The noun of the data path: a batch of documents in Arrow columns, and flaws in their place.
+"""Batches of documents as Arrow columns, which readers yield and cleaning steps take and return.
 
-Readers yield batches, cleaning steps take and return them; nothing on the way holds one Python
-object a document.
+Nothing on the way holds a Python object for each document. What cannot be read is yielded among the
+batches, as a `Flaw`.
 """
 
 from collections.abc import Sequence
@@ -75,13 +75,13 @@ class Flaw:
         place: where in its file.
         reason: bad_encoding, bad_json, no_text, truncated, too_long, bomb, damaged, …
         finding: what was found and expected, as the middle of a sentence.
-        remedy: what mends it, as the end of a sentence.
+        remedy: how to mend it, as the end of a sentence.
         excerpt: the beginning of what is there.
-        bytes: what was lost with it of the file, as it is when decompressed and in UTF-8; None
-            where nobody knows, because the end of the file is missing.
-        documents: so many, where that is known, and else 1.
-        apart: the pattern of its name, such as `*.png`, where it is a file of a kind that is not
-            read: counted and named, but neither refused nor a loss of what was to be read.
+        bytes: how many were lost, counted after decompression and in UTF-8; None if unknown,
+            because the end of the file is missing.
+        documents: how many were lost; 1 if unknown.
+        apart: the pattern of its name, such as `*.png`, if it is a file of a kind that is not read:
+            it is counted and named, but neither refused nor counted as lost.
     """
 
     place: str
@@ -96,7 +96,7 @@ class Flaw:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """So many repairs of one kind, made while reading; for the statistics.
+    """A count of repairs of one kind made while reading, for the statistics.
 
     Attributes:
         name: `decoded.gb18030` (documents found to be in another encoding), `replaced_bytes`
@@ -126,10 +126,10 @@ def place_of(unit: str, number: int) -> str:
 
 
 def size_of(text: str) -> int:
-    """UTF-8 bytes of a text; what UTF-8 cannot hold counts as one each."""
+    """UTF-8 bytes of a text; a character that UTF-8 cannot encode counts as one."""
     return len(text.encode("utf-8", "replace"))
 
 
 def excerpt_of(text: str) -> str:
-    """The beginning of a text, for a sample; what UTF-8 cannot hold is escaped."""
+    """The beginning of a text, for a sample; what UTF-8 cannot encode is escaped."""
     return text[:_EXCERPT].encode("utf-8", "backslashreplace").decode()

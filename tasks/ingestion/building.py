@@ -1,4 +1,4 @@
-"""From parts to a corpus: duplicates found across all of them, sides chosen, documents written."""
+"""From parts to a corpus: drops duplicates across all parts, splits documents and writes them."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -31,9 +31,9 @@ from corpusmill.tasks.ingestion.duplicates.components import near_duplicates
 from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
 from corpusmill.tasks.ingestion.engines import check_engines, engines_of
 from corpusmill.tasks.ingestion.figures import Figures, SimilarPair
-from corpusmill.tasks.ingestion.pace import Pace
 from corpusmill.tasks.ingestion.partitions import FilePartition, plan_partitions
 from corpusmill.tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 from corpusmill.tasks.ingestion.readers.flaws import not_read
 from corpusmill.tasks.ingestion.readers.reading import cut
 from corpusmill.tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
@@ -41,17 +41,17 @@ from corpusmill.tasks.ingestion.stats import Stats
 
 UNKNOWN_LICENCE = "unknown"
 _PAIRS = 10
-# So many files that could not be read are named in the manifest.
+# The manifest names at most so many files that could not be read.
 _NAMED = 20
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What becomes of each document of the parts, in their order.
+    """For each document of the parts, in their order, whether it is kept and what it is similar to.
 
     Attributes:
         reason: int8 (documents,): an index into `REASONS`; 0 for those that are kept.
-        first: int64 (documents,): the first of those it belongs with, on one side.
+        first: int64 (documents,): the first document of its component; a component is in one split.
         pairs: some near-duplicates, as (first, second, similarity).
     """
 
@@ -65,12 +65,12 @@ REASONS = ("", "duplicate", "near_duplicate")
 
 @dataclass(frozen=True)
 class CorpusPlan:
-    """What there is to do for a corpus.
+    """The work that a corpus needs.
 
     Attributes:
         sources: resolved and digested.
-        partitions: to be made into parts, each by itself; none where the corpus is there already.
-        corpus: the corpus, where it is there and sound.
+        partitions: each is to become a part; none if the corpus exists already.
+        corpus: the corpus, if it exists and is undamaged.
     """
 
     sources: tuple[ResolvedSource, ...]
@@ -79,7 +79,7 @@ class CorpusPlan:
 
 
 def plan_corpus(layout: Layout, config: CorpusConfig) -> CorpusPlan:
-    """Finds and digests the sources, and the corpus made of the same bytes before, if any.
+    """Finds and digests the sources, and the corpus already made of the same bytes, if any.
 
     Raises:
         CorpusError: a source that does not exist or matches nothing.
@@ -109,9 +109,9 @@ def build_corpus(
     """Makes the corpus of these parts, one for each partition of the sources, in order.
 
     The first of several equal documents is kept, and so is the first of several similar ones unless
-    `near_duplicates` says otherwise. A document's side depends on its text alone (that of the first
-    document similar to it, where similar ones are kept), so that it stays there as the corpus
-    grows; only if one side would be empty does the document with the smallest id change over.
+    `near_duplicates` says otherwise. The split of a document depends on its text alone (on that of
+    the first document similar to it, where similar ones are kept), so that it stays the same as the
+    corpus grows; only if a split would be empty is the document with the smallest id moved to it.
 
     Raises:
         CorpusError: fewer than 2 documents kept.
@@ -144,15 +144,15 @@ def _write(
     if np.count_nonzero(verdicts.reason == 0) < 2:
         raise _too_few(stats, config)
     reserved = {source.name for source in sources if source.held_out}
-    held_out = _sides(ids, verdicts, config.validation_fraction, _of_sources(parts, reserved))
+    held_out = _held_out(ids, verdicts, config.validation_fraction, _of_sources(parts, reserved))
     figures = Figures(sources)
     sizes = [part_documents(part).stat().st_size for part in parts]
-    pace = Pace("merge", sum(sizes))
+    progress = ProgressLogger("merge", sum(sizes))
     with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
         writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
         for (part, first), written in zip(numbered, accumulate(sizes), strict=True):
             _write_part(writers, part, verdicts.reason[first:], held_out[first:], figures)
-            pace.reach(written)
+            progress.update_to(written)
     figures.pairs = _similar_pairs(parts, verdicts)
     figures.write(directory, stats)
     write_samples(directory, stats)
@@ -164,7 +164,7 @@ def _write(
 
 
 def _count_apart(stats: Stats, source: ResolvedSource) -> None:
-    """Counts the files of a source that are not read, as the members of an archive are."""
+    """Counts the files of kinds that are not read, as is done for members of an archive."""
     for file in source.apart:
         folder, _, place = file.name.partition("/")
         stats.drop_flaw(source.name, folder, not_read(place or WHOLE_FILE, file.name, file.size))
@@ -199,7 +199,7 @@ def _verdicts(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> V
 
 
 def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | None:
-    """Whether each document of the parts is of one of these sources; None where there are none."""
+    """bool (documents,): whether each is of one of these sources; None if `names` is empty."""
     if not names:
         return None
     wanted = pa.array(list(names), pa.string())
@@ -207,10 +207,10 @@ def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | N
     return np.concatenate([np.array(pc.is_in(batch.column("source"), wanted)) for batch in batches])
 
 
-def _sides(
+def _held_out(
     ids: np.ndarray, verdicts: Verdicts, validation_fraction: float, reserved: np.ndarray | None
 ) -> np.ndarray:
-    """Which documents are held out: those that are `reserved` for it, or some of all."""
+    """bool (documents,): which are held out: the `reserved` ones, or else a fraction of all."""
     if reserved is None:
         held_out = is_held_out(ids[verdicts.first], validation_fraction)
     else:
@@ -218,7 +218,7 @@ def _sides(
     kept = np.flatnonzero(verdicts.reason == 0)
     if held_out[kept].all() or not held_out[kept].any():
         smallest = min(kept.tolist(), key=lambda row: ids[row].tobytes())
-        # Those similar to it change over too.
+        # The documents similar to it move with it.
         family = verdicts.first == verdicts.first[smallest]
         if not family[kept].all():
             held_out[family] = ~held_out[family]
@@ -289,7 +289,7 @@ def _counts(
     counts: dict[str, Any] = {split: writers[split].counts for split in SPLITS}
     size = sum(writer.counts["bytes"] for writer in writers.values())
     lost = stats.dropped_by_reason("bytes")
-    # What edits took out of the text, or, below 0, added to it.
+    # Bytes that edits removed from the text; below 0 if they added some.
     edited = stats.bytes_read - size - sum(lost.values())
     amounts = {"in": stats.bytes_read, "kept": size, "dropped": lost, "edited": edited}
     unread = dict(stats.lost) | {"files": [asdict(each) for each in stats.most_unread(_NAMED)]}

@@ -1,4 +1,4 @@
-"""Compiled code: whether numba works here, and how far what it keeps can be trusted."""
+"""Imports modules compiled by numba, and removes stale code from its cache."""
 
 import logging
 from contextlib import suppress
@@ -10,16 +10,16 @@ from types import ModuleType
 
 @cache
 def import_compiled(package: str, module: str, instead: str) -> ModuleType | None:
-    """A module of compiled code; None, which the log says once, where numba does not work here.
+    """A module of compiled code; None, with a warning in the log, if numba does not work here.
 
     Args:
         package: the folder beside this file that the module is in.
-        instead: what is done without it, for the log.
+        instead: what is used instead, for the log.
     """
     try:
         _forget_stale_code(Path(__file__).parent / package)
         return import_module(f"corpusmill.tasks.ingestion.{package}.{module}")
-    # A RuntimeError says that there is no folder for numba's compiled code.
+    # numba raises RuntimeError if it finds no folder for its cache.
     except (ImportError, RuntimeError) as error:
         logging.getLogger(__name__).warning(
             "numba does not work here (%s): %s; install numba to be faster", error, instead

@@ -23,7 +23,7 @@ TextUnit = Literal["file", "paragraph", "line"]
 
 
 def absolute(files: str) -> str:
-    """The same address, unless it means another file wherever the flow runs.
+    """Returns `files` unless it is relative, which would depend on the folder the flow runs in.
 
     Raises:
         ValueError: a relative path.
@@ -43,7 +43,7 @@ def absolute(files: str) -> str:
 
 
 def known_encoding(encoding: str) -> str:
-    """The same encoding, unless Python has none of that name.
+    """Returns `encoding` if Python has a text encoding of that name.
 
     Raises:
         ValueError: an unknown encoding, or one of bytes to bytes.
@@ -60,7 +60,7 @@ def known_encoding(encoding: str) -> str:
 
 
 def two_fields(pair: tuple[str, str]) -> tuple[str, str]:
-    """The same names.
+    """Returns `pair` if it names two fields.
 
     Raises:
         ValueError: they are one name, or one of them is empty.
@@ -71,7 +71,7 @@ def two_fields(pair: tuple[str, str]) -> tuple[str, str]:
 
 
 def some_fields(fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    """The same names.
+    """Returns `fields` if it names at least one field and each once.
 
     Raises:
         ValueError: there is none, one of them is empty, or one is there twice.
@@ -85,7 +85,7 @@ def some_fields(fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
 Encoding = Annotated[str, AfterValidator(known_encoding)]
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9_-]+$")]
 TextFields = Annotated[str | tuple[str, ...], AfterValidator(some_fields)]
-# JSON is for manifests, trackers and pages; nothing is fetched by what stands there.
+# In JSON (manifests, MLflow, pages) secrets are masked: nothing is fetched from there.
 Address = Annotated[str, PlainSerializer(shown, when_used="json")]
 PairFields = Annotated[tuple[str, str], AfterValidator(two_fields)]
 
@@ -104,8 +104,8 @@ class FileSource(Config):
             .tsv without a header line are named by their numbers, as ["1", "2"].
         quoted: whether fields of .csv and .tsv may stand in quotation marks, as those of RFC 4180
             do; where it is not given, in .csv they may, and in .tsv quotation marks are text.
-        held_out: all of it is for validation and evaluation, and nothing of the other sources is
-            that says the same or nearly so; where one source is, no other is held out in part.
+        held_out: all of it is for validation and evaluation, and no equal or similar document of
+            another source is trained on; if any source is held out, no other is held out in part.
     """
 
     files: Address = Field(min_length=1)
@@ -131,8 +131,8 @@ class DatasetSource(Config):
         dataset: its id on the Hugging Face hub, or the absolute path of a local folder
             (one written by `save_to_disk` too).
         config: the dataset's configuration, where it has several.
-        split: which part to read, or which slices of which parts, as `train[:10%]+test`; `train`
-            where it is not given, or, of a folder that holds one part only, that.
+        split: which split to read, or slices of splits, as `train[:10%]+test`; by default `train`,
+            or the only split of a folder that has one.
         streaming: read it as it comes, without building it on disk first.
         max_documents: read no more than so many.
         name, licence, text_field, pair, held_out: as in FileSource.
@@ -151,7 +151,7 @@ class DatasetSource(Config):
 
 
 def _kind_of(source: Any) -> str:
-    """Which source is meant, so that the sentence about a wrong field speaks of that one alone."""
+    """The tag of the union `Source`, so that a validation error is about one kind of source."""
     if isinstance(source, str):
         return "address"
     if isinstance(source, DatasetSource) or (isinstance(source, dict) and "dataset" in source):
@@ -175,9 +175,9 @@ class CleaningConfig(Config):
         identify_languages: give each document its language.
         languages: keep only these ISO 639-1 codes; all where empty.
         min_language_score: drop documents whose language is less certain than this.
-        segmentation: what the rules count as words: what white space parts and, of scripts
-            without spaces, each character (`language`), or runs of letters, each such character and
-            each punctuation mark, as in corpora made with datatrove (`unicode`).
+        segmentation: what the rules count as words. `language`: what stands between white space,
+            and each character of a script without spaces; `unicode`: runs of letters, each such
+            character and each punctuation mark, as in corpora made with datatrove.
         gopher_quality, gopher_repetition, c4_quality, fineweb_quality: the rules of Rae et al.
             2021, Raffel et al. 2020 and Penedo et al. 2024, with thresholds of their own for
             text without spaces.
@@ -185,12 +185,12 @@ class CleaningConfig(Config):
             one are dropped.
         decontaminate: absolute paths or globs of evaluation text; documents that share
             `contamination_ngram` words in a row with it are dropped.
-        contamination_ngram: words in a row.
+        contamination_ngram: how many words in a row.
         own_steps: cleaning steps of one's own, as `package.module:Name`, taken in this order after
             ours and before personal data is masked.
         mask_pii: write <EMAIL>, <PHONE>, <IP>, <CARD> or <ID> over such strings.
-        near_duplicates: drop all but the first of near-duplicates, keep them on one side of the
-            split, or do not look for them.
+        near_duplicates: drop all but the first of near-duplicates, keep them in one split, or do
+            not look for them.
         similarity: Jaccard similarity of word 5-grams from which two documents are near-duplicates.
     """
 
@@ -206,7 +206,7 @@ class CleaningConfig(Config):
     blocklist: str | None = None
     decontaminate: tuple[str, ...] = ()
     contamination_ngram: int = Field(default=13, ge=1)
-    # Left out where there are none, as corpora made before there were any say nothing of them.
+    # Left out if empty, so that the identities of corpora made before this field existed stay.
     own_steps: tuple[StepName, ...] = Field(default=(), exclude_if=operator.not_)
     mask_pii: bool = False
     near_duplicates: Literal["drop", "keep", "off"] = "drop"
@@ -220,19 +220,19 @@ class CorpusConfig(Config):
         sources: each a FileSource, a DatasetSource, or the `files` of a FileSource by itself.
         text_field: the field of a JSON object, or the column of a table, that holds the text; the
             number of a column, from 1, where a .csv or .tsv has no header line. Several, as
-            ["title", "body"], are one document together, parted by blank lines.
-        encoding: of text files; `auto` finds it, or counts as bad_encoding what it is not sure of.
+            ["title", "body"], are joined by blank lines into one document.
+        encoding: of text files; `auto` detects it, and counts as bad_encoding what it is unsure of.
         on_bad_text: whether text that cannot be read is counted and left out, stops the build, or
             has its bad bytes replaced by U+FFFD and counted.
         max_unread: the share of the bytes that may be lost because they cannot be read; beyond it
             the build stops. A file whose end is missing counts whole.
-        text_unit: what one document of a .txt file is; paragraphs are parted by blank lines.
+        text_unit: what one document of a .txt file is; paragraphs are separated by blank lines.
         html_extractor: resiliparse is fast, trafilatura more careful.
         min_characters: shorter documents are dropped.
         max_document_bytes: longer documents are left out and counted.
         validation_fraction: the expected share of documents on the validation side.
-        readers: of one's own for files with a suffix, as {".law": "ours.readers:read_law"}; they
-            come before ours.
+        readers: of one's own by suffix, as {".law": "ours.readers:read_law"}; they take precedence
+            over ours.
         cleaning: the steps between reading and keeping.
     """
 

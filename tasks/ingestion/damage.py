@@ -12,8 +12,8 @@ def broken(given: int, lost: int, error: Exception, compression: str) -> Flaw:
     """Data that are cut off or damaged, or whose window is too large.
 
     Args:
-        given: bytes that came of the data before.
-        lost: bytes of the data that nothing came of.
+        given: bytes that were decompressed before.
+        lost: bytes of compressed data that gave nothing.
         error: what the decompressor said; an EOFError where the end is missing.
     """
     place = f"after byte {given} of the decompressed data"
@@ -29,7 +29,7 @@ def broken(given: int, lost: int, error: Exception, compression: str) -> Flaw:
 
 
 def bomb(given: int, read: int, ratio: int) -> Flaw:
-    """Data that grow more than text ever does."""
+    """A decompression bomb: data that expand more than text ever does."""
     return Flaw(
         f"after byte {given} of the decompressed data",
         "bomb",

@@ -24,7 +24,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _HEAD = 1 << 12
-# Bytes of which text in anything but UTF-16 and UTF-32 has hardly any.
+# Bytes that are rare in text, except in UTF-16 and UTF-32.
 _CONTROLS = bytes({*range(32)} - set(b"\t\n\v\f\r\x1b"))
 _MIN_CONTROLS = 0.02
 _MAX_UNASSIGNED = 0.01
@@ -32,8 +32,8 @@ _MAX_UNASSIGNED = 0.01
 _SHIFTS = re.compile(rb"\x1b\$[@AB(]|\x1b\$\)C|~\{(?:[!-w][!-~])+~\}")
 # Halves of surrogate pairs, as some databases write them in what is UTF-8 otherwise (CESU-8).
 _HALVES = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
-# From which confidence on chardet is believed, by the table in docs/benchmarks.md: of short text,
-# what is rare is as a rule an error.
+# The least confidence at which chardet is believed (table in docs/benchmarks.md): of short text, a
+# rare encoding is mostly an error.
 _MIN_COMMON, _MIN_RARE = 0.12, 0.3
 _COMMON = frozenset(
     {
@@ -43,14 +43,14 @@ _COMMON = frozenset(
         *("iso2022_jp_2004", "iso2022_jp_ext", "koi8-r", "koi8-u", "shift_jis_2004", "tis-620"),
     }
 )
-# Text of unusual words is believed from this confidence on where it reads as words, and what else
-# does is less likely by this factor.
+# A lower confidence is enough if the decoded text reads as words, and any other encoding that gives
+# words has less than this share of it.
 _MIN_READABLE, _MAX_OTHER = 0.06, 0.9
 _MAX_ODD = 0.05
 _EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "FULLWIDTH"}
 _SIGN_WITHIN = re.compile(r"[^\W\d_][^\w\s\x00-\x7f\xab\xb7\xbb\u2010-\u201f\u2026][^\W\d_]")
-# Under these names people write what is in those: so browsers read it, and what follows the sample
-# may need it.
+# Text in the first is often really in the second, which has more characters: browsers decode it so
+# (WHATWG), and what follows the sample may need it.
 _WIDER = {
     "euc_jis_2004": "euc_jp",
     "euc_kr": "cp949",
@@ -63,13 +63,13 @@ _WIDER = {
     "shift_jis_2004": "cp932",
     "tis-620": "cp874",
 }
-# Of ISO 8859 they are control characters, which no text holds.
+# In ISO 8859 these are control characters, which text does not have.
 _NOT_ISO_8859 = re.compile(rb"[\x80-\x9f]")
 _ISO_8859 = [f"iso8859-{part}" for part in range(1, 17) if part not in (11, 12)]
 _HIGH_BYTES = re.compile(rb"[\x80-\xff]")
-# So few bytes tell nothing by their frequency, but by what is beside them: in the code pages of the
-# Latin script, letters with accents beside a letter, and typographic signs; and neither of them
-# where they may be the remains of UTF-8.
+# So few bytes say nothing by their frequency, only by their neighbours: in code pages of the Latin
+# script they are accented letters beside a letter, or typographic signs, and neither looks like the
+# remains of UTF-8.
 _FEW = 8
 _LATIN = re.compile(
     rb"(?<=[A-Za-z\xc0-\xfe])[\xc0-\xd6\xd8-\xf6\xf8-\xfe](?![\x80-\xbf])"
@@ -78,7 +78,8 @@ _LATIN = re.compile(
     rb"\xb0\xb2-\xb4\xb7\xb9\xbb-\xbf]"
 )
 _MIN_LATIN = 0.9
-# Where bad bytes hide the encoding of all, so many lines are asked, and most that tell must agree.
+# If bad bytes hide the encoding of the whole, so many lines are detected one by one; most of those
+# with a result must agree.
 _LINES = 64
 _MIN_LINES = 0.9
 
@@ -93,7 +94,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def certain(head: bytes) -> str | None:
-    """The encoding that a byte order mark, or what no other encoding holds, tells beyond doubt."""
+    """The encoding that a byte order mark, wide characters or escape sequences prove, or None."""
     marked = (encoding for mark, encoding in _MARKS if head.startswith(mark))
     return next(marked, None) or _wide(head) or _shifted(head)
 
@@ -111,12 +112,12 @@ def guess(data: bytes) -> str | None:
 
 
 def wider(encoding: str) -> str:
-    """The encoding that also holds what people write under the name of this one."""
+    """The larger encoding that text in this one is often really in, or this one (see _WIDER)."""
     return _WIDER.get(encoding, encoding)
 
 
 def to_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """The text in UTF-8; bytes that the encoding has not become bytes that UTF-8 has not."""
+    """The text in UTF-8; bytes that cannot be decoded become bytes that are invalid in UTF-8."""
     codecs.register_error("mark", _mark)
     decoder = codecs.getincrementaldecoder(encoding)("mark")
     for chunk in chain(chunks, [None]):
@@ -156,13 +157,13 @@ def line_feeds(data: bytes) -> bytes:
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:
-    """One byte 0xFF, which is in no UTF-8, for what cannot be decoded."""
+    """Codec error handler: one byte 0xFF, invalid in UTF-8, for what cannot be decoded."""
     assert isinstance(error, UnicodeDecodeError)
     return "\udcff", error.end
 
 
 def _wide(head: bytes) -> str | None:
-    """UTF-16 or UTF-32: what is text in one of them is by chance alone in no other."""
+    """UTF-16 or UTF-32, if the bytes are text in it: no other text is that by chance."""
     sample = head[:_HEAD]
     controls = len(sample) - len(sample.translate(None, _CONTROLS))
     if not sample or controls < _MIN_CONTROLS * len(sample):
@@ -170,17 +171,17 @@ def _wide(head: bytes) -> str | None:
     for encoding in ("utf-32-le", "utf-32-be"):
         if _is_text(sample, encoding):
             return encoding
-    # Scripts lie close together: the upper bytes of their characters differ less than the lower.
+    # Characters of a script are close together: their upper bytes vary less than their lower bytes.
     uppers = {"utf-16-be": sample[::2], "utf-16-le": sample[1::2]}
     encoding = min(uppers, key=lambda name: len(set(uppers[name])))
     few, many = sorted(len(set(bytes_)) for bytes_ in uppers.values())
-    # Of Latin and Greek, Cyrillic and Arabic text, which is also UTF-8, much less.
+    # Much less in Latin, Greek, Cyrillic and Arabic, whose UTF-16 may be valid UTF-8 too.
     differ = few < (0.5 if _is_decoded(sample, UTF_8) else 0.9) * many
     return encoding if differ and _is_text(sample, encoding) else None
 
 
 def _is_text(sample: bytes, encoding: str) -> bool:
-    """Whether hardly anything of it are characters that no text holds."""
+    """Whether hardly any of its characters are ones that text does not have."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(sample)
     except UnicodeDecodeError:
@@ -202,7 +203,7 @@ def _is_decoded(sample: bytes, encoding: str) -> bool:
 
 
 def _shifted(head: bytes) -> str | None:
-    """ISO-2022 or HZ, which are ASCII to the eye."""
+    """ISO-2022 or HZ, which are bytes of ASCII with escape sequences; else None."""
     is_likely = b"\x1b" in head or b"~{" in head
     return _detected(head) if is_likely and _SHIFTS.search(head) else None
 
@@ -214,18 +215,18 @@ def _guess(data: bytes, bad: int, reason: str) -> str | None:
     sample = data[start : start + SAMPLE]
     text = _HALVES.sub("\u00fc".encode(), sample).decode("utf-8", "surrogateescape")
     sound = len(re.findall("[\u0080-\ud7ff\ue000-\U0010ffff]", text))
-    # Text of two bytes a character has some that pass for UTF-8, but most do not.
+    # Some characters of a two-byte encoding are valid UTF-8 by chance, but most are not.
     if 2 * sound >= len(re.findall("[\udc80-\udcff]", text)):
         return None
     encoding = _detected(sample)
     if encoding in _COMMON:
         return encoding
-    # A byte that an encoding has not hides it, in what is around it alone.
+    # One undecodable byte hides the encoding of the whole, but not that of the other lines.
     return _detected_by_lines(sample) or encoding or _readable(sample)
 
 
 def _detected(sample: bytes) -> str | None:
-    """What chardet believes, if it does so firmly; not UTF-8."""
+    """chardet's first answer, if it is confident enough; never UTF-8."""
     name, confidence = next(_ranked(sample))
     if confidence < (_MIN_COMMON if name in _COMMON else _MIN_RARE):
         return None
@@ -233,7 +234,7 @@ def _detected(sample: bytes) -> str | None:
 
 
 def _ranked(sample: bytes) -> Iterator[tuple[str, float]]:
-    """What chardet holds possible, and how much so, likeliest first; never UTF-8."""
+    """chardet's answers and their confidence, likeliest first; that of ASCII and UTF is 0."""
     import chardet
 
     found = chardet.detect_all(
@@ -260,7 +261,7 @@ def _checked(sample: bytes, name: str) -> str | None:
 
 
 def _detected_by_lines(sample: bytes) -> str | None:
-    """What most lines are in, each by itself."""
+    """The encoding that most lines are detected to be in, each by itself."""
     lines = [line for line in sample.split(b"\n") if not line.isascii()]
     asked = lines[:: len(lines) // _LINES + 1]
     found = Counter(filter(None, map(_detected, asked)))
@@ -271,7 +272,7 @@ def _detected_by_lines(sample: bytes) -> str | None:
 
 
 def _readable(sample: bytes) -> str | None:
-    """What chardet holds likely and reads as words, where no other text does and is as likely."""
+    """chardet's likeliest encoding that gives words, unless another is about as likely."""
     found: list[tuple[str, float, str]] = []
     for name, confidence in _ranked(sample):
         if confidence < _MIN_READABLE * _MAX_OTHER:
@@ -294,7 +295,7 @@ def _readable(sample: bytes) -> str | None:
 
 
 def _is_of_words(text: str) -> bool:
-    """Whether words are as a rule of one script, without signs or capitals in their middle."""
+    """Whether most words are of one script, with no signs or capitals inside them."""
     words = [word for word in text.split() if not word.isascii()]
     odd = 0
     for word in words:

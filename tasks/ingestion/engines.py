@@ -19,9 +19,9 @@ _WITH_DOCUMENTS = {*DOCUMENTS.values(), "tar", "zip"}
 
 
 def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, str]:
-    """What reads and cleans these files, by what it does.
+    """Packages and digests of one's own code that read and clean these files, by their task.
 
-    Not among them is what is only faster, with the same bytes by test: numba and isal.
+    numba and isal are left out: tests show that they are only faster and give the same bytes.
     """
     engines = {"unicode": unicodedata.unidata_version}
     if config.cleaning.identify_languages:
@@ -39,7 +39,7 @@ def engines_of(files: Iterable[SourceFile], config: CorpusConfig) -> dict[str, s
 
 
 def check_engines(parts: Iterable[Path], engines: Mapping[str, str]) -> None:
-    """Raises ConfigError unless these parts were made by the same engines, on whatever machine."""
+    """Raises ConfigError unless all parts, whatever machine made them, have the same engines."""
     for part in parts:
         for what, theirs in read_manifest(part)["config"]["engines"].items():
             if theirs != engines[what]:

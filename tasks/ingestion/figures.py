@@ -71,10 +71,10 @@ class Figures:
         (directory / FIGURES).write_text(text, encoding="utf-8")
 
     def _lost(self, stats: Stats) -> dict[str, dict[str, Any]]:
-        """The languages of which nothing was kept, with their documents and their chief reason."""
+        """Languages with no document kept: how many were dropped, and the most frequent reason."""
         total, lost = sum(stats.told.values()), {}
         for language, documents in stats.told.most_common():
-            # A model takes single documents among many for some rare language.
+            # The model mistakes a few documents among many for some rare language.
             some = documents >= _SOME or documents >= _SHARE * total
             if some and not self.languages[language, "documents"]:
                 reasons = Counter(
@@ -107,7 +107,7 @@ def read_figures(corpus: Path) -> dict[str, Any]:
 
 
 def empty_sources(figures: Mapping[str, Any]) -> dict[str, str]:
-    """The sources of which nothing came, and why."""
+    """The sources with no document in the corpus, and why."""
     why = {}
     for source in figures["sources"]:
         dropped = source["dropped"]

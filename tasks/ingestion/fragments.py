@@ -1,4 +1,4 @@
-"""What one reader reads: a file of a source, or a fragment of one that can be cut."""
+"""What a reader is given: a file of a source, or a fragment of a file that can be cut."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class SourceFile:
         format: what is in it.
         text_field, encoding, text_unit: how it is read; several fields make one document.
         pair: the fields with source and target, where it holds pairs.
-        quoted: whether fields of .csv and .tsv may stand in quotation marks; None as usual in each.
+        quoted: whether fields of .csv and .tsv may stand in quotation marks; None for the usual.
     """
 
     source: str
@@ -56,15 +56,15 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Fragment:
-    """A file, or what it has from `start` to `stop`: bytes of text, row groups of a table.
+    """A file, or a range of it: bytes of text, row groups or record batches of a table.
 
     A fragment of text begins after the first line end at or after `start` (unless that is 0) and
     ends with the first line end at or after `stop`, so that fragments meet without gap or overlap.
 
     Attributes:
-        file: what it is of.
-        start, stop: its range; the whole file where `stop` is None.
-        size: bytes on disk, about; None for a whole file.
+        file: the file.
+        start, stop: the range; to the end of the file if `stop` is None.
+        size: approximate bytes on disk; None for a whole file.
     """
 
     file: SourceFile
@@ -74,13 +74,13 @@ class Fragment:
 
     @property
     def bytes(self) -> int:
-        """Bytes on disk; about, for a fragment of a table."""
+        """Bytes on disk; approximate for a fragment of a table."""
         return self.file.size if self.size is None else self.size
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader of one format is given beside its stream of (decompressed) bytes."""
+    """What every reader is given beside its stream of (decompressed) bytes."""
 
     fragment: Fragment
     config: CorpusConfig
@@ -91,7 +91,7 @@ class Reading:
 
 
 def unreadable(path: Path, error: OSError) -> CorpusError:
-    """The sentence about a file that the operating system does not give."""
+    """The error to raise for a file that the operating system cannot read."""
     return CorpusError(
         f"{path} cannot be read ({error.strerror or error}); expected a readable file; "
         "mend its permissions or its disk, or take it out of corpus.sources."

@@ -56,7 +56,7 @@ def materialized_name(source: DatasetSource) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What was wrong at first: `datasets` says of most errors no more than that there was one."""
+    """The message of the first error in the chain: those that `datasets` adds say little."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).partition("\n")[0] or type(error).__name__
@@ -99,7 +99,7 @@ def _load_saved(source: DatasetSource) -> Any:
 
 
 def _chosen(parts: Mapping[str, Any], split: str) -> Any:
-    """The part of this name, or slices as `load_dataset` understands them."""
+    """The split of this name, or slices of splits as `load_dataset` understands them."""
     import datasets
 
     if split in parts:

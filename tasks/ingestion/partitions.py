@@ -35,7 +35,7 @@ class FilePartition:
 def plan_partitions(
     fragments: Iterable[Fragment], partition_bytes: int = PARTITION_BYTES
 ) -> list[FilePartition]:
-    """Partitions of at least `partition_bytes` but the last; the same whoever works on them."""
+    """Partitions of at least `partition_bytes`, except the last; the same on every machine."""
     partitions: list[FilePartition] = []
     gathered: list[Fragment] = []
     size = 0

@@ -1,7 +1,7 @@
-"""A part: what one partition of files becomes, read, cleaned and signed, on any machine.
+"""A part: the documents of one partition of files, read and cleaned, on any machine.
 
-`documents.arrow` holds the documents that are left, with where they came from; `bands.npy` their
-MinHash bands, row by row; `tally.json` what happened to the others.
+`documents.arrow` holds the documents kept, with their origin; `bands.npy` the hashes of their
+MinHash bands, row by row, if near-duplicates are looked for; `tally.json` the statistics.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,8 @@ from corpusmill.tasks.ingestion.duplicates.signatures import BANDS, band_hashes,
 from corpusmill.tasks.ingestion.engines import engines_of
 from corpusmill.tasks.ingestion.fragments import Fragment, SourceFile, unreadable
 from corpusmill.tasks.ingestion.own import load_reader
-from corpusmill.tasks.ingestion.pace import Pace
 from corpusmill.tasks.ingestion.partitions import FilePartition
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 from corpusmill.tasks.ingestion.readers.reading import read
 from corpusmill.tasks.ingestion.stats import Stats
 
@@ -56,7 +56,7 @@ def part_spec(partition: FilePartition, config: CorpusConfig) -> Spec:
 
 
 def make_part(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
-    """Reads, cleans and signs one partition of files, or finds that done.
+    """Reads and cleans one partition of files and hashes its MinHash bands, or reuses its part.
 
     Raises:
         CorpusError: a file that cannot be opened or that changes meanwhile; with
@@ -69,31 +69,31 @@ def make_part(layout: Layout, partition: FilePartition, config: CorpusConfig) ->
 
 
 def read_stats(part: Path) -> Stats:
-    """What happened to the documents of the part at this path."""
+    """The statistics of the part at this path."""
     return Stats.from_json((part / "tally.json").read_text(encoding="utf-8"))
 
 
 def part_documents(part: Path) -> Path:
-    """The file of the documents left in a part."""
+    """The file of the documents kept in a part."""
     return part / "documents.arrow"
 
 
 def part_batches(part: Path) -> Iterator[pa.RecordBatch]:
-    """The documents left in a part, memory-mapped, batch by batch."""
+    """The documents kept in a part, memory-mapped, batch by batch."""
     yield from record_batches(part_documents(part))
 
 
 def part_bands(part: Path) -> np.ndarray:
-    """MinHash bands of the documents left in a part, memory-mapped; uint64 (documents, BANDS)."""
+    """MinHash bands of the documents kept in a part, memory-mapped; uint64 (documents, BANDS)."""
     return map_array(part / "bands.npy")
 
 
 def _write(
     directory: Path, partition: FilePartition, config: CorpusConfig, inputs: str
 ) -> Mapping[str, Any]:
-    stats, pace = Stats(), Pace(f"partition {partition.number}")
+    stats, progress = Stats(), ProgressLogger(f"partition {partition.number}")
     for name in config.readers.values():
-        # As the part's identity has just found them: this process may have older ones.
+        # Loaded again if changed: this process may hold older ones than the part's identity.
         load_reader(name)
     steps = _steps(config.cleaning, config.min_characters, inputs)
     with DocumentWriter(part_documents(directory), SCHEMA) as writer:
@@ -103,9 +103,9 @@ def _write(
                     batch = step(batch, stats)  # noqa: PLW2901
                 if len(batch):
                     writer.add(_to_batch(batch))
-                pace.reach(stats.bytes_read)
+                progress.update_to(stats.bytes_read)
     if config.cleaning.near_duplicates != "off":
-        _sign(directory, rows_for(config.cleaning.similarity))
+        _write_bands(directory, rows_for(config.cleaning.similarity))
     (directory / "tally.json").write_text(stats.to_json(), encoding="utf-8")
     return {
         "documents": {
@@ -116,7 +116,7 @@ def _write(
     }
 
 
-def _sign(part: Path, rows: int) -> None:
+def _write_bands(part: Path, rows: int) -> None:
     # Whole record batches: small batches would leave cores idle.
     bands = [band_hashes(batch.column("text"), rows) for batch in part_batches(part)]
     np.save(part / "bands.npy", np.concatenate([np.empty((0, BANDS), np.uint64), *bands]))

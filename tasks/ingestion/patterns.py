@@ -48,12 +48,12 @@ def matching(base: Path, pattern: str) -> Iterator[Path]:
                 inner += [(path, left)] if left else []
             elif not left and stat.S_ISREG(mode):
                 yield path
-        # The first by name comes next, for by it the files behind two ways are called.
+        # By name: a file that is reached in two ways is named by the first of them.
         waiting.extend(reversed(inner))
 
 
 def _steps(folder: Path, parts: _Parts) -> Iterator[tuple[Path, _Parts]]:
-    """What one part of a pattern leads to, each with the rest of the pattern."""
+    """What the first component of a pattern matches, each with the rest of the pattern."""
     first, rest = parts[0], parts[1:]
     if first == _ANY_DEPTH:
         yield from ((path, parts) for path in _entries(folder, "*"))

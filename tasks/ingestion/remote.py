@@ -31,15 +31,15 @@ _EXTRAS = {"s3": "s3", "s3a": "s3"}
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is not here yet.
+    """A file on another machine.
 
     Attributes:
         address: as one could write it into corpus.sources.
         name: how the corpus calls it, from the folder of the source on.
         system: the fsspec file system it lies in.
-        path: how that one calls it.
-        size: bytes, where the server tells.
-        version: what the server says that changes with the contents.
+        path: its path in that file system.
+        size: bytes; None if the server does not say.
+        version: what the server says of the file that changes with its contents.
     """
 
     address: str
@@ -185,7 +185,7 @@ def _append(remote: RemoteFile, file: IO[bytes]) -> None:
                 stream.seek(start)
             shutil.copyfileobj(stream, file, _CHUNK)
     except ValueError:
-        # So say servers that cannot give a part of a file: from the start then, in one go.
+        # Raised if the server does not support ranges: the file is read from its start, in one go.
         file.truncate(0)
         file.seek(0)
         with remote.system.open(remote.path, "rb", block_size=0) as stream:
@@ -203,13 +203,13 @@ def _check_version(remote: RemoteFile) -> None:
 
 
 def _cause(error: Exception) -> Exception | None:
-    """What a traceback may show of an error: nothing where its words hold what opens an address."""
+    """The error, to be raised from; None if its traceback shows a password or a signature."""
     said = "".join(traceback.format_exception(error))
     return error if shown(said) == said else None
 
 
 def _said(address: str, error: Exception) -> CorpusmillError:
-    """The sentence about an error of fsspec or of a package under it."""
+    """The error to raise for one of fsspec or of a package under it."""
     said = _sentence(address, error)
     return type(said)(shown(str(said)))
 

@@ -52,7 +52,7 @@ class ResolvedSource:
         files: sorted by name, without those that an earlier source reads already in the same way.
         pairs: whether its documents are pairs.
         held_out: whether all of it is for validation.
-        apart: what else its folder or glob leads to, sorted by name.
+        apart: files of kinds that are not read that its folder or glob leads to, sorted by name.
     """
 
     name: str
@@ -88,9 +88,9 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
                 seen.add(key)
                 found.append((path, called))
         digested = partial(_digested, name, reading, config.readers)
-        with ThreadPoolExecutor() as threads:  # hashlib does not hold the interpreter's lock
+        with ThreadPoolExecutor() as threads:  # hashlib releases the GIL
             files = list(threads.map(digested, found))
-        # The digest parts files of one name, since the path would tie the order to this machine.
+        # Files of one name are ordered by digest: their paths differ from machine to machine.
         files.sort(key=lambda file: (file.name, file.digest))
         apart = {file.address: file for file in others if file.address not in passed}
         passed.update(apart)
@@ -216,7 +216,7 @@ def _matches(base: Path, pattern: str) -> Iterator[Path]:
 
 
 def _fixed_part(path: Path) -> tuple[Path, str]:
-    """Parts a path before its first wildcard; a folder really called `[x]` is none."""
+    """Splits a path before its first wildcard; the name of an existing folder `[x]` is none."""
     base = Path(path.anchor)
     parts = path.parts[1:]
     for index, part in enumerate(parts):
@@ -262,5 +262,5 @@ def _last_part(source: FileSource | DatasetSource) -> str:
 
 
 def _printable(path: Path) -> str:
-    """A name that UTF-8 can hold: file names may be any bytes."""
+    """A name that UTF-8 can encode: file names may be any bytes."""
     return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

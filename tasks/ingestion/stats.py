@@ -23,13 +23,13 @@ from corpusmill.tasks.ingestion.batches import (
 )
 
 SAMPLES = 10
-# So many files that could not be read are named.
+# At most so many files that could not be read are named.
 FILES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One dropped document, to be looked at."""
+    """One dropped document, for a person to look at."""
 
     reason: str
     source: str
@@ -44,12 +44,11 @@ class Unread:
     """What one file lost because it could not be read.
 
     Attributes:
-        documents: as far as that is known.
-        bytes: of the file, as it is when decompressed, as far as that is known.
-        doubtful: bytes of the text that was read, where the end of the file is missing: nobody
-            knows how much more there was.
-        detail: where, what was found and what mends it, of its first flaw.
-        apart: whether it stands for all files of a kind that is not read, by their pattern.
+        documents: how many were lost, as far as is known.
+        bytes: how many were lost, after decompression, as far as is known.
+        doubtful: bytes of text read of a file whose end is missing: how much is lost is unknown.
+        detail: place, finding and remedy of its first flaw.
+        apart: whether `file` is a pattern, as `*.png`, of files of a kind that is not read.
     """
 
     source: str
@@ -62,7 +61,7 @@ class Unread:
 
     @property
     def weight(self) -> int:
-        """Bytes that it counts for, against the limit of what may be lost."""
+        """Bytes that count against `max_unread`."""
         return 0 if self.apart else self.bytes + self.doubtful
 
 
@@ -76,12 +75,12 @@ class Stats:
         edits: how often each repair or edit was made, by its name.
         lengths: documents that came in, by the binary logarithm of their bytes, rounded down.
         samples: up to SAMPLES for each reason, the first ones.
-        flaws: the reasons among those of `dropped` that kept documents from being read.
-        unread: what was lost with them, by (source, file); of many files, those that lost most.
-        lost: documents, bytes and doubtful bytes of all of these files together, and, among these
-            bytes, those of files of a kind that is not read (`apart`).
-        told: documents by the language that they were found to be in, of those that are wanted.
-        losses: dropped documents whose language was told, by (language, reason).
+        flaws: those reasons in `dropped` for which documents could not be read.
+        unread: what was lost for these reasons, by (source, file), for the files that lost most.
+        lost: the totals over all files of `documents`, `bytes` and `doubtful`, and, as `apart`, the
+            bytes of files of kinds that are not read.
+        told: documents by identified language, of the languages that are wanted.
+        losses: dropped documents by (identified language, reason).
     """
 
     read: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -155,12 +154,12 @@ class Stats:
             samples.append(Sample(flaw.reason, source, file, flaw.place, flaw.excerpt, detail))
 
     def doubt(self, source: str, file: str, size: int) -> None:
-        """Counts the bytes of the text of a file whose end is missing."""
+        """Counts the bytes that were read of a file whose end is missing."""
         self.unread[source, file].doubtful += size
         self.lost["doubtful"] += size
 
     def tell(self, languages: pa.StringArray) -> None:
-        """Counts documents whose languages were told."""
+        """Counts documents by identified language."""
         self.told.update(_counts(languages))
 
     def _lose(self, languages: pa.StringArray, reason: str) -> None:
@@ -173,7 +172,7 @@ class Stats:
             self.edits[name] += count
 
     def add(self, other: "Stats") -> None:
-        """Adds the statistics of the documents that come next."""
+        """Adds the statistics of the documents that follow; of samples, the first are kept."""
         self.read.update(other.read)
         self.dropped.update(other.dropped)
         self.edits.update(other.edits)
@@ -195,7 +194,7 @@ class Stats:
         self.unread = {(each.source, each.file): each for each in self.most_unread(FILES)}
 
     def most_unread(self, count: int) -> list[Unread]:
-        """The files that lost most, those first; after them as many kinds that are not read."""
+        """Up to `count` files that lost most, in that order, then up to `count` kinds not read."""
         listed = sorted(self.unread.values(), key=lambda each: (each.source, each.file))
         listed.sort(key=lambda each: (each.weight, each.bytes), reverse=True)
         lost = [each for each in listed if not each.apart]
@@ -203,7 +202,7 @@ class Stats:
 
     @property
     def weight(self) -> int:
-        """Bytes that were lost of what was to be read, or may have been."""
+        """Bytes that were lost, or may have been, without files of kinds that are not read."""
         return self.lost["bytes"] - self.lost["apart"] + self.lost["doubtful"]
 
     @property
@@ -213,12 +212,12 @@ class Stats:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes that came in, of all sources together: of texts in UTF-8, or not understood."""
+        """Bytes that came in, of all sources together: of texts in UTF-8, and of flaws."""
         return sum(count for (_, what), count in self.read.items() if what == "bytes")
 
     @property
     def bytes_understood(self) -> int:
-        """The same without those that could not be read."""
+        """The same without flaws."""
         return self.bytes_read - self.lost["bytes"]
 
     def dropped_by_reason(self, wanted: str = "documents") -> dict[str, int]:
@@ -273,7 +272,7 @@ class Stats:
 
 
 def _counts(languages: pa.StringArray) -> dict[str, int]:
-    """How often each language occurs, without those that were not told."""
+    """How often each language occurs, without `und`."""
     counts = {row["values"]: row["counts"] for row in languages.value_counts().to_pylist()}
     counts.pop(UNDETERMINED, None)
     return counts

@@ -27,19 +27,19 @@ COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".bz2": "bz2", ".xz": "xz"}
 # Text never shrinks a thousandfold; up to a gigabyte, expansion hurts nobody.
 BOMB_RATIO = 1000
 BOMB_BYTES = 1 << 30
-# Where data are damaged, what came of the last input is lost with some decompressors.
+# Small, since some decompressors lose the output of the last input before damage.
 _INPUT = 1 << 14
 _OUTPUT = 1 << 16
 # No more than 128 KiB come of 4 bytes of a hostile zstd frame, and its size cannot be limited
 # otherwise: 64 MiB at once.
 _ZSTD_INPUT = 1 << 11
-# As `zstd --long=31` writes: archives of forums and of crawls come so. Memory is taken only as far
-# as data come of a frame.
+# As `zstd --long=31` writes, which dumps of forums and crawls use. Memory grows only with the data
+# that are decompressed.
 _ZSTD_WINDOW = 1 << 31
 
 
 class DamageError(Exception):
-    """The rest of a stream cannot be read; what that is, is not among the bytes of `flaw`."""
+    """The rest of a stream cannot be read; `flaw.bytes` does not count that rest."""
 
     def __init__(self, flaw: Flaw) -> None:
         super().__init__(f"{flaw.place}: {flaw.finding}")
@@ -50,9 +50,9 @@ class ByteStream(Iterator[bytes]):
     """The bytes of a file, or of a member of an archive, in chunks of about CHUNK bytes.
 
     Args:
-        chunks: all there is.
-        size: bytes that there are; of `within`, where that is given.
-        within: what the chunks are decompressed from.
+        chunks: all of the bytes.
+        size: their number; not used where `within` is given.
+        within: the compressed stream, if the chunks are decompressed from one.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ByteStream(Iterator[bytes]):
         return chunk
 
     def head(self, size: int) -> bytes:
-        """At least the first `size` bytes, or all there are; they are still to be read."""
+        """At least the first `size` unread bytes, or all there are, without consuming them."""
         try:
             while sum(map(len, self._ahead)) < size and (chunk := next(self._chunks, b"")):
                 self._ahead.append(chunk)
@@ -79,12 +79,12 @@ class ByteStream(Iterator[bytes]):
         return b"".join(self._ahead)
 
     def as_file(self) -> BinaryIO:
-        """The same bytes for a reader that wants a file."""
+        """The same bytes as a file object."""
         self._stream = ChunkStream(self)
         return cast(BinaryIO, self._stream)
 
     def decompressed(self, compression: str) -> "ByteStream":
-        """What these bytes become.
+        """The decompressed stream.
 
         Raises:
             DamageError, while it is read: the data are cut off, damaged, or a bomb.
@@ -93,11 +93,11 @@ class ByteStream(Iterator[bytes]):
 
     @property
     def taken(self) -> int:
-        """Bytes that were read."""
+        """Bytes consumed so far."""
         return self._given - (self._stream.left if self._stream else 0)
 
     def rest(self) -> int:
-        """Bytes that were not read; about, where they would have to be decompressed."""
+        """Bytes not consumed; an estimate if the stream is decompressed."""
         if not self._within:
             return max(0, self._size - self.taken)
         held, taken = self._given - self.taken, self._within.taken
@@ -202,7 +202,7 @@ def line_chunks(path: Path, begin: int, stop: int | None) -> Iterator[bytes]:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that counts what is read of it, and tells its own errors from those of its data."""
+    """Counts the bytes read of a stream; `error` tells its errors from a decompressor's."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -245,7 +245,7 @@ def _inflated(source: "_Counted", compression: str) -> Iterator[bytes]:
     if pending:
         yield b"".join(pending)
     if damage is not None:
-        # What the last input with any output was, nobody knows: it counts as lost.
+        # How much of the last input gave the output is unknown: all of it counts as lost.
         raise DamageError(broken(given + size, source.count - behind, damage, compression))
 
 

@@ -1,4 +1,4 @@
-"""The documents of a corpus that a model has not met: neither the same ones nor similar ones."""
+"""The documents of a corpus that a model was not trained on, nor on similar ones."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,11 +29,11 @@ from corpusmill.tasks.ingestion.stats import Stats
 
 
 def select_unseen(layout: Layout, corpus: Ref, seen: Ref) -> tuple[Ref, bool]:
-    """The documents of `corpus` that no model trained on `seen` has met, as a corpus.
+    """The documents of `corpus` that are new to a model trained on `seen`, as a corpus.
 
-    `seen` and, where it was itself made by this function, the corpora before it count as met.
-    Where the corpus was built without near-duplicates, documents similar to one that was met are
-    left out too. Documents keep their side; either side may be empty, and so may both.
+    Left out are the documents of `seen` and, if it was itself made by this function, of the corpora
+    before it; and, if near-duplicates were dropped from `corpus`, documents similar to those. Each
+    document stays in its split; either split may be empty, and so may both.
 
     Returns:
         The reference, and whether the corpus was reused.
@@ -91,27 +91,27 @@ def _chain(layout: Layout, seen: Ref) -> list[Path]:
 
 
 def _reasons(corpus: Ref, chain: Sequence[Path]) -> np.ndarray:
-    """0 for each document that is new, 1 for one that was met, 2 for one similar to that."""
-    met = ids_of([documents_path(path, split) for path in chain for split in SPLITS])
+    """int8 (documents,): 0 for a new document, 1 for one seen before, 2 for one similar to that."""
+    seen_ids = ids_of([documents_path(path, split) for path in chain for split in SPLITS])
     ids = ids_of([documents_path(corpus.path, split) for split in SPLITS])
-    reasons = np.isin(ids.view("V16")[:, 0], met.view("V16")[:, 0]).astype(np.int8)
+    reasons = np.isin(ids.view("V16")[:, 0], seen_ids.view("V16")[:, 0]).astype(np.int8)
     cleaning = _cleaning(corpus)
-    if cleaning.get("near_duplicates") != "drop" or not len(met) or reasons.all():
+    if cleaning.get("near_duplicates") != "drop" or not len(seen_ids) or reasons.all():
         return reasons
     if len({_similarity(path) for path in [*chain, corpus.path]}) > 1:
         return reasons  # bands made for another similarity have nothing in common
     everything = [*chain, corpus.path]
-    sides = [(path, split) for path in everything for split in SPLITS]
-    bands = [_bands(path, split) for path, split in sides]
-    if any(len(each) != _documents(*side) for each, side in zip(bands, sides, strict=True)):
+    splits = [(path, split) for path in everything for split in SPLITS]
+    bands = [_bands(path, split) for path, split in splits]
+    if any(len(each) != _documents(*split) for each, split in zip(bands, splits, strict=True)):
         return reasons  # an older corpus was not searched for similar documents
     before = sum(len(each) for each in bands[: 2 * len(chain)])
     found = near_duplicates(
         [each for each in bands if len(each)],
-        texts_of([documents_path(path, split) for path, split in sides]),
+        texts_of([documents_path(path, split) for path, split in splits]),
         cleaning["similarity"],
-        exact_duplicates(np.concatenate([met, ids])),
-        met=before,
+        exact_duplicates(np.concatenate([seen_ids, ids])),
+        num_seen=before,
     )
     similar = (found.representative < before)[before:]
     reasons[similar & (reasons == 0)] = 2
@@ -124,7 +124,7 @@ def _cleaning(corpus: Ref) -> dict[str, Any]:
 
 
 def _bands(path: Path, split: Split) -> np.ndarray:
-    """The MinHash bands of one side; empty where the corpus was not searched for similar ones."""
+    """MinHash bands of one split; empty if near-duplicates were not looked for."""
     file = bands_path(path, split)
     return map_array(file) if file.exists() else np.empty((0, 0))
 

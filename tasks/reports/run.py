@@ -22,7 +22,7 @@ from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.registry import RegisteredModel, describe
-from corpusmill.tasks.registration import Standing
+from corpusmill.tasks.registration import Promotion
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.compression import CompressionBaseline
 from corpusmill.tasks.stages.evaluation import in_words
@@ -79,7 +79,7 @@ def make_outcome(
     context: FlowContext,
     model: Ref,
     version: RegisteredModel,
-    standing: Standing,
+    promotion: Promotion,
     figures: EvaluationResult,
     compressor: CompressionBaseline | None,
 ) -> Outcome:
@@ -93,8 +93,8 @@ def make_outcome(
     return Outcome(
         model=version.name,
         version=version.version,
-        champion=standing.champion,
-        standing=standing.words,
+        champion=promotion.champion,
+        standing=promotion.words,
         family=figures.family,
         figures=figures.figures,
         decides=figures.decides,

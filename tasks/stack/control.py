@@ -22,8 +22,8 @@ from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import CHECKOUT, EXPERIMENT, Settings
 from corpusmill.tasks.stack import supervision
+from corpusmill.tasks.stack.authentication import link, new_key, read_key
 from corpusmill.tasks.stack.deployments import deploy
-from corpusmill.tasks.stack.door import link, new_key, read_key
 from corpusmill.tasks.stack.environment import process_environment, write_environment
 from corpusmill.tasks.stack.prefect_server import PrefectServer
 from corpusmill.tasks.stack.supervision import Supervisor, last_words

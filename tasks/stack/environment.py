@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import LOCAL, USER, Settings, around_proxies
-from corpusmill.tasks.stack.door import authorization, write_private
+from corpusmill.tasks.stack.authentication import authorization, write_private
 from corpusmill.tasks.stack.supervision import SCRIPTS
 
 _PROXY_NONE = ("NO_PROXY", "no_proxy")

@@ -1,7 +1,7 @@
 """The stack's servers: `python -m corpusmill.tasks.stack.servers prefect|mlflow PORT`.
 
-As `prefect server start` and `mlflow server` start them, but behind a door. They run in the stack's
-folder, where all that they keep is.
+As `prefect server start` and `mlflow server` start them, but behind a `KeyMiddleware`. They run in
+the stack's folder, which holds all their state.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 
-from corpusmill.tasks.stack.door import App, Door, read_key
+from corpusmill.tasks.stack.authentication import App, KeyMiddleware, read_key
 
 
 def prefect() -> App:
@@ -43,10 +43,10 @@ def mlflow() -> App:
 def main(name: str, port: int) -> None:
     """Serves until a signal ends it."""
     app = {"prefect": prefect, "mlflow": mlflow}[name]()
-    door = Door(app, port, read_key(Path.cwd()))
+    application = KeyMiddleware(app, port, read_key(Path.cwd()))
     # No log of accesses: the key is in the address of one of them.
     uvicorn.run(
-        door,
+        application,
         host="127.0.0.1",
         port=port,
         access_log=False,

@@ -16,7 +16,7 @@ import psutil
 from corpusmill.storage.errors import StackError
 from corpusmill.storage.settings import load_settings
 from corpusmill.tasks.stack import supervision
-from corpusmill.tasks.stack.door import read_key
+from corpusmill.tasks.stack.authentication import read_key
 from corpusmill.tasks.stack.prefect_server import PrefectServer
 
 _SECONDS = 10

@@ -1,11 +1,11 @@
-"""What a general compressor needs for the held-out text: the mark that a model has to beat."""
+"""The baseline that a model has to beat: the held-out text under a general compressor."""
 
 import lzma
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-# The dictionary of `xz -9`: older text than this cannot help the compressor anyway.
+# The dictionary of `xz -9`: the compressor cannot refer to text further back.
 PRIMER_BYTES = 64 << 20
 _PRESET = 9 | lzma.PRESET_EXTREME
 
@@ -27,7 +27,7 @@ def compress_baseline(train: Iterable[str], validation: Iterable[str]) -> Compre
     """Measures `xz -9e` on the held-out text, alone and after the last 64 MiB of training text."""
     held_out = "".join(validation).encode()
     primer = _tail(train)
-    with ThreadPoolExecutor(2) as threads:  # lzma compresses without holding the interpreter's lock
+    with ThreadPoolExecutor(2) as threads:  # lzma releases the GIL
         before = threads.submit(_compressed, primer)
         both = threads.submit(_compressed, primer + held_out)
         alone = _compressed(held_out)

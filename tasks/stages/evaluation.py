@@ -20,7 +20,7 @@ from corpusmill.tasks.stages.compression import CompressionBaseline, compress_ba
 
 FORMAT_VERSION = 8
 _LOGGER = logging.getLogger(__name__)
-# They give what is counted: tokens, and the words that BLEU compares.
+# They decide what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
 _ENGINES["unicode"] = unicodedata.unidata_version
 
@@ -30,10 +30,10 @@ def evaluate(
 ) -> EvaluationResult:
     """Scores a model on every held-out document of the corpus, in a process of its own.
 
-    Figures of the same bytes on the same documents are not worked out twice.
+    The result for the same bytes of a model on the same documents is reused.
 
     Args:
-        config: whose precision is resolved, for it is part of what the figures are.
+        config: its precision is not `auto`, since it is part of the identity of the result.
         name: what to call the model in logs: "candidate" or "champion".
     """
     assert config.precision != "auto"
@@ -65,14 +65,14 @@ def evaluate(
 
 
 def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
-    """What an evaluation is made from: of the model the bytes count, not what they came of."""
+    """What an evaluation is made from: the bytes of the model, not how it was trained."""
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
     decides = config.identity(family_of(model.path)) | {"engines": _ENGINES}
     return Spec("evaluation", FORMAT_VERSION, inputs, decides)
 
 
 def in_words(figure: str) -> str:
-    """The name of a figure as a person reads it."""
+    """The name of a figure for a person to read."""
     return figure.replace("_", " ").replace("bleu", "BLEU").replace("chrf", "chrF")
 
 

@@ -1,4 +1,4 @@
-"""A model brought along: a folder in the Hugging Face format becomes an artifact to start from."""
+"""A pretrained model, a folder in the Hugging Face format, becomes an artifact to train on."""
 
 import logging
 import shutil
@@ -17,7 +17,7 @@ def bring_model(layout: Layout, source: str) -> Ref:
     """Copies configuration and weights into the store, so that what a run began with stays.
 
     Raises:
-        ModelError: the folder holds no model that can be read here.
+        ModelError: the folder holds no model that can be read.
     """
     directory = Path(source)
     family = family_of(directory)

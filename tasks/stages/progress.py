@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 
 R = TypeVar("R")
 
@@ -25,7 +25,7 @@ class Hidden:
 
 
 def gather(results: Iterable[R], sizes: Iterable[int], what: str, bar: Bar) -> list[R]:
-    """All results, each of which is waited for or worked on when it is asked for.
+    """All results; `results` waits for each, or computes it, when it is asked for.
 
     Args:
         results: of pieces of work, in their order.
@@ -35,12 +35,12 @@ def gather(results: Iterable[R], sizes: Iterable[int], what: str, bar: Bar) -> l
     """
     sizes = list(sizes)
     total, done, began = max(1, sum(sizes)), 0, time.monotonic()
-    pace, gathered = Pace(what, total), []
+    log, gathered = ProgressLogger(what, total), []
     bar.show(0.0, what)
     for result, size in zip(results, sizes, strict=True):
         gathered.append(result)
         done += size
-        if sentence := pace.reach(done):
+        if sentence := log.update_to(done):
             bar.show(100.0 * done / total, sentence)
     seconds = time.monotonic() - began
     rate = total / 1e6 / max(seconds, 1e-3)

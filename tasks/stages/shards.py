@@ -72,10 +72,10 @@ def make_shards(layout: Layout, corpus: Ref, tokenizer: Ref, held_out: Ref, bar:
 
 
 def shards_spec(corpus: Ref, tokenizer: Ref, held_out: Ref) -> Spec:
-    """What the shards of these are made from: of the tokenizer its bytes count.
+    """What shards are made from: of the tokenizer, its bytes count.
 
-    One that is learned again may number its tokens otherwise. `fastokens` is no part of it: it is
-    taken only where it gives the ids of `tokenizers`.
+    A tokenizer that is trained again may number its tokens otherwise. `fastokens` is not part of
+    it: it is used only where it gives the same ids as `tokenizers`.
     """
     inputs = {
         "corpus": corpus.digest,

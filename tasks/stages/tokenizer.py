@@ -26,7 +26,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def make_tokenizer(layout: Layout, corpus: Ref, config: TokenizerConfig) -> Ref:
-    """Learns a vocabulary from a sample of the corpus's training side, or brings one along."""
+    """Learns a vocabulary from a sample of the training split, or takes a given tokenizer."""
     brought = {path.name: digest_file(path) for path in source_files(config)}
     spec = Spec(
         "tokenizer",

@@ -75,7 +75,7 @@ def plan_run(
 
     Args:
         model: the shape of the network; None where `initialize_from` has one.
-        config: whose precision and number of processes are resolved.
+        config: with precision and number of processes determined.
 
     Raises:
         ConfigError: the shards do not suffice for it, or it does not fit itself.
@@ -104,7 +104,7 @@ def plan_run(
 
 
 def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bool]:
-    """Trains, or goes on from the newest good checkpoint of the same run, or finds it done.
+    """Trains, resumes from the newest good checkpoint of the same run, or reuses its model.
 
     Returns:
         The model, and whether it was there before.
@@ -129,7 +129,7 @@ def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bo
 
 
 def _is_made(model: Path, spec: Spec) -> bool:
-    """Whether a run has left this model; what a job of other contents has left is set aside."""
+    """Whether the run has exported the model of `spec`; a model of another spec is set aside."""
     if not model.exists():
         return False
     if read_manifest(model)["digest"] == spec.digest:
@@ -154,7 +154,7 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: Fol
 
 @contextmanager
 def _only_one(run: RunLayout) -> Iterator[None]:
-    """Lets one flow at a time work on a run; a second one waits and then finds it done."""
+    """Lets one flow at a time work on a run; a second one waits, and then reuses the model."""
     with (run.path / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,9 +19,9 @@ import rjieba
 from corpusmill.flows.recipes.decoders import gpt_web
 from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
 from corpusmill.tasks.ingestion.cleaning import reference
-from corpusmill.tasks.ingestion.cleaning.c4 import C4
+from corpusmill.tasks.ingestion.cleaning.c4 import C4QualityFilter
 from corpusmill.tasks.ingestion.cleaning.characters import WORD, flags_of
-from corpusmill.tasks.ingestion.cleaning.languages import Languages
+from corpusmill.tasks.ingestion.cleaning.languages import LanguageFilter
 from corpusmill.tasks.ingestion.cleaning.steps import cleaning_steps
 from corpusmill.tasks.ingestion.cleaning.thresholds import (
     REASONS,
@@ -126,7 +126,7 @@ def broken(document: reference.Document, by_words: bool = False) -> set[str]:
 def shares(texts: Sequence[str], language: str) -> dict[str, float]:
     """The share of documents, or of lines, that each rule keeps."""
     count = len(texts)
-    batch = Languages((), 0.0)(make_batch("set", "file", texts, "line", range(count)), Stats())
+    batch = LanguageFilter((), 0.0)(make_batch("set", "file", texts, "line", range(count)), Stats())
     codes = batch.languages.to_pylist()
     asked = [code in STOP_WORD_LANGUAGES for code in codes]
     documents = [
@@ -161,11 +161,11 @@ def _row_of(reason: str) -> str:
 
 def _c4(batch: DocumentBatch) -> dict[str, float]:
     pages, stats = Stats(), Stats()
-    C4()(batch, pages)
+    C4QualityFilter()(batch, pages)
     dropped = pages.dropped_by_reason()
     clean = [text for text in batch.texts.to_pylist() if "{" not in text]
     lines = sum(bool(line.strip()) for text in clean for line in text.split("\n"))
-    C4()(make_batch("set", "file", clean, "line", range(len(clean))), stats)
+    C4QualityFilter()(make_batch("set", "file", clean, "line", range(len(clean))), stats)
     rows = {
         f"c4: {name.replace('_', ' ')}": 1 - dropped.get(f"c4.{name}", 0) / len(batch)
         for name in ("curly_bracket", "few_sentences")

@@ -20,7 +20,7 @@ import pyarrow as pa
 from corpusmill.storage.corpus.texts import bytes_of
 from corpusmill.tasks.ingestion.batches import DocumentBatch, make_batch
 from corpusmill.tasks.ingestion.cleaning import reference
-from corpusmill.tasks.ingestion.cleaning.rules import Rules
+from corpusmill.tasks.ingestion.cleaning.rules import QualityFilter
 from corpusmill.tasks.ingestion.cleaning.thresholds import KEPT, REASONS
 from tests.benchmarks.text import real_documents
 
@@ -66,7 +66,7 @@ def main(folder: Path, peer_python: str, number: int) -> dict[str, Any]:
 def ours(path: Path) -> dict[str, Any]:
     """Verdicts as indices into REASONS, and the speed of each of some runs over the documents."""
     batch = _read(path)
-    rules = Rules(quality=True, repetition=True, fineweb=True, marks=True)
+    rules = QualityFilter(quality=True, repetition=True, fineweb=True, marks=True)
     rules.judge(make_batch("", "", batch.texts[:2], "line", [0, 1]))
     rates = []
     for _ in range(_RUNS):

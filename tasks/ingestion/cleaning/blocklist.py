@@ -6,15 +6,15 @@ from pathlib import Path
 
 from corpusmill.storage.errors import CorpusError
 from corpusmill.tasks.ingestion.batches import DocumentBatch
-from corpusmill.tasks.ingestion.cleaning.phrases import WHOLE, Phrases, drop_found
+from corpusmill.tasks.ingestion.cleaning.phrases import WHOLE, PhraseMatcher, drop_found
 from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
-class Blocklist:
-    """Drops documents that hold one of these phrases; a sample says which, and no more."""
+class BlocklistFilter:
+    """Drops documents that hold one of these phrases; a sample shows the phrase alone."""
 
-    phrases: Phrases
+    phrases: PhraseMatcher
     name = "blocklist"
 
     def __call__(self, batch: DocumentBatch, stats: Stats) -> DocumentBatch:
@@ -22,7 +22,7 @@ class Blocklist:
         return drop_found(batch, found, "blocklist", self.phrases.texts, stats)
 
 
-def read_blocklist(path: str) -> Blocklist:
+def read_blocklist(path: str) -> BlocklistFilter:
     """The block list in this file: UTF-8, one word or phrase a line.
 
     Raises:
@@ -42,4 +42,4 @@ def read_blocklist(path: str) -> Blocklist:
             f"corpus.cleaning.blocklist {path} is empty, expected one word or phrase a line; add "
             "some, or take the list out of the configuration."
         )
-    return Blocklist(Phrases(phrases, width=WHOLE, least=1, marks=True))
+    return BlocklistFilter(PhraseMatcher(phrases, width=WHOLE, least=1, marks=True))

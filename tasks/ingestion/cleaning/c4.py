@@ -1,9 +1,9 @@
 """The rules of C4 (Raffel et al. 2020, arXiv 1910.10683, section 2.2): lines, then pages.
 
-In Chinese, a line ends with 。！？…： or a closing quote and has five characters at least, as in
-the Chinese variant of C4 by shjwudp (github.com/shjwudp/c4-dataset-script). What other languages
-end a sentence with ends a line, too; in scripts without spaces every character is a word; and what
-Chinese pages say of policies and citations is what the paper means by these.
+In Chinese, a line must end with 。！？…： or a closing quote and have at least five characters, as
+in the Chinese variant of C4 by shjwudp (github.com/shjwudp/c4-dataset-script). Sentence ends of
+other languages end a line, too; in scripts without spaces every character is a word; and the
+paper's phrases about policies and citations are looked for in Chinese as well.
 """
 
 import re
@@ -20,10 +20,10 @@ from corpusmill.tasks.ingestion.cleaning.characters import SENTENCE_ENDS
 from corpusmill.tasks.ingestion.stats import Stats
 
 _MIN_SENTENCES = 5
-# A line has three words or five characters that are words, or as much of both.
+# A line needs three words, or five characters that are words, or a mixture: 3 * 5 = 5 * 3 = 15.
 _SHARE_OF_WORD, _SHARE_OF_CHARACTER, _LEAST = 5, 3, 15
 _PAGES = {"c4.lorem_ipsum": r"(?i)lorem ipsum", "c4.curly_bracket": r"\{"}
-# From the paper, and from the code that made the corpus: policies, and words of 1,000 characters.
+# From the paper; policies and words of 1,000 characters, from the code that made the corpus.
 _LINES = {
     "c4.javascript": r"(?i)javascript",
     "c4.policy": "(?i)terms of use|privacy policy|cookie policy|uses cookies|use of cookies"
@@ -41,8 +41,8 @@ _SENTENCE = rf"""[.?!]+["'”’)\]]*(?:\s|$)|[{SENTENCE_ENDS.strip(".?!")}…]+
 
 
 @dataclass(frozen=True)
-class C4:
-    """Removes lines that are no sentences, and drops pages that have too few of these."""
+class C4QualityFilter:
+    """Removes lines that are not sentences, and drops pages with fewer than five sentences."""
 
     name = "c4"
 
@@ -75,7 +75,7 @@ def _remove(keep: np.ndarray, out: pa.BooleanArray, name: str, stats: Stats) -> 
 
 def _with_long_word(lines: pa.LargeStringArray) -> pa.BooleanArray:
     runs = pc.match_substring_regex(lines, _LONG_RUN)
-    # Nearly none in spaced text; in Chinese every long paragraph is such a run.
+    # A run is rare in spaced text, but in Chinese every long paragraph is one.
     long = [bool(_LONG_WORD.search(line)) for line in lines.filter(runs).to_pylist()]
     return pc.replace_with_mask(runs, runs, pa.array(long, pa.bool_()))
 
@@ -105,10 +105,10 @@ def _join(
     parted = pc.binary_join_element_wise(
         lines, pc.if_else(pa.array(last), _NOTHING, _NEWLINE), _NOTHING
     )
-    # The lines lie one after another in memory: the pages are the same bytes, parted elsewhere.
+    # The lines are contiguous in memory: the pages are the same bytes with other offsets.
     first_lines = np.concatenate([[0], np.cumsum(np.bincount(page, minlength=len(counts)))])
     offsets = pa.py_buffer(offsets_of(parted)[first_lines])
     pages = pa.LargeStringArray.from_buffers(len(counts), offsets, parted.buffers()[2])
-    # What is dropped is counted and shown as it came, and the others as they are now.
+    # Dropped documents are counted and sampled as they came, the others as they are now.
     kept = stats.drop(batch, few, "c4.few_sentences")
     return kept.with_texts(pages.filter(pa.array(~few)))

@@ -1,4 +1,4 @@
-"""What each character is to the cleaning rules, as bits in one table over all of Unicode."""
+"""Flags of characters for the cleaning rules, in one table over all of Unicode."""
 
 import unicodedata
 from functools import cache
@@ -19,7 +19,7 @@ ENDS = 256  # ends a sentence
 CLOSES = 512  # may follow the end of a sentence or stand for it: quotes, brackets, …
 ITEM = 1024  # begins an item of a list
 
-# Planes 2 and 3 are Han, whether or not the Unicode version of this Python has met the character.
+# Planes 2 and 3 are Han, even where the Unicode version of this Python lacks the character.
 _HAN_PLANES = 0x20000
 # Beyond these planes lie only private use, tags and variation selectors, which are no part of text.
 _END = 0x40000
@@ -39,7 +39,7 @@ _CLOSING = "…\"'”’」』）)》】〕］]"
 
 @cache
 def flags_of(character: str) -> int:
-    """The bits of one character; words follow UAX 29, but that each of some scripts is alone."""
+    """Flags of one character; words as in UAX 29, but single characters in unspaced scripts."""
     code = ord(character)
     category = unicodedata.category(character) if code < _HAN_PLANES else "Lo"
     if code >= _END:
@@ -56,7 +56,7 @@ def flags_of(character: str) -> int:
 
 @cache
 def flag_table() -> np.ndarray:
-    """`flags_of` every character; uint16 (0x110000,)."""
+    """`flags_of` every character, by code point; uint16 (0x110000,)."""
     table = np.zeros(0x110000, np.uint16)
     codes = range(_HAN_PLANES)
     table[: len(codes)] = np.fromiter(map(flags_of.__wrapped__, map(chr, codes)), np.uint16)
@@ -66,7 +66,7 @@ def flag_table() -> np.ndarray:
 
 @cache
 def phrase_table() -> np.ndarray:
-    """The table in which nothing joins words, so that a phrase is found before `'s` and `.com`."""
+    """`flag_table` without flags that join words, to find a phrase before `'s` and `.com` too."""
     table = flag_table() & ~np.uint16(JOINS_LETTERS | JOINS_NUMBERS | REPEATS)
     table[ord("_")] = 0
     return table
@@ -74,7 +74,7 @@ def phrase_table() -> np.ndarray:
 
 @cache
 def fold_table() -> np.ndarray:
-    """The case-folded character for each, itself where that is not one; uint32 (0x110000,)."""
+    """Case-folded code points; unchanged where folding gives several; uint32 (0x110000,)."""
     table = np.arange(0x110000, dtype=np.uint32)
     for code in range(0x20000):
         folded = chr(code).casefold()

@@ -1,15 +1,15 @@
 """Documents that hold text of an evaluation set (Brown et al. 2020, arXiv 2005.14165, appendix C).
 
-Found are sequences of 13 words, whatever their case and punctuation; 22 characters in Chinese.
-A shorter evaluation text is looked for as a whole if it has 8 words at least (14 characters), and
-not at all if it has fewer: such are commonplaces more often than contamination.
+Documents are searched for 13-grams of words (22 characters in Chinese), without regard to case and
+punctuation. A shorter evaluation text is searched for as a whole if it has at least 8 words (14
+characters), and otherwise not at all: such texts are commonplaces more often than contamination.
 """
 
 from dataclasses import dataclass
 
 from corpusmill.tasks.ingestion.batches import DocumentBatch
 from corpusmill.tasks.ingestion.cleaning.evaluation_text import evaluation_files, read_texts
-from corpusmill.tasks.ingestion.cleaning.phrases import Phrases, drop_found
+from corpusmill.tasks.ingestion.cleaning.phrases import PhraseMatcher, drop_found
 from corpusmill.tasks.ingestion.stats import Stats
 
 _LEAST = 8
@@ -17,10 +17,10 @@ _EXCERPT = 100
 
 
 @dataclass(frozen=True)
-class Contamination:
-    """Drops documents that share words in a row with evaluation text; a sample says with which."""
+class ContaminationFilter:
+    """Drops documents that share an n-gram with evaluation text; a sample says with which."""
 
-    phrases: Phrases
+    phrases: PhraseMatcher
     details: tuple[str, ...]
     name = "contamination"
 
@@ -29,7 +29,7 @@ class Contamination:
         return drop_found(batch, found, "contaminated", self.details, stats)
 
 
-def read_contamination(patterns: tuple[str, ...], width: int) -> Contamination:
+def read_contamination(patterns: tuple[str, ...], width: int) -> ContaminationFilter:
     """The step for the evaluation text in these files, absolute paths or globs.
 
     Raises:
@@ -39,4 +39,6 @@ def read_contamination(patterns: tuple[str, ...], width: int) -> Contamination:
     for path in evaluation_files(patterns):
         for text in read_texts(path):
             texts.setdefault(text, f"{path.name}: {text[:_EXCERPT]}")
-    return Contamination(Phrases(tuple(texts), width, _LEAST, marks=False), tuple(texts.values()))
+    return ContaminationFilter(
+        PhraseMatcher(tuple(texts), width, _LEAST, marks=False), tuple(texts.values())
+    )

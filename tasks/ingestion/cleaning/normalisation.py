@@ -1,4 +1,4 @@
-"""Unicode in one form, and no characters that are not text."""
+"""Unicode normalisation, and removal of characters that are not text."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from corpusmill.tasks.ingestion.batches import DocumentBatch
 from corpusmill.tasks.ingestion.stats import Stats
 
-# Those that part lines or pages become newlines; a zero-width joiner or space may be part of text.
+# Separators of lines and pages become newlines; a zero-width joiner or space may be part of text.
 _BREAKS = "\v\f\x85"
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
 _CONTROL_RE2 = r"[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{feff}]"

@@ -1,4 +1,4 @@
-"""A step of one's own at the boundary: it may drop and edit documents, and never adds any."""
+"""Runs a step of one's own and checks its answers: it may drop or edit documents, not add any."""
 
 import re
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _UNSOUND = re.compile("[\ud800-\udfff\0\r]")
 
 
 class BoundaryError(Exception):
-    """What is wrong with an answer, as the middle of a sentence."""
+    """What a step of one's own returned is wrong: how, as the middle of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class OwnCleaning:
         stats.edit(f"{said}.edited", edits)
         for reason in dict.fromkeys(filter(None, reasons.tolist())):
             out = reasons == reason
-            # What is dropped is counted and shown as it came, and the others as they are now.
+            # Dropped documents are counted and sampled as they came, the others as they are now.
             batch, reasons = stats.drop(batch, out, f"{said}.{reason}"), reasons[~out]
         return batch.with_texts(pa.array(kept, pa.large_string())) if edits else batch
 
@@ -75,7 +75,11 @@ def own_cleaning(name: str) -> OwnCleaning:
 
 
 def _checked(text: str, answer: object) -> tuple[str | None, str]:
-    """The text to keep, or None, and the reason to drop it, or ""."""
+    """(text, "") to keep a document, or (None, reason) to drop it.
+
+    Raises:
+        BoundaryError: the answer is not what `OwnStep` allows.
+    """
     if isinstance(answer, str):
         if found := _UNSOUND.search(answer):
             raise BoundaryError(f"returned a text with {found.group()!a}")

@@ -1,4 +1,4 @@
-"""Sequences of words, hashed and looked up by numba; `phrases` says the same in plain Python."""
+"""N-grams of words, hashed and looked up by numba; `phrases` gives the same in plain Python."""
 
 from typing import NamedTuple
 
@@ -6,20 +6,26 @@ import numpy as np
 from numba import njit
 
 from corpusmill.tasks.ingestion.cleaning.characters import WORD, fold_table, phrase_table
-from corpusmill.tasks.ingestion.cleaning.scanning import BASE, mix, power_of, room_for, scan_words
+from corpusmill.tasks.ingestion.cleaning.scanning import (
+    BASE,
+    empty_buffers,
+    mix,
+    power_of,
+    scan_words,
+)
 from corpusmill.tasks.ingestion.cleaning.thresholds import UNSPACED_SHARE
 
 _FREE = -1
 
 
 class Table(NamedTuple):
-    """An open hash table of sequences, and a bit for each, which is looked at first.
+    """A hash table of n-grams with open addressing, behind a Bloom filter of one bit for each.
 
     Attributes:
-        keys: uint64 (places,), the hash of the sequence there.
-        owners: int32 (places,), the text that it is from; -1 where the place is free.
-        bits: uint32 (places,).
-        widths: int64 (widths,), how many words the sequences have.
+        keys: uint64 (slots,), the hash of the n-gram.
+        owners: int32 (slots,), the index of the text that it is from; -1 if the slot is free.
+        bits: uint32 (slots,), the Bloom filter.
+        widths: int64 (widths,), the different numbers of words in an n-gram.
         powers: uint64 (widths,), BASE to the power of each width.
     """
 
@@ -31,12 +37,12 @@ class Table(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _scan(texts, i, tables, marks, room):  # type: ignore[no-untyped-def]
+def _scan(texts, i, tables, marks, buffers):  # type: ignore[no-untyped-def]
     """The sums of the words of text `i`, without marks if these are not wanted, and the share of
     characters that stand alone.
     """
     data, offsets = texts
-    words, visible, alone = scan_words(data, offsets[i], offsets[i + 1], tables, True, room)
+    words, visible, alone = scan_words(data, offsets[i], offsets[i + 1], tables, True, buffers)
     sums, share = words.sums, alone / max(1, visible)
     if marks:
         return sums, share
@@ -52,13 +58,13 @@ def _scan(texts, i, tables, marks, room):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _hash(texts, shape, tables, marks, room, found):  # type: ignore[no-untyped-def]
-    """Writes key, owner and width of each sequence of each text, and returns how many."""
+def _hash(texts, shape, tables, marks, buffers, found):  # type: ignore[no-untyped-def]
+    """Writes key, owner and width of each n-gram of each text, and returns how many."""
     width, least, longer, unspaced_share = shape
     keys, owners, widths = found
     total = 0
     for text in range(texts[1].size - 1):
-        sums, share = _scan(texts, text, tables, marks, room)
+        sums, share = _scan(texts, text, tables, marks, buffers)
         scale = longer if share >= unspaced_share else 1.0
         size = min(sums.size - 1, round(width * scale))
         if size == 0 or size < min(width, least) * scale:
@@ -87,7 +93,7 @@ def _fill(keys, owners, table):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _owner(sums, i, table):  # type: ignore[no-untyped-def]
-    """The text that a sequence at word `i` is from, or -1."""
+    """The index of the text that has the n-gram at word `i`, or -1."""
     last = np.uint64(table.keys.size - 1)
     for k in range(table.widths.size):
         after = i + table.widths[k]
@@ -104,9 +110,9 @@ def _owner(sums, i, table):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _find(texts, tables, marks, room, table, found):  # type: ignore[no-untyped-def]
+def _find(texts, tables, marks, buffers, table, found):  # type: ignore[no-untyped-def]
     for text in range(texts[1].size - 1):
-        sums, _ = _scan(texts, text, tables, marks, room)
+        sums, _ = _scan(texts, text, tables, marks, buffers)
         found[text] = _FREE
         for i in range(sums.size - 1):
             owner = _owner(sums, i, table)
@@ -118,9 +124,9 @@ def _find(texts, tables, marks, room, table, found):  # type: ignore[no-untyped-
 def make_table(
     data: np.ndarray, offsets: np.ndarray, width: int, least: int, longer: float, marks: bool
 ) -> Table:
-    """The table of all sequences of these texts; the arguments are those of `Phrases`."""
+    """The table of all n-grams of these texts; the arguments are those of `PhraseMatcher`."""
     size = int(offsets[-1] - offsets[0])
-    words, _ = room_for(int(np.diff(offsets).max(initial=0)))
+    words, _ = empty_buffers(int(np.diff(offsets).max(initial=0)))
     keys, owners = np.empty(size + 1, np.uint64), np.empty(size + 1, np.int32)
     widths = np.empty(size + 1, np.int32)
     tables = (phrase_table(), fold_table())
@@ -140,8 +146,8 @@ def make_table(
 
 
 def find(data: np.ndarray, offsets: np.ndarray, table: Table, marks: bool) -> np.ndarray:
-    """The text whose sequence each document holds first, or -1; int32 (documents,)."""
+    """int32 (documents,): the index of the text whose n-gram each document holds first, or -1."""
     found = np.empty(len(offsets) - 1, np.int32)
-    words, _ = room_for(int(np.diff(offsets).max(initial=0)))
+    words, _ = empty_buffers(int(np.diff(offsets).max(initial=0)))
     _find((data, offsets), (phrase_table(), fold_table()), marks, words, table, found)
     return found

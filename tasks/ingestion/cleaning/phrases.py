@@ -1,4 +1,4 @@
-"""Looking for many sequences of words at once: what the block list and the evaluation texts share.
+"""Searches documents for many n-grams of words at once, for block lists and evaluation texts.
 
 Words are runs of letters and digits, case-folded; a character of a script without spaces is a word
 by itself, so that a Chinese phrase is found wherever it stands and an English one between words.
@@ -28,14 +28,14 @@ WHOLE = 1 << 30
 
 
 @dataclass(frozen=True)
-class Phrases:
-    """Sequences of words of some texts.
+class PhraseMatcher:
+    """The n-grams of some texts, to be found in documents.
 
     Attributes:
-        texts: what they are taken from.
-        width: words in a sequence; LONGER times as many in a text of an unspaced script.
-        least: a text that is shorter than `width` is a sequence as a whole if it has so many.
-        marks: whether punctuation counts as words, or is passed over.
+        texts: what the n-grams are taken from.
+        width: words in an n-gram; LONGER times as many in a text of an unspaced script.
+        least: a text shorter than `width` is one n-gram if it has at least so many words.
+        marks: whether punctuation marks are words; otherwise they are skipped.
     """
 
     texts: tuple[str, ...]
@@ -44,7 +44,7 @@ class Phrases:
     marks: bool
 
     def find(self, texts: pa.LargeStringArray) -> np.ndarray:
-        """The index of the text of which each document holds a sequence, or -1; (documents,)."""
+        """int32 (documents,): index of the text whose n-gram each document holds first, or -1."""
         if not compiled():
             found = (self._find(text.as_py()) for text in texts)
             return np.fromiter(found, np.int32, len(texts))
@@ -96,8 +96,8 @@ def drop_found(
         found: int (documents,): an index into `details`, or -1.
     """
     out = found >= 0
-    room = SAMPLES - len(stats.samples.get(reason, ()))
-    for row in np.flatnonzero(out)[: max(0, room)].tolist():
+    left = SAMPLES - len(stats.samples.get(reason, ()))
+    for row in np.flatnonzero(out)[: max(0, left)].tolist():
         one = np.zeros(len(batch), bool)
         one[row] = True
         stats.drop(batch, one, reason, details[found[row]])

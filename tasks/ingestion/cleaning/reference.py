@@ -1,9 +1,9 @@
 """The rules of Gopher and FineWeb in plain Python: what the compiled `kernels` must agree with.
 
-Where a paper leaves room, the choice is that of datatrove 0.10, whose corpora made these rules
-known: marks count as words, the first of equally common n-grams is the top one, and repeated
-n-grams do not overlap. Unlike there, blank lines do not count, and an n-gram that occurs once is no
-repetition: it would make every short poem a repetitive one.
+Where a paper is not precise, the choice is that of datatrove 0.10, whose corpora made these rules
+known: punctuation marks count as words, the first of equally frequent n-grams is the top one, and
+repeated n-grams do not overlap. Unlike there, blank lines do not count, and an n-gram that occurs
+once is not the top one: that would drop every short poem as repetitive.
 """
 
 from collections import Counter
@@ -44,7 +44,7 @@ Rule = Callable[["Document", Thresholds], Checks]
 
 @dataclass(frozen=True)
 class Document:
-    """One text, whether marks are words, too, and whether its stop words are known."""
+    """A text; whether punctuation marks are words; whether its language's stop words are known."""
 
     text: str
     marks: bool
@@ -79,12 +79,12 @@ class Document:
 
     @property
     def weight(self) -> float:
-        """How many words there are, where several characters that stand alone make one."""
+        """The number of words; of characters that are words by themselves, 1.7 count as one."""
         return len(self.words) - EXCESS * self.alone
 
 
 def part(text: str) -> list[str]:
-    """What white space parts, and each character that stands alone; marks stay where they are."""
+    """Words as separated by white space, punctuation included; in unspaced scripts, characters."""
     words: list[str] = []
     kind, begin = SPACE, 0
     for i, character in enumerate(text):
@@ -99,7 +99,7 @@ def part(text: str) -> list[str]:
 
 
 def segment(text: str, flags_of: Callable[[str], int] = flags_of) -> list[str]:
-    """Words, marks, and the characters that stand alone, in order."""
+    """Words, punctuation marks and, in unspaced scripts, single characters, in order."""
     words: list[str] = []
     begin = 0
     for i in range(len(text) + 1):
@@ -189,14 +189,14 @@ def judge(document: Document, rules: Iterable[Rule]) -> int:
 
 
 def _repeated(items: Sequence[str]) -> tuple[int, int]:
-    """How many items were there before, and their characters."""
+    """How many items repeat an earlier one, and their characters."""
     seen: set[str] = set()
     again = [item for item in items if item in seen or seen.add(item)]  # type: ignore[func-returns-value]
     return len(again), sum(map(len, again))
 
 
 def _top(words: Sequence[str], width: int, gap: int) -> int:
-    """Characters in all occurrences of the commonest repeated sequence of `width` words."""
+    """Characters in all occurrences of the most frequent n-gram of `width` words, if repeated."""
     sequences = (tuple(words[i : i + width]) for i in range(len(words) - width + 1))
     for sequence, count in Counter(sequences).most_common(1):
         return count * (sum(map(len, sequence)) + gap * (width - 1)) if count > 1 else 0
@@ -204,7 +204,7 @@ def _top(words: Sequence[str], width: int, gap: int) -> int:
 
 
 def _repeated_in_row(words: Sequence[str], width: int) -> int:
-    """Characters of sequences that were there before, none overlapping another."""
+    """Characters of n-grams that repeat an earlier one, without overlaps."""
     seen: set[Hashable] = set()
     characters = i = 0
     while i + width <= len(words):

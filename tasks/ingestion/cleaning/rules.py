@@ -1,4 +1,4 @@
-"""Gopher's and FineWeb's rules as one step: all that follow each other share one pass."""
+"""Gopher's and FineWeb's rules as one step, so that consecutive ones share a pass over the text."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ from corpusmill.tasks.ingestion.stats import Stats
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Drops the documents that break a rule, for the first one broken.
+class QualityFilter:
+    """Drops the documents that break a rule; the reason is the first rule broken.
 
     Attributes:
         quality, repetition, fineweb: which rules are applied, in this order.
-        marks: each mark is a word, too, as in the corpora made with datatrove; otherwise it belongs
-            to the word that it touches, as where white space parts the words.
+        marks: each punctuation mark is a word, as in corpora made with datatrove; otherwise it
+            belongs to the word that it touches.
     """
 
     quality: bool = False

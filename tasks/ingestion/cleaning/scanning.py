@@ -31,7 +31,7 @@ _MIX = np.uint64(0xFF51AFD7ED558CCD)
 
 
 class Words(NamedTuple):
-    """Room for the words of one document.
+    """Buffers for the words of one document.
 
     Attributes:
         sums: uint64 (words + 1,), see above.
@@ -45,7 +45,7 @@ class Words(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Room for the lines of one document that are not blank.
+    """Buffers for the lines of one document that are not blank.
 
     Attributes:
         hashes: uint64 (lines,).
@@ -59,8 +59,8 @@ class Lines(NamedTuple):
     marks: np.ndarray
 
 
-def room_for(size: int) -> tuple[Words, Lines]:
-    """Room for documents of up to `size` bytes; memory that is not used is not taken."""
+def empty_buffers(size: int) -> tuple[Words, Lines]:
+    """Buffers for documents of up to `size` bytes; the system maps only pages that are written."""
     words = Words(
         np.empty(size + 2, np.uint64), np.empty(size + 2, np.int32), np.empty(size + 2, np.uint16)
     )
@@ -72,7 +72,7 @@ def room_for(size: int) -> tuple[Words, Lines]:
 
 @njit(cache=True, nogil=True)
 def power_of(width):  # type: ignore[no-untyped-def]
-    """BASE to the power of `width`."""
+    """BASE to the power of `width`, modulo 2^64."""
     power = np.uint64(1)
     for _ in range(width):
         power *= BASE
@@ -119,12 +119,12 @@ def _belongs(flag, first, repeated, data, after, stop, flags):  # type: ignore[n
 
 @njit(cache=True, nogil=True)
 def scan_words(data, start, stop, tables, marks, words):  # type: ignore[no-untyped-def]
-    """The words of bytes `start` to `stop`, in the room of `words`, and how many characters are
-    visible, and how many of these stand alone.
+    """The words of bytes `start` to `stop`, written into `words`; the number of visible characters;
+    and how many of these are words by themselves.
 
     Args:
         tables: the flags of each character, and the character that it counts as.
-        marks: whether marks are words, too; otherwise they belong to the word that they touch.
+        marks: whether punctuation marks are words; otherwise they belong to the word they touch.
     """
     flags, fold = tables
     sums, ends, kinds = words
@@ -167,8 +167,8 @@ def scan_words(data, start, stop, tables, marks, words):  # type: ignore[no-unty
 
 @njit(cache=True, nogil=True)
 def scan_lines(data, start, stop, flags, lines):  # type: ignore[no-untyped-def]
-    """The lines of bytes `start` to `stop` that are not blank, in the room of `lines`, and how many
-    characters, newlines, `#` and ellipses there are.
+    """The lines of bytes `start` to `stop` that are not blank, written into `lines`; and the
+    numbers of characters, newlines, `#` and ellipses.
     """
     hashes, lengths, marks = lines
     count = characters = newlines = signs = ellipses = 0

@@ -9,15 +9,15 @@ from corpusmill.storage.extensions import digest_source
 from corpusmill.storage.manifest import digest_file, digest_json
 from corpusmill.tasks.ingestion.batches import DocumentBatch
 from corpusmill.tasks.ingestion.cleaning.blocklist import read_blocklist
-from corpusmill.tasks.ingestion.cleaning.c4 import C4
+from corpusmill.tasks.ingestion.cleaning.c4 import C4QualityFilter
 from corpusmill.tasks.ingestion.cleaning.contamination import read_contamination
 from corpusmill.tasks.ingestion.cleaning.evaluation_text import evaluation_files
-from corpusmill.tasks.ingestion.cleaning.languages import Languages
-from corpusmill.tasks.ingestion.cleaning.length import Length
-from corpusmill.tasks.ingestion.cleaning.masking import Masking
+from corpusmill.tasks.ingestion.cleaning.languages import LanguageFilter
+from corpusmill.tasks.ingestion.cleaning.length import LengthFilter
 from corpusmill.tasks.ingestion.cleaning.normalisation import Normalisation
 from corpusmill.tasks.ingestion.cleaning.own_step import own_cleaning
-from corpusmill.tasks.ingestion.cleaning.rules import Rules
+from corpusmill.tasks.ingestion.cleaning.pii import PIIFormatter
+from corpusmill.tasks.ingestion.cleaning.rules import QualityFilter
 from corpusmill.tasks.ingestion.config import CleaningConfig
 from corpusmill.tasks.ingestion.stats import Stats
 
@@ -39,12 +39,12 @@ class Step(Protocol):
 
 
 def cleaning_steps(config: CleaningConfig, min_characters: int) -> list[Step]:
-    """The steps that are on, in the order in which they are taken.
+    """The steps that are on, in the order in which they run.
 
     Raises:
         CorpusError: a block list or evaluation text that cannot be read.
-        ConfigError: wanted languages that cannot be told here, or a step of one's own that is not
-            found or none.
+        ConfigError: wanted languages that cannot be identified here, or a step of one's own that
+            is not found or is not a step.
     """
     return list(_steps(config, min_characters))
 
@@ -71,22 +71,22 @@ def _steps(config: CleaningConfig, min_characters: int) -> Iterator[Step]:
     marks = config.segmentation == "unicode"
     if config.normalise:
         yield Normalisation()
-    yield Length(min_characters)
+    yield LengthFilter(min_characters)
     if config.identify_languages:
-        yield Languages(config.languages, config.min_language_score)
+        yield LanguageFilter(config.languages, config.min_language_score)
     fineweb = config.fineweb_quality
-    # C4 changes the text, so that only without it all rules see the same and share one pass.
+    # C4 edits the text: only without it do all rules see the same text and share one pass.
     with_fineweb = fineweb and not config.c4_quality
     if config.gopher_quality or config.gopher_repetition or with_fineweb:
-        yield Rules(config.gopher_quality, config.gopher_repetition, with_fineweb, marks)
+        yield QualityFilter(config.gopher_quality, config.gopher_repetition, with_fineweb, marks)
     if config.c4_quality:
-        yield C4()
+        yield C4QualityFilter()
         if fineweb:
-            yield Rules(fineweb=True, marks=marks)
+            yield QualityFilter(fineweb=True, marks=marks)
     if config.blocklist:
         yield read_blocklist(config.blocklist)
     if config.decontaminate:
         yield read_contamination(config.decontaminate, config.contamination_ngram)
     yield from map(own_cleaning, config.own_steps)
     if config.mask_pii:
-        yield Masking()
+        yield PIIFormatter()

@@ -1,4 +1,4 @@
-"""The rules of Gopher and FineWeb in numbers: one set for spaced scripts, one for the others.
+"""Thresholds of the rules of Gopher and FineWeb: one set for spaced scripts, one for the others.
 
 Spaced: Rae et al. 2021 (arXiv 2112.11446), section A.1 and table A1; FineWeb: Penedo et al. 2024
 (arXiv 2406.17557), section 3.6.
@@ -47,27 +47,28 @@ DUPLICATE = REASONS.index("gopher.duplicate_5_gram")
 # From this share of the visible characters on, about half of the words are single characters, and
 # the mean length of words would fall below what is asked of spaced text.
 UNSPACED_SHARE = 0.15
-# By how much a character that stands alone is less than a word.
+# What to subtract for each character that is a word by itself, since 1.7 of them make a word.
 EXCESS = 1 - 1 / 1.7
 
 
 class Thresholds(NamedTuple):
-    """What a document may have; lengths in characters, shares from 0 to 1.
+    """The limits for a document; lengths in characters, shares from 0 to 1.
 
     Attributes:
         min_words, max_words: words with a letter or number, as weighed with EXCESS.
         min_word_length, max_word_length: their mean.
-        symbol_ratio: `#`, or ellipses, a word, as weighed.
+        symbol_ratio: `#`, or ellipses, per word, as weighed.
         bullet_lines, ellipsis_lines: share of lines that begin, or end, with one.
         letter_words: least share of words with a letter.
-        paragraph_fraction, paragraph_characters, line_fraction, line_characters: repeated ones.
-        gap: characters between two words.
-        top_sizes, top_shares: words in a row, and the share of the commonest such sequence.
-        duplicate_sizes, duplicate_shares: the same for all sequences that repeat earlier ones.
+        paragraph_fraction, paragraph_characters, line_fraction, line_characters: greatest shares
+            of paragraphs and lines, and of characters in those, that repeat an earlier one.
+        gap: characters between two words of an n-gram.
+        top_sizes, top_shares: words in an n-gram, and the share of the most frequent one.
+        duplicate_sizes, duplicate_shares: the same for all n-grams that repeat an earlier one.
         line_ends: least share of lines that end as a sentence does.
-        short_line, short_lines: what is short, and the share of such lines.
+        short_line, short_lines: the length of a short line, and the share of such lines.
         fineweb_line_characters: share of characters in repeated lines.
-        newlines: newlines a word, as weighed.
+        newlines: newlines per word, as weighed.
     """
 
     min_words: int
@@ -137,5 +138,5 @@ STOP_WORDS = (
     ("the", "be", "to", "of", "and", "that", "have", "with"),
     tuple("的年在月是和日了於于為为有被人中他與与後后也而由"),
 )
-# Languages whose stop words these are; a text of another language is not asked for them.
+# The languages of these stop words; texts in other languages are not tested for them.
 STOP_WORD_LANGUAGES = ("en", "zh", "und")

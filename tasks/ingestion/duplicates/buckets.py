@@ -8,8 +8,8 @@ _HALF = np.int64(32)
 def sort_into_buckets(hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Orders documents so that equal hashes stand together, and the first document before others.
 
-    The number of a document takes the place of its hash's lowest bits, so that one sort in place
-    of 8 bytes a document is all. Different hashes of n documents thus fall into one bucket in
+    The number of a document replaces the lowest bits of its hash, so that one in-place sort of 8
+    bytes per document is enough. Different hashes of n documents thus fall into one bucket in
     about one of 2^64 / n pairs.
 
     Args:

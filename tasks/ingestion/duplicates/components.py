@@ -1,4 +1,4 @@
-"""Near-duplicates: which documents go, for the sake of which, and which belong together.
+"""Near-duplicates: which documents are dropped, in favour of which, and which are connected.
 
 Similarity is not transitive: of a chain of versions, each like the one before, the last may have
 little in common with the first. So a document is dropped only if it is similar to one that is
@@ -31,7 +31,7 @@ Pairing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What near-duplicates are to each other, by the number of the document.
+    """The relations of near-duplicates, indexed by the number of the document.
 
     Attributes:
         representative: int64 (documents,): the kept document that it is a duplicate of, which is
@@ -58,7 +58,7 @@ def near_duplicates(
     texts: Texts,
     similarity: float,
     exact: np.ndarray,
-    met: int = 0,
+    num_seen: int = 0,
 ) -> Components:
     """Finds near-duplicates among all documents and decides which are kept.
 
@@ -73,16 +73,16 @@ def near_duplicates(
         texts: the same documents.
         similarity: Jaccard similarity from which two documents are duplicates.
         exact: int64 (documents,), as `exact_duplicates` returns it.
-        met: so many documents at the beginning come from earlier corpora, and are never dropped.
+        num_seen: so many documents at the beginning come from earlier corpora; none is dropped.
     """
-    search = _Search(bands, texts, similarity, exact, met)
+    search = _Search(bands, texts, similarity, exact, num_seen)
     search.compare(search.candidates(pairs_with_first))
     search.compare(search.candidates(partial(pairs_with_previous, reach=_REACH)))
     return search.result()
 
 
 class _Search:
-    """The pairs compared so far, and what follows from them."""
+    """The pairs compared so far, and the documents kept according to them."""
 
     def __init__(
         self,
@@ -90,10 +90,10 @@ class _Search:
         texts: Texts,
         similarity: float,
         exact: np.ndarray,
-        met: int,
+        num_seen: int,
     ) -> None:
         self._bands, self._texts, self._similarity = bands, texts, similarity
-        self._exact, self._met = exact, met
+        self._exact, self._num_seen = exact, num_seen
         self._pairs, self._values = np.empty(0, np.int64), np.empty(0)
         self._representative = exact
         self._crowded = 0
@@ -125,10 +125,10 @@ class _Search:
             pairs = pairs[self._representative[later] == later]
 
     def result(self) -> Components:
-        """What near-duplicates are to each other, exact ones included."""
+        """The relations of near-duplicates, exact duplicates included."""
         earlier, later, values = self._similar()
         representative = self._representative[self._exact]
-        representative[: self._met] = np.arange(self._met)
+        representative[: self._num_seen] = np.arange(self._num_seen)
         component = _join(earlier, later, self._exact)
         return Components(
             representative, component, earlier, later, values, len(self._pairs), self._crowded
@@ -137,7 +137,7 @@ class _Search:
     def _new(self, pairs: np.ndarray) -> np.ndarray:
         """The pairs that have not been compared and may change something."""
         pairs = np.setdiff1d(distinct(pairs), self._pairs, assume_unique=True)
-        return pairs[unpack(pairs)[1] >= self._met]
+        return pairs[unpack(pairs)[1] >= self._num_seen]
 
     def _similar(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Earlier and later documents of similar pairs and their similarity, sorted by later."""

@@ -1,4 +1,4 @@
-"""Which way the hashing takes: compiled loops where numba works, numpy otherwise."""
+"""Which implementation hashes documents: compiled loops if numba works, else numpy."""
 
 from types import ModuleType
 

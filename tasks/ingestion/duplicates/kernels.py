@@ -1,4 +1,4 @@
-"""The compiled way: loops over Arrow's buffers by numba, with the results of `vectorised`."""
+"""Compiled implementation: numba loops over Arrow's buffers; same results as `vectorised`."""
 
 import numpy as np
 from numba import njit
@@ -118,7 +118,7 @@ def band_hashes(data, offsets, symbols, multipliers, addends, bands):  # type: i
 
 @njit(cache=True, nogil=True)
 def _find(table, value):  # type: ignore[no-untyped-def]
-    """The place of a value in an open table, or the free place where it belongs."""
+    """The slot of a value in a table with open addressing, or the free slot for it."""
     mask = np.uint64(table.size - 1)
     place = value & mask
     while table[place] != value and table[place] != _FREE:

@@ -1,4 +1,4 @@
-"""The way without a compiler: numpy over whole batches, the reference for `kernels`."""
+"""Implementation without numba: numpy over whole batches, the reference for `kernels`."""
 
 from itertools import pairwise
 

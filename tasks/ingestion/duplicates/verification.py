@@ -7,7 +7,7 @@ import numpy as np
 from corpusmill.storage.corpus.texts import Texts, buffers_of
 from corpusmill.tasks.ingestion.duplicates.engine import engine
 from corpusmill.tasks.ingestion.duplicates.shingles import symbols
-from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 
 # Text held at a time; two longer documents are compared with each other alone.
 _BATCH_BYTES = 16 << 20
@@ -26,12 +26,12 @@ def similarities(earlier: np.ndarray, later: np.ndarray, texts: Texts) -> np.nda
     change = np.append(True, earlier[1:] != earlier[:-1])[: len(earlier)]
     cost = np.cumsum(texts.byte_lengths(later) + texts.byte_lengths(earlier) * change)
     batch = cost // _BATCH_BYTES
-    pace = Pace("near-duplicates, comparing", int(cost[-1]) if len(cost) else 0)
+    progress = ProgressLogger("near-duplicates, comparing", int(cost[-1]) if len(cost) else 0)
     bounds = [*np.flatnonzero(np.diff(batch, prepend=-1)).tolist(), len(earlier)]
     out = np.empty(len(earlier))
     for start, end in pairwise(bounds):
         out[start:end] = _compare(earlier[start:end], later[start:end], texts)
-        pace.reach(int(cost[end - 1]))
+        progress.update_to(int(cost[end - 1]))
     return out
 
 

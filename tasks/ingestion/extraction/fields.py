@@ -1,4 +1,4 @@
-"""Fields of Word documents (ECMA-376, part 1, 17.16): instructions, and what they came to."""
+"""Fields of Word documents (ECMA-376, part 1, 17.16): instructions and their results."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +10,12 @@ _NUMBERS = ("PAGE", "NUMPAGES", "SECTIONPAGES")
 
 @dataclass
 class _Field:
-    """One that is not at its end yet.
+    """A field whose end has not been reached yet.
 
     Attributes:
-        instruction: as far as it was read.
-        within: elements of text in the instruction, where other fields stand too.
-        result: elements of text after it; None before it ends.
+        instruction: its text, as far as it was read.
+        within: text elements inside the instruction, which may hold nested fields.
+        result: text elements of the result; None before that begins.
     """
 
     instruction: str = ""
@@ -26,7 +26,7 @@ class _Field:
         (self.within if self.result is None else self.result).extend(elements)
 
     def clear(self) -> None:
-        """Takes away what is no text of the document."""
+        """Empties the elements that are not text of the document: instructions and page numbers."""
         if self.result is None:
             return
         for element in self.within:
@@ -37,9 +37,9 @@ class _Field:
 
 
 def clear_fields(root: Any) -> None:
-    """Takes the results of the fields of page numbers away, and texts within instructions.
+    """Removes the results of page number fields, and texts within instructions.
 
-    A field without an end stays as it is: nobody knows where its result stops.
+    A field without an end stays as it is, for it is unknown where its result stops.
     """
     for element in list(root.iter("{*}fldSimple")):
         if _is_number(attribute(element, "instr")):

@@ -1,4 +1,4 @@
-"""What an extractor gives: texts, and what of a file has none."""
+"""What an extractor yields: texts, unreadable parts of the file, and counts of repairs."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class Text:
 
     Attributes:
         number: its place in the file.
-        text: its paragraphs parted by blank lines; bytes where their encoding is unknown.
+        text: its paragraphs separated by blank lines; bytes where their encoding is unknown.
     """
 
     number: int
@@ -17,13 +17,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
-    """What has no text.
+class Unreadable:
+    """A part of a file that cannot be read; it becomes a Flaw.
 
     Attributes:
         place, reason, finding, remedy: as in Flaw.
-        documents: lost with it.
-        bytes: likewise; None where nobody knows, because the end of the file is missing.
+        documents: how many were lost.
+        bytes: how many were lost; None if unknown, because the end of the file is missing.
     """
 
     place: str
@@ -35,11 +35,11 @@ class Loss:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """So many parts of one kind that were passed over."""
+class Counted:
+    """How often something was repaired, decoded or skipped; it becomes a Repaired."""
 
     name: str
     count: int
 
 
-Extract = Text | Loss | Passed
+Extract = Text | Unreadable | Counted

@@ -12,7 +12,7 @@ from email.message import EmailMessage, MIMEPart
 from pathlib import Path
 
 from corpusmill.tasks.ingestion.encodings import UTF_8, wider
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.pages import decode_page, text_of_page
 
 _FORMS = ("plain", "html")
@@ -30,11 +30,11 @@ _BAD_BASE64 = (
 
 @dataclass(frozen=True)
 class _Body:
-    """What was written.
+    """The body of a message, or of one part of it.
 
     Attributes:
         text: bytes where their encoding is unknown.
-        guessed: the encoding that a page looked to be in, where nothing told it.
+        guessed: the encoding that a page was detected to be in, if none was declared.
     """
 
     text: str | bytes
@@ -62,14 +62,16 @@ def read_mailbox(path: Path) -> Iterator[Extract]:
         raise ValueError("no line that begins a message")
     if before.strip():
         finding = f"found {len(before)} bytes that belong to no message, expected a line `From …`"
-        yield Loss("before message 0", "left_over", finding, "mend the mailbox", 1, len(before))
+        yield Unreadable(
+            "before message 0", "left_over", finding, "mend the mailbox", 1, len(before)
+        )
 
 
 def _messages(lines: Iterable[bytes]) -> Iterator[bytes]:
     """What lies before the first line that begins a message, and then each message.
 
-    A sentence may begin with that word too: what begins a message ends in a date, or stands after
-    a blank line and before a header. To mailbox.mbox every such line begins a message.
+    A sentence may begin with `From ` too: such a line begins a message only if it ends in a date,
+    or stands after a blank line and before a header. To mailbox.mbox every such line begins one.
     """
     held = list[bytes]()
     before, doubtful = b"\n", b""
@@ -103,25 +105,29 @@ def _extract(data: bytes, number: int) -> Iterator[Extract]:
         read = [part for part in parts if part is not None]
         bodies = [_body(part) for part in read]
         cut = any(_is_cut(part, parsed) for part in read)
-    # Hostile messages find the errors that the authors of the package did not.
+    # On malformed messages the package email raises errors of many kinds.
     except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         finding = f"found a message that cannot be taken apart ({error}), expected RFC 5322"
-        yield Loss(place, "damaged", finding, "save it as text, or leave it out", 1, len(data))
+        yield Unreadable(
+            place, "damaged", finding, "save it as text, or leave it out", 1, len(data)
+        )
         return
     if cut:
         finding = "found a text without its end, expected a whole message"
-        yield Loss(place, "truncated", finding, "fetch it again, or leave it out", 1, len(data))
+        yield Unreadable(
+            place, "truncated", finding, "fetch it again, or leave it out", 1, len(data)
+        )
         return
     if attached := len(parts) - len(read):
-        yield Passed("attachments_not_read", attached)
+        yield Counted("attachments_not_read", attached)
     if damaged := subject.count("\ufffd"):
-        yield Passed("replaced_bytes", damaged)
-    yield from (Passed(f"decoded.{each.guessed}", 1) for each in bodies if each.guessed)
+        yield Counted("replaced_bytes", damaged)
+    yield from (Counted(f"decoded.{each.guessed}", 1) for each in bodies if each.guessed)
     yield Text(number, _joined([subject, *(each.text for each in bodies)]))
 
 
 def _joined(texts: list[str | bytes]) -> str | bytes:
-    """The texts parted by blank lines; bytes where the encoding of one is unknown."""
+    """The texts separated by blank lines; bytes where the encoding of one is unknown."""
     if any(isinstance(text, bytes) for text in texts):
         known = (text.encode() if isinstance(text, str) else text for text in texts)
         return b"\n\n".join(each for each in known if each)

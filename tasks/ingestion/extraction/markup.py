@@ -17,13 +17,13 @@ class Markup:
     """What the elements of one format mean, by their local names.
 
     Attributes:
-        blocks: a paragraph, a heading or what holds some: text before and after it is other text.
+        blocks: a paragraph, a heading or a container of them: it ends the text before it.
         tables, rows, cells: of a table, which becomes a line a row with tabs between its cells.
-        skipped: without text of the document: page numbers, running heads, what was deleted.
+        skipped: not text of the document: page numbers, running heads, deletions.
         breaks: a line break.
         tabs: a tab or a space.
-        literal: the only elements whose text counts, as it stands; any, without runs of white
-            space, where there are none.
+        literal: if given, only the text of these elements counts, as it stands; otherwise that of
+            all does, with runs of white space collapsed.
         notes: notes that stand in a paragraph, and come after it.
     """
 
@@ -55,7 +55,7 @@ def parse_xml(data: bytes) -> Any:
 
 
 def parse_html(text: str) -> Any:
-    """The root of a page; None where it has no element."""
+    """The root element of a page; None if it has none."""
     parser = etree.HTMLParser(no_network=True, encoding="utf-8")
     data = text.encode("utf-8", "replace")
     return etree.fromstring(data, parser) if data.strip() else None
@@ -74,7 +74,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def text_of(root: Any, markup: Markup) -> str:
-    """All text under an element, its paragraphs parted by blank lines."""
+    """All text under an element, its paragraphs separated by blank lines."""
     return "\n\n".join(blocks_of(root, markup))
 
 
@@ -94,7 +94,7 @@ class _Walk:
         self._notes: list[str] = []
 
     def into(self, element: Any) -> None:
-        """Takes in what an element holds."""
+        """Adds the text of an element and of its children."""
         self._text(element.text, element)
         for child in element:
             self._child(child)

@@ -39,7 +39,7 @@ def read_open_document(path: Path) -> Iterator[Extract]:
     """The text of a document.
 
     Raises:
-        ValueError, zipfile.BadZipFile: it is none.
+        ValueError, zipfile.BadZipFile: the file is no such document.
     """
     with zipfile.ZipFile(path) as archive:
         root = parse_xml(read_member(archive, "content.xml"))

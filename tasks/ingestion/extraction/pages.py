@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from corpusmill.tasks.ingestion.encodings import SAMPLE, UTF_8, certain, guess, wider
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
@@ -42,14 +42,14 @@ _DECLARED = re.compile(
     re.IGNORECASE,
 )
 _DECLARED_WITHIN = 1 << 12
-# In XML text stands so too.
+# In XML, text may be a CDATA section.
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _SUBSET = re.compile(r"<!DOCTYPE\b[^\[>]*\[.*?\]\s*>", re.DOTALL)
 _ENTITY = re.compile(r"""<!ENTITY\s+([\w.:-]+)\s+(?:"([^"]*)"|'([^']*)')\s*>""")
 _REFERENCE = re.compile(r"&([\w.:-]+);")
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 _PAGES = ("application/xhtml+xml", "text/html")
-# Of a member that is not there, damaged, locked, or compressed in a way that is not known.
+# For a member that is missing, damaged, encrypted, or compressed in an unknown way.
 _UNREADABLE = (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
@@ -59,7 +59,7 @@ class Page:
 
     Attributes:
         text: with its markup.
-        guessed: the encoding that it looked to be in, where nothing told it.
+        guessed: the encoding that it was detected to be in, if none was declared.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Page:
 
 
 def text_of_page(page: str) -> str:
-    """The text of a page, its paragraphs parted by blank lines."""
+    """The text of a page, its paragraphs separated by blank lines."""
     root = parse_html(_DECLARATION.sub("", page))
     if root is None:
         return ""
@@ -83,13 +83,13 @@ def text_of_page(page: str) -> str:
 def read_epub(path: Path) -> Iterator[Extract]:
     """The text of a book (EPUB 2 and 3), chapter after chapter, as its spine has them.
 
-    A chapter that cannot be read costs itself.
+    A chapter that cannot be read is lost alone.
 
     Raises:
-        ValueError, zipfile.BadZipFile: it is none, or none of its chapters can be read.
+        ValueError, zipfile.BadZipFile: the file is no EPUB, or no chapter can be read.
     """
     with zipfile.ZipFile(path) as archive:
-        chapters, losses = list[str](), list[Loss]()
+        chapters, losses = list[str](), list[Unreadable]()
         for name in _spine(archive):
             try:
                 page = decode_page(read_member(archive, name))
@@ -97,7 +97,7 @@ def read_epub(path: Path) -> Iterator[Extract]:
                 losses.append(_lost(archive, name, error))
                 continue
             if page.guessed:
-                yield Passed(f"decoded.{page.guessed}", 1)
+                yield Counted(f"decoded.{page.guessed}", 1)
             chapters.append(text_of_page(_expand(page.text)))
     if losses and not chapters:
         raise ValueError(losses[0].finding)
@@ -123,14 +123,14 @@ def _spine(archive: zipfile.ZipFile) -> Iterator[str]:
         yield posixpath.normpath(target)
 
 
-def _lost(archive: zipfile.ZipFile, name: str, error: Exception) -> Loss:
+def _lost(archive: zipfile.ZipFile, name: str, error: Exception) -> Unreadable:
     size = archive.getinfo(name).compress_size if name in archive.namelist() else 0
     finding = f"found a chapter that cannot be read ({error}), expected a page"
-    return Loss(name, "damaged", finding, "fetch the book again", 0, size)
+    return Unreadable(name, "damaged", finding, "fetch the book again", 0, size)
 
 
 def _expand(page: str) -> str:
-    """A page of XML as HTML has it: text as such, and in place of entities that it declares."""
+    """XHTML as HTML: CDATA sections as text, and declared entities replaced by their text."""
     if subset := _SUBSET.search(page):
         declared = {name: one or other for name, one, other in _ENTITY.findall(subset[0])}
         page = page[: subset.start()] + page[subset.end() :]
@@ -139,13 +139,13 @@ def _expand(page: str) -> str:
 
 
 def decode_page(data: bytes, declared: str | None = None) -> Page:
-    """A page as text, in the first of these encodings that holds all of it.
+    """A page as text, in the first of these encodings in which all of it can be decoded.
 
-    They are what its bytes tell beyond doubt, what was declared for it, its own declaration, UTF-8,
-    and what its bytes look like.
+    They are what `certain` finds, `declared`, the declaration in the page, UTF-8, and what `guess`
+    finds.
 
     Raises:
-        ValueError: none of them does.
+        ValueError: it can be decoded in none of them.
     """
     own = _DECLARED.search(data[:_DECLARED_WITHIN])
     told = [certain(data[:SAMPLE]), declared, (own[1] or own[2]).decode() if own else None, UTF_8]

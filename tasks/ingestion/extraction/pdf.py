@@ -12,7 +12,7 @@ from typing import Any
 import pypdfium2
 from pypdfium2 import raw
 
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Text
+from corpusmill.tasks.ingestion.extraction.found import Extract, Text, Unreadable
 
 # PDFium writes one of these where a hyphen ends a line within a word.
 _HYPHEN = re.compile("[\ufffe\x02]\\s*")
@@ -44,7 +44,7 @@ def read_pdf(path: Path) -> Iterator[Extract]:
         count = len(document)
     if scanned:
         some = ", ".join(map(str, scanned[:_NAMED])) + (", …" if len(scanned) > _NAMED else "")
-        yield Loss(
+        yield Unreadable(
             f"page {some}",
             "scanned",
             f"found {len(scanned)} of {count} pages that are pictures, expected text",
@@ -55,7 +55,7 @@ def read_pdf(path: Path) -> Iterator[Extract]:
     if b"%%EOF" not in path.read_bytes()[-_END:]:
         # PDFium gives the pages that it finds.
         finding, remedy = "found no end of the file, expected %%EOF", "fetch it again"
-        yield Loss("after the last page", "truncated", finding, remedy, 1, None)
+        yield Unreadable("after the last page", "truncated", finding, remedy, 1, None)
     if texts or not scanned:
         yield Text(0, "\n\n".join(texts))
 

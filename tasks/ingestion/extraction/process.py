@@ -1,7 +1,7 @@
-"""One file, bounded: `-m corpusmill.tasks.ingestion.extraction.process KIND FILE SECONDS BYTES`.
+"""Reads one file: `-m corpusmill.tasks.ingestion.extraction.process KIND FILE SECONDS BYTES`.
 
-Files of these kinds may be made to take all memory and all time of whoever reads them, and what
-reads them may crash: so they are read in a process that has neither. It writes an object a line.
+A hostile file may exhaust time or memory, or crash the library that reads it: so it is read in a
+process of its own, with limits on processor time and memory. It writes one JSON object per line.
 """
 
 import base64
@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 
 _READERS = {
     "docx": ("word", "read_word"),
@@ -29,7 +29,7 @@ _ERRORS = (ValueError, LookupError, OSError, RecursionError, RuntimeError, zipfi
 
 
 def main(kind: str, file: str, seconds: str, size: str) -> None:
-    """Reads a file and writes what is found."""
+    """Reads a file, in at most so many seconds and bytes, and writes what is found."""
     resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
     resource.setrlimit(resource.RLIMIT_AS, (int(size), int(size)))
     module, name = _READERS[kind]
@@ -48,9 +48,9 @@ def main(kind: str, file: str, seconds: str, size: str) -> None:
 
 
 def _as_json(found: Extract) -> dict[str, Any]:
-    if isinstance(found, Passed):
+    if isinstance(found, Counted):
         return {"passed": [found.name, found.count]}
-    if isinstance(found, Loss):
+    if isinstance(found, Unreadable):
         return {"loss": astuple(found)}
     assert isinstance(found, Text)
     if isinstance(found.text, bytes):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.tasks.ingestion.extraction.fields import clear_fields
-from corpusmill.tasks.ingestion.extraction.found import Extract, Loss, Passed, Text
+from corpusmill.tasks.ingestion.extraction.found import Counted, Extract, Text, Unreadable
 from corpusmill.tasks.ingestion.extraction.markup import (
     Markup,
     attribute,
@@ -34,7 +34,7 @@ _MARKUP = Markup(
     literal=frozenset({"t"}),
     notes=frozenset({"note"}),
 )
-# Fonts of symbols number their glyphs here, where no character has a meaning.
+# Private use area, where symbol fonts put their glyphs.
 _PRIVATE = range(0xE000, 0xF900)
 _CODE = re.compile("[0-9A-Fa-f]{1,4}")
 
@@ -43,7 +43,7 @@ def read_word(path: Path) -> Iterator[Extract]:
     """The text of a document.
 
     Raises:
-        ValueError, zipfile.BadZipFile: it is none.
+        ValueError, zipfile.BadZipFile: the file is no such document.
     """
     with zipfile.ZipFile(path) as archive:
         name = _main_part(archive)
@@ -58,14 +58,14 @@ def read_word(path: Path) -> Iterator[Extract]:
     _choose(root)
     unnamed = _name_characters(root)
     if unnamed:
-        yield Passed("symbols_not_read", unnamed)
+        yield Counted("symbols_not_read", unnamed)
     yield Text(0, text_of(root, _MARKUP))
 
 
-def _other_parts(root: Any) -> Iterator[Loss]:
-    """Whole files of other formats that Word takes in when it opens the document."""
+def _other_parts(root: Any) -> Iterator[Unreadable]:
+    """Embedded files of other formats, which Word imports when it opens the document."""
     for number, _ in enumerate(root.iter("{*}altChunk")):
-        yield Loss(
+        yield Unreadable(
             f"part {number}",
             "not_read",
             "found a file of another format within the document, expected its text",
@@ -76,7 +76,7 @@ def _other_parts(root: Any) -> Iterator[Loss]:
 
 
 def _choose(root: Any) -> None:
-    """Leaves of each thing that is there in several forms the first one that has text."""
+    """Keeps of each `AlternateContent` only the first alternative that has text."""
     for forms in list(root.iter("{*}AlternateContent")):
         chosen = next((form for form in forms if _has_text(form)), None)
         for form in list(forms):
@@ -90,7 +90,7 @@ def _has_text(form: Any) -> bool:
 
 
 def _name_characters(root: Any) -> int:
-    """Makes text of elements that stand for one character; returns how many have no meaning."""
+    """Replaces elements for one character by text; returns how many have no Unicode character."""
     unnamed = 0
     for element in list(root.iter("{*}noBreakHyphen", "{*}sym")):
         text = "\N{NON-BREAKING HYPHEN}"
@@ -111,7 +111,7 @@ def _main_part(archive: zipfile.ZipFile) -> str:
 
 
 def _place_notes(root: Any, notes: Any, kind: str) -> None:
-    """Puts each note where it is named."""
+    """Moves each note to its reference."""
     by_id = {attribute(note, "id"): note for note in notes if local_name(note) == kind}
     for reference in list(root.iter(f"{{*}}{kind}Reference")):
         note = by_id.get(attribute(reference, "id"))

@@ -38,7 +38,7 @@ ReadMember = Callable[[Iterator[bytes], str, int], Iterator[Item]]
 _CHUNK = 1 << 14
 _HEADER = 1 << 20
 _CUT_OFF = "the end is missing"
-# What the two libraries say of bytes that do not fit.
+# What zipfile and tarfile raise for damaged bytes.
 _ERRORS = (
     EOFError,
     LookupError,
@@ -88,7 +88,7 @@ def read_zip(stream: BinaryIO, reading: Reading, read_member: ReadMember) -> Ite
 
 
 def read_tar(stream: BinaryIO, reading: Reading, read_member: ReadMember) -> Iterator[Item]:
-    """The same of a .tar, or of several one after the other.
+    """What `read_member` finds in each member of a .tar, or of several concatenated ones.
 
     Raises:
         DamageError: where it is damaged or cut off.
@@ -110,7 +110,7 @@ def _read(
 
 
 class _Meter:
-    """Counts what comes out of an archive, over all its members: a bomb may spread over many."""
+    """Counts the bytes that come out of all members: a bomb may be spread over many."""
 
     def __init__(self, size: int) -> None:
         self._limit = max(BOMB_BYTES, BOMB_RATIO * size)
@@ -168,14 +168,14 @@ def _zip_members(stream: BinaryIO, size: int) -> Iterator[Member | Flaw]:
     yield from unlisted(stream, infos, archive.start_dir)
     tail = tail_of(stream, size)
     yield from after_archive(tail, archive)
-    # A damaged entry may hold others. The count has 16 bits.
+    # A damaged entry may hide others. The count has 16 bits.
     if (listed := int.from_bytes(tail[10:12], "little")) not in (len(infos) % 65536, 65535):
         lost = EOFError(f"{len(infos)} members listed, of {listed}")
         yield replace(_damaged("the list of members", lost), bytes=None)
 
 
 def _size_of(info: zipfile.ZipInfo) -> int:
-    """Bytes of a member; what cannot be is not believed."""
+    """Bytes of a member as declared, but no more than is let through of a bomb."""
     return min(info.file_size, max(BOMB_BYTES, BOMB_RATIO * info.compress_size))
 
 
@@ -203,7 +203,7 @@ class _Tar(tarfile.TarFile):
 
 
 class _Forward:
-    """A stream that is only read on; tarfile's own skips for years what only a header says."""
+    """A forward-only stream; its `seek` stops at the end, however far a forged header leads."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self._at = stream, 0
@@ -224,7 +224,7 @@ class _Forward:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is sound, and whose name, where it is kept apart, is of a size names have."""
+    """A header that raises where it is damaged, or a long name has no plausible size."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
@@ -234,7 +234,7 @@ class _Header(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             archive.ended = True
             raise
-        # tarfile takes what is no header for the end, and the rest would be lost without a word.
+        # tarfile takes an invalid header for the end, and the rest would be lost silently.
         except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
             if archive.ended:
                 raise
@@ -258,7 +258,7 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
         file = cast(BinaryIO, _Forward(stream))
         archive = _Tar(fileobj=file, tarinfo=_Header, ignore_zeros=True)
         while (info := archive.next()) is not None:
-            # They would be held to the end.
+            # tarfile would keep all headers in memory.
             archive.members = []  # type: ignore[attr-defined]
             number += 1
             name = printable(info.name)
@@ -274,7 +274,7 @@ def _tar_members(stream: BinaryIO) -> Iterator[Member | Flaw]:
         if isinstance(error, tarfile.ReadError) and str(error) == "unexpected end of data":
             error = EOFError(_CUT_OFF)
         flaw = _damaged(f"after member {number}" if number else WHOLE_FILE, error)
-        # The header that is none was read.
+        # The invalid header was consumed.
         size = None if flaw.bytes is None else tarfile.BLOCKSIZE
         raise DamageError(replace(flaw, bytes=size)) from error
 

@@ -30,7 +30,7 @@ def _gzip(data: bytes, limit: int) -> bytes:
     if not data.startswith(_GZIP):
         return data
     text = b""
-    # What follows the last member is none of the page.
+    # What follows the last member is not part of the page.
     while data.startswith(_GZIP) and len(text) <= limit:
         part, data = _inflated(data, zlib.MAX_WBITS | 16, limit + 1 - len(text))
         text += part
@@ -85,7 +85,7 @@ def _brotli(data: bytes, limit: int) -> bytes:
             if size > limit or inflater.is_finished():
                 return b"".join(parts)
     except brotli.error as error:
-        if parts or not _is_utf8(data):  # it has no mark of its own
+        if parts or not _is_utf8(data):  # it has no magic number
             raise ValueError(f"compressed data that are damaged: {error}") from error
         return data
     raise ValueError("compressed data that are cut off")

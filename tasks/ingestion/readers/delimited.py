@@ -20,10 +20,10 @@ _FEW_LINES = 4
 
 
 def read_delimited(chunks: Iterator[bytes], sanitizer: Sanitizer, delimiter: str) -> Iterator[Item]:
-    """A document a record, numbered by the line it begins in; blank lines are no records.
+    """One document per record, numbered by the line it begins in; blank lines are no records.
 
-    A line that breaks the rules costs itself only: where a quotation mark was not closed, reading
-    goes on with the line after it.
+    A malformed line is lost alone: after a quotation mark that is not closed, reading goes on with
+    the next line.
 
     Raises:
         DamageError: no column of that name or number.
@@ -87,7 +87,7 @@ class _Lines:
         return numbered[1]
 
     def put_back(self) -> None:
-        """Gives the last line once more."""
+        """Makes the last line the next one again."""
         self._again.append(self.taken.pop())
 
     def _cut(
@@ -129,9 +129,10 @@ def _quoted_records(lines: _Lines, delimiter: str, sanitizer: Sanitizer) -> Iter
 
 
 def _resumed(lines: _Lines, delimiter: str, error: csv.Error) -> Iterator[Record]:
-    """The flaw of a line, and the lines that its quotation mark swallowed, each by itself.
+    """The flaw of a line, and the lines that its open quotation mark took in, each by itself.
 
-    The next quotation mark, in the last of them, ended that: it may begin a record of several.
+    The last of them, whose quotation mark closed it, may begin a record of several lines, and is
+    read again.
     """
     swallowed = len(lines.taken) - 1
     if swallowed:
@@ -156,7 +157,7 @@ def _look_like_records(lines: _Lines, delimiter: str, width: int) -> bool:
 def _columns(
     fields: Sequence[str], first: Sequence[str], others: Iterator[Record]
 ) -> tuple[list[int], bool]:
-    """Where the fields are in each record, and whether the first record is the names of columns."""
+    """The index of each field in a record, and whether the first record is a header."""
     numbered = all(field.isascii() and field.isdecimal() for field in fields)
     if not numbered or any(field in first for field in fields):
         return [_column(field, first, others) for field in fields], True

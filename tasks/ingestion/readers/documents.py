@@ -1,6 +1,6 @@
-"""Documents as people have them, .docx, .pdf, .epub, .odt, .eml and .mbox, read in a process.
+"""Office documents, books and mail (.docx, .pdf, .epub, .odt, .eml, .mbox), read in a process.
 
-One file is one document, a mailbox one a message. The process has bounds on memory and seconds.
+A file is one document; in a mailbox, each message is. The process has limits on memory and time.
 """
 
 import base64
@@ -21,10 +21,10 @@ from corpusmill.tasks.ingestion.readers.zip_layout import surplus
 from corpusmill.tasks.ingestion.streams import DamageError
 
 MEMORY_BYTES = 4 << 30
-# Of processor time, and one more for each megabyte.
+# Limit of processor time, and one more second for each megabyte.
 SECONDS = 60
 _BYTES_A_SECOND = 1 << 20
-# A machine with much to do gives a process a part of its time.
+# A busy machine gives a process only a fraction of its time: the limit of wall time is longer.
 _PATIENCE = 20
 _ARCHIVES = {"docx", "odt", "epub"}
 _PROCESS = "corpusmill.tasks.ingestion.extraction.process"
@@ -34,7 +34,7 @@ def read_documents(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[It
     """The text of a file of this kind.
 
     Raises:
-        DamageError: it is none, or the process came to one of its bounds or died.
+        DamageError: the file is no such document, or the process reached a limit or crashed.
     """
     with tempfile.TemporaryDirectory() as folder:
         file, said = Path(folder) / "file", Path(folder) / "said"
@@ -51,7 +51,7 @@ def read_documents(stream: BinaryIO, reading: Reading, kind: str) -> Iterator[It
 
 
 def _run(kind: str, file: Path, size: int, said: Path) -> str:
-    """Runs the process; returns how it ended, where it did not end by itself."""
+    """Runs the process; returns how it ended if not by itself, else ""."""
     seconds = SECONDS + size // _BYTES_A_SECOND
     # A folder named `storage` where the flow runs must not hide the package of that name.
     command = [sys.executable, "-P", "-m", _PROCESS, kind, str(file)]
@@ -101,6 +101,6 @@ def _damaged(kind: str, value: dict[str, str], end: str, given: int) -> Flaw:
         f"found no .{kind} that can be read ({found}), expected a sound one without a password",
         "save it again with the program that made it, or leave it out",
         "",
-        # Nobody knows how much of a mailbox was read.
+        # How much of a mailbox was read is unknown.
         None if given else 0,
     )

@@ -23,7 +23,7 @@ def text_of(
 ) -> str | Flaw:
     """The text of a record of `size` bytes.
 
-    One of several fields may be null, and be `outer.inner`, one object in another.
+    One of several fields may be null. `outer.inner` is a field of a nested object.
     """
     fields = fields_of(file)
     if len(fields) == 1:
@@ -46,9 +46,9 @@ def text_of(
 
 
 def text_of_sides(sides: Sequence[str | None], file: SourceFile, place: str) -> str | Flaw:
-    """The text of several fields, without those that say nothing.
+    """The texts of several fields, joined; blank ones are left out.
 
-    That of a pair has both: where one says nothing, it is a flaw.
+    A pair needs both: if one is blank, the result is a flaw.
     """
     if not file.pair:
         return _BETWEEN.join(side for side in sides if side and side.strip())

@@ -1,4 +1,4 @@
-"""The sentences about text that cannot be read: what was found, what was expected, the remedy."""
+"""Makes the flaws of text that cannot be read: what was found, what was expected, the remedy."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
@@ -19,9 +19,9 @@ _JSON_TYPES = {
 def no_text(
     place: str, field: str, record: Mapping[str, Any] | None, excerpt: str = "", size: int = 0
 ) -> Flaw:
-    """The flaw of a record whose field is missing or holds no string; None where it is null.
+    """The flaw of a record whose field is missing or holds no string; `record` is None for a null.
 
-    Where the field is null there was no text, and nothing of the record's `size` bytes is lost.
+    A null is no text, so that nothing of the record's `size` bytes is lost.
     """
     if record is None:
         found, fields = "null", ""
@@ -39,7 +39,7 @@ def no_text(
 
 
 def empty_side(place: str, field: str, other: str) -> Flaw:
-    """The flaw of a pair of which one side says nothing."""
+    """The flaw of a pair of which one side is blank."""
     return Flaw(
         place,
         "empty_side",
@@ -51,7 +51,7 @@ def empty_side(place: str, field: str, other: str) -> Flaw:
 
 
 def no_pairs(kind: str) -> Flaw:
-    """The flaw of a file of a source with pairs that cannot hold any."""
+    """The flaw of a file in a source of pairs whose format has no fields to hold them."""
     return Flaw(
         WHOLE_FILE,
         "no_pairs",
@@ -69,7 +69,7 @@ def nested() -> Flaw:
 
 
 def foreign(kind: str) -> Flaw:
-    """The flaw of a file that is called text and is something else."""
+    """The flaw of a file that is named as text and is of another kind."""
     return Flaw(
         WHOLE_FILE,
         "pointer" if "pointer" in kind else "not_text",
@@ -98,7 +98,7 @@ def not_read(place: str, name: str, size: int) -> Flaw:
 
 
 def left_over(place: str, size: int) -> Flaw:
-    """The flaw of bytes that belong to nothing that a reader knows."""
+    """The flaw of bytes that no reader has read."""
     finding = f"found {size} bytes that belong to nothing, expected the end of the file"
     return Flaw(place, "left_over", finding, "fetch or make the file again", "", size)
 
@@ -128,7 +128,7 @@ def too_long(place: str, size: int, limit: int, excerpt: str = "") -> Flaw:
 
 
 def half_a_pair(text: str, position: int, place: str) -> Flaw:
-    """The flaw of a text with a surrogate that belongs to no pair."""
+    """The flaw of a text with a lone surrogate."""
     finding = f"found half of a surrogate pair at character {position}, expected Unicode"
     remedy = 'mend the text, or set corpus.on_bad_text="repair"'
     return Flaw(place, "bad_encoding", finding, remedy, excerpt_of(text), size_of(text))

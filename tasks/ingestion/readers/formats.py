@@ -1,4 +1,4 @@
-"""What is in a file: its name tells what is meant, its first bytes what is there."""
+"""The format of a file, by its name and, above that, by its first bytes."""
 
 import importlib.util
 import json
@@ -36,7 +36,7 @@ DOCUMENTS = {
     ".mbox": "mbox",
     ".pdf": "pdf",
 }
-# These are archives, whose members are no documents; their first members tell them.
+# .zip archives whose members are not documents; their first members identify them.
 _ZIPPED = {
     "epub": re.compile(rb".{26}\x08\0.{2}mimetypeapplication/epub\+zip", re.DOTALL),
     "odt": re.compile(
@@ -66,7 +66,7 @@ _COMPRESSED = {
     "bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"),
     "xz": re.compile(rb"\xfd7zXZ\0"),
 }
-# The longest of these marks; a file that is cut off within one is no text.
+# The longest of these magic numbers; a file that is cut off within one is not text.
 _MARK = 10
 _FIRST = {"gz": b"\x1f", "zst": b"\x28", "bz2": b"B", "xz": b"\xfd"}
 _KINDS = {
@@ -82,7 +82,7 @@ _KINDS = {
     "RTF": re.compile(rb"\{\\rtf\d"),
     "PostScript": re.compile(rb"%!PS-Adobe-"),
 }
-# What is text by its letters and no text that anybody wrote, and what makes it some.
+# Formats of text characters that hold no text to read, and how to get it.
 FOREIGN = {
     "Git LFS pointer": "run `git lfs pull` where it comes from",
     "git-annex pointer": "run `git annex get` where it comes from",
@@ -139,9 +139,9 @@ def has_package(kind: str) -> bool:
 
 
 def opened(raw: ByteStream, named: Format) -> tuple[ByteStream, Format]:
-    """What was meant to be of a format, within the compression around it, and what it is.
+    """A stream decompressed, and its format: by its first bytes, or else by `named`.
 
-    Text has no beginning of its own: there the name decides.
+    Text has no magic number: there the name decides.
     """
     kind, compression = named.kind, ""
     for _ in range(_LAYERS):
@@ -154,7 +154,7 @@ def opened(raw: ByteStream, named: Format) -> tuple[ByteStream, Format]:
         compression = compression or found
         raw = raw.decompressed(found)
     head = raw.head(HEAD)
-    # What one's own reader reads may begin as it likes.
+    # A format of one's own may begin with any bytes.
     marks = _KINDS if not kind.startswith(".") else {each: _KINDS[each] for each in _POINTERS}
     found = next((name for name, mark in marks.items() if mark.match(head)), kind)
     if found == "zip":
@@ -165,7 +165,7 @@ def opened(raw: ByteStream, named: Format) -> tuple[ByteStream, Format]:
 
 
 def _is_begun(head: bytes, compression: str) -> bool:
-    """Whether all there is of a file is the beginning of one in this compression."""
+    """Whether a file ends within the magic number of this compression."""
     return 0 < len(head) < _MARK and head[:1] == _FIRST.get(compression)
 
 
@@ -183,7 +183,7 @@ def format_at(path: Path, own: Collection[str] = ()) -> Format:
 def is_json(head: str) -> bool:
     """Whether what is called JSON Lines is JSON: one array, or objects of several lines each.
 
-    Lines that are arrays are none, for none of them is a document.
+    Lines that are all arrays are not, and none of them is a document.
     """
     head = head.lstrip("\ufeff \t\r\n")
     if re.match(r"\{[ \t\r]*\n", head):

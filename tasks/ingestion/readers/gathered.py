@@ -27,7 +27,7 @@ class Found:
 def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str) -> Iterator[Item]:
     """Batches of about 1 MB of the texts; flaws stay in their place.
 
-    Where `items` fail, what they gave before is still yielded.
+    If `items` raise, what they yielded before is yielded first.
     """
     batch = BatchBuilder(Sanitizer(reading), unit, _BYTES, _ROWS)
     try:
@@ -38,7 +38,7 @@ def gather(items: Iterable[Found | Flaw | Repaired], reading: Reading, unit: str
                 yield item
                 continue
             text = item.text
-            # A half of a surrogate pair becomes bytes that the sanitizer takes for what they are.
+            # A lone surrogate becomes bytes that the sanitizer recognises.
             data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
             if batch.add(data, item.number):
                 yield from batch.drain()

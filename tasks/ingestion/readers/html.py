@@ -21,7 +21,7 @@ _DECLARATION = re.compile(
     re.IGNORECASE,
 )
 _DECLARED_WITHIN = 1 << 12
-# The heuristics for main content take time with the square of the depth of such elements.
+# The time of extraction is quadratic in the depth of these elements.
 _NESTING = re.compile(r"<(/?)(?:div|article)\b", re.IGNORECASE)
 _DEPTH = 100
 
@@ -31,10 +31,10 @@ class Decoded:
     """A page as text.
 
     Attributes:
-        text: with U+FFFD for each part that the encoding has not.
+        text: with U+FFFD for what cannot be decoded.
         encoding: a name of `codecs.lookup`.
-        is_guessed: nobody had declared it.
-        is_sound: the page holds nothing that the encoding has not.
+        is_guessed: whether the encoding was detected, not declared.
+        is_sound: whether all of the page could be decoded.
     """
 
     text: str
@@ -58,7 +58,7 @@ def read_html(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
     if len(data) > limit:
         excerpt = data[:200].decode("utf-8", "replace")
         raise DamageError(too_long(WHOLE_FILE, len(data), limit, excerpt))
-    # A page that is cut off is none, which a damaged stream says only after its last bytes.
+    # A page that is cut off is not read; a damaged stream raises only after its last bytes.
     stream.read(1)
     file, config = reading.file, reading.config
     decoded = decode(data) if file.encoding == "auto" else decoded_as(data, file.encoding)
@@ -73,7 +73,7 @@ def read_html(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
 def admit(
     text: str, decoded: Decoded, reading: Reading, place: str, number: int, size: int
 ) -> Iterator[Found | Flaw | Repaired]:
-    """The text of a page of `size` bytes, if it is sound or may be mended, and what was done."""
+    """The text of a page of `size` bytes, if it is sound or may be repaired, and the repairs."""
     bad = 0 if decoded.is_sound else text.count("\ufffd")
     if bad and reading.config.on_bad_text != "repair":
         yield Flaw(
@@ -94,7 +94,7 @@ def admit(
 
 
 def no_page(place: str, error: Exception, data: bytes) -> Flaw:
-    """The flaw of a page that an extractor or a decoder cannot cope with."""
+    """The flaw of a page on which an extractor or a decoder fails."""
     return Flaw(
         place,
         "damaged",
@@ -106,13 +106,13 @@ def no_page(place: str, error: Exception, data: bytes) -> Flaw:
 
 
 def decode(data: bytes, declared: str | None = None) -> Decoded:
-    """A page as text, in the first of these encodings that it is sound in.
+    """A page as text, in the first of these encodings in which all of it can be decoded.
 
-    They are what its bytes tell beyond doubt; what was declared for it; its own declaration; UTF-8;
-    what its bytes look like. Where it is sound in none, it is in the first that was declared.
+    They are what `certain` finds; `declared`; the declaration in the page; UTF-8; what `guess`
+    finds. If it can be decoded in none, the first declared one is taken, or else UTF-8.
 
     Args:
-        declared: by the server, in the words of the web.
+        declared: the encoding that the server declared, as a label of the WHATWG.
 
     Raises:
         CorpusError: the package resiliparse is not installed.
@@ -140,13 +140,13 @@ def decoded_as(data: bytes, encoding: str, *, is_guessed: bool = False) -> Decod
 
 
 def _named(label: str) -> str | None:
-    """Python's name of the encoding that the web calls so; None for what no page can be in."""
+    """Python's name of an encoding by its WHATWG label; None for one that no page can be in."""
     try:
         from resiliparse.parse.encoding import map_encoding_to_html5
     except ImportError as error:
         raise _missing("resiliparse", error) from error
     name = map_encoding_to_html5(label, False)
-    # A declaration that can be read is not in what it declares.
+    # A declaration that can be read as ASCII is not in UTF-16, whatever it says.
     if name is None or name.startswith("utf-16"):
         return None
     return wider(codecs.lookup(name).name)
@@ -162,7 +162,7 @@ def extract(page: str, extractor: str) -> str:
     find = _trafilatura() if extractor == "trafilatura" else _resiliparse()
     try:
         return find(page)
-    except Exception as error:  # hostile pages find the errors that their authors did not
+    except Exception as error:  # on malformed pages extractors raise errors of many kinds
         raise ValueError(f"{extractor}: {str(error) or type(error).__name__}") from error
 
 

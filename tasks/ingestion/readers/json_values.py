@@ -77,7 +77,7 @@ class _Values:
                 yield self._value()
 
     def size(self) -> int:
-        """Bytes of the value that was given last."""
+        """Bytes of the value that was yielded last."""
         return size_of(self._text[self._start : self._at])
 
     def _array(self) -> Iterator[Any]:
@@ -109,7 +109,7 @@ class _Values:
                 return ""
 
     def _read(self) -> bool:
-        """Reads as much again as is held, so that a long value is not tried too often."""
+        """Doubles what is held, so that a long value is parsed only a few times."""
         held = self._text[self._at :]
         parts, size = [held], 0
         while size <= len(held) and (chunk := next(self._chunks, "")):
@@ -131,7 +131,7 @@ class _Values:
             except RecursionError:
                 return self._passed_over("brackets nested too deep, expected an object")
             else:
-                # A number at the end of what is held may go on.
+                # A number at the end of what is held may have more digits.
                 if end < len(self._text) or isinstance(value, dict) or not self._read():
                     self._start, self._at = self._at, end
                     self._number += 1
@@ -155,7 +155,7 @@ class _Values:
         raise DamageError(self._broken(found, ends))
 
     def _closing(self) -> int:
-        """Where the brackets that are opened here are all closed again; 0 where they are not."""
+        """The end of the bracketed value that begins here; 0 if it is not in what is held."""
         depth = 0
         for token in _TOKEN.finditer(self._text, self._at):
             depth += _DEPTH.get(token[0], 0)
@@ -170,7 +170,7 @@ class _Values:
             raise DamageError(too_long(place, size, self._limit, self._excerpt()))
 
     def _may_go_on(self, error: json.JSONDecodeError) -> bool:
-        """Whether it may only be that the value goes on after what is held."""
+        """Whether the error may be only that the value continues after what is held."""
         return error.msg.startswith("Unterminated") or error.pos > len(self._text) - _LONGEST_TOKEN
 
     def _begins(self) -> bool:
@@ -178,7 +178,7 @@ class _Values:
         return self._text[self._at : self._at + 1] in _BEGINNINGS
 
     def _broken(self, found: str, ends: bool = False) -> Flaw:
-        """The flaw of what is left; nobody knows how much that is where the text `ends` in it."""
+        """The flaw of what is left; of unknown size if the text `ends` within a value."""
         size = None if ends else size_of(self._text[self._at :])
         place = f"from item {self._number}"
         remedy = "fetch the file again" if ends else "mend the file"

@@ -1,7 +1,7 @@
-"""JSON Lines: an object a line, one field of which is the text.
+"""JSON Lines: one object per line, one field of which is the text.
 
-A compiled kernel reads the lines that are beyond doubt; the others, and all lines where the kernel
-is missing, go through `json.loads`, which also finds out what is wrong with them.
+A compiled kernel reads the lines that it can parse; the others, and all lines if the kernel is
+missing, go through `json.loads`, which also finds out what is wrong with them.
 """
 
 import codecs
@@ -27,7 +27,7 @@ from corpusmill.tasks.ingestion.readers.sanitizer import (
     BATCH_ROWS,
     BatchBuilder,
     Item,
-    Misfit,
+    NumberedFlaw,
     Sanitizer,
     is_unicode,
     is_utf8,
@@ -38,7 +38,7 @@ _GROWTH = 3
 
 
 def read_jsonl(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) -> Iterator[Item]:
-    """A document a line; blank lines are no records."""
+    """One document per line; blank lines are no records."""
     unit = unit_of_lines(begin)
     fast = load_kernel() and len(fields_of(sanitizer.reading.file)) == 1
     read = read_fast if fast else read_exactly
@@ -67,7 +67,7 @@ def read_fast(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item]:
         out = np.empty(_GROWTH * (stop - start) + len(PADDING), np.uint8)
         ends = np.zeros(BATCH_ROWS + 1, np.int64)
         numbers = np.empty(BATCH_ROWS, np.int64)
-        flaws: list[Misfit] = []
+        flaws: list[NumberedFlaw] = []
         position, row, first = start, 0, line
         while position < stop and row < BATCH_ROWS:
             position, row, line = kernel.parse_lines(
@@ -107,7 +107,7 @@ def read_exactly(lines: Lines, sanitizer: Sanitizer, unit: str) -> Iterator[Item
 
 def parse_exactly(line: bytes, sanitizer: Sanitizer, place: str) -> bytes | Flaw | None:
     """The text of one line in UTF-8, why it has none, or None for a blank line."""
-    # The mark of a file that was put behind another one.
+    # The byte order mark of a file that was appended to another one.
     line = line.removeprefix(codecs.BOM_UTF8)
     if not line.strip():
         return None

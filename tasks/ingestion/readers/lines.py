@@ -51,7 +51,7 @@ class Lines:
 
 
 def unit_of_lines(begin: int) -> str:
-    """What line numbers count in a part of a file that begins at byte `begin`."""
+    """The unit of line numbers in a fragment that begins at byte `begin`."""
     return f"after byte {begin}, line" if begin else "line"
 
 
@@ -63,7 +63,7 @@ def whole_lines(chunks: Iterator[bytes], unit: str, limit: int) -> Iterator[Line
         first = chunk.find(b"\n") + 1
         if not first:
             size += len(chunk)
-            # What is too long is not needed but for its beginning.
+            # Of a line that is too long only the beginning is kept.
             held = [*held, chunk] if size <= limit else [b"".join(held)[:1000] or chunk[:1000]]
             continue
         end = chunk.rfind(b"\n") + 1
@@ -85,7 +85,7 @@ def whole_lines(chunks: Iterator[bytes], unit: str, limit: int) -> Iterator[Line
 
 
 def read_lines(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) -> Iterator[Item]:
-    """A document a line, blank ones too."""
+    """One document per line, blank ones too."""
     unit = unit_of_lines(begin)
     for item in whole_lines(chunks, unit, sanitizer.limit + LINE_EXTRA):
         if isinstance(item, Flaw):
@@ -98,7 +98,7 @@ def read_lines(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) ->
 
 
 def read_paragraphs(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
-    """A document a paragraph; they are parted by blank lines, and numbered by their first line."""
+    """One document per paragraph, numbered by its first line; blank lines separate them."""
     limit = sanitizer.limit + LINE_EXTRA
     batch = BatchBuilder(sanitizer, "line")
     paragraphs = _Paragraphs(batch, limit)
@@ -130,7 +130,7 @@ def read_whole(chunks: Iterator[bytes], sanitizer: Sanitizer) -> Iterator[Item]:
 
 
 class _Paragraphs:
-    """Parts text at blank lines; what comes after the last one waits for more."""
+    """Splits text at blank lines; text after the last one is held until more comes."""
 
     def __init__(self, batch: BatchBuilder, limit: int) -> None:
         self._batch = batch
@@ -153,7 +153,7 @@ class _Paragraphs:
             self.skip(too_long(place, size, self._limit, excerpt), lines=0)
 
     def skip(self, flaw: Flaw, lines: int) -> None:
-        """Gives up the paragraph that is being read, and `lines` of it that are not here."""
+        """Gives up the paragraph that is being read, and `lines` more lines that are not held."""
         lost = size_of(self._held[1:]) + ((flaw.bytes or 0) if lines else 0)
         self._skipped = self._with(lost, self._skipped or (replace(flaw, bytes=0), self._line))
         self._line += self._held.count("\n") - 1 + lines

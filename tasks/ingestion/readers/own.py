@@ -46,7 +46,7 @@ def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found]:
                 f"{name} raised {in_short(error)}, expected a file that it reads",
                 "mend the reader or the file",
                 "",
-                # Nobody knows how much of it was read.
+                # How much of it was read is unknown.
                 None if given else 0,
             )
         ) from error

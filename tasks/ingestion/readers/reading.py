@@ -82,8 +82,8 @@ def read(fragment: Fragment, config: CorpusConfig) -> Iterator[Item]:
     """Yields the documents of a fragment in batches, in order, and what was unreadable or mended.
 
     A batch has at most about 8 MB of text and 16,384 documents; the flaws among its documents come
-    after it. Memory holds a few chunks of the file and one document at most. Whatever of the file
-    no reader took is among the bytes of a flaw.
+    after it. Memory holds a few chunks of the file and one document at most. All bytes of the file
+    that no reader consumed are counted in a flaw.
 
     Raises:
         CorpusError: a format whose package is not installed.
@@ -106,7 +106,11 @@ def read(fragment: Fragment, config: CorpusConfig) -> Iterator[Item]:
 
 
 def _complete(items: Iterator[Item], size: int, raw: ByteStream | None = None) -> Iterator[Item]:
-    """The same, and a flaw of what they leave of `raw`, or of `size` bytes where that is None."""
+    """Yields the items, and a flaw for what they leave unread of `raw`.
+
+    A DamageError becomes its flaw, which then counts the rest too; if the whole file is damaged,
+    it also counts what was read of `raw`, or `size` bytes if that is None.
+    """
     try:
         yield from items
     except DamageError as error:
@@ -124,7 +128,7 @@ def _complete(items: Iterator[Item], size: int, raw: ByteStream | None = None) -
 def _read_bytes(
     raw: ByteStream, reading: Reading, named: Format, is_member: bool = False
 ) -> Iterator[Item]:
-    """Reads what was meant to be of this format, by its first bytes, within compression."""
+    """Decompresses a stream and reads it by its format: by its first bytes, or else by `named`."""
     within, form = opened(raw, named)
     items = _items(within, reading, form.kind, is_member)
     yield from _complete(items, reading.fragment.bytes, within)
@@ -198,7 +202,7 @@ def _read_text(
 
 
 def _with_count(items: Iterator[Item], file: SourceFile, encoding: str) -> Iterator[Item]:
-    """The same, and how many of the documents were found to be in another encoding."""
+    """Yields the items, and counts the documents whose encoding was detected, if not UTF-8."""
     for item in items:
         yield item
         if isinstance(item, DocumentBatch) and encoding != UTF_8 and file.encoding == "auto":

@@ -37,7 +37,7 @@ class Record:
         uri: what it is a record of.
         media_type: as the headers of the record say.
         content: what follows the headers.
-        is_part: whether the crawler says that it is not all of what there was.
+        is_part: whether the crawler says that the content is truncated.
     """
 
     number: int
@@ -53,8 +53,8 @@ class Record:
         return _place(self.number, self.offset, self.uri)
 
 
-class _Tape:
-    """A stream of bytes that can be wound back a little."""
+class _PushbackStream:
+    """A stream of bytes, some of which can be pushed back to be read again."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -96,7 +96,7 @@ class _Tape:
             left -= len(data)
         return count - left
 
-    def wind_back(self, data: bytes) -> None:
+    def push_back(self, data: bytes) -> None:
         self._buffer, self._at = data + self._buffer[self._at :], 0
         self.offset -= len(data)
 
@@ -112,26 +112,26 @@ def read_records(stream: BinaryIO, limit: int) -> Iterator[Record | Flaw]:
     A record with more than `limit` bytes of content (and room for HTTP headers) is a flaw too if it
     may hold text.
     """
-    tape = _Tape(stream)
+    source = _PushbackStream(stream)
     number = 0
-    is_arc = tape.peek(11) == b"filedesc://"
-    while line := tape.line():
+    is_arc = source.peek(11) == b"filedesc://"
+    while line := source.line():
         if not line.strip():
             continue
         number += 1
-        offset = tape.offset - len(line)
-        head = _arc_head(line) if is_arc else _warc_head(line, tape)
+        offset = source.offset - len(line)
+        head = _arc_head(line) if is_arc else _warc_head(line, source)
         if isinstance(head, _Head):
-            yield from _content(tape, head, number, offset, limit + _HEADERS)
+            yield from _content(source, head, number, offset, limit + _HEADERS)
         else:
-            _go_to_next(tape, is_arc)
-            lost = tape.offset - offset
+            _go_to_next(source, is_arc)
+            lost = source.offset - offset
             yield _flaw(_place(number, offset, ""), "damaged", f"found {head}", line, lost)
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What is said of a record before its content."""
+    """The headers of a record."""
 
     kind: str
     uri: str
@@ -140,13 +140,13 @@ class _Head:
     is_part: bool = False
 
 
-def _warc_head(line: bytes, tape: _Tape) -> _Head | str:
+def _warc_head(line: bytes, stream: _PushbackStream) -> _Head | str:
     """The head of a WARC record, or what was found instead."""
     if not _WARC.match(line):
         return "no beginning of a record"
-    start, headers, name = tape.offset, dict[str, str](), ""
-    while (line := tape.line()).strip():
-        if tape.offset - start > _HEADERS:
+    start, headers, name = stream.offset, dict[str, str](), ""
+    while (line := stream.line()).strip():
+        if stream.offset - start > _HEADERS:
             return "headers without an end"
         text = line.decode("utf-8", "replace").rstrip()
         if not text[0].isspace():
@@ -173,20 +173,20 @@ def _arc_head(line: bytes) -> _Head | str:
 
 
 def _content(
-    tape: _Tape, head: _Head, number: int, offset: int, limit: int
+    stream: _PushbackStream, head: _Head, number: int, offset: int, limit: int
 ) -> Iterator[Record | Flaw]:
     place = _place(number, offset, head.uri)
     if head.length > limit:
-        size = tape.skip(head.length)
+        size = stream.skip(head.length)
         if head.kind in _TEXTS:
             yield too_long(place, head.length, limit, head.uri)
         if size < head.length:
             yield _flaw(place, "truncated", f"found {size} of {head.length} bytes", b"", None)
         return
-    content = tape.take(head.length)
+    content = stream.take(head.length)
     whole = Record(number, offset, head.kind, head.uri, head.media_type, content, head.is_part)
     try:
-        after = tape.peek(_LOOK_AHEAD)
+        after = stream.peek(_LOOK_AHEAD)
     except DamageError:
         # What is damaged comes after this record.
         yield whole
@@ -197,7 +197,7 @@ def _content(
     # The length is wrong, or bytes are missing: another record may have begun already.
     following = _NEXT_WARC.search(content + after)
     if following and following.start() < len(content):
-        tape.wind_back(content[following.start() :])
+        stream.push_back(content[following.start() :])
         content = content[: following.start()]
     elif len(content) == head.length:
         # What follows will be found to be no record.
@@ -207,11 +207,11 @@ def _content(
     yield _flaw(place, "truncated", finding, content, len(content) if following else None)
 
 
-def _go_to_next(tape: _Tape, is_arc: bool) -> None:
+def _go_to_next(stream: _PushbackStream, is_arc: bool) -> None:
     pattern = _ARC if is_arc else _WARC
-    while line := tape.line():
+    while line := stream.line():
         if pattern.match(line):
-            tape.wind_back(line)
+            stream.push_back(line)
             return
 
 

@@ -1,6 +1,6 @@
-"""Sanitizes texts on their way into a batch: what is UTF-8, with LF newlines and no NUL, passes.
+"""Sanitizes texts on their way into a batch: they become UTF-8 with LF newlines and no NUL.
 
-Where all texts of an array are sound, none of them becomes a Python object.
+If all texts of an array are sound, none of them becomes a Python object.
 """
 
 import re
@@ -28,8 +28,8 @@ from corpusmill.tasks.ingestion.readers.flaws import half_a_pair, no_text, nul, 
 from corpusmill.tasks.ingestion.streams import DamageError
 
 Item = DocumentBatch | Flaw | Repaired
-# A flaw with the number of its document.
-Misfit = tuple[int, Flaw]
+# (the number of its document, the flaw)
+NumberedFlaw = tuple[int, Flaw]
 
 BATCH_BYTES = 8 << 20
 BATCH_ROWS = 1 << 14
@@ -51,14 +51,14 @@ class Sanitizer:
         self._counts: Counter[str] = Counter()
 
     def admit(
-        self, texts: pa.Array, unit: str, numbers: np.ndarray, flaws: Sequence[Misfit] = ()
+        self, texts: pa.Array, unit: str, numbers: np.ndarray, flaws: Sequence[NumberedFlaw] = ()
     ) -> Iterator[Item]:
         """The documents that are sound or mended in batches, then the flaws of the others.
 
         Args:
             texts: (documents,), strings or binary of any kind; null where there is no string.
             unit, numbers: where they lie, as in DocumentBatch.
-            flaws: of documents between them.
+            flaws: of other documents of the file, by their number.
 
         Raises:
             pyarrow.ArrowInvalid: an array whose buffers contradict each other.
@@ -78,9 +78,9 @@ class Sanitizer:
         strings: pa.LargeStringArray,
         unit: str,
         numbers: np.ndarray,
-        flaws: Sequence[Misfit] = (),
+        flaws: Sequence[NumberedFlaw] = (),
     ) -> Iterator[Item]:
-        """The same for strings that are known to be UTF-8, and not null."""
+        """`admit` for strings that are known to be UTF-8, and not null."""
         yield from self._admit(strings, unit, numbers, np.zeros(len(strings), bool), flaws)
 
     def _admit(
@@ -89,7 +89,7 @@ class Sanitizer:
         unit: str,
         numbers: np.ndarray,
         doubtful: np.ndarray,
-        flaws: Sequence[Misfit],
+        flaws: Sequence[NumberedFlaw],
     ) -> Iterator[Item]:
         offsets = offsets_of(strings)
         doubtful |= np.diff(offsets) > self.limit
@@ -107,7 +107,7 @@ class Sanitizer:
         yield from self.repaired()
 
     def admit_text(self, data: bytes, unit: str, number: int) -> Iterator[Item]:
-        """The same for one document."""
+        """`admit` for one document."""
         yield from self.admit(pa.array([data], pa.large_binary()), unit, np.array([number]))
 
     def repaired(self) -> Iterator[Repaired]:
@@ -121,7 +121,7 @@ class Sanitizer:
         self._counts[name] += number
 
     def decoded(self, data: bytes) -> tuple[str, str] | None:
-        """Text that is not UTF-8 in the encoding that it looks like, and that; None if unclear."""
+        """Text that is not UTF-8, decoded, and its detected encoding; None if that is unclear."""
         name = guess(data) if self._guesses else None
         try:
             return (data.decode(name), name) if name else None
@@ -175,9 +175,9 @@ class Sanitizer:
 
     def _mend_rows(
         self, strings: pa.LargeStringArray, unit: str, numbers: np.ndarray, rows: np.ndarray
-    ) -> tuple[pa.LargeStringArray, np.ndarray, list[Misfit]]:
+    ) -> tuple[pa.LargeStringArray, np.ndarray, list[NumberedFlaw]]:
         values: list[bytes | None] = strings.view(pa.large_binary()).to_pylist()
-        flaws: list[Misfit] = []
+        flaws: list[NumberedFlaw] = []
         keep = np.ones(len(values), bool)
         for row in np.flatnonzero(rows).tolist():
             number, value = int(numbers[row]), values[row]
@@ -213,7 +213,7 @@ class BatchBuilder:
     """Texts that a reader found one by one, and flaws, gathered for a batch.
 
     Args:
-        bytes_full, rows_full: from which size on it is full.
+        bytes_full, rows_full: the size from which on it is full.
     """
 
     def __init__(
@@ -228,11 +228,11 @@ class BatchBuilder:
         self._bytes_full, self._rows_full = bytes_full, rows_full
         self._texts: list[bytes] = []
         self._numbers: list[int] = []
-        self._flaws: list[Misfit] = []
+        self._flaws: list[NumberedFlaw] = []
         self._size = 0
 
     def add(self, text: bytes | Flaw, number: int) -> bool:
-        """Takes a text, or the reason why there is none, and its number; whether it is full now."""
+        """Adds a text, or its flaw, and its number; returns whether the batch is full."""
         if isinstance(text, Flaw):
             self._flaws.append((number, text))
         else:
@@ -252,7 +252,7 @@ class BatchBuilder:
     def fill(self, found: Iterable[tuple[int, bytes | Flaw]]) -> Iterator[Item]:
         """Takes all of these, and drains whenever it is full, and at the end.
 
-        Where the stream of `found` is damaged, what it gave before is still yielded.
+        If the stream of `found` is damaged, what it yielded before is yielded first.
         """
         try:
             for number, text in found:
@@ -265,7 +265,7 @@ class BatchBuilder:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text has no half of a surrogate pair, nor a byte that could not be decoded."""
+    """Whether the text has no lone surrogate, which also stands for an undecodable byte."""
     return not _SURROGATE.search(text)
 
 

@@ -1,6 +1,6 @@
-"""Tables that were put together: a footer finds its own table alone, where it was before.
+"""Detects files of tables that were concatenated: a footer describes the last table alone.
 
-What lies before it in the file would be read in its place, or lost.
+Its offsets count from where that table began, so that wrong bytes would be read, or tables lost.
 """
 
 import mmap
@@ -28,7 +28,7 @@ def parquet_gap(file: Path | BinaryIO, table: pq.ParquetFile, columns: list[str]
     outer = {name.partition(".")[0] for name in columns}
     paths = [table.schema.column(n).path.partition(".")[0] for n in range(len(table.schema))]
     try:
-        # Asked where a damaged column lies, pyarrow ends the process; reading it, it raises.
+        # Reading a damaged column, pyarrow raises; asked for its offset, it aborts the process.
         next(table.iter_batches(1, row_groups=[last], columns=columns), None)
         group = table.metadata.row_group(last)
         end = max(_end_of(group.column(n)) for n, path in enumerate(paths) if path in outer)
@@ -43,7 +43,10 @@ def _end_of(column: Any) -> int:
 
 
 def arrow_gap(file: Path | BinaryIO) -> int:
-    """The same of an Arrow file, by the batches that its footer, a flatbuffer, lists; else 0."""
+    """Bytes between the last batch in the footer of an Arrow file and that footer, a flatbuffer.
+
+    0 if the file is in another format, or its footer is damaged.
+    """
     size = size_of_file(file)
     with _mapped(file) as data:
         if size < _ARROW_END or data[:6] != b"ARROW1" or data[-6:] != b"ARROW1":
@@ -68,7 +71,7 @@ def arrow_gap(file: Path | BinaryIO) -> int:
 
 
 def check_single(file: Path | BinaryIO, seam: bytes, gap: int) -> None:
-    """Raises DamageError where another file lies before this one: its places are then wrong."""
+    """Raises DamageError if another file lies before this one, so that its offsets are wrong."""
     if gap < len(seam):
         return
     with _mapped(file) as data:
@@ -90,7 +93,7 @@ def size_of_file(file: Path | BinaryIO) -> int:
 
 
 def raise_if_io(error: Exception) -> None:
-    """Raises an error of the system, which says nothing of what is in the file."""
+    """Raises an error of the operating system again, which is no sign of a damaged file."""
     # pyarrow raises OSError for damage too, but without the system's number.
     if isinstance(error, OSError) and error.errno is not None:
         raise error

@@ -18,7 +18,7 @@ from corpusmill.tasks.ingestion.readers.sanitizer import (
     BATCH_BYTES,
     BATCH_ROWS,
     Item,
-    Misfit,
+    NumberedFlaw,
     Sanitizer,
 )
 from corpusmill.tasks.ingestion.readers.table_ends import (
@@ -35,9 +35,9 @@ from corpusmill.tasks.ingestion.streams import DamageError
 def read_parquet(
     file: Path | BinaryIO, sanitizer: Sanitizer, start: int, stop: int | None
 ) -> Iterator[Item]:
-    """A document a row, from row group `start` up to `stop`, or to the end.
+    """One document per row, from row group `start` up to `stop`, or to the end.
 
-    A row group that is damaged costs no other.
+    A damaged row group is lost alone.
 
     Raises:
         DamageError: no Parquet file, or several in one; no column of that name, or one that holds
@@ -82,7 +82,7 @@ def read_parquet(
 def read_arrow(
     file: Path | BinaryIO, sanitizer: Sanitizer, start: int, stop: int | None
 ) -> Iterator[Item]:
-    """A document a row of an Arrow IPC file or stream, from record batch `start` up to `stop`.
+    """One document per row of an Arrow IPC file or stream, from record batch `start` up to `stop`.
 
     Streams may follow each other.
 
@@ -126,7 +126,7 @@ def table_batches(path: Path, kind: str) -> Iterator[pa.RecordBatch]:
 
 @contextmanager
 def _counting(rows: Iterable[int]) -> Iterator[None]:
-    """What is damaged within costs so many documents."""
+    """Gives a DamageError from within its number of documents: the sum of `rows`."""
     try:
         yield
     except DamageError as error:
@@ -134,7 +134,7 @@ def _counting(rows: Iterable[int]) -> Iterator[None]:
 
 
 def parquet_cuts(path: Path, fragment_bytes: int) -> list[int]:
-    """Row groups at which to cut a file into parts of at least `fragment_bytes` on disk."""
+    """Row groups at which to cut a file into fragments of about `fragment_bytes` on disk."""
     try:
         with pq.ParquetFile(path) as table:
             sizes = [
@@ -143,14 +143,14 @@ def parquet_cuts(path: Path, fragment_bytes: int) -> list[int]:
             ]
     except BAD:
         return []
-    # Sizes are those before compression.
+    # The metadata have sizes before compression.
     scale = path.stat().st_size / max(1, sum(sizes))
     parts = np.cumsum(sizes) * scale // fragment_bytes
     return [int(group) for group in np.flatnonzero(np.diff(parts)) + 1]
 
 
 def arrow_cuts(path: Path, fragment_bytes: int) -> list[int]:
-    """Record batches at which to cut a file into parts of about `fragment_bytes`."""
+    """Record batches at which to cut a file into fragments of about `fragment_bytes`."""
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as table:
             batches = table.num_record_batches
@@ -163,9 +163,9 @@ def arrow_cuts(path: Path, fragment_bytes: int) -> list[int]:
 def _record_batches(
     source: Any, start: int, stop: int | None
 ) -> Iterator[tuple[pa.RecordBatch, bool, float]]:
-    """Each record batch, whether it is wanted, and the share of what is wanted that is left then.
+    """Each record batch, whether it is in range, and the share of the range that comes after it.
 
-    Those before `start` are given too, for they count rows.
+    Those before `start` are yielded too, since their rows count.
     """
     if source.read(6) == b"ARROW1":
         with pa.ipc.open_file(source) as table:
@@ -184,7 +184,7 @@ def _record_batches(
 
 
 def _disk_bytes(group: Any, groups: list[Any], file: Path | BinaryIO) -> int:
-    """The share of a group in its file: groups say what they are before compression."""
+    """Approximate bytes of a row group on disk, from its share of the bytes before compression."""
     total = sum(max(0, each.total_byte_size) for each in groups)
     return int(size_of_file(file) * max(0, group.total_byte_size) // max(1, total))
 
@@ -195,7 +195,7 @@ def _rows_a_batch(group: Any) -> int:
 
 
 def _checked(texts: pa.Array) -> pa.Array:
-    """The array, whose buffers do not lead astray; whether its texts are UTF-8 is seen later."""
+    """The array, its buffers validated; whether its texts are UTF-8 is checked later."""
     indirect = pa.types.is_dictionary(texts.type) or pa.types.is_string_view(texts.type)
     texts.validate(full=indirect)
     return texts
@@ -209,7 +209,7 @@ def _admitted(sanitizer: Sanitizer, batch: pa.RecordBatch, first: int) -> Iterat
         yield from sanitizer.admit(_checked(batch.column(fields[0])), "row", numbers)
         return
     sides = [_side(batch, field) for field in fields]
-    texts, kept, flaws = list[bytes](), list[int](), list[Misfit]()
+    texts, kept, flaws = list[bytes](), list[int](), list[NumberedFlaw]()
     for number, *pair in zip(numbers.tolist(), *sides, strict=True):
         place = place_of("row", number)
         record = dict(zip(fields, pair, strict=True))
@@ -285,7 +285,10 @@ _TEXT = (
 
 
 def _fewer(place: str, rows: int) -> Flaw:
-    """A footer has no checksum, and pyarrow takes a column of which it says nothing for empty."""
+    """The flaw of rows that the footer promises and pyarrow does not give.
+
+    A footer has no checksum, and pyarrow reads a column that it does not describe as empty.
+    """
     error = pa.ArrowInvalid(f"{rows} rows fewer than the footer says")
     return replace(_damaged("Parquet", place, error), bytes=None, documents=rows)
 

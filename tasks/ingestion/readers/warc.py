@@ -45,7 +45,7 @@ class _Page:
 
 
 def read_warc(stream: BinaryIO, reading: Reading) -> Iterator[Item]:
-    """The text of each document of an archive; damaged records are flaws and cost no other.
+    """The text of each document of an archive; a damaged record is a flaw and lost alone.
 
     Raises:
         CorpusError: a package that HTML or HTTP needs is not installed.
@@ -65,7 +65,7 @@ def _documents(stream: BinaryIO, reading: Reading) -> Iterator[Found | Flaw | Re
                 yield too_long(record.place, len(page.data), limit, record.uri)
             elif page:
                 yield from _texts(page, reading, record)
-        except (OSError, ValueError) as error:  # so say fastwarc and the extractors
+        except (OSError, ValueError) as error:  # raised by fastwarc and the extractors
             yield no_page(record.place, error, record.content)
 
 

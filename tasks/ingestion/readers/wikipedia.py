@@ -1,7 +1,7 @@
 """Dumps of Wikipedia and other MediaWikis: XML, read page by page in constant memory.
 
 Articles are documents; redirects and pages of other namespaces (talk, templates, categories, …) are
-not. Each page is parsed by itself, so that a damaged one costs no other, and no entity that the
+not. Each page is parsed by itself, so that a damaged one is lost alone, and no entity that the
 file declares can be expanded.
 """
 
@@ -97,7 +97,7 @@ def _article(number: int, page: bytes) -> Found | Flaw | None:
 
 
 def _declaration(number: int, outside: bytes) -> Flaw:
-    """The flaw of a file that declares entities, by which it could blow up or look around."""
+    """The flaw of a file that declares entities, which could expand without bound or read files."""
     return Flaw(
         f"after page {number}" if number else WHOLE_FILE,
         "bomb",

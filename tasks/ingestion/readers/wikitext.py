@@ -37,7 +37,7 @@ _DEPTH = 20
 def plain_text(wikitext: str) -> str:
     """The text of a page without templates, tables, references, files, categories and markup.
 
-    Paragraphs stay parted by blank lines; headings and list items are lines of their own.
+    Paragraphs stay separated by blank lines; headings and list items are lines of their own.
     """
     text = _COMMENT.sub("", wikitext)
     text = _without_hidden(text)

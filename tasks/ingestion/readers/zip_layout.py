@@ -1,4 +1,4 @@
-"""Where things lie in a .zip: what its members leave, and what lies before and after them."""
+"""The layout of a .zip: finds bytes before, between and after its members."""
 
 import io
 import struct
@@ -9,16 +9,16 @@ from typing import Any, BinaryIO
 from corpusmill.tasks.ingestion.batches import Flaw
 from corpusmill.tasks.ingestion.readers.flaws import left_over
 
-# The record at the end of a .zip, and as many bytes as it may have with its comment.
+# Bytes of the end of central directory record, without and with the longest comment.
 _RECORD = 22
 _END = _RECORD + (1 << 16)
-# What stands before a member, with the sizes of its name and its extra field, and after some.
+# The local header, with the sizes of name and extra field; size and flag of the data descriptor.
 _LOCAL = struct.Struct("<26xHH")
 _DESCRIPTOR, _DESCRIBED = 24, 8
 
 
 class Beginning(io.RawIOBase):
-    """The first bytes of a file as a file."""
+    """The first `size` bytes of a file as a file."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream, self._size, self._at = stream, size, 0
@@ -42,7 +42,7 @@ class Beginning(io.RawIOBase):
 
 
 def surplus(stream: BinaryIO, size: int) -> Iterator[Flaw]:
-    """What a .zip that is one document holds beside it, such as another one."""
+    """Flaws of bytes in the .zip of one document that are not part of it, such as another .zip."""
     with zipfile.ZipFile(stream) as archive:
         if (first := first_byte(archive)) > 0:
             yield left_over("before the document", first)
@@ -56,19 +56,19 @@ def first_byte(archive: zipfile.ZipFile) -> int:
 
 
 def after_archive(tail: bytes, archive: zipfile.ZipFile) -> Iterator[Flaw]:
-    """What follows the archive that ends with `tail_of` its file."""
+    """The flaw of bytes after an archive; `tail` is what `tail_of` returns for its file."""
     if after := len(tail) - _RECORD - len(archive.comment):
         yield left_over("after the archive", after)
 
 
 def tail_of(stream: BinaryIO, size: int) -> bytes:
-    """The record at the end of a .zip, and what follows it."""
+    """The end of central directory record of a .zip, and what follows it."""
     stream.seek(max(0, size - _END))
     return (tail := stream.read(_END))[tail.rfind(b"PK\5\6") :]
 
 
 def unlisted(stream: BinaryIO, infos: list[zipfile.ZipInfo], end: int) -> Iterator[Flaw]:
-    """What lies between the members up to byte `end`, such as one that the list leaves out."""
+    """Flaws of bytes between members up to byte `end`, such as a member that is not listed."""
     infos = sorted(infos, key=lambda info: info.header_offset)
     for info, after in zip(infos, [*(i.header_offset for i in infos[1:]), end], strict=True):
         stream.seek(max(0, info.header_offset))
@@ -81,5 +81,5 @@ def unlisted(stream: BinaryIO, infos: list[zipfile.ZipInfo], end: int) -> Iterat
 
 
 def printable(name: str) -> str:
-    """A name that UTF-8 can hold: names of members may be any bytes."""
+    """A name that UTF-8 can encode: names of members may be any bytes."""
     return name.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Says how far a long piece of work is, how fast it goes and how long it will take."""
+"""Logs the progress of long work: how much is done, how fast, and the time left."""
 
 import logging
 import time
@@ -6,20 +6,20 @@ import time
 _SAY_EVERY = 10.0
 
 
-class Pace:
-    """Says in the log, every ten seconds, how much of some bytes is done.
+class ProgressLogger:
+    """Logs every ten seconds how many bytes are done, at what rate.
 
     Args:
         what: the work, as the log names it.
-        total: bytes in all; None where no one knows, as of compressed files.
+        total: bytes in all; None if unknown, as for compressed files.
     """
 
     def __init__(self, what: str, total: int | None = None) -> None:
         self._what, self._total = what, total
         self._began = self._said = time.monotonic()
 
-    def reach(self, done: int) -> str | None:
-        """Takes note that `done` bytes are done; returns what it then says, if it is time to."""
+    def update_to(self, done: int) -> str | None:
+        """Records that `done` bytes are done; returns the message if one was due and logged."""
         now = time.monotonic()
         if now - self._said < _SAY_EVERY:
             return None

@@ -1,14 +1,15 @@
-"""Strings that lead to a person, masked: <EMAIL>, <PHONE>, <IP>, <CARD> and <ID>.
+"""Masks personal data (PII) by <EMAIL>, <PHONE>, <IP>, <CARD> and <ID>.
 
 A number is masked where its form or its check digit says what it is: card numbers pass Luhn's
 formula and begin as an issuer's do, Chinese resident identity numbers hold a date of birth and pass
 ISO 7064 MOD 11-2, telephone numbers are written with +, as Chinese mobile numbers, or grouped as in
 North America. Dates, ISBNs and amounts are left alone. An IP address is masked where it is that of
-one host on the internet: 192.168.1.1, 127.0.0.1, 224.0.0.1 and networks (8.8.8.0) lead to nobody.
+one host on the internet, which 192.168.1.1, 127.0.0.1, 224.0.0.1 and networks (8.8.8.0) are not.
 
 Versions look like addresses. Four numbers are taken for a version where the words before or what
-follows say so (kernel 2.6.18.106, 1.8.0.202-b08), and where all of them are below 100, unless an
-address is spoken of (IP 8.8.4.4, http://8.8.4.4, 8.8.4.4:53): of addresses drawn by chance 3 %.
+follows say so (kernel 2.6.18.106, 1.8.0.202-b08), and where all of them are below 100 (as in 3 % of
+random addresses), unless their context is that of an address (IP 8.8.4.4, http://8.8.4.4,
+8.8.4.4:53).
 """
 
 import ipaddress
@@ -24,7 +25,7 @@ from corpusmill.tasks.ingestion.cleaning.normalisation import replace_rows
 from corpusmill.tasks.ingestion.stats import Stats
 
 _EMAIL = r"[A-Za-z0-9][A-Za-z0-9._%+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
-# What every number or address below holds, for RE2 to look for first.
+# Every match of _CANDIDATE contains a match of this, which RE2 searches first, as it is faster.
 _GATE = (
     r"\+[1-9]|[0-9]{8}|[0-9]{4}[ -][0-9]{4}|1[3-9][0-9][ -][0-9]{4}|[0-9]{3}\)? ?[.-]?[0-9]{3}[.-]"
     r"|[0-9]\.[0-9]+\.[0-9]+\.[0-9]|[0-9A-Fa-f]:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{2}"
@@ -58,8 +59,8 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 
 
 @dataclass(frozen=True)
-class Masking:
-    """Writes what kind of thing it was over each."""
+class PIIFormatter:
+    """Replaces each string of personal data by its kind, such as <EMAIL>."""
 
     name = "mask personal data"
 
@@ -79,7 +80,7 @@ class Masking:
 
 
 def mask_numbers(text: str, counts: Counter[str]) -> str:
-    """The text without addresses and numbers of persons, which are counted by kind."""
+    """The text with IP addresses, telephone, card and identity numbers masked; counts each kind."""
 
     def mask(match: re.Match[str]) -> str:
         kind = str(match.lastgroup)
@@ -131,7 +132,7 @@ def _is_host(match: re.Match[str]) -> bool:
         return False
     if address.version == 6:
         return address in _UNICAST
-    # The first address of a network, and the one that calls all of it.
+    # A network's own address, and its broadcast address.
     return address.packed[-1] not in (0, 255) and not _is_version(match, max(address.packed))
 
 

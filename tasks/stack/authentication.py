@@ -1,4 +1,4 @@
-"""The door of the local servers: who may speak to them.
+"""Authentication of the local servers: who may send them requests.
 
 Any web page that the user opens can send requests to 127.0.0.1, and so can every user of the
 machine; whoever reaches the Prefect server can have it run commands. Therefore, as in Jupyter,
@@ -73,14 +73,14 @@ def authorization(key: str) -> str:
 
 
 def link(page: str, key: str) -> str:
-    """What a browser opens to see a page: the door takes the key from it and leaves a cookie."""
+    """The link to a page with the key in it, for which `KeyMiddleware` sets a cookie."""
     parts = urlsplit(page)
     to = {"to": parts.path} if parts.path.strip("/") else {}
     return urlunsplit(parts._replace(path="/", query=urlencode({"key": key, **to}, safe="/")))
 
 
-class Door:
-    """An ASGI application before another one, of which it lets through what shows the key.
+class KeyMiddleware:
+    """ASGI middleware that passes on only requests with the key, in a header or a cookie.
 
     Refused with 403 (a websocket with 1008) is whatever names another host than this machine, comes
     from a page of another origin, or does not show the key; without the key programs may ask only

@@ -3,13 +3,13 @@
 import pytest
 
 from corpusmill.tasks.ingestion.batches import make_batch
-from corpusmill.tasks.ingestion.cleaning.masking import Masking
+from corpusmill.tasks.ingestion.cleaning.pii import PIIFormatter
 from corpusmill.tasks.ingestion.stats import Stats
 
 
 def _mask(*texts: str) -> tuple[list[str], dict[str, int]]:
     stats = Stats()
-    batch = Masking()(make_batch("s", "f", texts, "line", range(len(texts))), stats)
+    batch = PIIFormatter()(make_batch("s", "f", texts, "line", range(len(texts))), stats)
     return batch.texts.to_pylist(), dict(stats.edits)
 
 

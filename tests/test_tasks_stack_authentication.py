@@ -1,4 +1,4 @@
-"""The door before a small application: who is let through, and how a browser gets its cookie."""
+"""The middleware before a small application: who is let through, how a browser gets a cookie."""
 
 from pathlib import Path
 
@@ -13,7 +13,14 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from corpusmill.storage.errors import StackError
-from corpusmill.tasks.stack.door import FREE, Door, authorization, link, new_key, read_key
+from corpusmill.tasks.stack.authentication import (
+    FREE,
+    KeyMiddleware,
+    authorization,
+    link,
+    new_key,
+    read_key,
+)
 
 KEY = "a-key-of-forty-three-letters-for-these-tests"
 HERE = "http://127.0.0.1:4200"
@@ -31,16 +38,16 @@ async def _greet(websocket: WebSocket) -> None:
 
 
 def browser(**cookies: str) -> TestClient:
-    """A client before a fresh door; without cookies it is a stranger."""
+    """A client before a new middleware; without cookies it is a stranger."""
     routes = [
         WebSocketRoute("/api/events/out", _greet),
         Route("/{path:path}", _say, methods=["GET", "POST", "OPTIONS"]),
     ]
     # As Prefect's own application answers.
     anyone = Middleware(CORSMiddleware, allow_origins=["*"])
-    door = Door(Starlette(routes=routes, middleware=[anyone]), 4200, KEY)
+    middleware = KeyMiddleware(Starlette(routes=routes, middleware=[anyone]), 4200, KEY)
     named = {name.replace("_", "-"): value for name, value in cookies.items()}
-    return TestClient(door, HERE, cookies=named, follow_redirects=False)
+    return TestClient(middleware, HERE, cookies=named, follow_redirects=False)
 
 
 @pytest.fixture

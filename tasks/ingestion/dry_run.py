@@ -1,4 +1,4 @@
-"""A cleaning step on trial: what it keeps, edits and drops of some files; no corpus is made."""
+"""A dry run of a cleaning step: what it keeps, edits and drops; no corpus is written."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -28,13 +28,13 @@ _NO_STEPS = {
 
 
 @dataclass
-class Trial:
-    """What became of the documents of some files.
+class DryRun:
+    """The result of a dry run.
 
     Attributes:
-        stats: how many came in, were dropped and edited, with samples of those dropped.
-        kept: how many are left.
-        samples: the first of these, and of those that were edited, as they are now.
+        stats: counts of documents read, dropped and edited, with samples of those dropped.
+        kept: how many documents are kept.
+        samples: the first documents kept unchanged and the first edited, as the step leaves them.
     """
 
     stats: Stats
@@ -43,7 +43,7 @@ class Trial:
 
 
 def cleaning_of(step: str) -> CleaningConfig:
-    """The configuration with one step alone, beside that each document is given its language.
+    """The configuration with this step alone; languages are identified in any case.
 
     Args:
         step: `package.module:Name`, a word such as c4_quality, or blocklist=FILE and the like.
@@ -65,30 +65,30 @@ def cleaning_of(step: str) -> CleaningConfig:
     return parse(CleaningConfig, {**_BASE, word: values if given else True})
 
 
-def try_cleaning(config: CorpusConfig, downloads: Path) -> Trial:
-    """Reads all of the sources and takes the steps that are on, and keeps nothing of it.
+def dry_run(config: CorpusConfig, downloads: Path) -> DryRun:
+    """Reads all sources and runs the cleaning steps that are on, without writing documents.
 
     Raises:
-        CorpusError: a source that leads to nothing, or what a step of one's own does wrong.
+        CorpusError: a source matches nothing, or a step of one's own returns what it may not.
     """
-    trial = Trial(Stats())
+    run = DryRun(Stats())
     steps = cleaning_steps(config.cleaning, min_characters=0)
     for source in resolve(config, downloads):
         for file in source.files:
             for fragment in cut(file):
-                for batch in read_batches(fragment, config, trial.stats):
-                    _take(batch, steps, trial)
-    return trial
+                for batch in read_batches(fragment, config, run.stats):
+                    _take(batch, steps, run)
+    return run
 
 
-def in_lines(trial: Trial) -> Iterator[str]:
-    """A trial for a person to read: counts, edits, and excerpts by what became of them."""
-    dropped = trial.stats.dropped_by_reason()
-    read, out = trial.stats.documents_read, sum(dropped.values())
-    yield f"{read:,} documents in, {trial.kept:,} kept, {out:,} dropped"
-    for name, count in sorted(trial.stats.edits.items()):
+def in_lines(run: DryRun) -> Iterator[str]:
+    """The result as lines of text: counts, edits, and excerpts by reason."""
+    dropped = run.stats.dropped_by_reason()
+    read, out = run.stats.documents_read, sum(dropped.values())
+    yield f"{read:,} documents in, {run.kept:,} kept, {out:,} dropped"
+    for name, count in sorted(run.stats.edits.items()):
         yield f"  {name}: {count:,}"
-    samples = [*trial.stats.all_samples(), *trial.samples]
+    samples = [*run.stats.all_samples(), *run.samples]
     for reason in dict.fromkeys(sample.reason for sample in samples):
         total = f", {dropped[reason]:,} dropped" if reason in dropped else ""
         yield f"\n{reason}{total}"
@@ -98,18 +98,18 @@ def in_lines(trial: Trial) -> Iterator[str]:
                 yield f"  {sample.file} {sample.place}: {said[:_SHOWN]}"
 
 
-def _take(batch: DocumentBatch, steps: list[Step], trial: Trial) -> None:
+def _take(batch: DocumentBatch, steps: list[Step], run: DryRun) -> None:
     left = batch
     for step in steps:
-        left = step(left, trial.stats)
-    trial.kept += len(left)
+        left = step(left, run.stats)
+    run.kept += len(left)
     rows = {number: row for row, number in enumerate(batch.numbers.tolist())}
     for row, number in enumerate(left.numbers.tolist()):
-        counts = Counter(sample.reason for sample in trial.samples)
+        counts = Counter(sample.reason for sample in run.samples)
         if counts["kept"] >= SAMPLES <= counts["edited"]:
             return
         text = left.texts[row].as_py()
         reason = "kept" if text == batch.texts[rows[number]].as_py() else "edited"
         if counts[reason] < SAMPLES:
             sample = Sample(reason, left.source, left.file, left.place(row), excerpt_of(text))
-            trial.samples.append(sample)
+            run.samples.append(sample)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from corpusmill.tasks.ingestion.pace import Pace
+from corpusmill.tasks.ingestion.progress import ProgressLogger
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def test_it_says_how_far_how_fast_and_how_long(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    pace = Pace("merge", 4_000_000_000)
+    progress = ProgressLogger("merge", 4_000_000_000)
     clock[0] = 20.0
-    assert pace.reach(1_000_000_000)
+    assert progress.update_to(1_000_000_000)
     assert caplog.messages == ["merge: 1,000 of 4,000 MB, 50.0 MB/s, 60 s left"]
 
 
@@ -28,9 +28,9 @@ def test_where_no_one_knows_the_end_it_says_how_far_and_how_fast(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    pace = Pace("group 3")
+    progress = ProgressLogger("group 3")
     clock[0] = 10.0
-    pace.reach(25_000_000)
+    progress.update_to(25_000_000)
     assert caplog.messages == ["group 3: 25 MB, 2.5 MB/s"]
 
 
@@ -38,8 +38,8 @@ def test_it_speaks_no_more_than_every_ten_seconds(
     clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    pace = Pace("merge", 100)
+    progress = ProgressLogger("merge", 100)
     for second in range(1, 26):
         clock[0] = float(second)
-        pace.reach(second)
+        progress.update_to(second)
     assert len(caplog.messages) == 2
