@@ -253,7 +253,7 @@ def _log(tracker: Tracker, model: Ref, example: str) -> str:
             path=str(folder),
             python_model=str(CHECKOUT / "model" / "inference" / "serving.py"),
             artifacts={_WEIGHTS: str(model.path)},
-            code_paths=_copy_code(Path(scratch) / "code"),
+            code_paths=copy_code(Path(scratch) / "code"),
             signature=served_signature(),
             input_example=({"prompt": [example]}, {"max_new_tokens": 40}),
             pip_requirements=_requirements(),
@@ -270,12 +270,14 @@ def _view(version: ModelVersion) -> RegisteredModel:
     return RegisteredModel(version.name, str(version.version), run_id, dict(version.tags))
 
 
-def _copy_code(scratch: Path) -> list[str]:
+def copy_code(scratch: Path) -> list[str]:
     """The packages that the served model needs, without what Python caches beside them."""
     package, cached = scratch / "corpusmill", shutil.ignore_patterns("__pycache__")
     for name in ("model", "storage"):
         shutil.copytree(CHECKOUT / name, package / name, ignore=cached)
-    (package / "__init__.py").touch()
+    # What else is imported of us after it comes from where we are installed.
+    extend = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
+    (package / "__init__.py").write_text(extend)
     return [str(package)]
 
 

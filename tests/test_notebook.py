@@ -1,10 +1,8 @@
 """docs/notebook.ipynb, and the functions it calls, which ask no server."""
 
+import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable
-from functools import partial
+import threading
 from pathlib import Path
 
 import nbformat
@@ -23,23 +21,12 @@ SHORT = {
     "train.max_steps": 10,
     "train.validation.every": 5,
     "train.hardware.num_processes": 1,
+    # So that no process has to be asked.
+    "train.hardware.precision": "fp32",
+    "evaluation.precision": "fp32",
+    "evaluation.sample_tokens": 4,
 }
 LONG = {**SHORT, "train.max_steps": 20_000, "train.hardware.compile": "never"}
-TRAIN = """
-import corpusmill.notebook as mill
-
-config = mill.configure("gpt-smoke", {overrides})
-store = mill.open_store()
-corpus = mill.ingest(store, config)
-tokenizer = mill.train_tokenizer(store, corpus, config)
-mill.train(store, mill.shard(store, corpus, tokenizer), tokenizer, config)
-"""
-
-
-def _goes_on_after(event: str, journal: Callable[[], list[str]]) -> bool:
-    """Whether there are metrics since the last of these events."""
-    events = journal()
-    return event in events and "metrics" in events[events.index(event) :]
 
 
 @pytest.fixture(scope="module")
@@ -87,21 +74,28 @@ def test_what_no_model_can_be_asked_is_one_sentence(model: Ref) -> None:
 
 
 def test_training_that_was_interrupted_goes_on_when_it_is_called_again(
-    home: Path, notebook: nbformat.NotebookNode, monkeypatch: pytest.MonkeyPatch
+    home: Path, notebook: nbformat.NotebookNode
 ) -> None:
-    monkeypatch.setenv("CORPUSMILL_HOME", str(home))
+    store, config = Layout(home), mill.configure("gpt-smoke", LONG)
     before = set((home / "runs").glob("*"))
-    program = TRAIN.replace("{overrides}", repr(LONG))
+    corpus = mill.ingest(store, config)
+    tokenizer = mill.train_tokenizer(store, corpus, config)
+    shards = mill.shard(store, corpus, tokenizer)
 
-    def journal() -> list[str]:
+    def events() -> list[str]:
         made = set((home / "runs").glob("*")) - before
-        return [
-            each["event"] for run in made for each in JournalReader(RunLayout(run).journal).read()
-        ]
+        records = (each for run in made for each in JournalReader(RunLayout(run).journal).read())
+        return [each["event"] for each in records]
 
-    for event in ("started", "resumed"):
-        process = subprocess.Popen([sys.executable, "-P", "-c", program])
-        wait_for(partial(_goes_on_after, event, journal), 60)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) != 0
-        assert journal()[-2:] == ["checkpoint", "interrupted"]
+    def interrupt_after(begun: str) -> None:
+        wait_for(lambda: begun in events(), 60)
+        wait_for(lambda: "metrics" in events()[events().index(begun) :], 60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for begun in ("started", "resumed"):
+        watch = threading.Thread(target=interrupt_after, args=[begun])
+        watch.start()
+        with pytest.raises(KeyboardInterrupt):
+            mill.train(store, shards, tokenizer, config)
+        watch.join()
+        assert events()[-2:] == ["checkpoint", "interrupted"]

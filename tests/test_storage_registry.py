@@ -1,6 +1,10 @@
 """The registry against a real server: whole versions or none, one champion, files that are gone."""
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +20,14 @@ from corpusmill.storage.registry import (
     CANDIDATE,
     CHAMPION,
     champion_or_refuse,
+    copy_code,
     describe,
     fetch,
     find_by_alias,
     promote,
     register,
 )
+from corpusmill.storage.settings import CHECKOUT
 from tests.registered import TAGS, Shop, open_shop
 
 
@@ -130,3 +136,14 @@ def test_a_champion_that_another_tool_registered_is_refused_in_a_sentence(
     champion = champion_or_refuse(shop.settings, name)
     with pytest.raises(ConfigError, match="has no tag 'model_digest', so it is not one that corp"):
         fetch(shop.settings, shop.layout, champion)
+
+
+def test_beside_the_code_of_a_version_all_else_is_what_is_installed(tmp_path: Path) -> None:
+    copy_code(tmp_path)
+    program = "import corpusmill.model, corpusmill.flows; print(corpusmill.model, corpusmill.flows)"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-P", "-c", program]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    model, flows = re.findall(r"from '(.*?)'", shown.stdout)
+    assert model == str(tmp_path / "corpusmill" / "model" / "__init__.py")
+    assert Path(flows).resolve() == CHECKOUT / "flows" / "__init__.py"
