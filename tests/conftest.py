@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if SERVERS & fixtures:
             item.add_marker("servers")
-        if "workshop" in fixtures:
+        if {"workshop", "notebook"} & fixtures:
             item.add_marker("training")
     first = [
         {item.path for item in items if item.get_closest_marker(name)}

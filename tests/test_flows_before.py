@@ -59,6 +59,9 @@ def test_a_night_continues_a_champion_of_before(home: Settings, tmp_path: Path) 
         "corpus.validation_fraction": 0.3,
         "registration.name": NAME,
         "train.hardware.num_processes": 1,
+        # So that no process has to be asked.
+        "train.hardware.precision": "fp32",
+        "evaluation.precision": "fp32",
         "train.hardware.micro_batch_size": 2,
         "train.sequence_length": 16,
         "train.global_batch_size": 4,
