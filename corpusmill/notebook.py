@@ -28,13 +28,15 @@ from corpusmill.flows.recipes.catalogue import RECIPES
 from corpusmill.model.config import EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.config import parse
 from corpusmill.storage.corpus.documents import Document, read_documents
+from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.journal import JournalReader
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.metrics import TOKENS_PER_SECOND, TRAIN_LOSS, VALIDATION_LOSS
 from corpusmill.storage.settings import load_settings
-from corpusmill.storage.splits import Split
+from corpusmill.storage.splits import SPLITS, Split
 from corpusmill.tasks.stages import corpus as _corpus
 from corpusmill.tasks.stages import evaluation as _evaluation
 from corpusmill.tasks.stages import shards as _shards
@@ -63,8 +65,14 @@ def open_store(folder: str | Path | None = None) -> Layout:
 
     Args:
         folder: by default that of the flows, `CORPUSMILL_HOME`.
+
+    Raises:
+        ConfigError: it is a file.
     """
-    return Layout(Path(folder).expanduser().resolve() if folder else load_settings().home)
+    path = Path(folder).expanduser().resolve() if folder else load_settings().home
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file; expected a folder, or a path where one can be made.")
+    return Layout(path)
 
 
 def ingest(store: Layout, config: PretrainConfig) -> Ref:
@@ -74,6 +82,7 @@ def ingest(store: Layout, config: PretrainConfig) -> Ref:
         CorpusError: a source that does not exist, matches nothing or cannot be read, or fewer than
             two documents kept.
     """
+    _check(store=store, config=config)
     with _Bar("ingest") as bar:
         return _corpus.ingest(store, config.corpus, load_settings().processes, bar)
 
@@ -84,11 +93,13 @@ def train_tokenizer(store: Layout, corpus: Ref, config: PretrainConfig) -> Ref:
     Raises:
         ConfigError: the text does not hold as many tokens as are asked for.
     """
+    _check(store=store, corpus=corpus, config=config)
     return _tokenizer.make_tokenizer(store, corpus, config.tokenizer)
 
 
 def shard(store: Layout, corpus: Ref, tokenizer: Ref) -> Ref:
     """Encodes the documents of both sides with a tokenizer into Arrow token shards."""
+    _check(store=store, corpus=corpus, tokenizer=tokenizer)
     with _Bar("shard") as bar:
         return _shards.make_shards(store, corpus, tokenizer, corpus, bar)
 
@@ -103,10 +114,11 @@ def train(store: Layout, shards: Ref, tokenizer: Ref, config: PretrainConfig) ->
         tokenizer: with which the shards were made.
 
     Raises:
-        ConfigError: the shards do not suffice for it.
+        ConfigError: the shards do not suffice for it, or are of another tokenizer.
         InputError: a sentence from the process about what a person must mend.
         ProcessError: it ended without a model.
     """
+    _check(store=store, shards=shards, tokenizer=tokenizer, config=config)
     start = bring_model(store, config.initialize_from) if config.initialize_from else None
     shape = None if start else config.model
     run = _training.plan_run(store, shards, tokenizer, shape, config.train, start)
@@ -117,6 +129,7 @@ def train(store: Layout, shards: Ref, tokenizer: Ref, config: PretrainConfig) ->
 
 def evaluate(store: Layout, model: Ref, corpus: Ref, config: PretrainConfig) -> EvaluationResult:
     """Scores the model on every held-out document, in a process of its own."""
+    _check(store=store, model=model, corpus=corpus, config=config)
     return _evaluation.evaluate(store, model, corpus, config.evaluation, "model")
 
 
@@ -124,15 +137,17 @@ def generate(model: Ref, prompt: str, *, max_new_tokens: int = 80, **sampling: A
     """What the model answers: a decoder's text goes on from the prompt, with which it begins.
 
     Args:
-        sampling: temperature, top_k, top_p and seed, as in `corpusmill.model.inference.request`.
+        max_new_tokens: of the answer; an encoder, which fills in what is masked, needs no limit.
+        sampling: temperature, top_k, top_p and seed, as in `corpusmill.model.inference.request`; an
+            encoder, and a translation, take the likeliest.
 
     Raises:
         ConfigError: a value out of bounds, or a prompt longer than the model reads.
     """
     from corpusmill.model.inference.answering import load_answerer
     from corpusmill.model.inference.request import AnswerRequest
-    from corpusmill.storage.config import parse
 
+    _check(model=model, prompt=prompt)
     asked = parse(AnswerRequest, {"prompt": prompt, "max_new_tokens": max_new_tokens, **sampling})
     answerer = load_answerer(model.path)
     (answer,) = answerer.answers(asked.prompt, max_new_tokens=asked.max_new_tokens, sampling=asked)
@@ -140,18 +155,26 @@ def generate(model: Ref, prompt: str, *, max_new_tokens: int = 80, **sampling: A
 
 
 def counts(made: Ref) -> dict[str, Any]:
-    """What the manifest counts of a corpus, a tokenizer or shards."""
+    """What was counted when a corpus, a tokenizer or shards were made; nothing is of a model."""
     found: dict[str, Any] = read_manifest(made.path)["counts"]
     return found
 
 
 def documents(corpus: Ref, split: Split) -> Iterator[Document]:
-    """The documents of one side, `train` or `validation`: their text, and where it is from."""
+    """The documents of one side, `train` or `validation`: their text, and where it is from.
+
+    Raises:
+        ConfigError: another side.
+    """
+    _check(corpus=corpus)
+    if split not in SPLITS:
+        raise ConfigError(f"There is no side {split!r}; expected {' or '.join(SPLITS)}.")
     return read_documents(corpus.path, split)
 
 
 def tokens(tokenizer: Ref, text: str) -> list[str]:
     """A text in pieces, as the tokenizer cuts it."""
+    _check(tokenizer=tokenizer, text=text)
     learned = load_tokenizer(tokenizer.path)
     return [learned.decode([token]) for token in learned.encode(text).ids]
 
@@ -160,20 +183,54 @@ def curve(store: Layout, model: Ref, metric: str) -> tuple[list[int], list[float
     """Steps and values of a metric of the run that made the model: `train/loss`, `validation/loss`.
 
     Where a run went on from a checkpoint, the later value of a step counts.
+
+    Raises:
+        ConfigError: the run has no such metric, or was made in another store.
     """
+    _check(store=store, model=model)
+    records = JournalReader(RunLayout(store.run(model.digest)).journal).read()
+    written = [record for record in records if "metrics" in record]
     points = {
         record["step"]: record["metrics"][metric]
-        for record in JournalReader(RunLayout(store.run(model.digest)).journal).read()
-        if metric in record.get("metrics", {})
+        for record in written
+        if metric in record["metrics"]
     }
+    if not points:
+        names = sorted({name for record in written for name in record["metrics"]})
+        raise ConfigError(
+            f"The run of this model in {store.root} has no metric {metric!r}; expected "
+            f"{'one of ' + ', '.join(names) if names else 'the store it was trained in'}."
+        )
     steps = sorted(points)
     return steps, [points[step] for step in steps]
+
+
+_EXPECTED: Mapping[str, tuple[type, str]] = {
+    "store": (Layout, "what `open_store` returns"),
+    "config": (PretrainConfig, "what `configure` returns"),
+    "corpus": (Ref, "the corpus that `ingest` returns"),
+    "tokenizer": (Ref, "the tokenizer that `train_tokenizer` returns"),
+    "shards": (Ref, "the shards that `shard` returns"),
+    "model": (Ref, "the model that `train` returns"),
+    "prompt": (str, "one text"),
+    "text": (str, "one text"),
+}
+
+
+def _check(**arguments: object) -> None:
+    """Refuses an argument that is not what its name says."""
+    for name, given in arguments.items():
+        kind, expected = _EXPECTED[name]
+        if not isinstance(given, kind) or (isinstance(given, Ref) and given.kind != name):
+            found = given.kind if isinstance(given, Ref) else f"a {type(given).__name__}"
+            raise ConfigError(f"{name} is {found}; expected {expected}.")
 
 
 class _Bar:
     """A bar in a notebook or a terminal."""
 
     def __init__(self, what: str, total: int = 100) -> None:
+        self._what = what
         # Standard error would be shown in red.
         form = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed}"
         self._bar = tqdm(total=total, desc=what, bar_format=form, file=sys.stdout)
@@ -187,6 +244,8 @@ class _Bar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if kind is None and self._bar.n == 0:  # nothing was done: what was made before is there
+            self.reach(self._bar.total, f"{self._what}: found")
         self._bar.close()
 
     def show(self, percent: float, description: str) -> None:

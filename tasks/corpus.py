@@ -54,11 +54,11 @@ def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
     files = sum(len(source.files) for source in plan.sources)
     size = sum(file.size for source in plan.sources for file in source.files)
     get_run_logger().info(
-        "%s, %.1f MB, from %s, in %s",
+        "%s, %.1f MB, from %s%s",
         counted(files, "file"),
         size / 1e6,
         counted(len(plan.sources), "source"),
-        counted(len(plan.partitions), "partition"),
+        "" if plan.corpus else f", in {counted(len(plan.partitions), 'partition')}",
     )
     if plan.corpus:
         _report(plan.corpus, reused=True)

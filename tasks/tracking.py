@@ -1,5 +1,6 @@
 """Links a Prefect flow run with its MLflow run, in both directions."""
 
+import logging
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class FlowContext:
 def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
     """Opens the MLflow run of this flow run, with links both ways, and ends it with the block."""
     settings = load_settings()
+    # What the stages log is shown with the run: Prefect lends extra loggers its handlers, no level.
+    logging.getLogger("corpusmill").setLevel(logging.INFO)
     if settings.under_worker:
         # A worker that was killed could no longer cancel this flow run.
         die_with_parent(signal.SIGTERM)

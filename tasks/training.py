@@ -58,7 +58,7 @@ def train(
     run = training.plan_run(layout, shards, tokenizer, model, config, initialize_from)
     follower = _Follower(run.files, context.tracker, config.max_steps)
     trained, reused = training.train(layout, run, follower)
-    follower.finish()
+    follower.finish(reused)
     if config.profile_steps and not reused:
         _show_profile(context.tracker, run.files)
     return trained
@@ -104,28 +104,40 @@ class _Follower:
 
     def follow(self) -> None:
         """Sends what is new in the journal; if the MLflow server is down, only warns."""
-        records = self._reader.read()
-        self._projection.add(records)
+        records = self._read()
         for record in records:
-            self._take(record)
+            self._log(record)
         if records and time.monotonic() - self._shown_at > _PROGRESS_SECONDS:
             self._show()
         if problem := self._projection.flush():
             get_run_logger().warning("MLflow is down, the journal keeps its points: %s", problem)
 
-    def finish(self) -> None:
-        """Follows to the end and waits until MLflow has every point."""
-        self.follow()
+    def finish(self, reused: bool) -> None:
+        """Follows to the end and waits until MLflow has every point.
+
+        Args:
+            reused: whether an earlier run has trained the model, and logged what is in the journal.
+        """
+        if reused:
+            self._read()
+        else:
+            self.follow()
         self._show()
         self._projection.finish()
 
-    def _take(self, record: Record) -> None:
-        logger = get_run_logger()
-        self._step = record.get("step", self._step)
-        self._latest.update(record.get("metrics", {}))
+    def _read(self) -> list[Record]:
+        records = self._reader.read()
+        self._projection.add(records)
+        for record in records:
+            self._step = record.get("step", self._step)
+            self._latest.update(record.get("metrics", {}))
+        return records
+
+    def _log(self, record: Record) -> None:
+        logger, step = get_run_logger(), record.get("step", self._step)
         match record["event"]:
             case "resumed":
-                logger.info("resumed from the checkpoint of step %d", self._step)
+                logger.info("resumed from the checkpoint of step %d", step)
             case "started":
                 if record["dropped_tokens"]:
                     logger.info(
@@ -148,12 +160,7 @@ class _Follower:
             case "checkpoint_refused":
                 logger.warning("checkpoint %s refused: %s", record["path"], record["reason"])
             case "metrics" if VALIDATION_LOSS in record["metrics"]:
-                logger.info(
-                    "step %d/%d: %s",
-                    self._step,
-                    self._max_steps,
-                    _validation(record["metrics"]),
-                )
+                logger.info("step %d/%d: %s", step, self._max_steps, _validation(record["metrics"]))
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()

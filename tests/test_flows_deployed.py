@@ -136,6 +136,17 @@ def test_every_process_of_the_stack_is_of_the_installed_wheel(deployed: Deployed
 def test_the_smoke_deployment_runs_to_its_end_from_any_folder(deployed: Deployed) -> None:
     done = deployed.command("prefect", "deployment", "run", "pretrain/smoke", "--watch")
     assert done.returncode == 0, done.stdout + done.stderr
+    logged = {line["message"].split()[0] for line in deployed.api("/logs/filter", limit=200)}
+    assert logged >= {
+        "corpus",
+        "clean:",
+        "tokenizer",
+        "shards",
+        "step",
+        "model",
+        "candidate:",
+        "xz",
+    }
     shown = deployed.command("corpusmill", "sample", "Fellow", "--model", "gpt-smoke")
     assert shown.stdout.startswith("Fellow"), shown.stderr
 

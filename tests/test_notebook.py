@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
 from corpusmill import notebook as mill
-from corpusmill.storage.artifacts import Ref, find
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.journal import JournalReader
 from corpusmill.storage.layout import Layout, RunLayout
@@ -39,13 +40,6 @@ def notebook(home: Path) -> nbformat.NotebookNode:
     return run(home, {"recipe": "gpt-smoke", "overrides": SHORT})
 
 
-@pytest.fixture(scope="module")
-def model(home: Path, notebook: nbformat.NotebookNode) -> Ref:
-    store = Layout(home)
-    (folder,) = store.artifacts("model").iterdir()
-    return find(store, "model", folder.name)
-
-
 def test_the_notebook_goes_from_text_to_a_sample(notebook: nbformat.NotebookNode) -> None:
     said = printed(notebook)
     for each in ("9 documents in", "train, step 10, loss", ": 100 %|", "bits per byte"):
@@ -56,31 +50,92 @@ def test_the_notebook_goes_from_text_to_a_sample(notebook: nbformat.NotebookNode
     assert not [each for each in outputs if each.get("name") == "stderr"]
 
 
-def test_the_curve_holds_each_step_once(home: Path, model: Ref) -> None:
-    steps, values = mill.curve(Layout(home), model, "validation/loss")
+def test_the_curve_holds_each_step_once(made: dict[str, Any]) -> None:
+    steps, values = mill.curve(made["store"], made["model"], "validation/loss")
     assert steps == [5, 10]
     assert values[0] > values[1] > 0
 
 
-def test_a_model_answers_the_same_to_the_same_seed(model: Ref) -> None:
+def test_a_model_answers_the_same_to_the_same_seed(made: dict[str, Any]) -> None:
+    model = made["model"]
     asked = [mill.generate(model, "The people", max_new_tokens=8, seed=seed) for seed in (1, 1, 2)]
     assert asked[0] == asked[1] != asked[2]
     assert all(each.startswith("The people") for each in asked)
 
 
-def test_what_no_model_can_be_asked_is_one_sentence(model: Ref) -> None:
-    with pytest.raises(ConfigError, match=r"temperature is 9: .*less than or equal to 2\.$"):
-        mill.generate(model, "The people", temperature=9)
-
-
-def test_training_that_was_interrupted_goes_on_when_it_is_called_again(
-    home: Path, notebook: nbformat.NotebookNode
-) -> None:
-    store, config = Layout(home), mill.configure("gpt-smoke", LONG)
-    before = set((home / "runs").glob("*"))
+@pytest.fixture(scope="module")
+def made(home: Path, notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """What each function returned, by the name of the argument that takes it."""
+    store = Layout(home)
+    config = mill.configure("gpt-smoke", SHORT)
     corpus = mill.ingest(store, config)
     tokenizer = mill.train_tokenizer(store, corpus, config)
     shards = mill.shard(store, corpus, tokenizer)
+    made = {"store": store, "config": config, "corpus": corpus, "tokenizer": tokenizer}
+    return made | {"shards": shards, "model": mill.train(store, shards, tokenizer, config)}
+
+
+CALLS: dict[str, tuple[Callable[..., object], list[str]]] = {
+    "ingest": (mill.ingest, ["store", "config"]),
+    "train_tokenizer": (mill.train_tokenizer, ["store", "corpus", "config"]),
+    "shard": (mill.shard, ["store", "corpus", "tokenizer"]),
+    "train": (mill.train, ["store", "shards", "tokenizer", "config"]),
+    "evaluate": (mill.evaluate, ["store", "model", "corpus", "config"]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_argument_that_is_not_what_its_name_says_is_one_sentence(
+    name: str, made: dict[str, Any]
+) -> None:
+    call, names = CALLS[name]
+    right = [made[each] for each in names]
+    for place, each in enumerate(names):
+        for wrong in (None, "a word", *(value for other, value in made.items() if other != each)):
+            with pytest.raises(ConfigError, match=rf"^{each} is [^;]*; expected (what|the) .*\.$"):
+                call(*right[:place], wrong, *right[place + 1 :])
+
+
+def test_what_is_there_already_is_found_at_once(
+    made: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert mill.train(*(made[each] for each in CALLS["train"][1])) == made["model"]
+    assert capsys.readouterr().out.rpartition("\r")[2].startswith("train: found: 100 %")
+
+
+def test_shards_of_another_tokenizer_are_refused(made: dict[str, Any], tmp_path: Path) -> None:
+    store, corpus = made["store"], made["corpus"]
+    other = mill.configure("gpt-smoke", {**SHORT, "tokenizer.vocab_size": 500})
+    smaller = mill.train_tokenizer(store, corpus, other)
+    with pytest.raises(ConfigError, match="were made with another tokenizer than the one given"):
+        mill.train(store, made["shards"], smaller, other)
+    masked = mill.configure("bert-tiny", {"tokenizer.vocab_size": 500})
+    cut = mill.train_tokenizer(store, corpus, masked)
+    with pytest.raises(ConfigError, match="of the family masked_lm, but the model, decoder, is of"):
+        mill.train(store, mill.shard(store, corpus, cut), cut, made["config"])
+
+
+def test_what_is_asked_of_a_model_or_a_run_in_vain_is_one_sentence(made: dict[str, Any]) -> None:
+    model, store = made["model"], made["store"]
+    with pytest.raises(ConfigError, match=r"temperature is 9: .*less than or equal to 2\.$"):
+        mill.generate(model, "The people", temperature=9)
+    with pytest.raises(ConfigError, match="prompt is a list; expected one text"):
+        mill.generate(model, ["The", "people"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"no metric 'train/los'; expected one of .*train/loss"):
+        mill.curve(store, model, "train/los")
+    with pytest.raises(ConfigError, match="expected the store it was trained in"):
+        mill.curve(mill.open_store(store.root / "other"), model, "train/loss")
+    with pytest.raises(ConfigError, match="There is no side 'test'; expected train or validation"):
+        mill.documents(made["corpus"], "test")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="is a file; expected a folder"):
+        mill.open_store(model.path / "config.json")
+
+
+def test_training_that_was_interrupted_goes_on_when_it_is_called_again(
+    home: Path, made: dict[str, Any]
+) -> None:
+    store, shards, tokenizer = (made[each] for each in ("store", "shards", "tokenizer"))
+    before, config = set((home / "runs").glob("*")), mill.configure("gpt-smoke", LONG)
 
     def events() -> list[str]:
         made = set((home / "runs").glob("*")) - before

@@ -1,5 +1,7 @@
 """Ingestion without a server, in processes side by side."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,32 @@ def test_a_process_that_is_killed_is_one_sentence_and_what_is_done_is_kept(
     (tmp_path / "at ease").mkdir()
     monkeypatch.chdir(tmp_path / "at ease")
     assert _ingest(tmp_path / "home", config)
+
+
+SCRIPT = """
+import sys
+from functools import partial
+from pathlib import Path
+
+from corpusmill.storage.layout import Layout
+from corpusmill.tasks.ingestion import building
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.stages import corpus
+from corpusmill.tasks.stages.progress import Hidden
+
+print("begun")
+building.plan_partitions = partial(building.plan_partitions, partition_bytes=1)
+corpus.LITTLE_BYTES = 0
+config = CorpusConfig(sources=(sys.argv[1],))
+print(corpus.ingest(Layout(Path(sys.argv[2])), config, 2, Hidden()).kind)
+"""
+
+
+def test_a_script_without_a_guard_is_run_once(tmp_path: Path) -> None:
+    _config(tmp_path / "text")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    arguments = [str(tmp_path / name) for name in ("script.py", "text", "home")]
+    done = subprocess.run(
+        [sys.executable, "-P", *arguments], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("begun\ncorpus\n", "")

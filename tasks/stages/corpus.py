@@ -2,11 +2,14 @@
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
+from types import ModuleType
 
 from corpusmill.model.process import die_with_parent
 from corpusmill.storage.artifacts import Ref, discard
@@ -88,6 +91,23 @@ def _side_by_side(
     spawn = get_context("spawn")
     with ProcessPoolExecutor(processes, spawn, die_with_parent, (signal.SIGTERM,)) as pool:
         try:
-            return gather(pool.map(work, plan.partitions), sizes, "clean", bar)
+            with _no_main():
+                results = pool.map(work, plan.partitions)
+            return gather(results, sizes, "clean", bar)
         except BrokenProcessPool as error:
             raise killed("clean") from error
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes that begin within the block do not run the caller's script again.
+
+    Each would import it first, and need nothing of it; one without `if __name__ == "__main__":`
+    would then begin from its start.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

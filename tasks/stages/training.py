@@ -20,8 +20,9 @@ from corpusmill.model.training.config import (
     check_positions,
     check_sequence_length,
 )
-from corpusmill.storage.artifacts import Ref, Spec, obtain, set_aside
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain, set_aside
 from corpusmill.storage.config import write_json_value
+from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.manifest import read_manifest, verify
 from corpusmill.storage.splits import SPLITS
@@ -78,8 +79,10 @@ def plan_run(
         config: with precision and number of processes determined.
 
     Raises:
-        ConfigError: the shards do not suffice for it, or it does not fit itself.
+        ConfigError: the shards do not suffice for it, are of another tokenizer, or it does not fit
+            itself.
     """
+    _check_tokenizer(shards, tokenizer, model)
     num_processes = config.hardware.num_processes
     assert num_processes and config.hardware.precision != "auto"
     check_batch(config, num_processes)
@@ -101,6 +104,24 @@ def plan_run(
         train=config,
     )
     return TrainingRun(spec, job)
+
+
+def _check_tokenizer(shards: Ref, tokenizer: Ref, model: ModelConfig | None) -> None:
+    made = read_manifest(shards.path)["inputs"].get("tokenizer")
+    if made not in (None, content_digest(tokenizer)):
+        raise ConfigError(
+            f"These shards ({shards.digest[:12]}) were made with another tokenizer than the one "
+            f"given ({tokenizer.digest[:12]}); expected that one: make shards with it, or give the "
+            "tokenizer they were made with."
+        )
+    if model and tokenizer.kind == "tokenizer":
+        family = read_manifest(tokenizer.path)["config"].get("family", model.family)
+        if family != model.family:
+            raise ConfigError(
+                f"The tokenizer is one of the family {family}, but the model, "
+                f"{model.architecture}, is of {model.family}; expected one family: set "
+                f"tokenizer.family to {model.family} and make tokenizer and shards again."
+            )
 
 
 def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bool]:
