@@ -18,7 +18,7 @@ from corpusmill.model.training.identity import check_effect
 from corpusmill.model.training.renamed import RENAMED
 from corpusmill.storage.config import Config
 from corpusmill.storage.errors import ConfigError, CorpusmillError
-from corpusmill.storage.extensions import digest_source, in_short, is_own, load_own
+from corpusmill.storage.extensions import OWN_ERRORS, digest_source, in_short, is_own, load_own
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.names import RegisteredName
 from corpusmill.storage.settings import ComputePrecision, load_settings
@@ -207,7 +207,7 @@ def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:
         config = make()
     except CorpusmillError as error:
         raise ConfigError(f"{recipe}: {error}") from error
-    except Exception as error:
+    except OWN_ERRORS as error:
         raise ConfigError(
             f"{recipe} raised {in_short(error)}; expected a function without arguments that "
             f"returns a {expected}."

@@ -36,6 +36,13 @@ class Unmade:
     def __init__(self):
         raise OSError("no list of words")
 
+class Leaves:
+    def __init__(self):
+        raise SystemExit(3)
+
+def leaves(text, language):
+    raise SystemExit(3)
+
 NUMBER = 3
 """
 FORM = "Name ____ Date ____ Place ____"
@@ -83,6 +90,7 @@ def test_another_source_is_another_corpus(tmp_path: Path, ours: Path) -> None:
             "wrong",
             r"ours.more:wrong raised ZeroDivisionError: .* at line 5 of .*x.jsonl in x.jsonl",
         ),
+        ("leaves", r"ours.more:leaves raised SystemExit: 3 at line 1 of .*x.jsonl in x.jsonl"),
         ("adds", r"ours.more:adds returned a list at line 1 of .*; expected the text to keep, or"),
         ("halves", r"ours.more:halves returned a text with '\\ud800' at line 1 of"),
     ],
@@ -100,6 +108,7 @@ def test_what_a_step_does_wrong_is_a_sentence_with_the_place(
         ("NUMBER", r"ours.more:NUMBER is a int; expected something to call as NUMBER\(text, lang"),
         ("shapeless", r"ours.more:shapeless is called otherwise \(too many .*\); expected"),
         ("Unmade", r"ours.more:Unmade raised OSError: no list of words when it was made"),
+        ("Leaves", r"ours.more:Leaves raised SystemExit: 3 when it was made"),
         ("Nothing", r"ours.more:Nothing is not there"),
     ],
 )
@@ -133,6 +142,9 @@ READERS = """
 def late(file):
     yield file.readline().decode()
     raise ValueError("no second line")
+
+def leaves(file):
+    raise SystemExit(3)
 
 def text(file):
     return file.read().decode()
@@ -190,6 +202,8 @@ def test_what_a_reader_raises_is_a_damaged_file_with_the_place(tmp_path: Path, l
     assert "a.law, after document 1: ours.wrong:late raised ValueError: no second" in str(
         caught.value
     )
+    with pytest.raises(CorpusError, match=r"a.law.*: ours.wrong:leaves raised SystemExit: 3"):
+        build(tmp_path, laws, readers={".law": "ours.wrong:leaves"}, on_bad_text="refuse")
     (laws / "d.txt").write_text("Another text.", encoding="utf-8")
     ref = build(tmp_path, laws, readers={".law": "ours.wrong:late"}, max_unread=1)
     documents = counts_of(ref)["documents"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from corpusmill.storage.errors import CorpusError
-from corpusmill.storage.extensions import in_short, loaded_own
+from corpusmill.storage.extensions import OWN_ERRORS, in_short, loaded_own
 from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
 from corpusmill.tasks.ingestion.fragments import Reading
 from corpusmill.tasks.ingestion.readers.gathered import Found, gather
@@ -38,7 +38,7 @@ def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found]:
             yield Found(given, text)
     except CorpusError:
         raise
-    except Exception as error:
+    except OWN_ERRORS as error:
         raise DamageError(
             Flaw(
                 f"after {place_of(_UNIT, given)}" if given else WHOLE_FILE,
