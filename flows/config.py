@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, create_model, model_validator
 
 from corpusmill.flows.overrides import nearest, override
 from corpusmill.model.config import EvaluationConfig, Hardware
@@ -16,7 +16,7 @@ from corpusmill.model.training.config import TrainConfig, check_device
 from corpusmill.model.training.groups import HardwareConfig
 from corpusmill.model.training.identity import check_effect
 from corpusmill.model.training.renamed import RENAMED
-from corpusmill.storage.config import Config
+from corpusmill.storage.config import Config, parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError
 from corpusmill.storage.extensions import OWN_ERRORS, digest_source, in_short, is_own, load_own
 from corpusmill.storage.manifest import digest_json
@@ -214,8 +214,27 @@ def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:
         ) from error
     for kind in kinds:
         if isinstance(config, kind):
-            return config
+            return _validated(recipe, config)
     raise ConfigError(f"{recipe} returned a {type(config).__name__}; expected a {expected}.")
+
+
+def _validated(recipe: str, config: C) -> C:
+    """The config with each of its fields validated, which `model_copy` leaves undone."""
+    kind = type(config)
+    fields: dict[str, Any] = {n: (each.annotation, each) for n, each in kind.model_fields.items()}
+    # What the fields must be together is not asked yet: overrides may still complete them.
+    apart = create_model(kind.__name__, __base__=Config, **fields)
+    try:
+        return kind.model_construct(**dict(parse(apart, _plain(config))))
+    except CorpusmillError as error:
+        raise ConfigError(f"{recipe} returned what is no {kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """What models hold as dictionaries, with what is none of their fields, which no dump shows."""
+    if isinstance(value, BaseModel):
+        return {name: _plain(each) for name, each in value}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def _leaves(

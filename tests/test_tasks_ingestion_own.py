@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from corpusmill.flows.command_line import main
-from corpusmill.flows.config import resolve
+from corpusmill.flows.config import base_of, resolve
 from corpusmill.flows.recipes.catalogue import RECIPES
+from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ConfigError, CorpusError
 from corpusmill.tasks.ingestion.config import CleaningConfig
@@ -136,6 +137,63 @@ def test_the_command_shows_what_a_step_keeps_and_drops(tmp_path: Path, ours: Pat
 def test_the_recipe_of_the_page_resolves(ours: Path) -> None:
     config = resolve(RECIPES, "ours.recipes:gpt_law", {})
     assert config.train.max_steps == 2 * RECIPES["gpt-tiny"]().train.max_steps
+
+
+RECIPES_OF_OURS = """
+import sys
+from corpusmill.flows.recipes.catalogue import RECIPES
+
+base = RECIPES["gpt-tiny"]()
+
+def nofield():
+    return base.model_copy(update={"trian": 3})
+
+def inner():
+    return base.model_copy(update={"train": base.train.model_copy(update={"max_stps": 3})})
+
+def word():
+    return base.model_copy(update={"train": base.train.model_copy(update={"max_steps": "many"})})
+
+def group():
+    return base.model_copy(update={"train": {"max_steps": 3}})
+
+def leaves():
+    sys.exit(3)
+
+adopt, translate = RECIPES["adopt"], RECIPES["translate-tiny"]
+"""
+
+
+@pytest.fixture
+def recipes(ours: Path) -> None:
+    (ours / "made.py").write_text(RECIPES_OF_OURS, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nofield", "ours.made:nofield returned what is no PretrainConfig: trian is 3"),
+        ("inner", "ours.made:inner returned .*: train.max_stps is 3"),
+        ("word", "ours.made:word returned .*: train.max_steps is 'many'.*integer"),
+        ("leaves", "ours.made:leaves raised SystemExit: 3; expected a function"),
+    ],
+)
+@pytest.mark.usefixtures("recipes")
+def test_what_a_recipe_returns_is_validated(name: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, f"ours.made:{name}", {})
+
+
+@pytest.mark.usefixtures("recipes")
+def test_a_recipe_may_give_a_group_by_its_fields_and_be_incomplete() -> None:
+    config = resolve(RECIPES, "ours.made:group", {})
+    assert config.train == TrainConfig(max_steps=3)
+    for incomplete in ("adopt", "translate"):
+        with pytest.raises(ConfigError, match=r"initialize_from is ''|no source holds pairs"):
+            resolve(RECIPES, f"ours.made:{incomplete}", {})
+        assert base_of(RECIPES, f"ours.made:{incomplete}")
+    pairs = {"corpus.sources": [{"files": "/text/pairs.jsonl", "pair": ["en", "zh"]}]}
+    assert resolve(RECIPES, "ours.made:translate", pairs)
 
 
 READERS = """
