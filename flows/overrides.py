@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from corpusmill.storage.addresses import shown
 from corpusmill.storage.config import parse
@@ -93,7 +94,8 @@ def _put(values: dict[str, Any], kinds: Kinds, name: str, value: Any, place: str
         )
     inner, _ = _group(here[0].model_fields[head].annotation)
     if rest:
-        values[head] = values[head] or {}
+        # A group given whole may lack this one, or hold something else in its place.
+        values[head] = dict(values[head]) if isinstance(values.get(head), Mapping) else {}
         _put(values[head], inner, rest, value, f"{place}{head}.")
     elif inner and not (isinstance(value, Mapping) or value is None):
         first = _tag(inner) or next(iter(inner[0].model_fields))
@@ -109,13 +111,17 @@ def _shared(values: Mapping[str, Any], kinds: Kinds, tag: str, chosen: Any) -> d
     """What stays of a group of one kind when another is chosen: a rate of the one is none of the
     other, as their defaults show.
     """
-    fields = {_says(kind, tag): kind.model_fields for kind in kinds}
-    before, after = fields.get(values.get(tag), {}), fields.get(chosen, {})
+    before, after = (_fields(kinds, tag, each) for each in (values.get(tag), chosen))
     return {
         name: values[name]
         for name in (before.keys() & after.keys()) - {tag}
         if before[name].default == after[name].default
     }
+
+
+def _fields(kinds: Kinds, tag: str, chosen: Any) -> dict[str, FieldInfo]:
+    """Those of the kind that is chosen; none where the choice is none, which `parse` then says."""
+    return next((kind.model_fields for kind in kinds if _says(kind, tag) == chosen), {})
 
 
 def _group(annotation: Any) -> tuple[Kinds, bool]:

@@ -37,10 +37,12 @@ def parse(kind: type[C], value: Any) -> C:
         place = ".".join(_place(value, first["loc"], first["type"] == "missing")) or kind.__name__
         if first["type"] == "union_tag_invalid":
             tag = first["ctx"]
+            name = tag["discriminator"][1:-1]
+            given = first["input"]
+            found = given[name] if isinstance(given, Mapping) else tag["tag"]
             raise ConfigError(
-                f"{place}.{tag['discriminator'][1:-1]} is {tag['tag']!r}; expected one of "
-                f"{tag['expected_tags']}."
-            ) from error
+                f"{place}.{name} is {shown(repr(found))}; expected one of {tag['expected_tags']}."
+            ) from None
         if first["type"] == "union_tag_not_found":
             name = first["ctx"]["discriminator"][1:-1]
             raise ConfigError(
