@@ -141,7 +141,7 @@ def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
             {"evaluation.seed": 2**58},
             "evaluation.seed is 288230376151711744: .*less than 4294967296",
         ),
-        ({"train.max_steps": "many"}, "train.max_steps is 'many': .*integer"),
+        ({"train.max_steps": "many"}, "train.max_steps is 'many'; expected an integer"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_in_one_sentence(
