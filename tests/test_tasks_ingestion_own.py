@@ -207,6 +207,10 @@ def leaves(file):
 def text(file):
     return file.read().decode()
 
+def halves(file):
+    yield "a\\ud800b"
+    yield "another text"
+
 def numbers(file):
     yield 1
 """
@@ -266,6 +270,28 @@ def test_what_a_reader_raises_is_a_damaged_file_with_the_place(tmp_path: Path, l
     ref = build(tmp_path, laws, readers={".law": "ours.wrong:late"}, max_unread=1)
     documents = counts_of(ref)["documents"]
     assert documents == {"in": 7, "kept": 2, "dropped": {"damaged": 3, "duplicate": 2}}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sentence"),
+    [
+        (".gz", r"'.gz' is the suffix of a compression, which is undone before .* for .law.gz"),
+        ("law", "'law' is no suffix; expected a dot and then small letters"),
+    ],
+)
+@pytest.mark.usefixtures("ours")
+def test_what_is_no_suffix_of_a_reader_is_a_sentence(suffix: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, "gpt-smoke", {"corpus.readers": {suffix: "ours.readers:read_law"}})
+
+
+@pytest.mark.usefixtures("laws")
+def test_half_of_a_surrogate_pair_is_the_fault_of_the_reader(tmp_path: Path) -> None:
+    readers = {".law": "ours.wrong:halves"}
+    with pytest.raises(CorpusError, match=r"ours.wrong:halves gave half of .*; mend the reader"):
+        build(tmp_path, tmp_path / "laws", readers=readers, on_bad_text="refuse")
+    ref = build(tmp_path, tmp_path / "laws", readers=readers, on_bad_text="repair")
+    assert any("\ufffd" in text for text in sides_of(ref))
 
 
 @pytest.mark.parametrize(
