@@ -55,12 +55,15 @@ class PretrainConfig(Config):
     def _take_tokenizer_along(cls, values: Any) -> Any:
         """A model that is brought along can read with its own tokenizer alone."""
         start = values.get("initialize_from") if isinstance(values, dict) else None
-        if start is None:
+        # What is no string is refused as the field that it is.
+        if not isinstance(start, str):
             return values
+        expected = "expected the absolute path of a folder with a model in the Hugging Face format"
         if not Path(start).is_absolute():
+            raise ValueError(f"initialize_from is {start!r}; {expected}")
+        if not Path(start).is_dir():
             raise ValueError(
-                f"initialize_from is {start!r}; expected the absolute path of a folder with a "
-                "model in the Hugging Face format"
+                f"initialize_from is {start!r}, and there is no such folder; {expected}"
             )
         family = family_of(Path(start))
         tokenizer = TokenizerConfig(source=start, family=family)

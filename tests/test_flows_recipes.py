@@ -31,10 +31,12 @@ def test_every_recipe_resolves_without_overrides() -> None:
     [
         (None, r"initialize_from is ''; expected the absolute path"),
         ("models/gpt2", r"initialize_from is 'models/gpt2'; expected the absolute path"),
-        ("/nowhere", r"/nowhere/config.json is not a readable JSON file"),
+        ("/nowhere", r"initialize_from is '/nowhere', and there is no such folder; expected the"),
+        (3, "initialize_from is 3; expected a string, in quotes"),
+        ([], r"initialize_from is \[\]; expected a string, in quotes"),
     ],
 )
-def test_a_model_to_adopt_is_named_by_an_absolute_path(start: str | None, sentence: str) -> None:
+def test_a_model_to_adopt_is_named_by_an_absolute_path(start: object, sentence: str) -> None:
     overrides = {} if start is None else {"initialize_from": start}
     with pytest.raises(CorpusmillError, match=sentence):
         resolve(RECIPES, "adopt", overrides)
