@@ -132,6 +132,10 @@ def test_the_command_shows_what_a_step_keeps_and_drops(tmp_path: Path, ours: Pat
     assert "c4.few_sentences, 3 dropped" in shown
     shown = CliRunner().invoke(main, ["try", "c5_quality", str(path)]).output
     assert "There is no cleaning step 'c5_quality'; expected package.module:Name" in shown
+    shown = CliRunner().invoke(main, ["try", "mask_pii=false", str(path)]).output
+    assert (
+        "'mask_pii=false' is a step that is off, which does nothing; expected mask_pii, or" in shown
+    )
 
 
 def test_the_recipe_of_the_page_resolves(ours: Path) -> None:
