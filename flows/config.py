@@ -131,11 +131,14 @@ def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
     Raises:
         ConfigError: there is no such recipe, or one's own is none.
     """
+    if not isinstance(recipe, str):
+        raise ConfigError(f"recipe is {recipe!r}; expected a name, such as {next(iter(recipes))}.")
     if is_own(recipe):
         return _own_recipe({type(each()) for each in recipes.values()}, recipe)
     if recipe not in recipes:
         raise ConfigError(
-            f"There is no recipe {recipe!r}; {nearest(recipe, list(recipes))}"
+            f"There is no recipe {recipe!r}; "
+            f"{_elsewhere(recipe) or nearest(recipe, list(recipes))}"
             f"the recipes are {', '.join(recipes)}, and package.module:name of one's own."
         )
     return recipes[recipe]()
@@ -195,6 +198,15 @@ def on_this_machine(config: M) -> M:
             ),
         }
     )
+
+
+def _elsewhere(recipe: str) -> str:
+    """Of which flow there is a recipe of this name, as the beginning of a sentence."""
+    # Here: the catalogue makes its recipes of what this module defines.
+    from corpusmill.flows.recipes.catalogue import FLOWS
+
+    flows = (flow for flow, recipes in FLOWS.items() if recipe in recipes)
+    return "".join(f"it is one of the flow {flow}; here " for flow in flows)
 
 
 def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:

@@ -36,8 +36,13 @@ def override(
     Raises:
         ConfigError: a field or a value that does not exist, with the nearest that does.
     """
+    if not isinstance(overrides, Mapping):
+        raise ConfigError(
+            f"overrides is {shown(repr(overrides))}; expected a mapping of dotted names to values, "
+            'such as {"train.max_steps": 100}.'
+        )
     names = dict(_names((type(config),)))
-    for name in overrides:
+    for name in map(str, overrides):
         if name not in names:
             raise ConfigError(_unknown(name, list(names), renamed or {}))
     values = config.model_dump()

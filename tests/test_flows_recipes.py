@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -125,6 +126,16 @@ def test_a_field_that_does_not_exist_is_refused_with_the_nearest(
 def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'gpt-tiny'"):
         resolve(RECIPES, "gpt-tiney", {})
+    with pytest.raises(ConfigError, match=r"'nightly'; it is one of the flow continue-pretraining"):
+        resolve(RECIPES, "nightly", {})
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "train", [("train.max_steps", 3)]])
+def test_what_is_no_recipe_and_no_mapping_of_overrides_is_a_sentence(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"overrides is .*; expected a mapping of dotted names"):
+        resolve(RECIPES, "gpt-tiny", wrong)
+    with pytest.raises(ConfigError, match=r"recipe is .*; expected a name|There is no recipe"):
+        resolve(RECIPES, wrong, {})
 
 
 @pytest.mark.parametrize(
