@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, create_model, model_validator
 
 from corpusmill.flows.overrides import nearest, override
 from corpusmill.model.config import EvaluationConfig, Hardware
@@ -16,9 +16,9 @@ from corpusmill.model.training.config import TrainConfig, check_device
 from corpusmill.model.training.groups import HardwareConfig
 from corpusmill.model.training.identity import check_effect
 from corpusmill.model.training.renamed import RENAMED
-from corpusmill.storage.config import Config
+from corpusmill.storage.config import Config, parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError
-from corpusmill.storage.extensions import digest_source, in_short, is_own, load_own
+from corpusmill.storage.extensions import OWN_ERRORS, digest_source, in_short, is_own, load_own
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.names import RegisteredName
 from corpusmill.storage.settings import ComputePrecision, load_settings
@@ -55,12 +55,15 @@ class PretrainConfig(Config):
     def _take_tokenizer_along(cls, values: Any) -> Any:
         """A model that is brought along can read with its own tokenizer alone."""
         start = values.get("initialize_from") if isinstance(values, dict) else None
-        if start is None:
+        # What is no string is refused as the field that it is.
+        if not isinstance(start, str):
             return values
+        expected = "expected the absolute path of a folder with a model in the Hugging Face format"
         if not Path(start).is_absolute():
+            raise ValueError(f"initialize_from is {start!r}; {expected}")
+        if not Path(start).is_dir():
             raise ValueError(
-                f"initialize_from is {start!r}; expected the absolute path of a folder with a "
-                "model in the Hugging Face format"
+                f"initialize_from is {start!r}, and there is no such folder; {expected}"
             )
         family = family_of(Path(start))
         tokenizer = TokenizerConfig(source=start, family=family)
@@ -128,11 +131,14 @@ def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
     Raises:
         ConfigError: there is no such recipe, or one's own is none.
     """
+    if not isinstance(recipe, str):
+        raise ConfigError(f"recipe is {recipe!r}; expected a name, such as {next(iter(recipes))}.")
     if is_own(recipe):
         return _own_recipe({type(each()) for each in recipes.values()}, recipe)
     if recipe not in recipes:
         raise ConfigError(
-            f"There is no recipe {recipe!r}; {nearest(recipe, list(recipes))}"
+            f"There is no recipe {recipe!r}; "
+            f"{_elsewhere(recipe) or nearest(recipe, list(recipes))}"
             f"the recipes are {', '.join(recipes)}, and package.module:name of one's own."
         )
     return recipes[recipe]()
@@ -194,6 +200,15 @@ def on_this_machine(config: M) -> M:
     )
 
 
+def _elsewhere(recipe: str) -> str:
+    """Of which flow there is a recipe of this name, as the beginning of a sentence."""
+    # Here: the catalogue makes its recipes of what this module defines.
+    from corpusmill.flows.recipes.catalogue import FLOWS
+
+    flows = (flow for flow, recipes in FLOWS.items() if recipe in recipes)
+    return "".join(f"it is one of the flow {flow}; here " for flow in flows)
+
+
 def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:
     """What a function of one's own returns, which must be a config of one of these kinds."""
     make = load_own(recipe)
@@ -207,15 +222,34 @@ def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:
         config = make()
     except CorpusmillError as error:
         raise ConfigError(f"{recipe}: {error}") from error
-    except Exception as error:
+    except OWN_ERRORS as error:
         raise ConfigError(
             f"{recipe} raised {in_short(error)}; expected a function without arguments that "
             f"returns a {expected}."
         ) from error
     for kind in kinds:
         if isinstance(config, kind):
-            return config
+            return _validated(recipe, config)
     raise ConfigError(f"{recipe} returned a {type(config).__name__}; expected a {expected}.")
+
+
+def _validated(recipe: str, config: C) -> C:
+    """The config with each of its fields validated, which `model_copy` leaves undone."""
+    kind = type(config)
+    fields: dict[str, Any] = {n: (each.annotation, each) for n, each in kind.model_fields.items()}
+    # What the fields must be together is not asked yet: overrides may still complete them.
+    apart = create_model(kind.__name__, __base__=Config, **fields)
+    try:
+        return kind.model_construct(**dict(parse(apart, _plain(config))))
+    except CorpusmillError as error:
+        raise ConfigError(f"{recipe} returned what is no {kind.__name__}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """What models hold as dictionaries, with what is none of their fields, which no dump shows."""
+    if isinstance(value, BaseModel):
+        return {name: _plain(each) for name, each in value}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def _leaves(

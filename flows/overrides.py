@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from corpusmill.storage.addresses import shown
 from corpusmill.storage.config import parse
@@ -35,8 +36,13 @@ def override(
     Raises:
         ConfigError: a field or a value that does not exist, with the nearest that does.
     """
+    if not isinstance(overrides, Mapping):
+        raise ConfigError(
+            f"overrides is {shown(repr(overrides))}; expected a mapping of dotted names to values, "
+            'such as {"train.max_steps": 100}.'
+        )
     names = dict(_names((type(config),)))
-    for name in overrides:
+    for name in map(str, overrides):
         if name not in names:
             raise ConfigError(_unknown(name, list(names), renamed or {}))
     values = config.model_dump()
@@ -93,7 +99,8 @@ def _put(values: dict[str, Any], kinds: Kinds, name: str, value: Any, place: str
         )
     inner, _ = _group(here[0].model_fields[head].annotation)
     if rest:
-        values[head] = values[head] or {}
+        # A group given whole may lack this one, or hold something else in its place.
+        values[head] = dict(values[head]) if isinstance(values.get(head), Mapping) else {}
         _put(values[head], inner, rest, value, f"{place}{head}.")
     elif inner and not (isinstance(value, Mapping) or value is None):
         first = _tag(inner) or next(iter(inner[0].model_fields))
@@ -109,13 +116,17 @@ def _shared(values: Mapping[str, Any], kinds: Kinds, tag: str, chosen: Any) -> d
     """What stays of a group of one kind when another is chosen: a rate of the one is none of the
     other, as their defaults show.
     """
-    fields = {_says(kind, tag): kind.model_fields for kind in kinds}
-    before, after = fields.get(values.get(tag), {}), fields.get(chosen, {})
+    before, after = (_fields(kinds, tag, each) for each in (values.get(tag), chosen))
     return {
         name: values[name]
         for name in (before.keys() & after.keys()) - {tag}
         if before[name].default == after[name].default
     }
+
+
+def _fields(kinds: Kinds, tag: str, chosen: Any) -> dict[str, FieldInfo]:
+    """Those of the kind that is chosen; none where the choice is none, which `parse` then says."""
+    return next((kind.model_fields for kind in kinds if _says(kind, tag) == chosen), {})
 
 
 def _group(annotation: Any) -> tuple[Kinds, bool]:

@@ -23,6 +23,25 @@ class Config(BaseModel):
 
 C = TypeVar("C", bound=BaseModel)
 
+_FIELDS = "a mapping of its fields"
+# What is expected by pydantic's types of errors, where its own sentences speak of Python.
+_EXPECTED = {
+    "string_type": "a string, in quotes",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of names to values",
+    "model_type": _FIELDS,
+    "model_attributes_type": _FIELDS,
+    "extra_forbidden": "no such field",
+}
+
 
 def parse(kind: type[C], value: Any) -> C:
     """Builds a configuration value, or says in one sentence which field is wrong.
@@ -37,14 +56,25 @@ def parse(kind: type[C], value: Any) -> C:
         place = ".".join(_place(value, first["loc"], first["type"] == "missing")) or kind.__name__
         if first["type"] == "union_tag_invalid":
             tag = first["ctx"]
+            name = tag["discriminator"][1:-1]
+            given = first["input"]
+            found = given[name] if isinstance(given, Mapping) else tag["tag"]
             raise ConfigError(
-                f"{place}.{tag['discriminator'][1:-1]} is {tag['tag']!r}; expected one of "
-                f"{tag['expected_tags']}."
-            ) from error
+                f"{place}.{name} is {shown(repr(found))}; expected one of {tag['expected_tags']}."
+            ) from None
         if first["type"] == "union_tag_not_found":
             name = first["ctx"]["discriminator"][1:-1]
             raise ConfigError(
                 f"{place}.{name} is missing; it says of which kind the others are."
+            ) from None
+        if first["type"] == "missing":
+            found = shown(repr(first["input"]))
+            raise ConfigError(
+                f"{place} is missing: found {found}, expected {first['loc'][-1]} too; set it."
+            ) from None
+        if first["type"] in _EXPECTED:
+            raise ConfigError(
+                f"{place} is {shown(repr(first['input']))}; expected {_EXPECTED[first['type']]}."
             ) from None
         message = first["msg"].removeprefix("Value error, ")
         found = "" if first["type"] == "value_error" else f" is {shown(repr(first['input']))}"

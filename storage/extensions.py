@@ -14,6 +14,8 @@ from corpusmill.storage.manifest import digest_file, digest_json
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 # Loaded twice, our own classes would not know each other.
 _OURS = "corpusmill"
+# What one's own code may raise: `sys.exit` in it is to end nothing of ours without a word.
+OWN_ERRORS = (Exception, SystemExit)
 # Kept on each loaded module: the digest of the sources that it was loaded from.
 _LOADED = "__corpusmill_source__"
 
@@ -52,7 +54,7 @@ def loaded_own(name: str) -> Any:
     module, _, attribute = name.partition(":")
     try:
         loaded = importlib.import_module(module)
-    except Exception as error:
+    except OWN_ERRORS as error:
         if isinstance(error, ModuleNotFoundError) and _is_within(error.name, module):
             raise _not_found(name, error.name or module) from error
         raise ConfigError(

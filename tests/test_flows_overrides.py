@@ -35,6 +35,8 @@ class _Part(Config):
     mean: _Mover | None = None
     warm: _Warm | None = None
     size: int = 1
+    words: tuple[str, ...] = ()
+    rows: tuple[_Warm, ...] = ()
 
 
 class _Whole(Config):
@@ -80,6 +82,16 @@ def test_a_group_that_can_be_left_out_is_made_taken_away_and_given_whole() -> No
             "part.mover is 'light', but it has fields of its own, such as part.mover.name",
         ),
         ({"mover__name": "lihgt"}, "part.mover.name is 'lihgt'; expected one of 'heavy', 'light'"),
+        ({"mover__name": []}, r"part.mover.name is \[\]; expected one of 'heavy', 'light'"),
+        ({"mover__name": {}, "mover__rate": 2}, "part.mover.rate has an effect only where"),
+        ({"mover__name": None}, "part.mover.name is None; expected one of 'heavy', 'light'"),
+        ({"mover__name": 3}, "part.mover.name is 3; expected one of 'heavy', 'light'"),
+        ({"warm": {}}, "part.warm.steps is missing: found {}, expected steps too; set it"),
+        ({"warm": {"steps": 1, "pace": 2}}, "part.warm.pace is 2; expected no such field"),
+        ({"size": "big"}, "part.size is 'big'; expected an integer"),
+        ({"words": "bare"}, "part.words is 'bare'; expected a list"),
+        ({"words": [True]}, "part.words.0 is True; expected a string, in quotes"),
+        ({"rows": [3]}, "part.rows.0 is 3; expected a mapping of its fields"),
         ({"mean": {"rate": 2}}, "part.mean.name is missing; it says of which kind the others are"),
         ({"mover": None}, "part.mover is None"),
         ({"mover__speed": 2}, "There is no field 'part.mover.speed' to override"),

@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,10 +32,12 @@ def test_every_recipe_resolves_without_overrides() -> None:
     [
         (None, r"initialize_from is ''; expected the absolute path"),
         ("models/gpt2", r"initialize_from is 'models/gpt2'; expected the absolute path"),
-        ("/nowhere", r"/nowhere/config.json is not a readable JSON file"),
+        ("/nowhere", r"initialize_from is '/nowhere', and there is no such folder; expected the"),
+        (3, "initialize_from is 3; expected a string, in quotes"),
+        ([], r"initialize_from is \[\]; expected a string, in quotes"),
     ],
 )
-def test_a_model_to_adopt_is_named_by_an_absolute_path(start: str | None, sentence: str) -> None:
+def test_a_model_to_adopt_is_named_by_an_absolute_path(start: object, sentence: str) -> None:
     overrides = {} if start is None else {"initialize_from": start}
     with pytest.raises(CorpusmillError, match=sentence):
         resolve(RECIPES, "adopt", overrides)
@@ -123,6 +126,16 @@ def test_a_field_that_does_not_exist_is_refused_with_the_nearest(
 def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'gpt-tiny'"):
         resolve(RECIPES, "gpt-tiney", {})
+    with pytest.raises(ConfigError, match=r"'nightly'; it is one of the flow continue-pretraining"):
+        resolve(RECIPES, "nightly", {})
+
+
+@pytest.mark.parametrize("wrong", [None, 3, "train", [("train.max_steps", 3)]])
+def test_what_is_no_recipe_and_no_mapping_of_overrides_is_a_sentence(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"overrides is .*; expected a mapping of dotted names"):
+        resolve(RECIPES, "gpt-tiny", wrong)
+    with pytest.raises(ConfigError, match=r"recipe is .*; expected a name|There is no recipe"):
+        resolve(RECIPES, wrong, {})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +154,7 @@ def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
             {"evaluation.seed": 2**58},
             "evaluation.seed is 288230376151711744: .*less than 4294967296",
         ),
-        ({"train.max_steps": "many"}, "train.max_steps is 'many': .*integer"),
+        ({"train.max_steps": "many"}, "train.max_steps is 'many'; expected an integer"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_in_one_sentence(

@@ -31,6 +31,7 @@ def test_a_changed_sibling_is_another_identity_and_is_loaded_again(package: Path
     ("name", "sentence"),
     [
         ("mine.third:X", r"mine.third:X cannot be loaded: .*ZeroDivisionError: division by"),
+        ("mine.leaves:X", r"mine.leaves:X cannot be loaded: .* raised SystemExit: 3 when it was"),
         ("mine.first:X", r"mine.first:X is not there: .*first.py holds VALUE; expected X"),
         ("mine.fourth:X", r"there is no module mine.fourth; expected it on the PYTHONPATH"),
         ("nowhere.at:X", r"there is no module nowhere; expected it on the PYTHONPATH"),
@@ -38,6 +39,7 @@ def test_a_changed_sibling_is_another_identity_and_is_loaded_again(package: Path
     ],
 )
 def test_what_cannot_be_loaded_is_a_sentence(package: Path, name: str, sentence: str) -> None:
+    (package / "leaves.py").write_text("import sys; sys.exit(3)\n", encoding="utf-8")
     (package / "third.py").write_text("1 / 0\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=sentence) as caught:
         load_own(name)

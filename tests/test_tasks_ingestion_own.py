@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from corpusmill.flows.command_line import main
-from corpusmill.flows.config import resolve
+from corpusmill.flows.config import base_of, resolve
 from corpusmill.flows.recipes.catalogue import RECIPES
+from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ConfigError, CorpusError
 from corpusmill.tasks.ingestion.config import CleaningConfig
@@ -35,6 +36,13 @@ def shapeless(text):
 class Unmade:
     def __init__(self):
         raise OSError("no list of words")
+
+class Leaves:
+    def __init__(self):
+        raise SystemExit(3)
+
+def leaves(text, language):
+    raise SystemExit(3)
 
 NUMBER = 3
 """
@@ -83,6 +91,7 @@ def test_another_source_is_another_corpus(tmp_path: Path, ours: Path) -> None:
             "wrong",
             r"ours.more:wrong raised ZeroDivisionError: .* at line 5 of .*x.jsonl in x.jsonl",
         ),
+        ("leaves", r"ours.more:leaves raised SystemExit: 3 at line 1 of .*x.jsonl in x.jsonl"),
         ("adds", r"ours.more:adds returned a list at line 1 of .*; expected the text to keep, or"),
         ("halves", r"ours.more:halves returned a text with '\\ud800' at line 1 of"),
     ],
@@ -100,6 +109,7 @@ def test_what_a_step_does_wrong_is_a_sentence_with_the_place(
         ("NUMBER", r"ours.more:NUMBER is a int; expected something to call as NUMBER\(text, lang"),
         ("shapeless", r"ours.more:shapeless is called otherwise \(too many .*\); expected"),
         ("Unmade", r"ours.more:Unmade raised OSError: no list of words when it was made"),
+        ("Leaves", r"ours.more:Leaves raised SystemExit: 3 when it was made"),
         ("Nothing", r"ours.more:Nothing is not there"),
     ],
 )
@@ -122,6 +132,10 @@ def test_the_command_shows_what_a_step_keeps_and_drops(tmp_path: Path, ours: Pat
     assert "c4.few_sentences, 3 dropped" in shown
     shown = CliRunner().invoke(main, ["try", "c5_quality", str(path)]).output
     assert "There is no cleaning step 'c5_quality'; expected package.module:Name" in shown
+    shown = CliRunner().invoke(main, ["try", "mask_pii=false", str(path)]).output
+    assert (
+        "'mask_pii=false' is a step that is off, which does nothing; expected mask_pii, or" in shown
+    )
 
 
 def test_the_recipe_of_the_page_resolves(ours: Path) -> None:
@@ -129,13 +143,77 @@ def test_the_recipe_of_the_page_resolves(ours: Path) -> None:
     assert config.train.max_steps == 2 * RECIPES["gpt-tiny"]().train.max_steps
 
 
+RECIPES_OF_OURS = """
+import sys
+from corpusmill.flows.recipes.catalogue import RECIPES
+
+base = RECIPES["gpt-tiny"]()
+
+def nofield():
+    return base.model_copy(update={"trian": 3})
+
+def inner():
+    return base.model_copy(update={"train": base.train.model_copy(update={"max_stps": 3})})
+
+def word():
+    return base.model_copy(update={"train": base.train.model_copy(update={"max_steps": "many"})})
+
+def group():
+    return base.model_copy(update={"train": {"max_steps": 3}})
+
+def leaves():
+    sys.exit(3)
+
+adopt, translate = RECIPES["adopt"], RECIPES["translate-tiny"]
+"""
+
+
+@pytest.fixture
+def recipes(ours: Path) -> None:
+    (ours / "made.py").write_text(RECIPES_OF_OURS, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nofield", "ours.made:nofield returned what is no PretrainConfig: trian is 3"),
+        ("inner", "ours.made:inner returned .*: train.max_stps is 3"),
+        ("word", "ours.made:word returned .*: train.max_steps is 'many'.*integer"),
+        ("leaves", "ours.made:leaves raised SystemExit: 3; expected a function"),
+    ],
+)
+@pytest.mark.usefixtures("recipes")
+def test_what_a_recipe_returns_is_validated(name: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, f"ours.made:{name}", {})
+
+
+@pytest.mark.usefixtures("recipes")
+def test_a_recipe_may_give_a_group_by_its_fields_and_be_incomplete() -> None:
+    config = resolve(RECIPES, "ours.made:group", {})
+    assert config.train == TrainConfig(max_steps=3)
+    for incomplete in ("adopt", "translate"):
+        with pytest.raises(ConfigError, match=r"initialize_from is ''|no source holds pairs"):
+            resolve(RECIPES, f"ours.made:{incomplete}", {})
+        assert base_of(RECIPES, f"ours.made:{incomplete}")
+    pairs = {"corpus.sources": [{"files": "/text/pairs.jsonl", "pair": ["en", "zh"]}]}
+    assert resolve(RECIPES, "ours.made:translate", pairs)
+
+
 READERS = """
 def late(file):
     yield file.readline().decode()
     raise ValueError("no second line")
 
+def leaves(file):
+    raise SystemExit(3)
+
 def text(file):
     return file.read().decode()
+
+def halves(file):
+    yield "a\\ud800b"
+    yield "another text"
 
 def numbers(file):
     yield 1
@@ -190,10 +268,34 @@ def test_what_a_reader_raises_is_a_damaged_file_with_the_place(tmp_path: Path, l
     assert "a.law, after document 1: ours.wrong:late raised ValueError: no second" in str(
         caught.value
     )
+    with pytest.raises(CorpusError, match=r"a.law.*: ours.wrong:leaves raised SystemExit: 3"):
+        build(tmp_path, laws, readers={".law": "ours.wrong:leaves"}, on_bad_text="refuse")
     (laws / "d.txt").write_text("Another text.", encoding="utf-8")
     ref = build(tmp_path, laws, readers={".law": "ours.wrong:late"}, max_unread=1)
     documents = counts_of(ref)["documents"]
     assert documents == {"in": 7, "kept": 2, "dropped": {"damaged": 3, "duplicate": 2}}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "sentence"),
+    [
+        (".gz", r"'.gz' is the suffix of a compression, which is undone before .* for .law.gz"),
+        ("law", "'law' is no suffix; expected a dot and then small letters"),
+    ],
+)
+@pytest.mark.usefixtures("ours")
+def test_what_is_no_suffix_of_a_reader_is_a_sentence(suffix: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        resolve(RECIPES, "gpt-smoke", {"corpus.readers": {suffix: "ours.readers:read_law"}})
+
+
+@pytest.mark.usefixtures("laws")
+def test_half_of_a_surrogate_pair_is_the_fault_of_the_reader(tmp_path: Path) -> None:
+    readers = {".law": "ours.wrong:halves"}
+    with pytest.raises(CorpusError, match=r"ours.wrong:halves gave half of .*; mend the reader"):
+        build(tmp_path, tmp_path / "laws", readers=readers, on_bad_text="refuse")
+    ref = build(tmp_path, tmp_path / "laws", readers=readers, on_bad_text="repair")
+    assert any("\ufffd" in text for text in sides_of(ref))
 
 
 @pytest.mark.parametrize(

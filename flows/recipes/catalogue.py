@@ -1,6 +1,6 @@
 """The named recipes: each a function, a variant naming only what is different."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from corpusmill.flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
 from corpusmill.flows.overrides import override
@@ -77,3 +77,7 @@ RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "gpt-web": gpt_web,
 }
 CONTINUED_RECIPES: Mapping[str, Callable[[], ContinueConfig]] = {"nightly": nightly}
+FLOWS: Mapping[str, Collection[str]] = {
+    "pretrain": RECIPES.keys(),
+    "continue-pretraining": CONTINUED_RECIPES.keys(),
+}

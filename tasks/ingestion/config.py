@@ -1,6 +1,7 @@
 """What decides a corpus: its sources, how they are read, and how their text is cleaned."""
 
 import operator
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,7 @@ from corpusmill.storage.config import Config
 from corpusmill.tasks.ingestion.own import ReaderName, StepName
 
 PACKAGE = "package:"
+COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".bz2": "bz2", ".xz": "xz"}
 TextUnit = Literal["file", "paragraph", "line"]
 
 
@@ -82,8 +84,27 @@ def some_fields(fields: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return fields
 
 
+def own_suffix(suffix: str) -> str:
+    """Returns `suffix` if files with it can have a reader of one's own.
+
+    Raises:
+        ValueError: it is written otherwise, or is that of a compression.
+    """
+    if not re.fullmatch(r"\.[a-z0-9_-]+", suffix):
+        raise ValueError(
+            f"{suffix!r} is no suffix; expected a dot and then small letters, digits, _ or -, such "
+            "as .law"
+        )
+    if suffix in COMPRESSIONS:
+        raise ValueError(
+            f"{suffix!r} is the suffix of a compression, which is undone before any reader reads; "
+            f"expected that of what lies within, such as .law for .law{suffix}"
+        )
+    return suffix
+
+
 Encoding = Annotated[str, AfterValidator(known_encoding)]
-Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9_-]+$")]
+Suffix = Annotated[str, AfterValidator(own_suffix)]
 TextFields = Annotated[str | tuple[str, ...], AfterValidator(some_fields)]
 # In JSON (manifests, MLflow, pages) secrets are masked: nothing is fetched from there.
 Address = Annotated[str, PlainSerializer(shown, when_used="json")]

@@ -49,7 +49,7 @@ def cleaning_of(step: str) -> CleaningConfig:
         step: `package.module:Name`, a word such as c4_quality, or blocklist=FILE and the like.
 
     Raises:
-        ConfigError: there is no such step.
+        ConfigError: there is no such step, or it is off.
     """
     word, given, value = step.partition("=")
     if is_own(word):
@@ -61,8 +61,14 @@ def cleaning_of(step: str) -> CleaningConfig:
             f"one of {', '.join(words)}, where blocklist and decontaminate take a file as "
             "blocklist=/absolute/path."
         )
-    values = (value,) if word == "decontaminate" else value
-    return parse(CleaningConfig, {**_BASE, word: values if given else True})
+    values = tuple(filter(None, [value])) if word == "decontaminate" else value
+    cleaning = parse(CleaningConfig, {**_BASE, word: values if given else True})
+    if not getattr(cleaning, word):
+        raise ConfigError(
+            f"{step!r} is a step that is off, which does nothing; expected {word}, or "
+            f"{word}=/absolute/path where it takes a file."
+        )
+    return cleaning
 
 
 def dry_run(config: CorpusConfig, downloads: Path) -> DryRun:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, BinaryIO, Protocol, cast
 from pydantic import AfterValidator
 
 from corpusmill.storage.errors import ConfigError
-from corpusmill.storage.extensions import in_short, load_own
+from corpusmill.storage.extensions import OWN_ERRORS, in_short, load_own
 
 
 class OwnStep(Protocol):
@@ -46,7 +46,7 @@ def load_step(name: str) -> OwnStep:
     if isinstance(found, type):
         try:
             found = found()
-        except Exception as error:
+        except OWN_ERRORS as error:
             raise ConfigError(
                 f"{name} raised {in_short(error)} when it was made; expected a class that is made "
                 "without arguments; mend it."

@@ -23,7 +23,6 @@ except ImportError:  # it only inflates faster
     igzip_lib = None  # type: ignore[assignment]
 
 CHUNK = 1 << 20
-COMPRESSIONS = {".gz": "gz", ".zst": "zst", ".bz2": "bz2", ".xz": "xz"}
 # Text never shrinks a thousandfold; up to a gigabyte, expansion hurts nobody.
 BOMB_RATIO = 1000
 BOMB_BYTES = 1 << 30

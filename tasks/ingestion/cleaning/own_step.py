@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from corpusmill.storage.corpus.pairs import SEPARATOR
 from corpusmill.storage.errors import CorpusError
-from corpusmill.storage.extensions import in_short
+from corpusmill.storage.extensions import OWN_ERRORS, in_short
 from corpusmill.tasks.ingestion.batches import DocumentBatch
 from corpusmill.tasks.ingestion.own import OwnStep, load_step
 from corpusmill.tasks.ingestion.stats import Stats
@@ -43,7 +43,7 @@ class OwnCleaning:
                 answers.append(_checked(text, self._step(text, language)))
             except BoundaryError as error:
                 raise self._refusal(batch, row, str(error)) from None
-            except Exception as error:
+            except OWN_ERRORS as error:
                 raise self._refusal(batch, row, f"raised {in_short(error)}") from error
         reasons = np.array([reason for _, reason in answers], object)
         kept = [text for text, reason in answers if not reason]

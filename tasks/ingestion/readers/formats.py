@@ -7,7 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpusmill.tasks.ingestion.streams import COMPRESSIONS, ByteStream, file_chunks
+from corpusmill.tasks.ingestion.config import COMPRESSIONS
+from corpusmill.tasks.ingestion.streams import ByteStream, file_chunks
 
 TEXTS = {
     ".txt": "text",

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from corpusmill.storage.errors import CorpusError
-from corpusmill.storage.extensions import in_short, loaded_own
-from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of
+from corpusmill.storage.extensions import OWN_ERRORS, in_short, loaded_own
+from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, excerpt_of, place_of, size_of
 from corpusmill.tasks.ingestion.fragments import Reading
 from corpusmill.tasks.ingestion.readers.gathered import Found, gather
-from corpusmill.tasks.ingestion.readers.sanitizer import Item
+from corpusmill.tasks.ingestion.readers.sanitizer import Item, is_unicode
 from corpusmill.tasks.ingestion.streams import DamageError
 
 _UNIT = "document"
@@ -24,7 +24,7 @@ def read_own(file: BinaryIO, reading: Reading, name: str) -> Iterator[Item]:
     yield from gather(_found(file, reading, name), reading, _UNIT)
 
 
-def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found]:
+def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found | Flaw]:
     given = 0
     try:
         texts = loaded_own(name)(file)
@@ -35,10 +35,13 @@ def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found]:
                 place = place_of(_UNIT, given + 1)
                 raise _no_texts(reading, name, f"gave a {type(text).__name__} as {place}")
             given += 1
-            yield Found(given, text)
+            if reading.config.on_bad_text == "repair" or is_unicode(text):
+                yield Found(given, text)
+            else:
+                yield _half_a_pair(text, place_of(_UNIT, given), name)
     except CorpusError:
         raise
-    except Exception as error:
+    except OWN_ERRORS as error:
         raise DamageError(
             Flaw(
                 f"after {place_of(_UNIT, given)}" if given else WHOLE_FILE,
@@ -50,6 +53,17 @@ def _found(file: BinaryIO, reading: Reading, name: str) -> Iterator[Found]:
                 None if given else 0,
             )
         ) from error
+
+
+def _half_a_pair(text: str, place: str, name: str) -> Flaw:
+    return Flaw(
+        place,
+        "bad_encoding",
+        f"{name} gave half of a surrogate pair, expected Unicode",
+        'mend the reader, or set corpus.on_bad_text="repair"',
+        excerpt_of(text),
+        size_of(text),
+    )
 
 
 def _no_texts(reading: Reading, name: str, finding: str) -> CorpusError:
