@@ -133,7 +133,7 @@ def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
             "train.optimizer.learning_rate is 0: .*greater than 0",
         ),
         ({"train.schedule.warmup_steps": 9000}, "warmup_steps 9000 leaves nothing of max_steps"),
-        ({"tokenizer.vocab_size": 100}, "tokenizer.vocab_size is 100: .*257"),
+        ({"tokenizer.vocab_size": 100}, "tokenizer: vocab_size is 100, .*257"),
         ({"model.num_key_value_heads": 3}, "num_attention_heads 4 is not a multiple"),
         ({"corpus.sources": []}, "corpus.sources"),
         ({"registration.name": "a/b"}, "registration.name: 'a/b', of 3 characters, cannot name"),
