@@ -28,6 +28,7 @@ from corpusmill.model.objectives.pairs import SentencePairs
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tokenizer.encoding import decode, encode_documents
 from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.storage import metrics
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.shards.reading import ArrayStream
 
@@ -58,17 +59,19 @@ def score_masked(
     rows = MaskedRows(*parts, document_mask=False)
     found = _tally(loaded, network, rows, config)
     figures = found.figures()
-    figures["lost_bytes"] = lost_bytes(loaded.tokenizer, texts, encoded)
-    figures["pseudo_perplexity"] = _pseudo_perplexity(loaded, network, rows, vocabulary, config)
+    figures[metrics.LOST_BYTES] = lost_bytes(loaded.tokenizer, texts, encoded)
+    figures[metrics.PSEUDO_PERPLEXITY] = _pseudo_perplexity(
+        loaded, network, rows, vocabulary, config
+    )
     if network.config.next_sentence and (pairs := _pairs(parts)):
-        figures["next_sentence_accuracy"] = _judged(loaded, network, pairs, config)
+        figures[metrics.NEXT_SENTENCE_ACCURACY] = _judged(loaded, network, pairs, config)
     return EvaluationResult(
         family="masked_lm",
         documents=len(texts),
         bytes=sum(len(text.encode()) for text in texts),
         predictions=found.predictions,
         figures=finite_figures(figures, network.precision),
-        decides="masked_accuracy",
+        decides=metrics.MASKED_ACCURACY,
         higher_is_better=True,
         signature=loaded.tokenizer_signature,
         samples=tuple(_filled(loaded, network, rows, vocabulary, config)),
@@ -86,9 +89,9 @@ class _Tally:
 
     def figures(self) -> dict[str, float]:
         return {
-            "masked_accuracy": self.right / self.predictions,
-            "unigram_accuracy": int(self.targets.max()) / self.predictions,
-            "loss": self.nats / self.predictions,
+            metrics.MASKED_ACCURACY: self.right / self.predictions,
+            metrics.UNIGRAM_ACCURACY: int(self.targets.max()) / self.predictions,
+            metrics.LOSS: self.nats / self.predictions,
         }
 
 
