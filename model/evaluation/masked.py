@@ -57,7 +57,7 @@ def score_masked(
     everything = [(0, len(stream))]
     parts = stream, ends, loaded.sequence_length, masking, everything
     rows = MaskedRows(*parts, document_mask=False)
-    found = _tally(loaded, network, rows, config)
+    found = _count(loaded, network, rows, config)
     figures = found.figures()
     figures[metrics.LOST_BYTES] = lost_bytes(loaded.tokenizer, texts, encoded)
     figures[metrics.PSEUDO_PERPLEXITY] = _pseudo_perplexity(
@@ -81,7 +81,7 @@ def score_masked(
 
 
 @dataclass
-class _Tally:
+class _Counts:
     nats: float = 0.0
     right: int = 0
     predictions: int = 0
@@ -104,15 +104,15 @@ def _batches(samples: Samples, size: int) -> Iterator[MaskedBatch]:
 
 
 @torch.inference_mode()
-def _tally(loaded: Loaded, network: Bert, rows: Samples, config: EvaluationConfig) -> _Tally:
-    tally = _Tally(targets=np.zeros(network.vocab_size, np.int64))
+def _count(loaded: Loaded, network: Bert, rows: Samples, config: EvaluationConfig) -> _Counts:
+    counts = _Counts(targets=np.zeros(network.vocab_size, np.int64))
     for batch in _batches(rows, config.batch_size):
         logits_NV, targets_N = _predictions(network, as_tensors(batch, loaded.device))
-        tally.nats += float(cross_entropy(logits_NV, targets_N, reduction="sum"))
-        tally.right += int((logits_NV.argmax(-1) == targets_N).sum())
-        tally.predictions += len(targets_N)
-        tally.targets += np.bincount(targets_N.cpu().numpy(), minlength=network.vocab_size)
-    return tally
+        counts.nats += float(cross_entropy(logits_NV, targets_N, reduction="sum"))
+        counts.right += int((logits_NV.argmax(-1) == targets_N).sum())
+        counts.predictions += len(targets_N)
+        counts.targets += np.bincount(targets_N.cpu().numpy(), minlength=network.vocab_size)
+    return counts
 
 
 def _predictions(network: Bert, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
