@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field, create_model, model_validator
 from corpusmill.flows.overrides import nearest, override
 from corpusmill.model.config import EvaluationConfig, Hardware
 from corpusmill.model.hf.families import family_of
-from corpusmill.model.network.config import DecoderConfig, ModelConfig
+from corpusmill.model.network.config import DecoderConfig, Family, ModelConfig
 from corpusmill.model.objectives.config import check_objectives
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.training.config import TrainConfig, check_device
 from corpusmill.model.training.groups import HardwareConfig
-from corpusmill.model.training.identity import check_effect
+from corpusmill.model.training.identity import check_effect, identity_of
 from corpusmill.model.training.renamed import RENAMED
 from corpusmill.storage.config import Config, parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError
@@ -166,9 +166,13 @@ def flat(config: BaseModel) -> dict[str, Any]:
 
 
 def digest_config(config: PretrainConfig | ContinueConfig) -> str:
-    """The digest of a resolved config, and of the sources of one's own code that it names."""
+    """The digest of a resolved config, and of the sources of one's own code that it names.
+
+    Of `train` it has what decides which model comes out, as the identity of the model has it.
+    """
     own = [digest_source(name) for name in config.corpus.own_names]
-    return digest_json([config.model_dump(mode="json"), *own])
+    values = config.model_dump(mode="json", exclude={"train"})
+    return digest_json([{**values, "train": _identity_of_training(config)}, *own])
 
 
 M = TypeVar("M", PretrainConfig, ContinueConfig)
@@ -207,6 +211,15 @@ def _elsewhere(recipe: str) -> str:
 
     flows = (flow for flow, recipes in FLOWS.items() if recipe in recipes)
     return "".join(f"it is one of the flow {flow}; here " for flow in flows)
+
+
+def _identity_of_training(config: PretrainConfig | ContinueConfig) -> dict[str, Any]:
+    family: Family = "causal_lm"  # of a model yet to be found: to this one all fields may matter
+    shape: ModelConfig | None = None
+    if isinstance(config, PretrainConfig):
+        family = config.tokenizer.family
+        shape = None if config.initialize_from else config.model
+    return identity_of(config.train, family, shape, config.train.hardware.num_processes)
 
 
 def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:

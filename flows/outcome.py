@@ -4,7 +4,7 @@ import json
 import textwrap
 from pathlib import Path
 
-from corpusmill.model.config import TrainingJob
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import RunLayout

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from prefect import get_run_logger, runtime
 
 from corpusmill.model.config import EvaluationConfig
+from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.tasks.evaluation import evaluate, measure_compressor
@@ -43,7 +44,7 @@ def judge_and_register(
         version = register(context, name, model, inputs, tags, example)
         promotion = promote_if_better(context, version, figures, held_out, evaluation)
         # What does not write text has no bits to compare.
-        writes = "bits_per_byte" in figures.figures
+        writes = metrics.BITS_PER_BYTE in figures.figures
         baseline = measure_compressor(context.layout, held_out) if writes else None
         outcome = make_outcome(context, model, version, promotion, figures, baseline)
         report(context, model, held_out, outcome, render_card(outcome, counts, licences))

@@ -1,24 +1,15 @@
-"""Configuration and the files between processes: jobs in, results out. Imports no torch."""
+"""What is found on a machine and how a model is judged: the files between processes. No torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt
 
-from corpusmill.model.hf.families import family_of
 from corpusmill.model.inference.request import NewTokens, Sampling
-from corpusmill.model.network.config import Family, ModelConfig
-from corpusmill.model.objectives.config import engines_of
-from corpusmill.model.training.config import TrainConfig
-from corpusmill.model.training.identity import identity_of
-from corpusmill.model.training.renamed import is_flat, job_in_groups
-from corpusmill.storage.artifacts import Spec, folder_digest
+from corpusmill.model.network.config import Family
 from corpusmill.storage.config import Config, Seed
 from corpusmill.storage.settings import ComputePrecision, Precision
-
-# Of a trained model.
-FORMAT_VERSION = 7
 
 
 class Hardware(Config):
@@ -80,85 +71,6 @@ _READ_BY: Mapping[str, frozenset[Family]] = {
     "beams": frozenset({"encoder_decoder"}),
     "length_penalty": frozenset({"encoder_decoder"}),
 }
-
-
-def model_spec(
-    shards: Path,
-    tokenizer: Path,
-    initialize_from: Path | None,
-    model: ModelConfig | None,
-    train: TrainConfig,
-    num_processes: int,
-) -> Spec:
-    """What a model is made from: of all that goes in the bytes count, not what they came of.
-
-    Raises:
-        ArtifactError, ModelError: a folder is not what it is taken for.
-    """
-    inputs = {"shards": folder_digest(shards), "tokenizer": folder_digest(tokenizer)}
-    if initialize_from:
-        inputs["initialize_from"] = folder_digest(initialize_from)
-    if model:
-        family, shape = model.family, model.model_dump(mode="json")
-    else:
-        assert initialize_from, "there is neither a shape nor a model to start from"
-        family, shape = family_of(initialize_from), None
-    config = {"model": shape, "train": identity_of(train, family, model, num_processes)}
-    if engines := engines_of(train.objectives):
-        config["engines"] = engines
-    return Spec("model", FORMAT_VERSION, inputs, config)
-
-
-class TrainingJob(Config):
-    """What the training process is told: the whole of job.json.
-
-    Attributes:
-        digest: identity of the run; its checkpoints carry it.
-        directory: the run's working folder (journal, checkpoints, result).
-        shards, tokenizer: artifact folders.
-        initialize_from: folder of a model in the Hugging Face format whose weights a new run
-            starts from.
-        num_processes: how many processes must be there.
-        model: the network's shape; None takes that of `initialize_from`.
-    """
-
-    digest: str
-    directory: Path
-    shards: Path
-    tokenizer: Path
-    initialize_from: Path | None = None
-    num_processes: PositiveInt
-    model: ModelConfig | None
-    train: TrainConfig
-
-    @field_validator("train", mode="before")
-    @classmethod
-    def _in_groups(cls, train: Any) -> Any:
-        return job_in_groups(train) if isinstance(train, Mapping) and is_flat(train) else train
-
-    @model_validator(mode="after")
-    def _check_origin(self) -> "TrainingJob":
-        if (self.model is None) == (self.initialize_from is None):
-            raise ValueError("give either model or initialize_from, the other must be null")
-        return self
-
-    def spec(self) -> Spec:
-        """What decides which model comes out, whatever the job is called and wherever it runs."""
-        where = self.shards, self.tokenizer, self.initialize_from
-        return model_spec(*where, self.model, self.train, self.num_processes)
-
-
-class TrainingResult(Config):
-    """How the training process ended: the whole of result.json."""
-
-    status: Literal["finished", "interrupted", "failed"]
-    step: int = 0
-    tokens_seen: int = 0
-    model: Path | None = None
-    parameters: int = 0
-    seconds: float = 0.0
-    error: str | None = None
-    input_error: bool = False
 
 
 class EvaluationJob(Config):

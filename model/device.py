@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import torch
 
-from corpusmill.model.config import Hardware
 from corpusmill.storage.settings import ComputePrecision, Precision, load_settings
 
 # Of everything between the embeddings and the logits, and of Muon's iteration.
@@ -12,11 +11,6 @@ COMPUTE_DTYPES: Mapping[ComputePrecision, torch.dtype] = {
     "bf16": torch.bfloat16,
     "fp32": torch.float32,
 }
-
-
-def find_hardware() -> Hardware:
-    """What torch finds in this process."""
-    return Hardware(gpus=torch.cuda.device_count(), precision=resolve_precision("auto"))
 
 
 def best_device() -> torch.device:

@@ -7,10 +7,18 @@ standard error says why not.
 import sys
 from pathlib import Path
 
-from corpusmill.model.device import find_hardware
+import torch
+
+from corpusmill.model.config import Hardware
+from corpusmill.model.device import resolve_precision
 from corpusmill.model.process import INPUT_ERROR
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import InputError
+
+
+def find_hardware() -> Hardware:
+    """What torch finds in this process."""
+    return Hardware(gpus=torch.cuda.device_count(), precision=resolve_precision("auto"))
 
 
 def main() -> int:

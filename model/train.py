@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.process import imports_that_last, stop_with_parent
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import CorpusmillError
 from corpusmill.storage.settings import drop_variables

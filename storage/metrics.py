@@ -13,6 +13,21 @@ DATA_WAIT = "performance/data_wait"
 OPTIMIZER_SHARE = "performance/optimizer_share"
 MEMORY_GB = "performance/memory_gb"
 
+# Figures of an evaluation, explained in model/evaluation/ where they are worked out.
+BITS_PER_BYTE = "bits_per_byte"
+PERPLEXITY = "perplexity"
+LOSS = "loss"
+LOST_BYTES = "lost_bytes"
+MASKED_ACCURACY = "masked_accuracy"
+UNIGRAM_ACCURACY = "unigram_accuracy"
+PSEUDO_PERPLEXITY = "pseudo_perplexity"
+NEXT_SENTENCE_ACCURACY = "next_sentence_accuracy"
+SPAN_PERPLEXITY = "span_perplexity"
+SPAN_ACCURACY = "span_accuracy"
+BLEU = "bleu"
+CHRF = "chrf"
+COPIED_BLEU = "copied_bleu"
+
 
 def part_of_loss(split: str, head: str) -> str:
     """The loss of one head, such as `validation/masked_lm_loss`."""

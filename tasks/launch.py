@@ -19,8 +19,9 @@ from uuid import uuid4
 
 import psutil
 
-from corpusmill.model.config import Hardware, TrainingJob, TrainingResult
+from corpusmill.model.config import Hardware
 from corpusmill.model.process import INPUT_ERROR
+from corpusmill.model.training.job import TrainingJob, TrainingResult
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import InputError, ProcessError
 from corpusmill.storage.layout import RunLayout

@@ -10,7 +10,13 @@ import torch
 from click.testing import CliRunner
 
 from corpusmill.flows.command_line import main
-from corpusmill.flows.config import PretrainConfig, on_this_machine, resolve
+from corpusmill.flows.config import (
+    ContinueConfig,
+    PretrainConfig,
+    digest_config,
+    on_this_machine,
+    resolve,
+)
 from corpusmill.flows.overrides import override
 from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
 from corpusmill.model.network.build import build_network
@@ -146,7 +152,7 @@ def test_what_is_no_recipe_and_no_mapping_of_overrides_is_a_sentence(wrong: Any)
             "train.optimizer.learning_rate is 0: .*greater than 0",
         ),
         ({"train.schedule.warmup_steps": 9000}, "warmup_steps 9000 leaves nothing of max_steps"),
-        ({"tokenizer.vocab_size": 100}, "tokenizer.vocab_size is 100: .*257"),
+        ({"tokenizer.vocab_size": 100}, "tokenizer: vocab_size is 100, .*257"),
         ({"model.num_key_value_heads": 3}, "num_attention_heads 4 is not a multiple"),
         ({"corpus.sources": []}, "corpus.sources"),
         ({"registration.name": "a/b"}, "registration.name: 'a/b', of 3 characters, cannot name"),
@@ -290,6 +296,40 @@ def test_what_is_no_recipe_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         resolve(RECIPES, f"our_recipes:{name}", {})
+
+
+@pytest.mark.parametrize("recipe", ["gpt-smoke", "nightly"])
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ({"hardware.compile": "never", "hardware.parallelism": "fsdp", "log_every": 7}, True),
+        ({"hardware.micro_batch_size": 2, "hardware.num_processes": 2}, True),
+        ({"hardware.precision": "fp32"}, False),
+        ({"seed": 7}, False),
+    ],
+)
+def test_configs_of_one_model_have_one_digest(
+    recipe: str, options: dict[str, object], same: bool
+) -> None:
+    named = {f"train.{name}": value for name, value in options.items()}
+    pair = [_resolved(recipe, overrides) for overrides in ({}, named)]
+    assert (digest_config(pair[0]) == digest_config(pair[1])) == same
+
+
+def test_where_something_is_dropped_the_micro_batch_is_part_of_the_digest() -> None:
+    digests = {
+        digest_config(
+            _resolved("gpt-smoke", {"train.dropout": 0.1, "train.hardware.micro_batch_size": size})
+        )
+        for size in (1, 2)
+    }
+    assert len(digests) == 2
+
+
+def _resolved(recipe: str, overrides: dict[str, object]) -> PretrainConfig | ContinueConfig:
+    if recipe in RECIPES:
+        return resolve(RECIPES, recipe, overrides)
+    return resolve(CONTINUED_RECIPES, recipe, overrides)
 
 
 def test_the_command_shows_a_config_its_differences_and_its_digest() -> None:

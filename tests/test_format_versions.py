@@ -16,7 +16,6 @@ import pyarrow as pa
 import pytest
 from safetensors.torch import load_file
 
-from corpusmill.model import config
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.evaluation.causal import score_causal
 from corpusmill.model.evaluation.masked import score_masked
@@ -49,6 +48,7 @@ from corpusmill.model.tokenizer.folder import TOKENIZER, load_tokenizer
 from corpusmill.model.tokenizer.runs import learnable
 from corpusmill.model.tokenizer.sampling import draw_sample
 from corpusmill.model.tokenizer.wordpiece import train_wordpiece
+from corpusmill.model.training import job
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.feed import open_feed
 from corpusmill.model.training.groups import BestFitPacking
@@ -260,7 +260,7 @@ def test_model(encoded: dict[str, Ref], folders: dict[str, Path], tmp_path: Path
         made += [(each.name, each.read_text()) for each in files if each.suffix == ".json"]
         tensors = load_file(tmp_path / name / "model.safetensors")
         made.append({key: list(tensor.shape) for key, tensor in tensors.items()})
-    check("model", config.FORMAT_VERSION, "model/config.py", made)
+    check("model", job.FORMAT_VERSION, "model/training/job.py", made)
 
 
 def test_evaluation(folders: dict[str, Path]) -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from corpusmill.model.device import find_hardware, resolve_precision
+from corpusmill.model.device import resolve_precision
+from corpusmill.model.hardware import find_hardware
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.settings import ComputePrecision
 

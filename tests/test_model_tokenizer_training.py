@@ -200,17 +200,39 @@ def test_a_token_that_is_no_pair_of_earlier_ones_is_noticed() -> None:
     assert bpe.merges_of(["ab", "cd", "abcd"]) == [("a", "b"), ("c", "d"), ("ab", "cd")]
 
 
-@pytest.mark.parametrize("algorithm", ["bpe", "wordpiece", "unigram"])
-def test_a_vocabulary_beyond_the_text_is_refused_with_the_one_in_reach(
-    tmp_path: Path, algorithm: str
-) -> None:
-    values = {"algorithm": algorithm, "family": "masked_lm"}
+def test_a_vocabulary_beyond_the_text_is_refused_with_the_one_in_reach(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"vocab_size is 4096.*set it to \d+ or less") as caught:
-        train_tokenizer([CHINESE], TokenizerConfig.model_validate(values), tmp_path)
+        train_tokenizer([CHINESE], TokenizerConfig(), tmp_path)
     reach = re.search(r"set it to (\d+)", str(caught.value))
     assert reach is not None
-    if algorithm == "bpe":
-        train_tokenizer([CHINESE], TokenizerConfig(vocab_size=int(reach[1]) - 4), tmp_path)
+    train_tokenizer([CHINESE], TokenizerConfig(vocab_size=int(reach[1])), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "remedy"),
+    [
+        ("wordpiece", "set it well below 37, add text, or set algorithm to bpe"),
+        ("unigram", "set it well below 293, add text, or set algorithm to bpe"),
+    ],
+)
+def test_an_alphabet_that_shrinks_with_its_vocabulary_is_not_promised(
+    tmp_path: Path, algorithm: str, remedy: str
+) -> None:
+    config = TokenizerConfig.model_validate({"algorithm": algorithm, "family": "masked_lm"})
+    with pytest.raises(ConfigError, match=remedy):
+        train_tokenizer([CHINESE], config, tmp_path)
+
+
+def test_wordpiece_learns_fewer_tokens_than_there_are_bytes(tmp_path: Path) -> None:
+    config = TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=8)
+    train_tokenizer(["banana " * 9], config, tmp_path)
+    assert load_tokenizer(tmp_path).get_vocab_size() == 8
+
+
+def test_less_is_not_advised_where_less_would_be_refused(tmp_path: Path) -> None:
+    config = TokenizerConfig(algorithm="wordpiece", family="masked_lm")
+    with pytest.raises(ConfigError, match="hold only 5 distinct tokens; add text, or set"):
+        train_tokenizer([], config, tmp_path)
 
 
 def test_no_text_at_all_is_refused(tmp_path: Path) -> None:
@@ -220,7 +242,7 @@ def test_no_text_at_all_is_refused(tmp_path: Path) -> None:
 
 def test_text_of_one_character_over_and_over_is_refused_by_unigram_too(tmp_path: Path) -> None:
     config = TokenizerConfig(algorithm="unigram", vocab_size=262)
-    with pytest.raises(ConfigError, match="hold only 258 distinct tokens; set it to 258"):
+    with pytest.raises(ConfigError, match="hold only 258 distinct tokens; add text, or set"):
         train_tokenizer(["中" * 40], config, tmp_path)
 
 
@@ -229,8 +251,12 @@ def test_text_of_one_character_over_and_over_is_refused_by_unigram_too(tmp_path:
     [
         ({"algorithm": "wordpiece"}, "'wordpiece', which does not give text back"),
         ({"extend_to": 9000}, "there is no vocabulary to extend"),
-        ({"family": "encoder_decoder", "vocab_size": 300}, "smaller than its alphabet.* 359"),
-        ({"vocab_size": 256}, "greater than or equal to 257"),
+        ({"family": "encoder_decoder", "vocab_size": 300}, "too small for .* 256 bytes.* 359"),
+        ({"vocab_size": 256}, "vocab_size is 256, too small .* set it to 257 or more"),
+        (
+            {"algorithm": "wordpiece", "family": "masked_lm", "vocab_size": 7},
+            "a first character; set it to 8 or more",
+        ),
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from corpusmill.flows.overrides import override
-from corpusmill.model.config import TrainingJob, TrainingResult
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.job import TrainingJob, TrainingResult
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import InputError
 from corpusmill.storage.layout import RunLayout
@@ -46,7 +46,7 @@ GOLDEN = [5.703782, 4.172235, 2.575338, 2.245277]
 CALLER = """
 import sys, time
 from pathlib import Path
-from corpusmill.model.config import TrainingJob
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.storage.config import read_json
 from corpusmill.storage.layout import RunLayout
 from corpusmill.tasks.launch import supervised, training_command

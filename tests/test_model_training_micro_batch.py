@@ -6,9 +6,9 @@ import resource
 import pytest
 
 from corpusmill.flows.overrides import override
-from corpusmill.model.config import TrainingResult
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.job import TrainingResult
 from corpusmill.storage.config import read_json
 from corpusmill.storage.layout import RunLayout
 from tests.training_runs import SHORT, Workshop, end_all, losses, records

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from corpusmill.model.network.base import Network
@@ -10,7 +11,7 @@ from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.network.decoder import Decoder
 from corpusmill.model.network.linear import Linear
 from corpusmill.model.training.groups import AdamWConfig, MuonConfig, Optimizer
-from corpusmill.model.training.muon import Muon, orthogonalized
+from corpusmill.model.training.muon import POLAR_EXPRESS, Muon, orthogonalized
 from corpusmill.model.training.optimizer import build_optimizers, kinds, remembered
 from tests.networks import TRANSFORMER
 
@@ -141,6 +142,13 @@ def test_orthogonalization_keeps_directions_and_evens_out_their_lengths(
     assert diagonal.min() > 0.8
     assert diagonal.max() < 1.2
     torch.testing.assert_close(along, torch.diag_embed(diagonal), atol=1e-3, rtol=0)
+
+
+def test_as_many_steps_can_be_asked_for_as_the_iteration_has() -> None:
+    most = len(POLAR_EXPRESS)
+    assert MuonConfig(newton_schulz_steps=most).newton_schulz_steps == most
+    with pytest.raises(ValidationError, match=f"less than or equal to {most}"):
+        MuonConfig(newton_schulz_steps=most + 1)
 
 
 def test_a_bank_moves_as_its_matrices_would_alone() -> None:

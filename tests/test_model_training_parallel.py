@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from corpusmill.flows.overrides import override
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import HardwareConfig
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.storage.config import read_json
 from corpusmill.storage.layout import RunLayout
 from corpusmill.tasks.launch import other_machine, supervised, training_command, wait

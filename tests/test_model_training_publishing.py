@@ -6,8 +6,8 @@ import pytest
 from accelerate import Accelerator
 
 from corpusmill.flows.overrides import override
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.training.checkpoint import Progress
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.publishing import publish_model
 from corpusmill.model.training.run import build_run
 from corpusmill.storage.config import read_json

@@ -2,7 +2,6 @@
 
 import json
 
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import (
@@ -19,6 +18,7 @@ from corpusmill.model.training.groups import (
     WSDSchedule,
 )
 from corpusmill.model.training.identity import identity_of
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.renamed import RENAMED, in_groups, is_flat
 
 # A job.json, and the part about training in the manifests of its checkpoints, as they were written.

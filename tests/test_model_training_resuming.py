@@ -13,12 +13,12 @@ import torch.distributed as dist
 from accelerate import Accelerator
 
 from corpusmill.flows.overrides import override
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.network.decoder import Decoder
 from corpusmill.model.training.checkpoint import Progress, tensors_of, write_checkpoint
 from corpusmill.model.training.compilation import Compilation, agreed
 from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.optimizer import Optimizers, build_optimizers
 from corpusmill.model.training.ranks import of_all
 from corpusmill.model.training.resuming import load_newest

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from accelerate import Accelerator
 
-from corpusmill.model.config import TrainingJob
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.run import Run, build_run
 from corpusmill.model.training.validation import validate
 from corpusmill.storage.config import read_json

@@ -13,7 +13,9 @@ from corpusmill.flows.recipes.catalogue import RECIPES
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.tasks.ingestion.cleaning.steps import cleaning_steps
 from corpusmill.tasks.ingestion.config import CleaningConfig
+from corpusmill.tasks.ingestion.dry_run import cleaning_of
 from tests.corpora import build, counts_of, sides_of, write_jsonl
 from tests.extending import write_examples
 
@@ -136,6 +138,17 @@ def test_the_command_shows_what_a_step_keeps_and_drops(tmp_path: Path, ours: Pat
     assert (
         "'mask_pii=false' is a step that is off, which does nothing; expected mask_pii, or" in shown
     )
+
+
+def test_each_word_that_can_be_tried_turns_a_step_on(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        cleaning_of("none")
+    words = str(refused.value).split("one of ")[-1].split(", where")[0].split(", ")
+    (tmp_path / "words.txt").write_text("word\n")
+    alone = len(cleaning_steps(cleaning_of("identify_languages"), 1))
+    for word in set(words) - {"identify_languages"}:
+        file = f"={tmp_path / 'words.txt'}" if word in ("blocklist", "decontaminate") else ""
+        assert len(cleaning_steps(cleaning_of(word + file), 1)) == alone + 1, word
 
 
 def test_the_recipe_of_the_page_resolves(ours: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from corpusmill.model.config import TrainingResult
+from corpusmill.model.training.job import TrainingResult
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import InputError, ProcessError
 from corpusmill.storage.layout import RunLayout

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.model.config import model_spec
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.objectives.config import MaskedTokens
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.job import model_spec
 from corpusmill.storage.artifacts import Ref, Spec, obtain
 from corpusmill.storage.layout import Layout
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import psutil
 
-from corpusmill.model.config import TrainingJob, TrainingResult
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.encoding import encode_documents
@@ -19,6 +18,7 @@ from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import HardwareConfig, WSDSchedule
+from corpusmill.model.training.job import TrainingJob, TrainingResult
 from corpusmill.storage.artifacts import Spec, publish
 from corpusmill.storage.config import read_json, write_json_value
 from corpusmill.storage.journal import JournalReader, Record

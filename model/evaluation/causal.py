@@ -15,6 +15,7 @@ from corpusmill.model.network.decoder import CausalNetwork
 from corpusmill.model.tokenizer.control import end_of_text_id
 from corpusmill.model.tokenizer.encoding import encode_documents
 from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.storage import metrics
 
 Window = tuple[np.ndarray, np.ndarray]
 _TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few
@@ -39,10 +40,10 @@ def score_causal(writer: Writer, texts: list[str], config: EvaluationConfig) -> 
     size = sum(len(text.encode()) for text in texts)
     lost = lost_bytes(writer.tokenizer, texts, encoded)
     figures = {
-        "bits_per_byte": (nats / math.log(2) + 8 * lost) / size,
-        "perplexity": math.exp(min(nats / tokens, 700)),
-        "loss": nats / tokens,
-        "lost_bytes": lost,
+        metrics.BITS_PER_BYTE: (nats / math.log(2) + 8 * lost) / size,
+        metrics.PERPLEXITY: math.exp(min(nats / tokens, 700)),
+        metrics.LOSS: nats / tokens,
+        metrics.LOST_BYTES: lost,
     }
     return EvaluationResult(
         family="causal_lm",
@@ -50,7 +51,7 @@ def score_causal(writer: Writer, texts: list[str], config: EvaluationConfig) -> 
         bytes=size,
         predictions=tokens,
         figures=finite_figures(figures, writer.model.precision),
-        decides="bits_per_byte",
+        decides=metrics.BITS_PER_BYTE,
         samples=tuple(_samples(writer, texts, config)),
         precision=writer.model.precision,
         seconds=time.perf_counter() - begun,

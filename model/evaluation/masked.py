@@ -28,6 +28,7 @@ from corpusmill.model.objectives.pairs import SentencePairs
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tokenizer.encoding import decode, encode_documents
 from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.storage import metrics
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.shards.reading import ArrayStream
 
@@ -56,19 +57,21 @@ def score_masked(
     everything = [(0, len(stream))]
     parts = stream, ends, loaded.sequence_length, masking, everything
     rows = MaskedRows(*parts, document_mask=False)
-    found = _tally(loaded, network, rows, config)
+    found = _count(loaded, network, rows, config)
     figures = found.figures()
-    figures["lost_bytes"] = lost_bytes(loaded.tokenizer, texts, encoded)
-    figures["pseudo_perplexity"] = _pseudo_perplexity(loaded, network, rows, vocabulary, config)
+    figures[metrics.LOST_BYTES] = lost_bytes(loaded.tokenizer, texts, encoded)
+    figures[metrics.PSEUDO_PERPLEXITY] = _pseudo_perplexity(
+        loaded, network, rows, vocabulary, config
+    )
     if network.config.next_sentence and (pairs := _pairs(parts)):
-        figures["next_sentence_accuracy"] = _judged(loaded, network, pairs, config)
+        figures[metrics.NEXT_SENTENCE_ACCURACY] = _judged(loaded, network, pairs, config)
     return EvaluationResult(
         family="masked_lm",
         documents=len(texts),
         bytes=sum(len(text.encode()) for text in texts),
         predictions=found.predictions,
         figures=finite_figures(figures, network.precision),
-        decides="masked_accuracy",
+        decides=metrics.MASKED_ACCURACY,
         higher_is_better=True,
         signature=loaded.tokenizer_signature,
         samples=tuple(_filled(loaded, network, rows, vocabulary, config)),
@@ -78,7 +81,7 @@ def score_masked(
 
 
 @dataclass
-class _Tally:
+class _Counts:
     nats: float = 0.0
     right: int = 0
     predictions: int = 0
@@ -86,9 +89,9 @@ class _Tally:
 
     def figures(self) -> dict[str, float]:
         return {
-            "masked_accuracy": self.right / self.predictions,
-            "unigram_accuracy": int(self.targets.max()) / self.predictions,
-            "loss": self.nats / self.predictions,
+            metrics.MASKED_ACCURACY: self.right / self.predictions,
+            metrics.UNIGRAM_ACCURACY: int(self.targets.max()) / self.predictions,
+            metrics.LOSS: self.nats / self.predictions,
         }
 
 
@@ -101,15 +104,15 @@ def _batches(samples: Samples, size: int) -> Iterator[MaskedBatch]:
 
 
 @torch.inference_mode()
-def _tally(loaded: Loaded, network: Bert, rows: Samples, config: EvaluationConfig) -> _Tally:
-    tally = _Tally(targets=np.zeros(network.vocab_size, np.int64))
+def _count(loaded: Loaded, network: Bert, rows: Samples, config: EvaluationConfig) -> _Counts:
+    counts = _Counts(targets=np.zeros(network.vocab_size, np.int64))
     for batch in _batches(rows, config.batch_size):
         logits_NV, targets_N = _predictions(network, as_tensors(batch, loaded.device))
-        tally.nats += float(cross_entropy(logits_NV, targets_N, reduction="sum"))
-        tally.right += int((logits_NV.argmax(-1) == targets_N).sum())
-        tally.predictions += len(targets_N)
-        tally.targets += np.bincount(targets_N.cpu().numpy(), minlength=network.vocab_size)
-    return tally
+        counts.nats += float(cross_entropy(logits_NV, targets_N, reduction="sum"))
+        counts.right += int((logits_NV.argmax(-1) == targets_N).sum())
+        counts.predictions += len(targets_N)
+        counts.targets += np.bincount(targets_N.cpu().numpy(), minlength=network.vocab_size)
+    return counts
 
 
 def _predictions(network: Bert, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

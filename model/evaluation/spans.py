@@ -20,6 +20,7 @@ from corpusmill.model.objectives.spans import CorruptedRows, fitting_length
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tokenizer.encoding import decode, encode_documents
 from corpusmill.model.tokenizer.lost import lost_bytes
+from corpusmill.storage import metrics
 from corpusmill.storage.shards.reading import ArrayStream
 
 
@@ -51,10 +52,10 @@ def score_spans(
         found = _score(loaded, network, rows.read(numbers, numbers))
         nats, right, count = nats + found[0], right + found[1], count + found[2]
     figures = {
-        "span_perplexity": math.exp(min(nats / count, 700)),
-        "span_accuracy": right / count,
-        "loss": nats / count,
-        "lost_bytes": lost_bytes(loaded.tokenizer, texts, encoded),
+        metrics.SPAN_PERPLEXITY: math.exp(min(nats / count, 700)),
+        metrics.SPAN_ACCURACY: right / count,
+        metrics.LOSS: nats / count,
+        metrics.LOST_BYTES: lost_bytes(loaded.tokenizer, texts, encoded),
     }
     return EvaluationResult(
         family="encoder_decoder",
@@ -62,7 +63,7 @@ def score_spans(
         bytes=sum(len(text.encode()) for text in texts),
         predictions=count,
         figures=finite_figures(figures, network.precision),
-        decides="span_perplexity",
+        decides=metrics.SPAN_PERPLEXITY,
         signature=loaded.tokenizer_signature,
         samples=tuple(_samples(loaded, network, rows, vocabulary, config)),
         precision=network.precision,

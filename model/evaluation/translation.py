@@ -20,6 +20,7 @@ from corpusmill.model.network.encoder_decoder import EncoderDecoder
 from corpusmill.model.objectives.translation import TranslatedPairs
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tokenizer.encoding import decode, encode_documents
+from corpusmill.storage import metrics
 from corpusmill.storage.shards.reading import ArrayStream
 
 _LONGER = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017, §6.1)
@@ -44,7 +45,10 @@ def score_translation(
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     vocabulary = read_vocabulary(loaded.directory)
     nats, tokens = _nats(loaded, network, pairs, vocabulary, config.batch_size)
-    likelihood = {"perplexity": math.exp(min(nats / tokens, 700)), "loss": nats / tokens}
+    likelihood = {
+        metrics.PERPLEXITY: math.exp(min(nats / tokens, 700)),
+        metrics.LOSS: nats / tokens,
+    }
     figures = finite_figures(likelihood, network.precision)
     written = translate(loaded, network, sources, vocabulary, config)
     bleu = bleu_for(references)
@@ -54,12 +58,12 @@ def score_translation(
         bytes=sum(len(text.encode()) for pair in pairs for text in pair),
         predictions=tokens,
         figures={
-            "bleu": bleu.corpus_score(written, [references]).score,
-            "chrf": CHRF().corpus_score(written, [references]).score,
-            "copied_bleu": bleu.corpus_score(sources, [references]).score,
+            metrics.BLEU: bleu.corpus_score(written, [references]).score,
+            metrics.CHRF: CHRF().corpus_score(written, [references]).score,
+            metrics.COPIED_BLEU: bleu.corpus_score(sources, [references]).score,
             **figures,
         },
-        decides="bleu",
+        decides=metrics.BLEU,
         higher_is_better=True,
         signature=str(bleu.get_signature()),
         samples=tuple(_samples(pairs, written, config.samples)),

@@ -10,6 +10,8 @@ from corpusmill.storage.config import Config
 Algorithm = Literal["bpe", "wordpiece", "unigram"]
 Family = Literal["causal_lm", "masked_lm", "encoder_decoder"]
 BYTES = 256
+# Of a vocabulary without bytes: a character, the same inside of words, and one word of both.
+_SMALLEST_WORDPIECE = 3
 
 
 class TokenizerConfig(Config):
@@ -20,7 +22,7 @@ class TokenizerConfig(Config):
             it was), or Unigram with bytes to fall back on.
         family: of the model; it decides the control tokens and where they stand.
         infilling: causal_lm has the tokens that fill_in_the_middle marks its parts with.
-        vocab_size: tokens, with the 256 bytes and the control tokens among them.
+        vocab_size: tokens, with the control tokens among them and, but for WordPiece, 256 bytes.
         sample_bytes: UTF-8 bytes of the corpus to learn from, at most.
         sample_exponent: each source and language gets a share of the sample that goes with its
             bytes to this power: 1 as in the corpus, 0 equal shares (Conneau and Lample 2019).
@@ -33,7 +35,7 @@ class TokenizerConfig(Config):
     algorithm: Algorithm = "bpe"
     family: Family = "causal_lm"
     infilling: bool = False
-    vocab_size: int = Field(4096, ge=BYTES + 1, le=1 << 20)
+    vocab_size: int = Field(4096, ge=1, le=1 << 20)
     sample_bytes: int = Field(100_000_000, ge=1)
     sample_exponent: float = Field(0.7, ge=0, le=1)
     memory_bytes: int = Field(4 << 30, ge=256 << 20)
@@ -48,6 +50,12 @@ class TokenizerConfig(Config):
         loses.
         """
         return self.source is None and self.algorithm != "wordpiece"
+
+    @property
+    def smallest(self) -> int:
+        """The least vocab_size that can be learned."""
+        control = len(control_tokens(self.family, self.algorithm, infilling=self.infilling))
+        return control + (_SMALLEST_WORDPIECE if self.algorithm == "wordpiece" else BYTES)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -66,11 +74,10 @@ class TokenizerConfig(Config):
                 f"infilling is for the family causal_lm, but family is {self.family!r}; leave it "
                 "out"
             )
-        control = len(control_tokens(self.family, self.algorithm, infilling=self.infilling))
-        least = control + (0 if self.algorithm == "wordpiece" else BYTES)
-        if self.vocab_size < least and not self.source:
+        if self.vocab_size < self.smallest and not self.source:
+            alphabet = "a first character" if self.algorithm == "wordpiece" else f"{BYTES} bytes"
             raise ValueError(
-                f"vocab_size is {self.vocab_size}, smaller than its alphabet: {BYTES} bytes and "
-                f"{control} control tokens; set it to {least} or more"
+                f"vocab_size is {self.vocab_size}, too small for control tokens and {alphabet}; "
+                f"set it to {self.smallest} or more"
             )
         return self

@@ -39,7 +39,7 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig, directory: Pa
         with tokenizer_refused("learn from this text"):
             tokenizer, engine = _learn(sample, config)
         roles = roles_of(config.family, config.algorithm)
-        _check_size(tokenizer, config.vocab_size, sample)
+        _check_size(tokenizer, config, sample)
     frame(tokenizer, config.family, roles)
     tokenizer.save(str(directory / TOKENIZER))
     write_roles(directory, roles)
@@ -62,11 +62,19 @@ def _learn(sample: list[str], config: TokenizerConfig) -> tuple[Tokenizer, str]:
     return train(sample, config.vocab_size, control), "tokenizers"
 
 
-def _check_size(tokenizer: Tokenizer, wanted: int, sample: list[str]) -> None:
+def _check_size(tokenizer: Tokenizer, config: TokenizerConfig, sample: list[str]) -> None:
     reached = tokenizer.get_vocab_size()
-    if reached < wanted:
+    if reached < config.vocab_size:
         size = sum(len(text.encode()) for text in sample)
         raise ConfigError(
-            f"tokenizer.vocab_size is {wanted}, but {size:,} bytes of training text hold only "
-            f"{reached} distinct tokens; set it to {reached} or less, or add text."
+            f"tokenizer.vocab_size is {config.vocab_size}, but {size:,} bytes of training text "
+            f"hold only {reached} distinct tokens; {_within_reach(reached, config)}."
         )
+
+
+def _within_reach(reached: int, config: TokenizerConfig) -> str:
+    if config.algorithm == "bpe":
+        return f"set it to {reached} or less, or add text"
+    # The alphabet is a third of what is asked for: of `reached` tokens fewer would be learned.
+    smaller = f"set it well below {reached}, " if reached > config.smallest else ""
+    return f"{smaller}add text, or set algorithm to bpe"

@@ -21,6 +21,7 @@ from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.manifest import MANIFEST, digest_json, verify
 from corpusmill.storage.writing import sweep
 
+_PREFIX = "step-"
 _KEPT = 2
 # What each optimizer remembers of a parameter.
 _REMEMBERED: dict[type[optim.Optimizer], tuple[str, ...]] = {
@@ -85,7 +86,7 @@ def write_checkpoint(folder: Path, model: Spec, progress: Progress, tensors: Ten
     for file, named in tensors.items():
         if name := first_not_finite(named):
             raise diverged(f"{name} of {file} is not finite", progress.step)
-    final = folder / f"step-{progress.step:08d}"
+    final = _path(folder, progress.step)
     spec = Spec("checkpoint", 2, model.inputs, {**model.config, "step": progress.step})
 
     def write(directory: Path) -> None:
@@ -95,9 +96,9 @@ def write_checkpoint(folder: Path, model: Spec, progress: Progress, tensors: Ten
 
     publish(final, spec, write)
     verify(final)
-    best = f"step-{progress.best_step:08d}"
+    best = _path(folder, progress.best_step)
     for old in newest_first(folder)[_KEPT:]:
-        if old.name != best:
+        if old != best:
             shutil.rmtree(old)
     return final
 
@@ -157,7 +158,7 @@ def load_weights(folder: Path, step: int, network: nn.Module, *, averaged: bool)
     Raises:
         ArtifactError: it is not there, or damaged.
     """
-    path = folder / f"step-{step:08d}"
+    path = _path(folder, step)
     verify(path)
     name = "average.safetensors" if averaged else "model.safetensors"
     _fill(network, load_file(path / name))
@@ -171,8 +172,12 @@ def clear_leftovers(folder: Path) -> None:
 
 def newest_first(folder: Path) -> list[Path]:
     """Every complete checkpoint in the folder, whether or not it verifies."""
-    complete = [path.parent for path in folder.glob(f"step-*/{MANIFEST}")]
-    return sorted((p for p in complete if p.name[5:].isdigit()), reverse=True)
+    complete = [path.parent for path in folder.glob(f"{_PREFIX}*/{MANIFEST}")]
+    return sorted((p for p in complete if p.name.removeprefix(_PREFIX).isdigit()), reverse=True)
+
+
+def _path(folder: Path, step: int) -> Path:
+    return folder / f"{_PREFIX}{step:08d}"
 
 
 def _optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:

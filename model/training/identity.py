@@ -21,14 +21,14 @@ _CIRCUMSTANCES = (
 
 
 def identity_of(
-    train: TrainConfig, family: Family, shape: ModelConfig | None, num_processes: int
+    train: TrainConfig, family: Family, shape: ModelConfig | None, num_processes: int | None
 ) -> dict[str, Any]:
     """What decides which model comes out: two runs that agree in it make the same one.
 
     Args:
         family: of the network.
         shape: of a new network; what only that of an older one would tell counts.
-        num_processes: that the run is to have.
+        num_processes: that the run is to have; None leaves them to the machine.
     """
     found = train.on_hardware(num_processes=num_processes).model_dump(mode="json")
     idle = [name for name, acts in _ACTS.items() if not acts(train, family, shape)]

@@ -14,11 +14,11 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from corpusmill.model.config import TrainingJob, TrainingResult
 from corpusmill.model.data.tensors import as_tensors, cut
 from corpusmill.model.process import StopRequest
 from corpusmill.model.training.checkpoint import diverged, tensors_of
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.job import TrainingJob, TrainingResult
 from corpusmill.model.training.micro_batch import is_out_of_memory
 from corpusmill.model.training.optimizer import gradient_norm
 from corpusmill.model.training.parallel import compile_in_place, synchronized

@@ -15,14 +15,13 @@ from corpusmill.model.training.parallel import placed, whole
 
 # Polar Express (Amsel et al. 2025, algorithm 1): the polynomials a·x + b·x³ + c·x⁵ that drive
 # singular values between 10⁻³ and 1 to 1 fastest, one after another, with a margin of 2 % for bf16.
-_POLAR_EXPRESS = (
+POLAR_EXPRESS = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
     (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
     (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
     (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
 )
-MOST_STEPS = len(_POLAR_EXPRESS)
 
 
 def orthogonalized(bank_NRC: Tensor, steps: int) -> Tensor:
@@ -40,7 +39,7 @@ def orthogonalized(bank_NRC: Tensor, steps: int) -> Tensor:
     x = bank_NRC.mT if tall else bank_NRC
     # Singular values above 1 would diverge, and the Frobenius norm bounds the largest.
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) * 1.02 + 1e-7)
-    for a, b, c in _POLAR_EXPRESS[:steps]:
+    for a, b, c in POLAR_EXPRESS[:steps]:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x

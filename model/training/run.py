@@ -8,7 +8,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.data.batches import Samples
 from corpusmill.model.device import COMPUTE_DTYPES, resolve_precision, use_threads
 from corpusmill.model.hf.folder import load_model
@@ -30,6 +29,7 @@ from corpusmill.model.training.config import (
 from corpusmill.model.training.feed import Feed, open_feed
 from corpusmill.model.training.flops import flops_per_token
 from corpusmill.model.training.gauges import Gauges, measured_peak
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.micro_batch import drawn_otherwise, fitting_micro_batches
 from corpusmill.model.training.optimizer import Optimizers, build_optimizers
 from corpusmill.model.training.parallel import distribute

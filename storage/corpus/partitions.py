@@ -9,6 +9,7 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.corpus.documents import documents_path, record_batches
 from corpusmill.storage.splits import Split
 
+# Of one task, whether it reads files or a corpus.
 PARTITION_BYTES = 64 << 20
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.storage.errors import ArtifactError
-from corpusmill.storage.shards.schema import DOCUMENTS
+from corpusmill.storage.shards.schema import DOCUMENTS, DOCUMENTS_SUFFIX
 from corpusmill.storage.shards.writing import ShardWriter
 from corpusmill.storage.splits import Split
 
@@ -177,7 +177,7 @@ def _ids_path(part: Path) -> Path:
 
 
 def _documents_path(part: Path) -> Path:
-    return part.with_suffix(".documents.arrow")
+    return part.with_suffix(DOCUMENTS_SUFFIX)
 
 
 def _open_ids(part: Path) -> np.ndarray:

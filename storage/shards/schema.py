@@ -23,6 +23,7 @@ FORMAT_VERSION = 2
 BATCH_TOKENS = 1 << 24
 CHECKED_TOKENS = 1 << 20
 CHECKSUMS = b"xxh3_128"
+DOCUMENTS_SUFFIX = ".documents.arrow"
 DOCUMENTS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -45,7 +46,7 @@ def tokens_path(directory: Path, split: Split) -> Path:
 
 def documents_path(directory: Path, split: Split) -> Path:
     """The file of a split's documents."""
-    return directory / f"{split}.documents.arrow"
+    return directory / f"{split}{DOCUMENTS_SUFFIX}"
 
 
 def checksum(ids: np.ndarray) -> str:

@@ -20,11 +20,8 @@ from corpusmill.tasks.ingestion.stats import SAMPLES, Sample, Stats
 # Characters of an excerpt that fit beside its place on a terminal.
 _SHOWN = 100
 _BASE: Mapping[str, Any] = {"normalise": False, "near_duplicates": "off"}
-# Fields of CleaningConfig that are no steps by themselves.
-_NO_STEPS = {
-    *("languages", "min_language_score", "segmentation", "contamination_ngram"),
-    *("own_steps", "near_duplicates", "similarity"),
-}
+# Steps that are on where a file is named; the others are switches.
+_OF_FILES = ("blocklist", "decontaminate")
 
 
 @dataclass
@@ -54,7 +51,8 @@ def cleaning_of(step: str) -> CleaningConfig:
     word, given, value = step.partition("=")
     if is_own(word):
         return parse(CleaningConfig, {**_BASE, "own_steps": (step,)})
-    words = [each for each in CleaningConfig.model_fields if each not in _NO_STEPS]
+    fields = CleaningConfig.model_fields.items()
+    words = [name for name, each in fields if each.annotation is bool or name in _OF_FILES]
     if word not in words:
         raise ConfigError(
             f"There is no cleaning step {word!r}; expected package.module:Name of one's own, or "

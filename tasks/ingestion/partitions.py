@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from corpusmill.storage.corpus.partitions import PARTITION_BYTES
 from corpusmill.storage.manifest import digest_json
 from corpusmill.tasks.ingestion.fragments import Fragment
-
-PARTITION_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ from corpusmill.tasks.ingestion.readers.reading import read
 from corpusmill.tasks.ingestion.stats import Stats
 
 KIND = "part"
+# The file of the statistics, and the partition among a part's inputs: older names, for by others
+# every part on disk would be made again.
+_STATS, _PARTITION = "tally.json", "group"
 FORMAT_VERSION = 12
 SCHEMA = pa.schema(
     [
@@ -51,7 +54,7 @@ def part_spec(partition: FilePartition, config: CorpusConfig) -> Spec:
         mode="json", exclude={"sources", "validation_fraction", "max_unread"}
     )
     decides["engines"] = engines_of((fragment.file for fragment in partition.fragments), config)
-    inputs = {"group": partition.digest, "cleaning": digest_inputs(config.cleaning)}
+    inputs = {_PARTITION: partition.digest, "cleaning": digest_inputs(config.cleaning)}
     return Spec(KIND, FORMAT_VERSION, inputs, decides)
 
 
@@ -70,7 +73,7 @@ def make_part(layout: Layout, partition: FilePartition, config: CorpusConfig) ->
 
 def read_stats(part: Path) -> Stats:
     """The statistics of the part at this path."""
-    return Stats.from_json((part / "tally.json").read_text(encoding="utf-8"))
+    return Stats.from_json((part / _STATS).read_text(encoding="utf-8"))
 
 
 def part_documents(part: Path) -> Path:
@@ -106,7 +109,7 @@ def _write(
                 progress.update_to(stats.bytes_read)
     if config.cleaning.near_duplicates != "off":
         _write_bands(directory, rows_for(config.cleaning.similarity))
-    (directory / "tally.json").write_text(stats.to_json(), encoding="utf-8")
+    (directory / _STATS).write_text(stats.to_json(), encoding="utf-8")
     return {
         "documents": {
             "in": stats.documents_read,

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from corpusmill.storage import metrics
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
@@ -15,10 +16,10 @@ from corpusmill.tasks.reports.run import Outcome
 from corpusmill.tasks.stages.evaluation import in_words
 
 _PIPELINES: Mapping[str, str] = {
-    "bits_per_byte": "text-generation",
-    "masked_accuracy": "fill-mask",
-    "span_perplexity": "text2text-generation",
-    "bleu": "translation",
+    metrics.BITS_PER_BYTE: "text-generation",
+    metrics.MASKED_ACCURACY: "fill-mask",
+    metrics.SPAN_PERPLEXITY: "text2text-generation",
+    metrics.BLEU: "translation",
 }
 
 

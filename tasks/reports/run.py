@@ -30,10 +30,10 @@ from corpusmill.tasks.tracking import FlowContext
 
 # What samples show, by the figure that decides.
 SHOWN: Mapping[str, str] = {
-    "bits_per_byte": "It writes",
-    "masked_accuracy": "It fills in",
-    "span_perplexity": "It writes what was cut out",
-    "bleu": "It translates",
+    metrics.BITS_PER_BYTE: "It writes",
+    metrics.MASKED_ACCURACY: "It fills in",
+    metrics.SPAN_PERPLEXITY: "It writes what was cut out",
+    metrics.BLEU: "It translates",
 }
 
 
@@ -121,8 +121,8 @@ def _baselines(
             "xz -9e alone": compressor.alone,
         }
     named = {
-        "unigram_accuracy": "always the commonest token",
-        "copied_bleu": "the source as it is",
+        metrics.UNIGRAM_ACCURACY: "always the commonest token",
+        metrics.COPIED_BLEU: "the source as it is",
     }
     return {said: figures.figures[key] for key, said in named.items() if key in figures.figures}
 

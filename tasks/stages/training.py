@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from corpusmill.model.config import TrainingJob, model_spec
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.training.config import (
     TrainConfig,
@@ -20,6 +19,7 @@ from corpusmill.model.training.config import (
     check_positions,
     check_sequence_length,
 )
+from corpusmill.model.training.job import TrainingJob, model_spec
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain, set_aside
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import ConfigError

@@ -23,12 +23,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from corpusmill.flows.overrides import override
 from corpusmill.flows.recipes.decoders import speedrun
-from corpusmill.model.config import TrainingJob
 from corpusmill.model.device import use_threads
 from corpusmill.model.hf.folder import load_model
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.tokenizer.control import END_OF_TEXT, frame, roles_of, write_roles
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.job import TrainingJob
 from corpusmill.storage.artifacts import Spec, publish
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.journal import JournalReader

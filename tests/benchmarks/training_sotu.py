@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from corpusmill.flows.recipes.decoders import gpt_tiny
-from corpusmill.model.config import TrainingJob, TrainingResult
 from corpusmill.model.device import use_threads
 from corpusmill.model.hf.folder import load_model
+from corpusmill.model.training.job import TrainingJob, TrainingResult
 from corpusmill.storage.config import read_json, write_json_value
 from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.manifest import read_manifest
