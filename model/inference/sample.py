@@ -1,5 +1,6 @@
 """Entry point that writes text: `python -m corpusmill.model.inference.sample FOLDER PROMPT`."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+    # Whoever reads it may have had enough, as `head` has.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     from corpusmill.model.inference.answering import load_answerer
 
     directory, prompt = sys.argv[1:]
