@@ -17,9 +17,9 @@ too, is found and not made again; training that was interrupted goes on from its
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tqdm import tqdm
 
@@ -83,7 +83,7 @@ def ingest(store: Layout, config: PretrainConfig) -> Ref:
             two documents kept.
     """
     _check(store=store, config=config)
-    with _Bar("ingest") as bar:
+    with _bar("ingest") as bar:
         return _corpus.ingest(store, config.corpus, load_settings().processes, bar)
 
 
@@ -100,7 +100,7 @@ def train_tokenizer(store: Layout, corpus: Ref, config: PretrainConfig) -> Ref:
 def shard(store: Layout, corpus: Ref, tokenizer: Ref) -> Ref:
     """Encodes the documents of both sides with a tokenizer into Arrow token shards."""
     _check(store=store, corpus=corpus, tokenizer=tokenizer)
-    with _Bar("shard") as bar:
+    with _bar("shard") as bar:
         return _shards.make_shards(store, corpus, tokenizer, corpus, bar)
 
 
@@ -122,7 +122,7 @@ def train(store: Layout, shards: Ref, tokenizer: Ref, config: PretrainConfig) ->
     start = bring_model(store, config.initialize_from) if config.initialize_from else None
     shape = None if start else config.model
     run = _training.plan_run(store, shards, tokenizer, shape, config.train, start)
-    with _Bar("train", config.train.max_steps) as bar:
+    with _bar("train", config.train.max_steps) as bar:
         model, _ = _training.train(store, run, _Journal(run.files, bar))
     return model
 
@@ -229,24 +229,8 @@ def _check(**arguments: object) -> None:
 class _Bar:
     """A bar in a notebook or a terminal."""
 
-    def __init__(self, what: str, total: int = 100) -> None:
-        self._what = what
-        # Standard error would be shown in red.
-        form = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed}"
-        self._bar = tqdm(total=total, desc=what, bar_format=form, file=sys.stdout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None and self._bar.n == 0:  # nothing was done: what was made before is there
-            self.reach(self._bar.total, f"{self._what}: found")
-        self._bar.close()
+    def __init__(self, bar: tqdm) -> None:
+        self._bar = bar
 
     def show(self, percent: float, description: str) -> None:
         """As of `corpusmill.tasks.stages.progress.Bar`."""
@@ -259,6 +243,18 @@ class _Bar:
         self._bar.set_description_str(description, refresh=False)
         self._bar.n = done
         self._bar.refresh()
+
+
+@contextmanager
+def _bar(what: str, total: int = 100) -> Iterator[_Bar]:
+    """Shows a bar until the block ends; where nothing was done, what was made before is there."""
+    form = "{desc}: {percentage:3.0f} %|{bar:20}| {elapsed}"
+    # Standard error would be shown in red.
+    with tqdm(total=total, desc=what, bar_format=form, file=sys.stdout) as shown:
+        bar = _Bar(shown)
+        yield bar
+        if shown.n == 0:
+            bar.reach(total, f"{what}: found")
 
 
 class _Journal:
