@@ -6,8 +6,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>`, `downloads`,
-    `compiled`, `locks`, `stack`."""
+    """Paths under `root`: `artifacts/<kind>/<digest>`, `runs/<digest>`, `ledgers`, `downloads`,
+    `compiled`, `locks`, `stack`, `files.sqlite`."""
 
     root: Path
 
@@ -22,6 +22,15 @@ class Layout:
     def run(self, digest: str) -> Path:
         """Working folder of the training run with this identity; survives crashes."""
         return self.root / "runs" / digest
+
+    def ledger(self, digest: str) -> Path:
+        """What people and nights decided about the text of one registered model, appended to."""
+        return self.root / "ledgers" / f"{digest}.jsonl"
+
+    @property
+    def file_index(self) -> Path:
+        """Digests of files of text that were read, so that those unchanged are not read again."""
+        return self.root / "files.sqlite"
 
     @property
     def downloads(self) -> Path:

@@ -23,8 +23,12 @@ class DocumentWriter:
         bytes: of their texts in UTF-8.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._file = pa.ipc.new_file(str(path), schema)
+    def __init__(self, path: Path, schema: pa.Schema, compression: str | None = None) -> None:
+        """Args:
+        compression: of the file's buffers, such as `zstd`; none to be read without a copy.
+        """
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        self._file = pa.ipc.new_file(str(path), schema, options=options)
         self._pending: list[pa.RecordBatch] = []
         self._bytes = self._rows = 0
         self.documents = self.bytes = 0
@@ -65,8 +69,8 @@ class DocumentWriter:
 class SplitWriter(DocumentWriter):
     """Writes one side of a corpus, and counts characters too."""
 
-    def __init__(self, directory: Path, split: Split) -> None:
-        super().__init__(documents_path(directory, split), SCHEMA)
+    def __init__(self, directory: Path, split: Split, compression: str | None = None) -> None:
+        super().__init__(documents_path(directory, split), SCHEMA, compression)
         self._characters = 0
 
     @property

@@ -1,15 +1,14 @@
 """From parts to a corpus: drops duplicates across all parts, splits documents and writes them."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpusmill.storage.artifacts import Ref, Spec, find_sound, obtain
 from corpusmill.storage.corpus.documents import (
@@ -17,50 +16,33 @@ from corpusmill.storage.corpus.documents import (
     KIND,
     bands_path,
     ids_of,
-    is_held_out,
     texts_of,
 )
 from corpusmill.storage.corpus.writing import SplitWriter
 from corpusmill.storage.errors import CorpusError
 from corpusmill.storage.layout import Layout
+from corpusmill.storage.memory import documents_path, write_met
 from corpusmill.storage.splits import SPLITS, Split
 from corpusmill.tasks.ingestion.batches import WHOLE_FILE, excerpt_of
 from corpusmill.tasks.ingestion.cleaning.steps import digest_inputs
 from corpusmill.tasks.ingestion.config import CorpusConfig
-from corpusmill.tasks.ingestion.duplicates.components import near_duplicates
-from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
 from corpusmill.tasks.ingestion.engines import check_engines, engines_of
 from corpusmill.tasks.ingestion.figures import Figures, SimilarPair
+from corpusmill.tasks.ingestion.night import MET, sort_night
 from corpusmill.tasks.ingestion.partitions import FilePartition, plan_partitions
 from corpusmill.tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
+from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.progress import ProgressLogger
 from corpusmill.tasks.ingestion.readers.flaws import not_read
 from corpusmill.tasks.ingestion.readers.reading import cut
+from corpusmill.tasks.ingestion.sides import first_sides
 from corpusmill.tasks.ingestion.sources import ResolvedSource, digest_sources, resolve
 from corpusmill.tasks.ingestion.stats import Stats
+from corpusmill.tasks.ingestion.verdicts import REASONS, Verdicts, find_duplicates, of_sources
 
 UNKNOWN_LICENCE = "unknown"
-_PAIRS = 10
 # The manifest names at most so many files that could not be read.
 _NAMED = 20
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """For each document of the parts, in their order, whether it is kept and what it is similar to.
-
-    Attributes:
-        reason: int8 (documents,): an index into `REASONS`; 0 for those that are kept.
-        first: int64 (documents,): the first document of its component; a component is in one split.
-        pairs: some near-duplicates, as (first, second, similarity).
-    """
-
-    reason: np.ndarray
-    first: np.ndarray
-    pairs: Sequence[tuple[int, int, float]]
-
-
-REASONS = ("", "duplicate", "near_duplicate")
 
 
 @dataclass(frozen=True)
@@ -78,33 +60,45 @@ class CorpusPlan:
     corpus: Ref | None
 
 
-def plan_corpus(layout: Layout, config: CorpusConfig) -> CorpusPlan:
+def plan_corpus(layout: Layout, config: CorpusConfig, past: Past | None = None) -> CorpusPlan:
     """Finds and digests the sources, and the corpus already made of the same bytes, if any.
+
+    Args:
+        past: of a night, whose corpus is what is new in files that were not met.
 
     Raises:
         CorpusError: a source that does not exist or matches nothing.
     """
-    sources = tuple(resolve(config, layout.downloads))
-    ref = find_sound(layout, corpus_spec(sources, config))
+    met = past.memory.files if past else None
+    sources = tuple(resolve(config, layout.downloads, layout.file_index, met))
+    ref = find_sound(layout, corpus_spec(sources, config, past))
     if ref:
         return CorpusPlan(sources, (), ref)
     fragments = (fragment for source in sources for file in source.files for fragment in cut(file))
     return CorpusPlan(sources, tuple(plan_partitions(fragments)), None)
 
 
-def corpus_spec(sources: Sequence[ResolvedSource], config: CorpusConfig) -> Spec:
+def corpus_spec(
+    sources: Sequence[ResolvedSource], config: CorpusConfig, past: Past | None = None
+) -> Spec:
     """What the corpus of these sources is made from."""
     inputs = {
         "sources": digest_sources(sources),
         "cleaning": digest_inputs(config.cleaning),
     }
+    if past:
+        inputs |= {"memory": past.digest, "kept_out": past.kept_out.digest}
     files = (file for source in sources for file in source.files)
     decides = config.model_dump(mode="json", exclude={"sources"})
     return Spec(KIND, FORMAT_VERSION, inputs, decides | {"engines": engines_of(files, config)})
 
 
 def build_corpus(
-    layout: Layout, sources: Sequence[ResolvedSource], config: CorpusConfig, parts: Sequence[Ref]
+    layout: Layout,
+    sources: Sequence[ResolvedSource],
+    config: CorpusConfig,
+    parts: Sequence[Ref],
+    past: Past | None = None,
 ) -> Ref:
     """Makes the corpus of these parts, one for each partition of the sources, in order.
 
@@ -118,9 +112,9 @@ def build_corpus(
         ConfigError: the parts were made by other packages than are installed here.
     """
     paths = [part.path for part in parts]
-    spec = corpus_spec(sources, config)
+    spec = corpus_spec(sources, config, past)
     check_engines(paths, spec.config["engines"])
-    ref, _ = obtain(layout, spec, lambda directory: _write(directory, sources, config, paths))
+    ref, _ = obtain(layout, spec, lambda directory: _write(directory, sources, config, paths, past))
     return ref
 
 
@@ -129,38 +123,69 @@ def _write(
     sources: Sequence[ResolvedSource],
     config: CorpusConfig,
     parts: Sequence[Path],
+    past: Past | None,
 ) -> Mapping[str, Any]:
+    stats = _stats(sources, config, parts)
+    ids = ids_of([part_documents(part) for part in parts])
+    verdicts = find_duplicates(parts, ids, config)
+    reserved = of_sources(parts, {source.name for source in sources if source.held_out})
+    numbered = _firsts(parts)
+    if past:
+        night = sort_night(past, parts, ids, verdicts, config, reserved)
+        verdicts, held_out = night.verdicts, night.held_out
+        write_met(documents_path(directory, MET), night.met)
+    for part, first in numbered:
+        _count_duplicates(stats, part, first, verdicts)
+    if past is None:
+        kept = verdicts.reason == 0
+        if np.count_nonzero(kept) < 2:
+            raise _too_few(stats, config)
+        held_out = first_sides(ids, verdicts.first, kept, config.validation_fraction, reserved)
+    writers, figures = _write_documents(directory, sources, numbered, verdicts, held_out, past)
+    figures.pairs = _similar_pairs(parts, verdicts)
+    figures.write(directory, stats)
+    write_samples(directory, stats)
+    similarity = None
+    if config.cleaning.near_duplicates != "off":
+        similarity = config.cleaning.similarity
+        if past is None:
+            _write_bands(directory, numbered, verdicts.reason == 0, held_out)
+    return _counts(writers, stats, sources) | {"similarity": similarity}
+
+
+def _stats(sources: Sequence[ResolvedSource], config: CorpusConfig, parts: Sequence[Path]) -> Stats:
+    """What was read, but for duplicates."""
     stats = Stats()
     for part in parts:
         stats.add(read_stats(part))
     for source in sources:
         _count_apart(stats, source)
     _check_unread(stats, config.max_unread)
-    ids = ids_of([part_documents(part) for part in parts])
-    verdicts = _verdicts(parts, ids, config)
-    numbered = _firsts(parts)
-    for part, first in numbered:
-        _count_duplicates(stats, part, first, verdicts)
-    if np.count_nonzero(verdicts.reason == 0) < 2:
-        raise _too_few(stats, config)
-    reserved = {source.name for source in sources if source.held_out}
-    held_out = _held_out(ids, verdicts, config.validation_fraction, _of_sources(parts, reserved))
+    return stats
+
+
+def _write_documents(
+    directory: Path,
+    sources: Sequence[ResolvedSource],
+    numbered: Sequence[tuple[Path, int]],
+    verdicts: Verdicts,
+    held_out: np.ndarray,
+    past: Past | None,
+) -> tuple[Mapping[Split, SplitWriter], Figures]:
     figures = Figures(sources)
-    sizes = [part_documents(part).stat().st_size for part in parts]
+    sizes = [part_documents(part).stat().st_size for part, _ in numbered]
     progress = ProgressLogger("merge", sum(sizes))
-    with SplitWriter(directory, "train") as train, SplitWriter(directory, "validation") as other:
+    # A night's text is read once more, and then kept beside its tokens.
+    compression = "zstd" if past else None
+    with (
+        SplitWriter(directory, "train", compression) as train,
+        SplitWriter(directory, "validation", compression) as other,
+    ):
         writers: dict[Split, SplitWriter] = {"train": train, "validation": other}
         for (part, first), written in zip(numbered, accumulate(sizes), strict=True):
             _write_part(writers, part, verdicts.reason[first:], held_out[first:], figures)
             progress.update_to(written)
-    figures.pairs = _similar_pairs(parts, verdicts)
-    figures.write(directory, stats)
-    write_samples(directory, stats)
-    similarity = None
-    if config.cleaning.near_duplicates != "off":
-        _write_bands(directory, numbered, verdicts.reason == 0, held_out)
-        similarity = config.cleaning.similarity
-    return _counts(writers, stats, sources) | {"similarity": similarity}
+    return writers, figures
 
 
 def _count_apart(stats: Stats, source: ResolvedSource) -> None:
@@ -177,54 +202,6 @@ def _firsts(parts: Sequence[Path]) -> list[tuple[Path, int]]:
         firsts.append((part, first))
         first += sum(batch.num_rows for batch in part_batches(part))
     return firsts
-
-
-def _verdicts(parts: Sequence[Path], ids: np.ndarray, config: CorpusConfig) -> Verdicts:
-    exact = exact_duplicates(ids)
-    duplicate = (exact != np.arange(len(ids))).astype(np.int8)
-    wanted = config.cleaning.near_duplicates
-    if wanted == "off":
-        return Verdicts(duplicate, exact, ())
-    found = near_duplicates(
-        [part_bands(part) for part in parts],
-        texts_of([part_documents(part) for part in parts]),
-        config.cleaning.similarity,
-        exact,
-    )
-    similar = (found.representative != np.arange(len(ids))) & (duplicate == 0)
-    reason = duplicate + 2 * similar.astype(np.int8) if wanted == "drop" else duplicate
-    some = zip(found.earlier, found.later, found.similarity, strict=True)
-    pairs = [(int(a), int(b), float(s)) for a, b, s in islice(some, _PAIRS)]
-    return Verdicts(reason, found.component, pairs)
-
-
-def _of_sources(parts: Sequence[Path], names: Collection[str]) -> np.ndarray | None:
-    """bool (documents,): whether each is of one of these sources; None if `names` is empty."""
-    if not names:
-        return None
-    wanted = pa.array(list(names), pa.string())
-    batches = (batch for part in parts for batch in part_batches(part))
-    return np.concatenate([np.array(pc.is_in(batch.column("source"), wanted)) for batch in batches])
-
-
-def _held_out(
-    ids: np.ndarray, verdicts: Verdicts, validation_fraction: float, reserved: np.ndarray | None
-) -> np.ndarray:
-    """bool (documents,): which are held out: the `reserved` ones, or else a fraction of all."""
-    if reserved is None:
-        held_out = is_held_out(ids[verdicts.first], validation_fraction)
-    else:
-        held_out = reserved[verdicts.first]
-    kept = np.flatnonzero(verdicts.reason == 0)
-    if held_out[kept].all() or not held_out[kept].any():
-        smallest = min(kept.tolist(), key=lambda row: ids[row].tobytes())
-        # The documents similar to it move with it.
-        family = verdicts.first == verdicts.first[smallest]
-        if not family[kept].all():
-            held_out[family] = ~held_out[family]
-        else:
-            held_out[smallest] = ~held_out[smallest]
-    return held_out
 
 
 def _write_part(

@@ -1,9 +1,11 @@
 """What a reader is given: a file of a source, or a fragment of a file that can be cut."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.manifest import digest_json
 from corpusmill.tasks.ingestion.config import CorpusConfig, TextUnit
 from corpusmill.tasks.ingestion.readers.formats import Format
 
@@ -43,6 +45,11 @@ class SourceFile:
     def manner(self) -> list[object]:
         """How it is read, for digests."""
         return [self.text_field, self.encoding, self.text_unit, self.pair, self.quoted]
+
+    @property
+    def identity(self) -> bytes:
+        """Digest of its bytes and of how they are read."""
+        return file_identity(self.digest, self.manner)
 
     def check_unchanged(self) -> None:
         """Raises CorpusError if the file was written to since it was digested."""
@@ -88,6 +95,11 @@ class Reading:
     @property
     def file(self) -> SourceFile:
         return self.fragment.file
+
+
+def file_identity(digest: str, manner: Iterable[object]) -> bytes:
+    """Digest of the bytes of a file and of how they are read; 16 bytes."""
+    return bytes.fromhex(digest_json([digest, *manner]))
 
 
 def unreadable(path: Path, error: OSError) -> CorpusError:

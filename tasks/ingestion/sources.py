@@ -5,19 +5,20 @@ whose bytes are digested: the digests are part of the corpus's identity.
 """
 
 import importlib.util
+import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from corpusmill.storage.addresses import shown
 from corpusmill.storage.errors import CorpusError
-from corpusmill.storage.manifest import digest_file, digest_json
+from corpusmill.storage.file_index import digest_files
+from corpusmill.storage.manifest import digest_json
 from corpusmill.tasks.ingestion.config import PACKAGE, CorpusConfig, DatasetSource, FileSource
-from corpusmill.tasks.ingestion.fragments import SourceFile, unreadable
+from corpusmill.tasks.ingestion.fragments import SourceFile, file_identity, unreadable
 from corpusmill.tasks.ingestion.materialized import materialize, materialized_name
 from corpusmill.tasks.ingestion.patterns import matching
 from corpusmill.tasks.ingestion.readers.flaws import not_read
@@ -25,6 +26,7 @@ from corpusmill.tasks.ingestion.readers.formats import SUPPORTED, format_at, is_
 from corpusmill.tasks.ingestion.remote import download, find_remote, is_remote
 
 _CONNECTIONS = 8
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,12 @@ class ResolvedSource:
     apart: tuple[ApartFile, ...] = ()
 
 
-def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
+def resolve(
+    config: CorpusConfig,
+    downloads: Path,
+    index: Path | None = None,
+    met: Collection[bytes] | None = None,
+) -> list[ResolvedSource]:
     """Finds and digests everything the sources name, in their order.
 
     Files of other machines are copied, and datasets written, into the folder `downloads`, unless
@@ -71,35 +78,45 @@ def resolve(config: CorpusConfig, downloads: Path) -> list[ResolvedSource]:
     kept. A file that is reached twice counts once, for the source that comes first, unless the
     second reads it in another way: by other fields, say.
 
+    Args:
+        index: where digests are kept of files that were read before.
+        met: digests (`SourceFile.identity`) of files that are left out. Where it is given, of
+            several sources some may have gone.
+
     Raises:
         CorpusError: a source that does not exist, or leads to nothing that is read.
         CorpusmillError: a server that cannot be reached; a retry may help.
     """
     sources = [FileSource(files=s) if isinstance(s, str) else s for s in config.sources]
     seen, passed = set[tuple[object, ...]](), set[str]()
-    resolved = []
+    resolved, gone = [], list[CorpusError]()
     named = zip(sources, _unique_names(sources), strict=True)
     for source, name in sorted(named, key=lambda each: not each[0].held_out):
         found, reading = [], _reading(source, config)
-        readable, others = _find(source, config, downloads)
+        try:
+            readable, others = _find(source, config, downloads)
+        except CorpusError as error:
+            if met is None:
+                raise
+            gone.append(error)
+            _LOGGER.warning("the source %s is left out: %s", name, error)
+            continue
         for path, called in readable:
             key = (path.resolve(), *reading.values())
             if key not in seen:
                 seen.add(key)
                 found.append((path, called))
-        digested = partial(_digested, name, reading, config.readers)
-        with ThreadPoolExecutor() as threads:  # hashlib releases the GIL
-            files = list(threads.map(digested, found))
-        # Files of one name are ordered by digest: their paths differ from machine to machine.
-        files.sort(key=lambda file: (file.name, file.digest))
+        files = _digested(name, found, reading, config.readers, index, met or ())
+        # What is not read was reported when the rest of its source was met first.
+        others = others if met is None else []
         apart = {file.address: file for file in others if file.address not in passed}
         passed.update(apart)
         is_pairs, held_out = source.pair is not None, source.held_out
         resolved.append(
-            ResolvedSource(
-                name, source.licence, tuple(files), is_pairs, held_out, tuple(apart.values())
-            )
+            ResolvedSource(name, source.licence, files, is_pairs, held_out, tuple(apart.values()))
         )
+    if not resolved:
+        raise gone[0]
     return resolved
 
 
@@ -122,17 +139,34 @@ def _reading(source: FileSource | DatasetSource, config: CorpusConfig) -> dict[s
 
 
 def _digested(
-    source: str, reading: Mapping[str, Any], own: Collection[str], found: tuple[Path, str]
-) -> SourceFile:
-    path, name = found
+    source: str,
+    found: Sequence[tuple[Path, str]],
+    reading: Mapping[str, Any],
+    own: Collection[str],
+    index: Path | None,
+    met: Collection[bytes],
+) -> tuple[SourceFile, ...]:
+    """Files that were not met, sorted by name."""
+    names = dict(found)
     try:
-        status = path.stat()
-        digest, form = digest_file(path), format_at(path, own)
+        files = [
+            SourceFile(
+                source,
+                names[each.path],
+                each.path,
+                each.size,
+                each.digest,
+                each.modified,
+                format_at(each.path, own),
+                **reading,
+            )
+            for each in digest_files(index, [path for path, _ in found])
+            if not met or file_identity(each.digest, reading.values()) not in met
+        ]
     except OSError as error:
-        raise unreadable(path, error) from error
-    return SourceFile(
-        source, name, path, status.st_size, digest, status.st_mtime_ns, form, **reading
-    )
+        raise unreadable(Path(error.filename or found[0][0]), error) from error
+    # Files of one name are ordered by digest: their paths differ from machine to machine.
+    return tuple(sorted(files, key=lambda file: (file.name, file.digest)))
 
 
 def _find(

@@ -1,0 +1,96 @@
+"""What is new in a night, and on which side of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+
+from corpusmill.storage.memory import HELD_OUT, NEITHER, TRAIN, Met
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.duplicates.signatures import BANDS
+from corpusmill.tasks.ingestion.parts import part_bands, part_batches
+from corpusmill.tasks.ingestion.past import Past, Relation, relate
+from corpusmill.tasks.ingestion.sides import nightly_sides
+from corpusmill.tasks.ingestion.verdicts import REASONS, Verdicts
+
+# The segment of a memory that lies in the corpus of a night.
+MET = "met"
+# Of these the memory keeps nothing: they were never met, or it has them.
+_UNMET = ("duplicate", "seen", "forgotten", "set_aside")
+
+
+@dataclass(frozen=True)
+class Night:
+    """The documents of a night.
+
+    Attributes:
+        verdicts: with the reasons of what is not new.
+        held_out: bool (documents,): the side of those that are kept.
+        met: what the memory is to keep.
+    """
+
+    verdicts: Verdicts
+    held_out: np.ndarray
+    met: Met
+
+
+def sort_night(
+    past: Past,
+    parts: Sequence[Path],
+    ids: np.ndarray,
+    verdicts: Verdicts,
+    config: CorpusConfig,
+    reserved: np.ndarray | None,
+) -> Night:
+    """Tells what is new from what was met, and trained on from held out.
+
+    Args:
+        ids: uint8 (documents, 16), of all documents of the parts.
+        verdicts: on duplicates among them.
+        reserved: which documents are of sources that are held out whole, if there are such.
+    """
+    wanted = config.cleaning.near_duplicates
+    bands = np.zeros((len(ids), BANDS), np.uint64)
+    if wanted != "off" and len(ids):
+        bands = np.concatenate([part_bands(part) for part in parts])
+    similarity = config.cleaning.similarity if wanted == "drop" else None
+    relation = relate(past, ids, bands, verdicts.first, similarity)
+    reason = _reasons(verdicts.reason, relation)
+    kept = reason == 0
+    sizes, sources = _sizes_and_sources(parts)
+    held_out = nightly_sides(
+        ids,
+        verdicts.first,
+        relation.side,
+        kept,
+        sizes=sizes,
+        sources=sources,
+        fraction=config.validation_fraction,
+        reserved=reserved,
+    )
+    side = np.where(held_out, HELD_OUT, TRAIN).astype(np.uint8)
+    side[relation.side == NEITHER] = NEITHER
+    unmet = np.isin(reason, [REASONS.index(each) for each in _UNMET])
+    met = Met(ids[~unmet], side[~unmet], bands[~unmet])
+    return Night(replace(verdicts, reason=reason), held_out, met)
+
+
+def _reasons(reason: np.ndarray, relation: Relation) -> np.ndarray:
+    """Indices into REASONS; duplicates among what is read are called so."""
+    codes = {name: code for code, name in enumerate(REASONS)}
+    found = np.array([codes[each] for each in relation.reason.tolist()], np.int8)
+    return np.where(reason == 0, found, reason)
+
+
+def _sizes_and_sources(parts: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes of each document and number of its source; int64 (documents,)."""
+    numbers: dict[str, int] = {}
+    sizes, sources = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for part in parts:
+        for batch in part_batches(part):
+            sizes.append(np.asarray(pc.binary_length(batch.column("text"))).astype(np.int64))
+            names = batch.column("source").to_pylist()
+            sources.append(np.array([numbers.setdefault(n, len(numbers)) for n in names], np.int64))
+    return np.concatenate(sizes), np.concatenate(sources)

@@ -1,0 +1,162 @@
+"""Held-out text: kept for ever by segment, and chosen from to judge by in a bounded time."""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.corpus.documents import SCHEMA, Document, documents_path, record_batches
+from corpusmill.storage.corpus.writing import SplitWriter
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.splits import Split
+
+KIND = "held_out"
+# What is chosen from held-out text, to judge by.
+CHOSEN_KIND = "evaluation_set"
+_NEW = "new.json"
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Of which text documents are chosen, and how much.
+
+    Attributes:
+        kind: new or old, or what else there is; part of the identity.
+        folders: artifacts with documents.
+        split: of them.
+        bytes: of all sources together, in equal shares; more only where one document has more.
+        document_bytes: at most, of one document.
+    """
+
+    kind: str
+    folders: Sequence[Ref]
+    split: Split
+    bytes: int
+    document_bytes: int
+
+
+def keep_held_out(layout: Layout, corpus: Ref) -> Ref:
+    """The held-out documents of a corpus by themselves, which outlive it."""
+
+    def write(directory: Path) -> dict[str, Any]:
+        with SplitWriter(directory, "validation", "zstd") as writer:
+            for batch in record_batches(documents_path(corpus.path, "validation")):
+                writer.add(batch)
+        counts = read_manifest(corpus.path)["counts"]
+        kept = {"licences": counts["licences"], "pairs": counts.get("pairs", [])}
+        return {"validation": writer.counts, **kept}
+
+    ref, _ = obtain(layout, Spec(KIND, 1, {"corpus": corpus.digest}), write)
+    return ref
+
+
+def choose_documents(
+    layout: Layout, choices: Sequence[Choice], without: Collection[str] = ()
+) -> Ref:
+    """Documents to judge by: of each source those with the least hashes of their ids.
+
+    So the documents chosen stay the same while there are more, but for those that new ones with
+    lesser hashes take the place of.
+
+    Args:
+        choices: of which the one called new says which documents are new.
+        without: ids of documents that are left out.
+
+    Returns:
+        An artifact like the held-out side of a corpus; see `new_documents`.
+    """
+    inputs = {
+        f"{choice.kind}-{number}": ref.digest
+        for choice in choices
+        for number, ref in enumerate(choice.folders)
+    }
+    config = {
+        choice.kind: [choice.split, choice.bytes, choice.document_bytes] for choice in choices
+    }
+
+    def write(directory: Path) -> dict[str, Any]:
+        pairs, chosen = _pairs(choices), list[Document]()
+        new: list[str] = []
+        for choice in choices:
+            some = list(_chosen(choice, pairs, without))
+            chosen += some
+            if choice.kind == "new":
+                new = sorted({document.id for document in some})
+        with SplitWriter(directory, "validation") as writer:
+            for start in range(0, len(chosen), _BATCH):
+                writer.add(_batch(chosen[start : start + _BATCH]))
+        (directory / _NEW).write_text(json.dumps(new), encoding="utf-8")
+        return {"validation": writer.counts, "pairs": sorted(pairs)}
+
+    spec = Spec(CHOSEN_KIND, 1, inputs, config | {"without": sorted(without)})
+    ref, _ = obtain(layout, spec, write)
+    return ref
+
+
+def new_documents(chosen: Path) -> frozenset[str]:
+    """The ids of the new ones among documents that were chosen."""
+    return frozenset(json.loads((chosen / _NEW).read_text(encoding="utf-8")))
+
+
+def _pairs(choices: Sequence[Choice]) -> set[str]:
+    """The sources that hold pairs."""
+    counts = [read_manifest(ref.path)["counts"] for each in choices for ref in each.folders]
+    return {name for each in counts for name in each.get("pairs", ())}
+
+
+def _chosen(choice: Choice, pairs: Collection[str], without: Collection[str]) -> Iterator[Document]:
+    ranked: dict[str, list[tuple[str, Ref, int, int]]] = {}
+    for ref in choice.folders:
+        for number, batch in enumerate(_batches(ref, choice.split)):
+            columns = (batch.column(name).to_pylist() for name in ("id", "source"))
+            for row, (name, source) in enumerate(zip(*columns, strict=True)):
+                if name not in without:
+                    ranked.setdefault(source, []).append((_rank(name), ref, number, row))
+    share = choice.bytes // max(1, len(ranked))
+    for source in sorted(ranked):
+        limit = None if source in pairs else choice.document_bytes
+        yield from _up_to(share, sorted(ranked[source], key=lambda each: each[0]), choice, limit)
+
+
+def _up_to(
+    share: int, ranked: Sequence[tuple[str, Ref, int, int]], choice: Choice, limit: int | None
+) -> Iterator[Document]:
+    """The first documents of so many bytes together, each cut to its limit."""
+    size, batches = 0, dict[Ref, list[pa.RecordBatch]]()
+    for _, ref, number, row in ranked:
+        if size >= share:
+            return
+        if ref not in batches:
+            batches[ref] = list(_batches(ref, choice.split))
+        values = batches[ref][number].slice(row, 1).to_pylist()[0]
+        document = Document(*(values[name] for name in SCHEMA.names))
+        data = document.text.encode()
+        if limit and len(data) > limit:
+            data = data[:limit]
+            fields = {name: values[name] for name in SCHEMA.names}
+            document = Document(**{**fields, "text": data.decode(errors="ignore")})
+        size += len(data)
+        yield document
+
+
+def _batches(ref: Ref, split: Split) -> Iterator[pa.RecordBatch]:
+    return record_batches(documents_path(ref.path, split))
+
+
+def _rank(name: str) -> str:
+    """A hash of an id: ids themselves decide the sides, and held-out ones are the least."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _batch(documents: Sequence[Document]) -> pa.RecordBatch:
+    columns: Mapping[str, list[str]] = {
+        name: [getattr(each, name) for each in documents] for name in SCHEMA.names
+    }
+    return pa.record_batch(columns, schema=SCHEMA)
