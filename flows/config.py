@@ -24,6 +24,7 @@ from corpusmill.storage.names import RegisteredName
 from corpusmill.storage.settings import ComputePrecision, load_settings
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import default_processes, find_hardware
+from corpusmill.tasks.stages.night_config import NightConfig
 
 
 class RegistrationConfig(Config):
@@ -94,17 +95,19 @@ class PretrainConfig(Config):
 
 
 class ContinueConfig(Config):
-    """All that decides a night of continued pretraining.
+    """All that decides a night of continued pretraining: its champion's config, and how a night is.
 
     Attributes:
-        max_epochs: passes over the new documents; with `train.max_steps` the lower one holds.
+        train: as the line was pretrained; `night` says what is different in a night.
+        family: of the champion's network.
     """
 
     corpus: CorpusConfig = CorpusConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     registration: RegistrationConfig = RegistrationConfig()
-    max_epochs: float = Field(2.0, gt=0)
+    night: NightConfig = NightConfig()
+    family: Family = "causal_lm"
 
 
 C = TypeVar("C", bound=BaseModel)
@@ -214,11 +217,12 @@ def _elsewhere(recipe: str) -> str:
 
 
 def _identity_of_training(config: PretrainConfig | ContinueConfig) -> dict[str, Any]:
-    family: Family = "causal_lm"  # of a model yet to be found: to this one all fields may matter
     shape: ModelConfig | None = None
     if isinstance(config, PretrainConfig):
         family = config.tokenizer.family
         shape = None if config.initialize_from else config.model
+    else:
+        family = config.family
     return identity_of(config.train, family, shape, config.train.hardware.num_processes)
 
 

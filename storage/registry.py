@@ -1,11 +1,17 @@
-"""The MLflow model registry: versions without pickle, the aliases `candidate` and `champion`."""
+"""The MLflow model registry: versions without pickle, and the aliases by which they are found.
 
+`candidate` is the version registered last, `champion` the one in use, `previous` the champion
+before it, to which one can go back.
+"""
+
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -24,9 +30,11 @@ from corpusmill.storage.settings import CHECKOUT, Settings
 from corpusmill.storage.tracking import Tracker, connect, refusal
 from corpusmill.storage.writing import locked
 
-CANDIDATE, CHAMPION = "candidate", "champion"
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 DIGEST = "model_digest"
 CONTENT = "model_content"
+MEMORY = "memory"
+REPLACED = "replaced_version"
 _WEIGHTS = "model"
 _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "pydantic")
 
@@ -121,8 +129,65 @@ def promote(
         champion = find_by_alias(settings, model.name, CHAMPION)
         if champion and (instead_of is None or champion.version != instead_of.version):
             return champion
-        connect(settings).set_registered_model_alias(model.name, CHAMPION, model.version)
+        client = connect(settings)
+        if champion:
+            client.set_model_version_tag(model.name, model.version, REPLACED, champion.version)
+            client.set_registered_model_alias(model.name, PREVIOUS, champion.version)
+        client.set_registered_model_alias(model.name, CHAMPION, model.version)
     return model
+
+
+def roll_back(
+    settings: Settings, layout: Layout, name: str
+) -> tuple[RegisteredModel, RegisteredModel]:
+    """Gives the alias `champion` back to the previous champion.
+
+    Returns:
+        The version that was champion, and the one that is it now.
+
+    Raises:
+        ConfigError: there is no champion, or none before it.
+    """
+    with only_one(layout, name):
+        champion = champion_or_refuse(settings, name)
+        previous = find_by_alias(settings, name, PREVIOUS)
+        if previous is None or previous.version == champion.version:
+            raise ConfigError(
+                f"models:/{name}@previous does not exist, so version {champion.version} is the "
+                "first champion; expected one before it: give the alias champion to another "
+                "version on the model's page in MLflow."
+            )
+        client = connect(settings)
+        client.set_registered_model_alias(name, CHAMPION, previous.version)
+        if before := previous.tags.get(REPLACED):
+            client.set_registered_model_alias(name, PREVIOUS, before)
+        else:
+            client.delete_registered_model_alias(name, PREVIOUS)
+    return champion, previous
+
+
+def set_version_tags(settings: Settings, model: RegisteredModel, tags: Mapping[str, str]) -> None:
+    """Sets tags of a version."""
+    for key, value in tags.items():
+        connect(settings).set_model_version_tag(model.name, model.version, key, value)
+
+
+def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
+    """The resolved config that a version was made by.
+
+    Raises:
+        ConfigError: its run in MLflow has none, or is gone.
+    """
+    connect(settings)
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{model.run_id}/config.json")
+        config: dict[str, Any] = json.loads(text)
+    except (MlflowException, ValueError) as error:
+        raise ConfigError(
+            f"The config of {model.uri} cannot be read from its run {model.run_id} in MLflow "
+            f"({error}); expected its config.json: restore the run, or pretrain the model again."
+        ) from error
+    return config
 
 
 def describe(settings: Settings, name: str, version: str, text: str) -> None:

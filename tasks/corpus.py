@@ -15,7 +15,7 @@ from corpusmill.tasks.ingestion.building import CorpusPlan, plan_corpus
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.ingestion.partitions import FilePartition
 from corpusmill.tasks.ingestion.parts import make_part
-from corpusmill.tasks.ingestion.unseen import select_unseen
+from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.mapping import map_partitions
 from corpusmill.tasks.reports.corpus.findings import Findings, gather
 from corpusmill.tasks.reports.corpus.words import counted, language, unread_sentence
@@ -25,7 +25,11 @@ from corpusmill.tasks.stages.corpus import join_parts
 
 def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     """Reads the sources into a corpus, or reuses the one made of the same bytes before."""
-    plan = find_sources(layout, config)
+    return make_corpus(settings, layout, find_sources(layout, config), config)
+
+
+def make_corpus(settings: Settings, layout: Layout, plan: CorpusPlan, config: CorpusConfig) -> Ref:
+    """Makes the corpus of a plan, partition by partition."""
     if plan.corpus:
         return plan.corpus
     calls = [
@@ -48,15 +52,19 @@ def ingest(settings: Settings, layout: Layout, config: CorpusConfig) -> Ref:
     retry_delay_seconds=10,
     retry_condition_fn=can_be_retried,
 )
-def find_sources(layout: Layout, config: CorpusConfig) -> CorpusPlan:
-    """Finds, fetches and digests the sources, and the corpus that was made of them before."""
-    plan = plan_corpus(layout, config)
+def find_sources(layout: Layout, config: CorpusConfig, past: Past | None = None) -> CorpusPlan:
+    """Finds, fetches and digests the sources, and the corpus that was made of them before.
+
+    Args:
+        past: of a night, which reads only files that were not met.
+    """
+    plan = plan_corpus(layout, config, past)
     files = sum(len(source.files) for source in plan.sources)
-    size = sum(file.size for source in plan.sources for file in source.files)
     get_run_logger().info(
-        "%s, %.1f MB, from %s%s",
+        "%s%s, %.1f MB, from %s%s",
         counted(files, "file"),
-        size / 1e6,
+        " not met before" if past else "",
+        plan.bytes / 1e6,
         counted(len(plan.sources), "source"),
         "" if plan.corpus else f", in {counted(len(plan.partitions), 'partition')}",
     )
@@ -95,21 +103,6 @@ def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Re
     if corpus:
         _report(corpus, reused=False)
     return corpus
-
-
-@task(
-    name="select-new-documents",
-    task_run_name="select-new-documents",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
-def select_new(layout: Layout, corpus: Ref, seen: Ref) -> Ref:
-    """The documents of `corpus` that the registered model was not trained on."""
-    new, reused = select_unseen(layout, corpus, seen)
-    _report(new, reused)
-    return new
 
 
 def _report(corpus: Ref, reused: bool) -> None:

@@ -21,7 +21,7 @@ from corpusmill.storage.corpus.documents import (
 from corpusmill.storage.corpus.writing import SplitWriter
 from corpusmill.storage.errors import CorpusError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.memory import documents_path, write_met
+from corpusmill.storage.memory import Memory, documents_path, write_met
 from corpusmill.storage.splits import SPLITS, Split
 from corpusmill.tasks.ingestion.batches import WHOLE_FILE, excerpt_of
 from corpusmill.tasks.ingestion.cleaning.steps import digest_inputs
@@ -41,6 +41,7 @@ from corpusmill.tasks.ingestion.stats import Stats
 from corpusmill.tasks.ingestion.verdicts import REASONS, Verdicts, find_duplicates, of_sources
 
 UNKNOWN_LICENCE = "unknown"
+SAMPLES = "dropped.jsonl"
 # The manifest names at most so many files that could not be read.
 _NAMED = 20
 
@@ -53,11 +54,18 @@ class CorpusPlan:
         sources: resolved and digested.
         partitions: each is to become a part; none if the corpus exists already.
         corpus: the corpus, if it exists and is undamaged.
+        past: of a night.
     """
 
     sources: tuple[ResolvedSource, ...]
     partitions: tuple[FilePartition, ...]
     corpus: Ref | None
+    past: Past | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Of the files that are to be read."""
+        return sum(file.size for source in self.sources for file in source.files)
 
 
 def plan_corpus(layout: Layout, config: CorpusConfig, past: Past | None = None) -> CorpusPlan:
@@ -69,13 +77,15 @@ def plan_corpus(layout: Layout, config: CorpusConfig, past: Past | None = None) 
     Raises:
         CorpusError: a source that does not exist or matches nothing.
     """
-    met = past.memory.files if past else None
+    met = Memory(past.memory.path).files if past else None
     sources = tuple(resolve(config, layout.downloads, layout.file_index, met))
+    if past:
+        sources = tuple(source for source in sources if source.files)
     ref = find_sound(layout, corpus_spec(sources, config, past))
     if ref:
-        return CorpusPlan(sources, (), ref)
+        return CorpusPlan(sources, (), ref, past)
     fragments = (fragment for source in sources for file in source.files for fragment in cut(file))
-    return CorpusPlan(sources, tuple(plan_partitions(fragments)), None)
+    return CorpusPlan(sources, tuple(plan_partitions(fragments)), None, past)
 
 
 def corpus_spec(
@@ -87,7 +97,7 @@ def corpus_spec(
         "cleaning": digest_inputs(config.cleaning),
     }
     if past:
-        inputs |= {"memory": past.digest, "kept_out": past.kept_out.digest}
+        inputs |= {"memory": past.memory.digest, "kept_out": past.kept_out.digest}
     files = (file for source in sources for file in source.files)
     decides = config.model_dump(mode="json", exclude={"sources"})
     return Spec(KIND, FORMAT_VERSION, inputs, decides | {"engines": engines_of(files, config)})
@@ -282,9 +292,9 @@ def _counts(
 
 
 def write_samples(directory: Path, stats: Stats) -> None:
-    """Writes `dropped.jsonl`: up to ten documents for each reason."""
+    """Writes SAMPLES: up to ten documents for each reason."""
     lines = (json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in stats.all_samples())
-    (directory / "dropped.jsonl").write_text("".join(lines), encoding="utf-8")
+    (directory / SAMPLES).write_text("".join(lines), encoding="utf-8")
 
 
 def _check_unread(stats: Stats, limit: float) -> None:

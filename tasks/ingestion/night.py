@@ -55,6 +55,8 @@ def sort_night(
     bands = np.zeros((len(ids), BANDS), np.uint64)
     if wanted != "off" and len(ids):
         bands = np.concatenate([part_bands(part) for part in parts])
+    if reserved is None and any(getattr(each, "held_out", False) for each in config.sources):
+        reserved = np.zeros(len(ids), bool)
     similarity = config.cleaning.similarity if wanted == "drop" else None
     relation = relate(past, ids, bands, verdicts.first, similarity)
     reason = _reasons(verdicts.reason, relation)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.memory import HELD_OUT, NEITHER, TRAIN, Memory
 from corpusmill.tasks.ingestion.duplicates.relatives import (
@@ -38,13 +39,11 @@ class Past:
     """What was there before.
 
     Attributes:
-        digest: of the memory.
         memory: what the line has met.
         kept_out: what no night may learn from.
     """
 
-    digest: str
-    memory: Memory
+    memory: Ref
     kept_out: KeptOut
 
 
@@ -73,7 +72,7 @@ def relate(
         component: int64 (documents,): the first of the documents similar to each other.
         similarity: from which near-duplicates of what was met are dropped; None if they are kept.
     """
-    met = past.memory.met
+    met = Memory(past.memory.path).met
     reason = np.full(len(ids), "", dtype=object)
     on_train, on_held_out = (
         shared_bands(bands, met.bands, met.sides == side) for side in (TRAIN, HELD_OUT)

@@ -62,7 +62,7 @@ def join_parts(
         The corpus, or None where parts are gone because another flow has taken them in.
     """
     try:
-        corpus = build_corpus(layout, plan.sources, config, parts)
+        corpus = build_corpus(layout, plan.sources, config, parts, plan.past)
     except (ArtifactError, FileNotFoundError):
         if all((part.path / MANIFEST).exists() for part in parts):
             raise
