@@ -166,6 +166,12 @@ def roll_back(
     return champion, previous
 
 
+def versions(settings: Settings, name: str) -> list[RegisteredModel]:
+    """All versions of a registered model."""
+    found = connect(settings).search_model_versions()
+    return [_view(each) for each in found if each.name == name]
+
+
 def set_version_tags(settings: Settings, model: RegisteredModel, tags: Mapping[str, str]) -> None:
     """Sets tags of a version."""
     for key, value in tags.items():

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.storage.artifacts import Ref, Spec, obtain
 from corpusmill.storage.corpus.documents import SCHEMA, Document, documents_path, record_batches
@@ -33,6 +35,7 @@ class Choice:
         split: of them.
         bytes: of all sources together, in equal shares; more only where one document has more.
         document_bytes: at most, of one document.
+        by_size: whether long documents are the likelier to be chosen.
     """
 
     kind: str
@@ -40,6 +43,7 @@ class Choice:
     split: Split
     bytes: int
     document_bytes: int
+    by_size: bool = False
 
 
 def keep_held_out(layout: Layout, corpus: Ref) -> Ref:
@@ -78,7 +82,8 @@ def choose_documents(
         for number, ref in enumerate(choice.folders)
     }
     config = {
-        choice.kind: [choice.split, choice.bytes, choice.document_bytes] for choice in choices
+        choice.kind: [choice.split, choice.bytes, choice.document_bytes, choice.by_size]
+        for choice in choices
     }
 
     def write(directory: Path) -> dict[str, Any]:
@@ -112,13 +117,15 @@ def _pairs(choices: Sequence[Choice]) -> set[str]:
 
 
 def _chosen(choice: Choice, pairs: Collection[str], without: Collection[str]) -> Iterator[Document]:
-    ranked: dict[str, list[tuple[str, Ref, int, int]]] = {}
+    ranked: dict[str, list[tuple[float, Ref, int, int]]] = {}
     for ref in choice.folders:
         for number, batch in enumerate(_batches(ref, choice.split)):
-            columns = (batch.column(name).to_pylist() for name in ("id", "source"))
-            for row, (name, source) in enumerate(zip(*columns, strict=True)):
+            sizes = pc.binary_length(batch.column("text")).to_pylist()
+            names, sources = (batch.column(name).to_pylist() for name in ("id", "source"))
+            for row, (name, source, size) in enumerate(zip(names, sources, sizes, strict=True)):
                 if name not in without:
-                    ranked.setdefault(source, []).append((_rank(name), ref, number, row))
+                    rank = _rank(name) / (max(1, size) if choice.by_size else 1)
+                    ranked.setdefault(source, []).append((rank, ref, number, row))
     share = choice.bytes // max(1, len(ranked))
     for source in sorted(ranked):
         limit = None if source in pairs else choice.document_bytes
@@ -126,7 +133,7 @@ def _chosen(choice: Choice, pairs: Collection[str], without: Collection[str]) ->
 
 
 def _up_to(
-    share: int, ranked: Sequence[tuple[str, Ref, int, int]], choice: Choice, limit: int | None
+    share: int, ranked: Sequence[tuple[float, Ref, int, int]], choice: Choice, limit: int | None
 ) -> Iterator[Document]:
     """The first documents of so many bytes together, each cut to its limit."""
     size, batches = 0, dict[Ref, list[pa.RecordBatch]]()
@@ -150,9 +157,14 @@ def _batches(ref: Ref, split: Split) -> Iterator[pa.RecordBatch]:
     return record_batches(documents_path(ref.path, split))
 
 
-def _rank(name: str) -> str:
-    """A hash of an id: ids themselves decide the sides, and held-out ones are the least."""
-    return hashlib.sha256(name.encode()).hexdigest()
+def _rank(name: str) -> float:
+    """A number drawn by an id from an exponential distribution: divided by weights, its order draws
+    without replacement by these (Efraimidis and Spirakis 2006).
+
+    Not the id itself, which decides the sides: held-out ones are the least.
+    """
+    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return -math.log((drawn + 1) / 2**64)
 
 
 def _batch(documents: Sequence[Document]) -> pa.RecordBatch:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def remember(
     sources: Sequence[ResolvedSource],
     shards: Ref,
     held_out: Ref,
+    unfinished: Collection[str] = (),
 ) -> Ref:
     """The memory after a corpus was learned.
 
@@ -53,8 +54,16 @@ def remember(
         sources: that the corpus was read from; their files need not be read again.
         shards: of the corpus.
         held_out: the held-out documents of the corpus.
+        unfinished: names of files of which some documents were left for later.
     """
-    digests = sorted({file.identity.hex() for source in sources for file in source.files})
+    digests = sorted(
+        {
+            file.identity.hex()
+            for source in sources
+            for file in source.files
+            if not any(name == file.name or name.startswith(f"{file.name}/") for name in unfinished)
+        }
+    )
     inputs = {"corpus": corpus.digest, "shards": shards.digest, "held_out": held_out.digest}
     inputs |= {"before": before.digest} if before else {}
     spec = Spec(KIND, FORMAT_VERSION, inputs, {"files": digest_json(digests)})

@@ -5,7 +5,7 @@ language, tables, noise. The champion itself tells: it reads such text far worse
 """
 
 import zlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +32,7 @@ class Reading:
     """How well the champion reads text.
 
     Attributes:
-        old: its loss a byte on old held-out text.
+        old: its loss a byte, or a prediction, on old held-out text.
         by_document: the same, of some new documents.
     """
 
@@ -47,11 +47,14 @@ def reading_of(blocks: Blocks, old: Collection[str]) -> Reading | None:
         blocks: of old and of new text.
         old: ids of the old documents.
     """
-    if blocks.statistics.shape[1] != 1:
+    # Bits over bytes, nats over predictions; what is judged by BLEU has no loss.
+    width = blocks.statistics.shape[1]
+    if width > 2:
         return None
-    loss, size = defaultdict[str, float](float), Counter[str]()
+    sizes = blocks.bytes if width == 1 else blocks.predictions
+    loss, size = Counter[str](), Counter[str]()
     for name, value, count in zip(
-        blocks.documents, blocks.statistics[:, 0].tolist(), blocks.bytes.tolist(), strict=True
+        blocks.documents, blocks.statistics[:, 0].tolist(), sizes.tolist(), strict=True
     ):
         loss[name] += value
         size[name] += count

@@ -1,0 +1,320 @@
+"""The stages of a night as tasks: what was met, what may be learned, what is judged by."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from corpusmill.model.config import EvaluationConfig, EvaluationResult
+from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.storage import registry
+from corpusmill.storage.artifacts import Ref, find
+from corpusmill.storage.blocks import read_blocks
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.ledger import Decisions, Ledger, Rejected, SetAside
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.markup import as_text
+from corpusmill.storage.memory import KIND
+from corpusmill.storage.registry import MEMORY, RegisteredModel
+from corpusmill.storage.settings import Settings
+from corpusmill.tasks.ingestion.leaving_out import leave_out
+from corpusmill.tasks.ingestion.sources import ResolvedSource
+from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages import evaluation
+from corpusmill.tasks.stages.held_out import Choice, choose_documents, keep_held_out, new_documents
+from corpusmill.tasks.stages.judgement import Judgement, compare
+from corpusmill.tasks.stages.memory import recall, remember
+from corpusmill.tasks.stages.night_config import NightConfig
+from corpusmill.tasks.stages.past import forgotten_ids, held_out_of, shards_of
+from corpusmill.tasks.stages.quarantine import find_unlike, known_languages, reading_of
+from corpusmill.tasks.stages.replay import mix_with_old
+
+# A tokenizer that needs so many times the tokens a byte does not fit the text.
+_MISFIT = 1.5
+
+
+@task(
+    name="recall",
+    task_run_name="recall",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def recall_memory(layout: Layout, champion: RegisteredModel) -> Ref:
+    """What the champion's line has met; of one registered by an earlier release, its corpora.
+
+    Raises:
+        ArtifactError: it is gone.
+    """
+    if digest := champion.tags.get(MEMORY):
+        return find(layout, KIND, digest)
+    return recall(layout, find(layout, "corpus", champion.tag("corpus")))
+
+
+@task(
+    name="note-rollback",
+    task_run_name="note-rollback",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel) -> Decisions:
+    """What was decided about the text of a model, a rollback by hand being noted first."""
+    ledger = Ledger(layout, champion.name)
+    decisions = ledger.read()
+    newest = decisions.champion
+    if newest is None or int(champion.version) >= int(newest):
+        return decisions
+    gone = [
+        Rejected(each.version, each.tags[MEMORY], None)
+        for each in registry.versions(settings, champion.name)
+        if int(champion.version) < int(each.version) <= int(newest) and MEMORY in each.tags
+    ]
+    ledger.roll_back(gone, champion.version)
+    get_run_logger().info(
+        "version %s is the champion again in place of version %s: what was learned since is new",
+        champion.version,
+        newest,
+    )
+    return ledger.read()
+
+
+@task(
+    name="inspect",
+    task_run_name="inspect",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def inspect(
+    layout: Layout,
+    champion: Ref,
+    memory: Ref,
+    corpus: Ref,
+    night: NightConfig,
+    config: EvaluationConfig,
+    decisions: Decisions,
+) -> list[SetAside]:
+    """The new documents that wait for a person: too many are unlike anything met before."""
+    if night.quarantine.max_unlike == 1:
+        return []
+    old = [
+        Choice("old", held_out_of(layout, memory), "validation", night.old_bytes // 4, _PIECE_BYTES)
+    ]
+    size = night.quarantine.sample_bytes
+    some = Choice("new", [corpus], "train", size, _PIECE_BYTES, by_size=True)
+    chosen = choose_documents(layout, [*old, some], forgotten_ids(decisions))
+    quick = config.model_copy(update={"samples": 0, "translate": False})
+    ref, _ = evaluation.make_evaluation(layout, champion, chosen, quick, "champion, on new text")
+    blocks, new = read_blocks(ref.path), new_documents(chosen.path)
+    aside, share = find_unlike(
+        corpus,
+        reading_of(blocks, set(blocks.documents) - new),
+        known_languages(shards_of(layout, memory), night.quarantine.language_share),
+        night.quarantine,
+        decisions.released,
+    )
+    get_run_logger().info("%.0f%% of the new text looks unlike what was met", 100 * share)
+    return aside if share > night.quarantine.max_unlike else []
+
+
+_PIECE_BYTES = 1_000
+
+
+@task(
+    name="set-aside",
+    task_run_name="set-aside",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def set_aside(layout: Layout, name: str, corpus: Ref, aside: Sequence[SetAside], night: str) -> Ref:
+    """Keeps documents for a person to look at; the corpus of the others."""
+    if not aside:
+        return corpus
+    Ledger(layout, name).set_aside(aside, night)
+    rows = [
+        {
+            "file": as_text(each.file),
+            "documents": len(each.ids),
+            "why": as_text(each.why),
+            "it begins": as_text(each.excerpt),
+        }
+        for each in aside
+    ]
+    create_table_artifact(
+        key="quarantine",
+        table=rows,
+        description=f"Set aside until you release it: `corpusmill release {name}`.",
+    )
+    get_run_logger().warning(
+        "%d documents of %d files are set aside (%s); look at them in the run's artifacts, and let "
+        "them in with `corpusmill release %s`, or take the files away",
+        sum(len(each.ids) for each in aside),
+        len({each.file for each in aside}),
+        aside[0].why,
+        name,
+    )
+    return leave_out(layout, corpus, [name for each in aside for name in each.ids])
+
+
+@task(
+    name="choose-held-out",
+    task_run_name="choose-held-out",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def choose_held_out(
+    layout: Layout, memory: Ref, corpus: Ref, night: NightConfig, decisions: Decisions
+) -> Ref:
+    """What both models are judged by: old and new held-out text, of a bounded size."""
+    limit = night.document_bytes
+    old = Choice("old", held_out_of(layout, memory), "validation", night.old_bytes, limit)
+    new = Choice("new", [corpus], "validation", night.new_bytes, limit)
+    return choose_documents(layout, [old, new], forgotten_ids(decisions))
+
+
+@task(
+    name="replay",
+    task_run_name="replay",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def replay(
+    layout: Layout,
+    new: Ref,
+    memory: Ref,
+    tokenizer: Ref,
+    night: NightConfig,
+    seed: int,
+    decisions: Decisions,
+) -> Ref:
+    """The new shards with old text beside them; says so if the tokenizer does not fit the new."""
+    old = shards_of(layout, memory)
+    _compare_tokens(new, old)
+    mixed = mix_with_old(
+        layout,
+        new,
+        old,
+        vocab_size=load_tokenizer(tokenizer.path).get_vocab_size(),
+        replay=night.replay,
+        seed=seed,
+        without=forgotten_ids(decisions),
+    )
+    counts = read_manifest(mixed.path)["counts"]
+    replayed, total = counts["replayed_tokens"], counts["train"]["tokens"]
+    get_run_logger().info("%s new tokens, %s replayed", f"{total - replayed:,}", f"{replayed:,}")
+    return mixed
+
+
+def _compare_tokens(new: Ref, old: Sequence[Ref]) -> None:
+    here, *before = (read_manifest(shards.path)["counts"]["train"] for shards in (new, *old))
+    tokens, size = (sum(each[key] for each in before) for key in ("tokens", "bytes"))
+    if not (here["bytes"] and size and tokens):
+        return
+    times = here["tokens"] / here["bytes"] / (tokens / size)
+    if times >= _MISFIT:
+        get_run_logger().warning(
+            "the tokenizer needs %.1f times the tokens a byte for the new text that it needs for "
+            "the old: it was not made for such text, and little is learned a token; pretrain a "
+            "model with a tokenizer of both, or keep the text of the other kind apart",
+            times,
+        )
+
+
+@task(
+    name="judge",
+    task_run_name="judge",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def judge(
+    layout: Layout,
+    candidate: Ref,
+    champion: Ref,
+    held_out: Ref,
+    night: NightConfig,
+    config: EvaluationConfig,
+) -> tuple[EvaluationResult, Judgement]:
+    """Scores both on the same held-out text, and compares them on new and on old text apart."""
+    ours, figures = evaluation.make_evaluation(layout, candidate, held_out, config, "candidate")
+    quick = config.model_copy(update={"samples": 0})
+    theirs, _ = evaluation.make_evaluation(layout, champion, held_out, quick, "champion")
+    new = new_documents(held_out.path)
+    judgement = compare(ours.path, theirs.path, new, night.tolerance)
+    for reason in judgement.reasons:
+        get_run_logger().info("%s", reason)
+    create_table_artifact(
+        key="judgement",
+        table=[_row(each) for each in table_of(judgement)],
+        description=f"{judgement.verdict}: {judgement.reasons[0]}",
+    )
+    return figures, judgement
+
+
+def table_of(judgement: Judgement) -> list[dict[str, Any]]:
+    """The figures of a judgement, part by part of the held-out text."""
+    return [
+        {
+            "text": each.age if each.source is None else f"{each.age}: {each.source}",
+            "candidate": each.candidate,
+            "champion": each.champion,
+            "gain": each.gain,
+            "low": each.low,
+            "high": each.high,
+            "blocks": each.blocks,
+            "documents": each.documents,
+            "bytes": each.bytes,
+            "few": each.few,
+        }
+        for each in judgement.comparisons
+    ]
+
+
+def _row(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "text": as_text(figures["text"]),
+        "candidate": f"{figures['candidate']:.4f}",
+        "champion": f"{figures['champion']:.4f}",
+        "gain": f"{figures['gain']:+.2%}",
+        "95 %": f"{figures['low']:+.2%} to {figures['high']:+.2%}",
+        "blocks": f"{figures['blocks']}{' (few)' if figures['few'] else ''}",
+    }
+
+
+@task(
+    name="remember",
+    task_run_name="remember",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def keep_memory(
+    layout: Layout,
+    before: Ref | None,
+    corpus: Ref,
+    sources: Sequence[ResolvedSource],
+    shards: Ref,
+    unfinished: Collection[str] = (),
+) -> Ref:
+    """The memory of the model that has learned this corpus.
+
+    Args:
+        unfinished: names of files that hold documents that wait: they are read again.
+    """
+    held_out = keep_held_out(layout, corpus)
+    return remember(layout, before, corpus, sources, shards, held_out, unfinished)

@@ -1,0 +1,84 @@
+"""What a night takes over from those before it: what was met, what is kept out, what was tried."""
+
+from contextlib import suppress
+
+import numpy as np
+
+from corpusmill.storage.artifacts import Ref, find
+from corpusmill.storage.corpus.documents import documents_path, ids_of
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.ledger import Decisions
+from corpusmill.storage.memory import KIND, Memory
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.past import KeptOut
+from corpusmill.tasks.stages import held_out
+
+
+def kept_out_by(decisions: Decisions) -> KeptOut:
+    """What no night may learn from."""
+    aside = {bytes.fromhex(name) for each in decisions.set_aside for name in each.ids}
+    forgotten = {bytes.fromhex(name) for each in decisions.forgotten for name in each.ids}
+    ids = {"set_aside": frozenset(aside), "forgotten": frozenset(forgotten)}
+    bands = [each.bands for each in decisions.forgotten]
+    return KeptOut(
+        {reason: those for reason, those in ids.items() if those},
+        np.concatenate(bands) if bands else None,
+    )
+
+
+def forgotten_ids(decisions: Decisions) -> frozenset[str]:
+    """Ids of documents that are neither replayed nor judged by any more."""
+    return frozenset(name for each in decisions.forgotten for name in each.ids)
+
+
+def shards_of(layout: Layout, memory: Ref) -> list[Ref]:
+    """The shards that a line was trained on, in that order.
+
+    Raises:
+        ArtifactError: one is gone or damaged.
+    """
+    return [find(layout, "shards", each.shards) for each in Memory(memory.path).segments]
+
+
+def held_out_of(layout: Layout, memory: Ref) -> list[Ref]:
+    """The held-out documents of a line, segment by segment.
+
+    Raises:
+        ArtifactError: one is gone or damaged.
+    """
+    return [find(layout, held_out.KIND, each.held_out) for each in Memory(memory.path).segments]
+
+
+def is_tried(
+    layout: Layout, memory: Ref, decisions: Decisions, corpus: Ref, config: str
+) -> str | None:
+    """The version that was trained on all that is new here, and was refused or rolled back.
+
+    A version that was refused counts only if it was trained and judged as tonight's would be.
+
+    Args:
+        memory: of the champion.
+        config: digest of how tonight's version will be trained and judged.
+    """
+    ids = _new_ids(corpus)
+    known = _ids(memory)
+    tried: set[bytes] = set()
+    for each in decisions.rejected:
+        if each.config not in (None, config):
+            continue
+        with suppress(ArtifactError):
+            tried |= _ids(find(layout, KIND, each.memory)) - known
+        if ids and ids <= tried:
+            return each.version
+    return None
+
+
+def _ids(memory: Ref) -> set[bytes]:
+    return {each.tobytes() for each in Memory(memory.path).met.ids}
+
+
+def _new_ids(corpus: Ref) -> set[bytes]:
+    return {
+        each.tobytes() for each in ids_of([documents_path(corpus.path, side) for side in SPLITS])
+    }
