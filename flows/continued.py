@@ -1,74 +1,75 @@
-"""The flow `continue-pretraining`: the newest documents into the registered champion."""
+"""The flow `continue-pretraining`: a registered champion goes on learning from what is new."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from corpusmill.flows.config import ContinueConfig, on_this_machine, resolve
-from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES
-from corpusmill.flows.tail import judge_and_register
-from corpusmill.model.training.config import TrainConfig
-from corpusmill.storage.artifacts import find
-from corpusmill.storage.manifest import read_manifest
-from corpusmill.tasks.corpus import ingest, select_new
-from corpusmill.tasks.registration import fetch_champion
-from corpusmill.tasks.reports.corpus.report import report_corpus
-from corpusmill.tasks.shards import make_shards
-from corpusmill.tasks.tracking import tracked_run
-from corpusmill.tasks.training import train
+from corpusmill.flows.config import RegistrationConfig, on_this_machine
+from corpusmill.flows.inheritance import inherit
+from corpusmill.flows.night import learn
+from corpusmill.storage.config import parse
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import digest_json
+from corpusmill.storage.settings import Settings
+from corpusmill.storage.writing import lock_or_leave
+from corpusmill.tasks.corpus import find_sources
+from corpusmill.tasks.ingestion.past import Past
+from corpusmill.tasks.nights import note_rollback, recall_memory
+from corpusmill.tasks.registration import find_champion
+from corpusmill.tasks.stages.past import kept_out_by
+from corpusmill.tasks.tracking import begin_flow, tracked_run
 
 
 @flow(name="continue-pretraining")
 def continue_pretraining(
-    recipe: str = "nightly", overrides: dict[str, Any] | None = None
-) -> State[None] | None:
-    """Trains the champion on the documents it has not met, then evaluates and registers.
+    name: str = "gpt-tiny",
+    overrides: dict[str, Any] | None = None,
+    allow: list[str] | None = None,
+) -> State[None]:
+    """Trains the champion on what it has not met, and promotes the result if it is better.
 
     Args:
-        recipe: a name in flows/recipes/catalogue.py, or `package.module:name` of one's own.
-        overrides: dotted fields and their values, such as {"corpus.sources": ["/text/*.txt"]}.
+        name: of the registered model; everything else is as its champion was trained.
+        overrides: dotted fields that are to be different, such as {"night.max_seconds": 3600}.
+        allow: fields that may be different although then nothing can be compared with before.
     """
-    config = on_this_machine(resolve(CONTINUED_RECIPES, recipe, overrides or {}))
-    with tracked_run(recipe, config) as context:
-        layout = context.layout
-        champion, base = fetch_champion(context, config.registration.name)
-        everything = ingest(context.settings, layout, config.corpus)
-        new = select_new(layout, everything, find(layout, "corpus", champion.tag("corpus")))
-        shards = make_shards(context.settings, layout, new, base, held_out=everything)
-        report_corpus(context, new, base, shards)
-        counts = read_manifest(shards.path)["counts"]["train"]
-        if counts["tokens"] <= config.train.sequence_length:
-            return Completed(
-                message=f"Nothing new to learn: {counts['tokens']} new tokens to train on."
-            )
-        fitted = _fit(config, counts)
-        model = train(context, shards, base, None, fitted, initialize_from=base)
-        judge_and_register(
-            context,
-            model=model,
-            trained_on=new,
-            held_out=everything,
-            evaluation=config.evaluation,
-            name=config.registration.name,
-            inputs={"corpus": new, "initialize_from": base, "shards": shards},
-            inherited_licences=champion.tags.get("licences", "").split("; "),
-        )
-    return None
+    name = parse(RegistrationConfig, {"name": name}).name
+    settings = begin_flow()
+    layout = Layout(settings.home)
+    # A lock of the process: it goes when that ends, however that ends.
+    with lock_or_leave(layout.lock(digest_json(["night", name]))) as alone:
+        if not alone:
+            return _skipped(f"Another night of {name} is at work.")
+        return _night(settings, layout, name, overrides or {}, allow or [])
 
 
-def _fit(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:
-    """The steps that `max_epochs` over so much text take, but never more than max_steps."""
-    if any(each.objective == "translation" for each in config.train.objectives):
-        samples = counts["documents"] // 2
-    else:
-        samples = math.ceil((counts["tokens"] - 1) / config.train.sequence_length)
-    steps = math.ceil(config.max_epochs * samples / config.train.global_batch_size)
-    steps = min(steps, config.train.max_steps)
-    schedule = config.train.schedule
-    warmup_steps = min(schedule.warmup_steps, steps - 1)
-    schedule = schedule.model_copy(update={"warmup_steps": warmup_steps})
-    return config.train.model_copy(update={"max_steps": steps, "schedule": schedule})
+def _night(
+    settings: Settings,
+    layout: Layout,
+    name: str,
+    overrides: dict[str, Any],
+    allow: list[str],
+) -> State[None]:
+    found = find_champion(settings, name)
+    if found is None:
+        return _skipped(f"{name} has no champion yet; the night sleeps until it has one.")
+    champion, recorded = found
+    config, changed = inherit(recorded, name, overrides, allow)
+    for field, (now, before) in changed.items():
+        get_run_logger().info("%s is %r, where the champion has %r", field, now, before)
+    memory = recall_memory(layout, champion)
+    decisions = note_rollback(settings, layout, champion)
+    past = Past(memory, kept_out_by(decisions))
+    plan = find_sources(layout, config.corpus, past)
+    if not plan.sources:
+        return _skipped("Nothing is new.")
+    config = on_this_machine(config)
+    with tracked_run(settings, "nightly", config) as context:
+        return learn(context, config, champion, past, plan, decisions)
+
+
+def _skipped(why: str) -> State[None]:
+    get_run_logger().info("%s", why)
+    return Completed(name="Skipped", message=why)

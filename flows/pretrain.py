@@ -7,13 +7,14 @@ from prefect import flow
 from corpusmill.flows.config import on_this_machine, resolve
 from corpusmill.flows.recipes.catalogue import RECIPES
 from corpusmill.flows.tail import judge_and_register
-from corpusmill.tasks.corpus import ingest
+from corpusmill.tasks.corpus import find_sources, make_corpus
+from corpusmill.tasks.nights import keep_memory
 from corpusmill.tasks.origin import bring_model
 from corpusmill.tasks.registration import look_at_champion
 from corpusmill.tasks.reports.corpus.report import report_corpus
 from corpusmill.tasks.shards import make_shards
 from corpusmill.tasks.tokenizer import make_tokenizer
-from corpusmill.tasks.tracking import tracked_run
+from corpusmill.tasks.tracking import begin_flow, tracked_run
 from corpusmill.tasks.training import train
 
 
@@ -26,10 +27,11 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
         overrides: dotted fields and their values, such as {"train.max_steps": 100}.
     """
     config = on_this_machine(resolve(RECIPES, recipe, overrides or {}))
-    with tracked_run(recipe, config) as context:
+    with tracked_run(begin_flow(), recipe, config) as context:
         layout = context.layout
         look_at_champion(context, config.registration.name)
-        corpus = ingest(context.settings, layout, config.corpus)
+        plan = find_sources(layout, config.corpus)
+        corpus = make_corpus(context.settings, layout, plan, config.corpus)
         start = bring_model(layout, config.initialize_from) if config.initialize_from else None
         tokenizer = make_tokenizer(layout, corpus, config.tokenizer)
         shards = make_shards(context.settings, layout, corpus, tokenizer, held_out=corpus)
@@ -41,6 +43,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
             model=model,
             trained_on=corpus,
             held_out=corpus,
+            memory=keep_memory(layout, None, corpus, plan.sources, shards),
             evaluation=config.evaluation,
             name=config.registration.name,
             inputs={"corpus": corpus, "tokenizer": tokenizer, "shards": shards}

@@ -1,6 +1,6 @@
 """The end that every training flow has: evaluate, register, promote, report."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prefect import get_run_logger, runtime
@@ -9,6 +9,7 @@ from corpusmill.model.config import EvaluationConfig
 from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.registry import MEMORY
 from corpusmill.tasks.evaluation import evaluate, measure_compressor
 from corpusmill.tasks.registration import promote_if_better, register
 from corpusmill.tasks.reports.model_card import licences_of, render_card
@@ -22,20 +23,21 @@ def judge_and_register(
     model: Ref,
     trained_on: Ref,
     held_out: Ref,
+    memory: Ref,
     evaluation: EvaluationConfig,
     name: str,
     inputs: Mapping[str, Ref],
-    inherited_licences: Iterable[str] = (),
 ) -> None:
     """Scores the model on `held_out`, registers it, and makes it champion if it is the best."""
-    with _kept(model):
+    with kept(model):
         figures = evaluate(context.layout, model, held_out, evaluation, "candidate")
         counts = read_manifest(trained_on.path)["counts"]
-        licences = licences_of(counts, inherited_licences)
+        licences = licences_of(counts)
         tags = {
             "licences": "; ".join(licences),
             "corpus": trained_on.digest,
             "held_out": held_out.digest,
+            MEMORY: memory.digest,
             figures.decides: f"{figures.score:.4f}",
             "evaluation_precision": figures.precision,
             "prefect.flow_run_url": str(runtime.flow_run.ui_url),
@@ -51,7 +53,7 @@ def judge_and_register(
 
 
 @contextmanager
-def _kept(model: Ref) -> Iterator[None]:
+def kept(model: Ref) -> Iterator[None]:
     """Says of a failure after training that nothing of it is lost."""
     try:
         yield

@@ -1,9 +1,10 @@
 """The stages of a night as tasks: what was met, what may be learned, what is judged by."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from corpusmill.storage.blocks import read_blocks
+from corpusmill.tasks.stages.judgement import Judgement, compare
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -12,7 +13,6 @@ from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.storage import registry
 from corpusmill.storage.artifacts import Ref, find
-from corpusmill.storage.blocks import read_blocks
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions, Ledger, Rejected, SetAside
 from corpusmill.storage.manifest import read_manifest
@@ -21,19 +21,21 @@ from corpusmill.storage.memory import KIND
 from corpusmill.storage.registry import MEMORY, RegisteredModel
 from corpusmill.storage.settings import Settings
 from corpusmill.tasks.ingestion.leaving_out import leave_out
+from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, keep_held_out, new_documents
-from corpusmill.tasks.stages.judgement import Judgement, compare
 from corpusmill.tasks.stages.memory import recall, remember
-from corpusmill.tasks.stages.night_config import NightConfig
-from corpusmill.tasks.stages.past import forgotten_ids, held_out_of, shards_of
-from corpusmill.tasks.stages.quarantine import find_unlike, known_languages, reading_of
+from corpusmill.tasks.stages.night_config import NightConfig, QuarantineConfig
+from corpusmill.tasks.stages.past import held_out_of, shards_of
+from corpusmill.tasks.stages.quarantine import Reading, find_unlike, known_languages, reading_of
 from corpusmill.tasks.stages.replay import mix_with_old
 
 # A tokenizer that needs so many times the tokens a byte does not fit the text.
 _MISFIT = 1.5
+# Of each document that is inspected.
+_PIECE_BYTES = 1_000
 
 
 @task(
@@ -95,36 +97,48 @@ def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel)
 def inspect(
     layout: Layout,
     champion: Ref,
-    memory: Ref,
+    past: Past,
     corpus: Ref,
+    *,
     night: NightConfig,
     config: EvaluationConfig,
-    decisions: Decisions,
+    released: Collection[str],
 ) -> list[SetAside]:
     """The new documents that wait for a person: too many are unlike anything met before."""
     if night.quarantine.max_unlike == 1:
         return []
-    old = [
-        Choice("old", held_out_of(layout, memory), "validation", night.old_bytes // 4, _PIECE_BYTES)
-    ]
-    size = night.quarantine.sample_bytes
-    some = Choice("new", [corpus], "train", size, _PIECE_BYTES, by_size=True)
-    chosen = choose_documents(layout, [*old, some], forgotten_ids(decisions))
-    quick = config.model_copy(update={"samples": 0, "translate": False})
-    ref, _ = evaluation.make_evaluation(layout, champion, chosen, quick, "champion, on new text")
-    blocks, new = read_blocks(ref.path), new_documents(chosen.path)
     aside, share = find_unlike(
         corpus,
-        reading_of(blocks, set(blocks.documents) - new),
-        known_languages(shards_of(layout, memory), night.quarantine.language_share),
+        _read_some(layout, champion, past, corpus, night.quarantine, config),
+        known_languages(shards_of(layout, past.memory), night.quarantine.language_share),
         night.quarantine,
-        decisions.released,
+        released,
     )
     get_run_logger().info("%.0f%% of the new text looks unlike what was met", 100 * share)
     return aside if share > night.quarantine.max_unlike else []
 
 
-_PIECE_BYTES = 1_000
+def _read_some(
+    layout: Layout,
+    champion: Ref,
+    past: Past,
+    corpus: Ref,
+    quarantine: QuarantineConfig,
+    config: EvaluationConfig,
+) -> Reading | None:
+    """How well the champion reads some of the new text; None for pairs, which have no such loss."""
+    if read_manifest(corpus.path)["counts"].get("pairs"):
+        return None
+    size, piece = quarantine.sample_bytes, _PIECE_BYTES
+    choices = [
+        Choice("old", held_out_of(layout, past.memory), "validation", size, piece),
+        Choice("new", [corpus], "train", size, piece, by_size=True),
+    ]
+    chosen = choose_documents(layout, choices, past.forgotten)
+    quick = config.model_copy(update={"samples": 0})
+    ref, _ = evaluation.make_evaluation(layout, champion, chosen, quick, "champion, on new text")
+    blocks, new = read_blocks(ref.path), new_documents(chosen.path)
+    return reading_of(blocks, set(blocks.documents) - new)
 
 
 @task(
@@ -173,14 +187,12 @@ def set_aside(layout: Layout, name: str, corpus: Ref, aside: Sequence[SetAside],
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def choose_held_out(
-    layout: Layout, memory: Ref, corpus: Ref, night: NightConfig, decisions: Decisions
-) -> Ref:
+def choose_held_out(layout: Layout, past: Past, corpus: Ref, night: NightConfig) -> Ref:
     """What both models are judged by: old and new held-out text, of a bounded size."""
     limit = night.document_bytes
-    old = Choice("old", held_out_of(layout, memory), "validation", night.old_bytes, limit)
+    old = Choice("old", held_out_of(layout, past.memory), "validation", night.old_bytes, limit)
     new = Choice("new", [corpus], "validation", night.new_bytes, limit)
-    return choose_documents(layout, [old, new], forgotten_ids(decisions))
+    return choose_documents(layout, [old, new], past.forgotten)
 
 
 @task(
@@ -193,15 +205,14 @@ def choose_held_out(
 )
 def replay(
     layout: Layout,
+    past: Past,
     new: Ref,
-    memory: Ref,
     tokenizer: Ref,
     night: NightConfig,
     seed: int,
-    decisions: Decisions,
 ) -> Ref:
     """The new shards with old text beside them; says so if the tokenizer does not fit the new."""
-    old = shards_of(layout, memory)
+    old = shards_of(layout, past.memory)
     _compare_tokens(new, old)
     mixed = mix_with_old(
         layout,
@@ -210,7 +221,7 @@ def replay(
         vocab_size=load_tokenizer(tokenizer.path).get_vocab_size(),
         replay=night.replay,
         seed=seed,
-        without=forgotten_ids(decisions),
+        without=past.forgotten,
     )
     counts = read_manifest(mixed.path)["counts"]
     replayed, total = counts["replayed_tokens"], counts["train"]["tokens"]
@@ -317,4 +328,6 @@ def keep_memory(
         unfinished: names of files that hold documents that wait: they are read again.
     """
     held_out = keep_held_out(layout, corpus)
-    return remember(layout, before, corpus, sources, shards, held_out, unfinished)
+    return remember(
+        layout, before, corpus, sources, shards=shards, held_out=held_out, unfinished=unfinished
+    )

@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from corpusmill.tasks.stages.judgement import Judgement
+from mlflow.exceptions import MlflowException
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.storage import registry
 from corpusmill.storage.artifacts import Ref
-from corpusmill.storage.registry import CHAMPION, RegisteredModel
+from corpusmill.storage.ledger import Ledger, Rejected
+from corpusmill.storage.registry import CHAMPION, MEMORY, RegisteredModel
+from corpusmill.storage.settings import Settings
+from corpusmill.storage.tracking import refusal
 from corpusmill.tasks.evaluation import evaluate
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.evaluation import in_words
@@ -54,6 +60,30 @@ def look_at_champion(context: FlowContext, name: str) -> None:
 
 
 @task(
+    name="find-champion",
+    task_run_name="find-champion",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def find_champion(
+    settings: Settings, name: str
+) -> tuple[RegisteredModel, Mapping[str, Any]] | None:
+    """The champion of this name and the config that it was made by; None where there is none yet.
+
+    Raises:
+        ConfigError: its config is gone.
+        ServerError: the MLflow server does not answer.
+    """
+    try:
+        champion = registry.find_by_alias(settings, name, CHAMPION)
+    except MlflowException as error:
+        raise refusal(settings, error) from error
+    return (champion, registry.config_of(settings, champion)) if champion else None
+
+
+@task(
     name="fetch-champion",
     task_run_name="fetch-champion",
     cache_policy=NO_CACHE,
@@ -61,16 +91,15 @@ def look_at_champion(context: FlowContext, name: str) -> None:
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def fetch_champion(context: FlowContext, name: str) -> tuple[RegisteredModel, Ref]:
-    """The champion of this name and its model folder, to be trained on.
+def fetch_champion(context: FlowContext, champion: RegisteredModel) -> Ref:
+    """The model folder of a champion, to be trained on.
 
     Raises:
-        ConfigError: there is no champion yet, or another tool registered it.
+        ConfigError: another tool registered it.
         ServerError: the MLflow server does not answer.
         ArtifactError: its files are gone.
     """
-    champion = registry.champion_or_refuse(context.settings, name)
-    return champion, registry.fetch(context.settings, context.layout, champion)
+    return registry.fetch(context.settings, context.layout, champion)
 
 
 @task(
@@ -126,6 +155,44 @@ def promote_if_better(
             if reason:
                 return Promotion(False, f"candidate; {reason}")
         champion = registry.promote(context.settings, context.layout, candidate, champion)
+    return _promoted(context, candidate)
+
+
+@task(
+    name="decide",
+    task_run_name="decide",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def promote_by_judgement(
+    context: FlowContext,
+    candidate: RegisteredModel,
+    champion: RegisteredModel,
+    judgement: Judgement,
+    config: str,
+) -> Promotion:
+    """Makes the candidate of a night the champion if it was judged better; notes it if not.
+
+    Args:
+        champion: that it was judged against.
+        config: digest of how it was trained and judged.
+    """
+    logger, ledger = get_run_logger(), Ledger(context.layout, candidate.name)
+    reason = judgement.reasons[0]
+    if judgement.promoted:
+        found = registry.promote(context.settings, context.layout, candidate, champion)
+        if found.version == candidate.version:
+            return _promoted(context, candidate)
+        reason = f"version {found.version} became the champion meanwhile"
+    ledger.reject(Rejected(candidate.version, candidate.tag(MEMORY), config))
+    logger.warning("version %s stays the champion: %s", champion.version, reason)
+    return Promotion(False, f"refused; {reason}")
+
+
+def _promoted(context: FlowContext, candidate: RegisteredModel) -> Promotion:
+    Ledger(context.layout, candidate.name).promote(candidate.version)
     get_run_logger().info("version %s is the champion", candidate.version)
     return Promotion(True, "champion")
 

@@ -39,15 +39,20 @@ class FlowContext:
     tracker: Tracker
 
 
-@contextmanager
-def tracked_run(recipe: str, config: BaseModel) -> Iterator[FlowContext]:
-    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block."""
+def begin_flow() -> Settings:
+    """What every flow begins with: its logs are shown, and it ends with its worker."""
     settings = load_settings()
     # What the stages log is shown with the run: Prefect lends extra loggers its handlers, no level.
     logging.getLogger("corpusmill").setLevel(logging.INFO)
     if settings.under_worker:
         # A worker that was killed could no longer cancel this flow run.
         die_with_parent(signal.SIGTERM)
+    return settings
+
+
+@contextmanager
+def tracked_run(settings: Settings, recipe: str, config: BaseModel) -> Iterator[FlowContext]:
+    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block."""
     tracker = open_tracking(settings, recipe)
     get_run_logger().info("MLflow run: %s", tracker.link)
     with tracked(tracker, settings):

@@ -46,6 +46,11 @@ class Past:
     memory: Ref
     kept_out: KeptOut
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Ids of documents that are neither replayed nor judged by any more."""
+        return frozenset(each.hex() for each in self.kept_out.ids.get("forgotten", ()))
+
 
 @dataclass(frozen=True)
 class Relation:

@@ -43,6 +43,7 @@ def remember(
     before: Ref | None,
     corpus: Ref,
     sources: Sequence[ResolvedSource],
+    *,
     shards: Ref,
     held_out: Ref,
     unfinished: Collection[str] = (),
@@ -99,7 +100,7 @@ def recall(layout: Layout, corpus: Ref) -> Ref:
     memory: Ref | None = None
     for each in reversed(_chain(layout, corpus)):
         shards, held_out = _shards_of(layout, each), keep_held_out(layout, each)
-        memory = remember(layout, memory, each, (), shards, held_out)
+        memory = remember(layout, memory, each, (), shards=shards, held_out=held_out)
     assert memory
     return memory
 

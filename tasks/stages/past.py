@@ -27,11 +27,6 @@ def kept_out_by(decisions: Decisions) -> KeptOut:
     )
 
 
-def forgotten_ids(decisions: Decisions) -> frozenset[str]:
-    """Ids of documents that are neither replayed nor judged by any more."""
-    return frozenset(name for each in decisions.forgotten for name in each.ids)
-
-
 def shards_of(layout: Layout, memory: Ref) -> list[Ref]:
     """The shards that a line was trained on, in that order.
 

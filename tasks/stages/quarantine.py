@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from corpusmill.storage.blocks import Blocks
 
 from corpusmill.storage.artifacts import Ref
-from corpusmill.storage.blocks import Blocks
 from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.ledger import SetAside
 from corpusmill.storage.manifest import read_manifest
@@ -81,7 +81,7 @@ def find_unlike(
     config: QuarantineConfig,
     released: Collection[str],
 ) -> tuple[list[SetAside], float]:
-    """The documents of a night that look unlike what was met, by file, and their share of its bytes.
+    """The documents of a night that look unlike what was met, by file; their share of its bytes.
 
     A document that the champion has not read is taken to be as the most of its file, or else of its
     language in its source, are.

@@ -1,0 +1,175 @@
+"""What a night does once there is something new: inspect, train, judge, remember, decide."""
+
+import math
+from collections.abc import Mapping
+
+from corpusmill.tasks.stages.judgement import Judgement
+from prefect import runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from corpusmill.flows.config import ContinueConfig
+from corpusmill.flows.tail import kept
+from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import WSDSchedule
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.ledger import Decisions
+from corpusmill.storage.manifest import digest_json, read_manifest
+from corpusmill.storage.registry import MEMORY, RegisteredModel
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.corpus import make_corpus
+from corpusmill.tasks.ingestion.building import CorpusPlan
+from corpusmill.tasks.ingestion.past import Past
+from corpusmill.tasks.nights import (
+    choose_held_out,
+    inspect,
+    judge,
+    keep_memory,
+    replay,
+    set_aside,
+)
+from corpusmill.tasks.registration import fetch_champion, promote_by_judgement, register
+from corpusmill.tasks.reports.corpus.report import report_corpus
+from corpusmill.tasks.reports.model_card import licences_of, render_card
+from corpusmill.tasks.reports.run import make_outcome, report
+from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.stages.past import is_tried
+from corpusmill.tasks.tracking import FlowContext
+from corpusmill.tasks.training import train
+
+
+def learn(
+    context: FlowContext,
+    config: ContinueConfig,
+    champion: RegisteredModel,
+    past: Past,
+    plan: CorpusPlan,
+    decisions: Decisions,
+) -> State[None]:
+    """A night, from the files that were not met to the decision."""
+    settings, layout, night = context.settings, context.layout, config.night
+    name, memory = champion.name, past.memory
+    base = fetch_champion(context, champion)
+    found = make_corpus(settings, layout, plan, config.corpus)
+    aside = inspect(
+        layout,
+        base,
+        past,
+        found,
+        night=night,
+        config=config.evaluation,
+        released=decisions.released,
+    )
+    corpus = set_aside(layout, name, found, aside, str(runtime.flow_run.name))
+    if why := _too_little(corpus):
+        return Completed(name="Quarantined" if aside else "Skipped", message=why)
+    how = _digest(config)
+    if version := is_tried(layout, memory, decisions, corpus, how):
+        return Completed(
+            name="Skipped",
+            message=f"Version {version} has learned all that is new and is not the champion; the "
+            f"text waits for more, or for `corpusmill release {name}`.",
+        )
+    held_out = choose_held_out(layout, past, corpus, night)
+    new = make_shards(settings, layout, corpus, base, held_out)
+    report_corpus(context, corpus, base, new)
+    shards = replay(layout, past, new, base, night, _seed(config, champion))
+    training = night_training(config, read_manifest(shards.path)["counts"]["train"])
+    model = train(context, shards, base, None, training, initialize_from=base)
+    with kept(model):
+        figures, judgement = judge(layout, model, base, held_out, night, config.evaluation)
+        waiting = [each.file for each in aside]
+        after = keep_memory(layout, memory, corpus, plan.sources, new, waiting)
+        counts = read_manifest(corpus.path)["counts"]
+        licences = licences_of(counts, champion.tags.get("licences", "").split("; "))
+        tags = _tags(corpus, held_out, after, champion, judgement) | {
+            "licences": "; ".join(licences),
+            figures.decides: f"{figures.score:.4f}",
+            "evaluation_precision": figures.precision,
+        }
+        inputs = {"corpus": corpus, "initialize_from": base, "shards": shards}
+        example = next((sample.prompt for sample in figures.samples), "")
+        version = register(context, name, model, inputs, tags, example)
+        promotion = promote_by_judgement(context, version, champion, judgement, how)
+        outcome = make_outcome(context, model, version, promotion, figures, None, judgement)
+        report(context, model, corpus, outcome, render_card(outcome, counts, licences))
+    state = "Completed" if promotion.champion else "Refused"
+    return Completed(name=state, message=f"Version {version.version}: {promotion.words}.")
+
+
+def night_training(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:
+    """How a night trains on so much text: as the line was pretrained, with rates of its own.
+
+    Phases of mixing and warm-ups of batch and length are of the run that began with noise, and so
+    are early stopping and means of weights.
+    """
+    train, night = config.train, config.night
+    samples = (
+        counts["documents"] / 2
+        if any(each.objective == "translation" for each in train.objectives)
+        else (counts["tokens"] - 1) / train.sequence_length
+    )
+    steps = math.ceil(night.max_epochs * samples / train.global_batch_size)
+    steps = max(1, min(steps, night.max_steps))
+    rates = {
+        field: rate * night.rate_factor
+        for field in ("learning_rate", "embedding_learning_rate", "head_learning_rate")
+        if (rate := getattr(train.optimizer, field))
+    }
+    changes = {
+        "max_steps": steps,
+        "max_seconds": night.max_seconds,
+        "mixing": (),
+        "batch_size_warmup": None,
+        "sequence_length_warmup": None,
+        "average": None,
+        "optimizer": train.optimizer.model_copy(update=rates),
+        "schedule": WSDSchedule(
+            warmup_steps=min(night.warmup_steps, steps - 1), decay_fraction=night.decay_fraction
+        ),
+        "validation": train.validation.model_copy(update={"early_stopping": None}),
+        "profile_steps": 0,
+    }
+    return train.model_copy(update=changes)
+
+
+def _too_little(corpus: Ref) -> str | None:
+    """Why a night cannot learn from what is new, if so."""
+    counts = read_manifest(corpus.path)["counts"]
+    train, held_out = (counts[split]["documents"] for split in SPLITS)
+    if train and held_out:
+        return None
+    new = train + held_out
+    if not new:
+        return "Nothing is new."
+    return f"{new} new document{'s' * (new > 1)}: too few to learn from and to judge by; they wait."
+
+
+def _digest(config: ContinueConfig) -> str:
+    """Digest of how a night trains and judges."""
+    parts = {"night", "train", "evaluation"}
+    return digest_json(config.model_dump(mode="json", include=parts))
+
+
+def _seed(config: ContinueConfig, champion: RegisteredModel) -> int:
+    """Another one each night, that replay draws other text."""
+    return config.train.seed + int(champion.version)
+
+
+def _tags(
+    corpus: Ref, held_out: Ref, memory: Ref, champion: RegisteredModel, judgement: Judgement
+) -> dict[str, str]:
+    figures = {
+        f"gate.{each.age}": f"{each.gain:+.4f} ({each.low:+.4f} to {each.high:+.4f}, "
+        f"{each.blocks} blocks)"
+        for each in judgement.comparisons
+        if each.source is None
+    }
+    return figures | {
+        "corpus": corpus.digest,
+        "held_out": held_out.digest,
+        MEMORY: memory.digest,
+        "continued_from": champion.version,
+        "gate": f"{judgement.verdict}: {judgement.reasons[0]}"[:4000],
+        "prefect.flow_run_url": str(runtime.flow_run.ui_url),
+    }
