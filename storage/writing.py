@@ -76,6 +76,23 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Holds the lock on this file, unless somebody else does; whether it is held.
+
+    Raises:
+        StackError: the file system has no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            _lock(file.fileno(), path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def _claim(parent: Path) -> tuple[Path, int]:
     """A new lock file that is locked, and its descriptor."""
     while True:
