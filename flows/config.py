@@ -141,7 +141,7 @@ def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
     if recipe not in recipes:
         raise ConfigError(
             f"There is no recipe {recipe!r}; "
-            f"{_elsewhere(recipe) or nearest(recipe, list(recipes))}"
+            f"{nearest(recipe, list(recipes))}"
             f"the recipes are {', '.join(recipes)}, and package.module:name of one's own."
         )
     return recipes[recipe]()
@@ -205,15 +205,6 @@ def on_this_machine(config: M) -> M:
             ),
         }
     )
-
-
-def _elsewhere(recipe: str) -> str:
-    """Of which flow there is a recipe of this name, as the beginning of a sentence."""
-    # Here: the catalogue makes its recipes of what this module defines.
-    from corpusmill.flows.recipes.catalogue import FLOWS
-
-    flows = (flow for flow, recipes in FLOWS.items() if recipe in recipes)
-    return "".join(f"it is one of the flow {flow}; here " for flow in flows)
 
 
 def _identity_of_training(config: PretrainConfig | ContinueConfig) -> dict[str, Any]:

@@ -77,10 +77,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock_or_leave(path: Path) -> Iterator[bool]:
-    """Holds the lock on this file if nobody does; whether that is so.
-
-    What holds it is a process, so that nothing is held by one that is dead.
+def locked_if_free(path: Path) -> Iterator[bool]:
+    """Holds the lock on this file, unless somebody else does; whether it is held.
 
     Raises:
         StackError: the file system has no locks.

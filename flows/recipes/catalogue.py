@@ -1,9 +1,8 @@
 """The named recipes: each a function, a variant naming only what is different."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
-from corpusmill.flows.config import ContinueConfig, PretrainConfig, RegistrationConfig
-from corpusmill.flows.overrides import override
+from corpusmill.flows.config import PretrainConfig, RegistrationConfig
 from corpusmill.flows.recipes.decoders import (
     gpt2,
     gpt2_tiny,
@@ -47,17 +46,6 @@ def adopt() -> PretrainConfig:
     return base.model_copy(update={"initialize_from": ""})
 
 
-def nightly() -> ContinueConfig:
-    """The newest documents into the registered gpt-tiny, at a tenth of its rate."""
-    base = gpt_tiny()
-    rate = base.train.optimizer.learning_rate / 10
-    return ContinueConfig(
-        train=override(base.train, {"optimizer.learning_rate": rate}),
-        evaluation=base.evaluation,
-        registration=base.registration,
-    )
-
-
 RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "gpt-tiny": gpt_tiny,
     "gpt-small": gpt_small,
@@ -75,9 +63,4 @@ RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "translate-base": translate_base,
     "gpt-smoke": gpt_smoke,
     "gpt-web": gpt_web,
-}
-CONTINUED_RECIPES: Mapping[str, Callable[[], ContinueConfig]] = {"nightly": nightly}
-FLOWS: Mapping[str, Collection[str]] = {
-    "pretrain": RECIPES.keys(),
-    "continue-pretraining": CONTINUED_RECIPES.keys(),
 }
