@@ -94,13 +94,28 @@ class PrefectServer:
         )
 
     def deployments(self) -> dict[str, dict[str, Any]]:
-        """By id, of every deployment its entrypoint and what can be set of it in the page."""
+        """By id, of every deployment what can be set of it in the page.
+
+        Beside that `name`, `entrypoint` and `takes`, the names of its flow's parameters.
+        """
         found = self._pages("/deployments/filter", {"sort": "NAME_ASC"})
-        return {each["id"]: _settable(each) for each in found}
+        return {
+            each["id"]: {
+                "name": each["name"],
+                "entrypoint": each["entrypoint"],
+                "takes": sorted((each["parameter_openapi_schema"] or {}).get("properties", {})),
+                **_settable(each),
+            }
+            for each in found
+        }
 
     def set_deployment(self, deployment: str, values: Mapping[str, Any]) -> None:
         """Sets some of what `deployments` tells of one."""
         self._request("PATCH", f"/deployments/{deployment}", dict(values))
+
+    def remove_deployment(self, deployment: str) -> None:
+        """Removes one, with the runs that it has scheduled."""
+        self._request("DELETE", f"/deployments/{deployment}")
 
     def start_run(self, deployment: str, parameters: Mapping[str, Any]) -> str:
         """Schedules a flow run for now, and returns its id.
@@ -254,7 +269,7 @@ class PrefectServer:
 
 def _settable(deployment: Mapping[str, Any]) -> dict[str, Any]:
     """As a PATCH takes it back."""
-    names = ("entrypoint", "description", "tags", "paused", "parameters", "job_variables")
+    names = ("description", "tags", "paused", "parameters", "job_variables")
     more = ("work_queue_name", "concurrency_options", "enforce_parameter_schema")
     limit = deployment["global_concurrency_limit"]
     schedules = [
