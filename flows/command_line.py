@@ -20,6 +20,7 @@ from corpusmill.flows.config import (
     flat,
     resolve,
 )
+from corpusmill.flows.nightly import nightly
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
 from corpusmill.storage.layout import Layout
@@ -50,6 +51,9 @@ class _Sentences(click.Group):
 @click.group(cls=_Sentences)
 def main() -> None:
     """Pretrain language models on your own text."""
+
+
+main.add_command(nightly)
 
 
 @main.command()

@@ -215,6 +215,19 @@ def find_by_alias(settings: Settings, name: str, alias: str) -> RegisteredModel 
         raise
 
 
+def champion_of(settings: Settings, name: str) -> RegisteredModel | None:
+    """The version under `champion`, or None as long as there is none.
+
+    Raises:
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
+    """
+    try:
+        return find_by_alias(settings, name, CHAMPION)
+    except MlflowException as error:
+        raise refusal(settings, error) from error
+
+
 def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
     """The version under `champion`.
 
@@ -223,10 +236,7 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
         ServerError: the MLflow server does not answer.
         StackError: it is another stack's.
     """
-    try:
-        champion = find_by_alias(settings, name, CHAMPION)
-    except MlflowException as error:
-        raise refusal(settings, error) from error
+    champion = champion_of(settings, name)
     if champion is None:
         raise ConfigError(
             f"models:/{name}@champion does not exist; train one first with `make run` or "

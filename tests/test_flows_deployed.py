@@ -183,8 +183,8 @@ def test_the_nightly_deployment_is_scheduled_at_two_with_a_time_zone(deployed: D
     [schedule] = nightly["schedules"]
     assert schedule["schedule"]["cron"] == "0 2 * * *"
     assert schedule["schedule"]["timezone"] == "Europe/Berlin"
-    assert nightly["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-    assert nightly["global_concurrency_limit"]["limit"] == 1
+    assert nightly["global_concurrency_limit"] is None
+    assert nightly["parameters"] == {"name": "gpt-tiny", "overrides": {}}
     query = {
         "deployments": {"id": {"any_": [nightly["id"]]}},
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},

@@ -1,6 +1,5 @@
 """The stack with real servers, beside any that may run already: free ports, a home of its own."""
 
-import contextlib
 import json
 import os
 import re
@@ -9,19 +8,18 @@ import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.settings import USER, Settings, load_settings
+from corpusmill.storage.settings import load_settings
 from corpusmill.storage.tracking import open_run
 from corpusmill.tasks.stack import control, supervision
 from corpusmill.tasks.stack.environment import environment_file
@@ -29,6 +27,7 @@ from corpusmill.tasks.stack.prefect_server import PrefectServer
 from corpusmill.tasks.stack.supervision import SCRIPTS
 from corpusmill.tasks.stack.watch import LOOKS, look, with_process
 from tests.servers import settings_in, wait_for
+from tests.stacks import Running
 
 FLOW = """
 import time
@@ -45,33 +44,6 @@ deployments:
     entrypoint: waiting.py:wait
     work_pool: {name: local}
 """
-
-
-@dataclass(frozen=True)
-class Running:
-    settings: Settings
-    layout: Layout
-    checkout: Path
-
-    @property
-    def server(self) -> PrefectServer:
-        return PrefectServer(self.settings)
-
-    def api(self, method: str, path: str, body: object = None) -> Any:
-        """What the Prefect server answers to who shows the key."""
-        address, key = f"{self.settings.prefect_api_url}{path}", (USER, self.settings.key or "")
-        answer = httpx.request(method, address, json=body, auth=key)
-        return answer.raise_for_status().json()
-
-    def pid(self, program: str) -> int:
-        """Process of a program, 0 while it is between two."""
-        found = supervision.find(self.layout.stack)
-        assert found is not None
-        for child in found.process.children():
-            with contextlib.suppress(psutil.Error):
-                if child.environ().get("SUPERVISOR_PROCESS_NAME") == program:
-                    return child.pid
-        return 0
 
 
 @pytest.fixture(scope="module")

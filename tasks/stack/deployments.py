@@ -12,6 +12,11 @@ from corpusmill.storage.manifest import digest_file, write_json
 from corpusmill.tasks.stack.prefect_server import PrefectServer
 from corpusmill.tasks.stack.supervision import SCRIPTS, last_words
 
+_OF_THE_FILE = ("name", "entrypoint", "takes")
+# Until nights took a model's name, the nightly deployment had a limit: one run, whatever the model.
+# A run that died without a word held it for ever.
+_LIMIT = ("concurrency_limit", "concurrency_options")
+
 
 def deploy(
     server: PrefectServer, layout: Layout, checkout: Path, environment: Mapping[str, str]
@@ -19,7 +24,7 @@ def deploy(
     """Deploys `prefect.yaml` of the checkout if that, or a flow of it, changed, or one is missing.
 
     A parameter, a schedule, a pause, … that was set in the page since the file was deployed last
-    wins over the file and stays.
+    wins over the file and stays, if the flow still takes it.
 
     Raises:
         StackError: there is no such file, or Prefect refuses it.
@@ -47,7 +52,8 @@ def deploy(
     for number in before.keys() & after.keys():
         stays: dict[str, Any] = {}
         for values in (interrupted.get(number, {}), chosen[number]):
-            stays |= {name: each for name, each in values.items() if after[number][name] != each}
+            fitting = _fitting(values, after[number])
+            stays |= {name: each for name, each in fitting.items() if after[number][name] != each}
         if stays:
             server.set_deployment(number, stays)
     entrypoints = [each["entrypoint"] for each in after.values()]
@@ -70,11 +76,21 @@ def _chosen(deployment: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[
 
     Of what an earlier version has deployed nobody knows that: all is kept.
     """
+    # What a person set of a limit that the file had was set against that limit.
+    past = _LIMIT if deployment["name"] == "nightly" and "recipe" in deployment["takes"] else ()
     return {
         name: value
         for name, value in deployment.items()
-        if name != "entrypoint" and deployed.get(name, ...) != value
+        if name not in (*_OF_THE_FILE, *past) and deployed.get(name, ...) != value
     }
+
+
+def _fitting(values: Mapping[str, Any], deployed: Mapping[str, Any]) -> dict[str, Any]:
+    """What was set in the page, its parameters as the flow takes them that is now deployed."""
+    if "parameters" not in values:
+        return dict(values)
+    known = {name: each for name, each in values["parameters"].items() if name in deployed["takes"]}
+    return {**values, "parameters": {**deployed["parameters"], **known}}
 
 
 def _sources(checkout: Path, file: Path, entrypoints: list[str]) -> dict[str, str]:
