@@ -4,14 +4,12 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from corpusmill.flows.config import (
-    ContinueConfig,
     PretrainConfig,
     RegistrationConfig,
     base_of,
@@ -131,17 +129,13 @@ def sample(prompt: str, model: str) -> None:
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 def config(recipe: str, overrides: tuple[str, ...]) -> None:
     """Print the config of RECIPE with FIELD=VALUE merged in, what differs, and its digest."""
-    from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
+    from corpusmill.flows.recipes.catalogue import RECIPES
 
     # What is left to the machine (precision, processes) stays so: the digest is the same anywhere.
-    recipes: dict[str, Callable[[], PretrainConfig | ContinueConfig]] = {
-        **RECIPES,
-        **CONTINUED_RECIPES,
-    }
-    resolved = resolve(recipes, recipe, dict(_parameter(text) for text in overrides))
+    resolved = resolve(RECIPES, recipe, dict(_parameter(text) for text in overrides))
     for name, value in flat(resolved).items():
         click.echo(on_terminal(f"{name} = {_as_json(value)}"))
-    changed = differences(resolved, base_of(recipes, recipe))
+    changed = differences(resolved, base_of(RECIPES, recipe))
     click.echo(f"\n{f'Other than in {recipe}:' if changed else f'All as in {recipe}.'}")
     for name, (here, there) in changed.items():
         click.echo(on_terminal(f"  {name} = {_as_json(here)}, not {_as_json(there)}"))

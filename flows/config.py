@@ -168,7 +168,7 @@ def flat(config: BaseModel) -> dict[str, Any]:
     return dict(_leaves(config, config.model_dump(mode="json")))
 
 
-def digest_config(config: PretrainConfig | ContinueConfig) -> str:
+def digest_config(config: PretrainConfig) -> str:
     """The digest of a resolved config, and of the sources of one's own code that it names.
 
     Of `train` it has what decides which model comes out, as the identity of the model has it.
@@ -207,14 +207,10 @@ def on_this_machine(config: M) -> M:
     )
 
 
-def _identity_of_training(config: PretrainConfig | ContinueConfig) -> dict[str, Any]:
-    shape: ModelConfig | None = None
-    if isinstance(config, PretrainConfig):
-        family = config.tokenizer.family
-        shape = None if config.initialize_from else config.model
-    else:
-        family = config.family
-    return identity_of(config.train, family, shape, config.train.hardware.num_processes)
+def _identity_of_training(config: PretrainConfig) -> dict[str, Any]:
+    shape = None if config.initialize_from else config.model
+    processes = config.train.hardware.num_processes
+    return identity_of(config.train, config.tokenizer.family, shape, processes)
 
 
 def _own_recipe(kinds: Collection[type[C]], recipe: str) -> C:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from corpusmill.flows.config import ContinueConfig, flat
+from corpusmill.flows.config import ContinueConfig, differences
 from corpusmill.flows.overrides import override
 from corpusmill.model.training.renamed import in_groups, is_flat
 from corpusmill.storage.config import parse
@@ -37,12 +37,7 @@ def inherit(
     """
     champion = _champions(recorded, name)
     config = override(champion, overrides)
-    here, there = flat(config), flat(champion)
-    changed = {
-        key: (here.get(key), there.get(key))
-        for key in {**there, **here}
-        if here.get(key) != there.get(key)
-    }
+    changed = differences(config, champion)
     for key in _breaking(changed):
         if not any(key == each or key.startswith(f"{each}.") for each in allow):
             now, before = changed[key]
