@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down ui sample test tests test-fast check bench-data bench-train bench-encodings laws notebook lock clean
+.PHONY: help run up down rollback ui sample test tests test-fast check bench-data bench-train bench-encodings laws notebook lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ PIP := 26.3
 unexport PYTHONDONTWRITEBYTECODE
 # Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
 override export PROMPT := $(value PROMPT)
-sample: override export MODEL := $(value MODEL)
+sample rollback: override export MODEL := $(value MODEL)
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,9 @@ up: $(RUN) ## Start Prefect, MLflow and a worker, and deploy the flows
 
 down: $(RUN) ## Cancel running flows and stop everything
 	@$(BIN)/corpusmill down
+
+rollback: $(RUN) ## Go back to the champion before: make rollback MODEL=gpt-tiny
+	@$(BIN)/corpusmill rollback $(if $(value MODEL),"$$MODEL",gpt-tiny)
 
 ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui

@@ -18,6 +18,7 @@ from corpusmill.flows.config import (
     flat,
     resolve,
 )
+from corpusmill.flows.decisions import forget, release, rollback
 from corpusmill.flows.nightly import nightly
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
@@ -51,7 +52,8 @@ def main() -> None:
     """Pretrain language models on your own text."""
 
 
-main.add_command(nightly)
+for command in (nightly, rollback, release, forget):
+    main.add_command(command)
 
 
 @main.command()

@@ -35,7 +35,7 @@ def inherit(
         ConfigError: a field or value that does not exist; a difference that would break comparison
             and is not allowed; a config of the champion that cannot be read any more.
     """
-    champion = _champions(recorded, name)
+    champion = champions_config(recorded, name)
     config = override(champion, overrides)
     changed = differences(config, champion)
     for key in _breaking(changed):
@@ -50,7 +50,12 @@ def inherit(
     return config, changed
 
 
-def _champions(recorded: Mapping[str, Any], name: str) -> ContinueConfig:
+def champions_config(recorded: Mapping[str, Any], name: str) -> ContinueConfig:
+    """The config that a champion was made by, as that of a night.
+
+    Raises:
+        ConfigError: it is not understood any more.
+    """
     values = {key: recorded[key] for key in _PARTS if key in recorded}
     train = values.get("train")
     if isinstance(train, Mapping) and is_flat(train):

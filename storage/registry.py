@@ -166,6 +166,11 @@ def roll_back(
     return champion, previous
 
 
+def names(settings: Settings) -> list[str]:
+    """Of all registered models."""
+    return [each.name for each in connect(settings).search_registered_models()]
+
+
 def versions(settings: Settings, name: str) -> list[RegisteredModel]:
     """All versions of a registered model."""
     found = connect(settings).search_model_versions()

@@ -1,0 +1,112 @@
+"""Commands by which a person decides about nights: go back, let text in, have text forgotten."""
+
+from pathlib import Path
+
+import click
+
+from corpusmill.flows.config import RegistrationConfig
+from corpusmill.flows.inheritance import champions_config
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.ledger import Ledger, Rejected
+from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.tasks.stack import control
+
+
+@click.command()
+@click.argument("name")
+def rollback(name: str) -> None:
+    """Make the previous champion of NAME champion again; what was learned since is new again."""
+    settings, layout, name = _here(name)
+    from corpusmill.storage.registry import MEMORY, roll_back
+
+    before, now = roll_back(settings, layout, name)
+    gone = [Rejected(before.version, before.tags[MEMORY], None)] if MEMORY in before.tags else []
+    Ledger(layout, name).roll_back(gone, now.version)
+    click.echo(
+        on_terminal(
+            f"Version {now.version} of {name} is the champion again, in place of version "
+            f"{before.version}. The next night that finds other text too learns what version "
+            f"{before.version} had learned anew; `corpusmill release {name}` has it learn that "
+            "alone."
+        )
+    )
+
+
+@click.command()
+@click.argument("name")
+@click.option("--file", help="Only what was set aside of this file.")
+def release(name: str, file: str | None) -> None:
+    """Let the next night of NAME learn what was set aside, or was refused or rolled back."""
+    _, layout, name = _here(name)
+    ledger = Ledger(layout, name)
+    waiting = ledger.read().set_aside
+    if file is not None and file not in {each.file for each in waiting}:
+        there = ", ".join(sorted({each.file for each in waiting})) or "none"
+        raise ConfigError(
+            f"Nothing of {file!r} is set aside; expected one of these files: {there}."
+        )
+    for each in waiting:
+        if file in (None, each.file):
+            click.echo(on_terminal(f"{each.file}: {len(each.ids)} documents; {each.why}"))
+    count = ledger.release(file)
+    click.echo(f"{count} documents are let in; the next night reads them.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--model", "name", help="Only by this registered model; by all without it.")
+def forget(file: Path, name: str | None) -> None:
+    """Keep the documents of FILE, and their relatives, out of all later nights."""
+    settings, layout, _ = _here(name or RegistrationConfig().name)
+    from corpusmill.storage import registry
+
+    names = [name] if name else registry.names(settings)
+    concerned = 0
+    for each in names:
+        champion = registry.find_by_alias(settings, each, registry.CHAMPION)
+        if champion is not None and registry.MEMORY in champion.tags:
+            concerned += _forget(settings, layout, each, file.absolute())
+    if not concerned:
+        raise ConfigError(
+            f"No registered model learns at night ({', '.join(names) or 'there is none'}); "
+            "expected one with a champion that was registered by this release."
+        )
+
+
+def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
+    """Notes it for one model, and prints which of its versions have met it."""
+    from corpusmill.storage import registry
+    from corpusmill.storage.artifacts import find
+    from corpusmill.storage.memory import KIND
+    from corpusmill.tasks.stages.forgetting import documents_of_file, meeting, with_relatives
+
+    champion = registry.champion_or_refuse(settings, name)
+    config = champions_config(registry.config_of(settings, champion), name)
+    memories = {
+        each.version: find(layout, KIND, each.tags[registry.MEMORY])
+        for each in registry.versions(settings, name)
+        if registry.MEMORY in each.tags
+    }
+    found = documents_of_file(layout, config.corpus, file)
+    Ledger(layout, name).forget(with_relatives(found, memories.values()))
+    click.echo(
+        on_terminal(f"{name}: {len(found.ids)} documents of {file} are kept out from now on.")
+    )
+    for version, memory in sorted(memories.items(), key=lambda item: int(item[0])):
+        met = meeting(found, memory)
+        if met.trained or met.held_out:
+            click.echo(
+                f"  version {version} was trained on {met.trained} of them or their relatives, and "
+                f"{met.held_out} were held out of it"
+            )
+    return 1
+
+
+def _here(name: str) -> tuple[Settings, Layout, str]:
+    settings = load_settings()
+    layout = Layout(settings.home)
+    name = parse(RegistrationConfig, {"name": name}).name
+    return control.in_effect(settings, layout), layout, name
