@@ -1,7 +1,7 @@
 """Entry point of the evaluation process: `python -m corpusmill.model.evaluate job.json`.
 
 Scores a model in the Hugging Face format on held-out documents, whatever its tokenizer, and writes
-result.json into the job's directory. Exit code 0: done. 3: the input must
+blocks.arrow and result.json into the job's directory. Exit code 0: done. 3: the input must
 change first, as a sentence on standard error says. Any other: it may be tried again.
 """
 

@@ -54,8 +54,10 @@ from corpusmill.model.training.feed import open_feed
 from corpusmill.model.training.groups import BestFitPacking
 from corpusmill.model.training.samples import Reading
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.blocks import Blocks
 from corpusmill.storage.corpus import documents
-from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.corpus.documents import Document, document_id, read_documents
+from corpusmill.storage.corpus.pairs import join_pair
 from corpusmill.storage.shards.parts import assemble, write_part
 from corpusmill.storage.shards.reading import TokenStream
 from corpusmill.storage.shards.schema import documents_path, tokens_path
@@ -82,7 +84,7 @@ GOLDEN = {
     "corpus": ((12, 12), "524e576fd47341a2"),
     "tokenizer": (4, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
-    "evaluation": (8, "c8291a3797d0e7ba"),
+    "evaluation": (9, "28b36fa01fcaf51c"),
     "model": (7, "66f323a1d0463cd8"),
 }
 
@@ -265,7 +267,7 @@ def test_model(encoded: dict[str, Ref], folders: dict[str, Path], tmp_path: Path
 
 def test_evaluation(folders: dict[str, Path]) -> None:
     config = EvaluationConfig(batch_size=4, samples=2, prompt_characters=40, precision="fp32")
-    texts = [*ODD[:3], speeches(1)[0][:700], CHINESE]
+    texts = [_held_out(text) for text in [*ODD[:3], speeches(1)[0][:5000], CHINESE]]
     made: list[Any] = []
     for name in ("decoder", "bert", "transformer"):
         shape = SHAPES[name]
@@ -277,13 +279,25 @@ def test_evaluation(folders: dict[str, Path]) -> None:
             scored = [score_masked(loaded, network, texts, config)]
         else:
             assert isinstance(network, EncoderDecoder)
-            pairs = list(pairwise(texts[2:]))
+            sides = pairwise(text.text for text in texts[2:])
+            pairs = [_held_out(join_pair(*pair)) for pair in sides]
             scored = [
                 score_spans(loaded, network, texts, config),
                 score_translation(loaded, network, pairs, config),
             ]
-        made += [_figures(each) for each in scored]
+        made += [[_figures(result), _rows(blocks)] for result, blocks in scored]
     check("evaluation", evaluation.FORMAT_VERSION, "tasks/stages/evaluation.py", made)
+
+
+def _held_out(text: str) -> Document:
+    return Document(document_id(text.encode()), "ab"[len(text) % 2], "file", "und", text)
+
+
+def _rows(blocks: Blocks) -> Any:
+    """To three digits, as figures are."""
+    statistics = [[f"{value:.3g}" for value in row] for row in blocks.statistics]
+    told = [blocks.documents, blocks.sources, blocks.numbers, blocks.bytes, blocks.predictions]
+    return [*told, statistics]
 
 
 def _figures(result: EvaluationResult) -> Any:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.evaluation.causal import score_causal
 from corpusmill.model.evaluation.held_out import evaluate
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.answering import load_answerer, text_pieces
@@ -27,8 +28,9 @@ from corpusmill.model.tokenizer.control import end_of_text_id
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.artifacts import find
+from corpusmill.storage.blocks import read_blocks
 from corpusmill.storage.config import read_json, write_json_value
-from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.errors import CorpusError, ModelError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import ComputePrecision
@@ -90,19 +92,20 @@ def _writer(directory: Path) -> Writer:
     return Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
 
 
-def _plain_nats(exam: Exam) -> float:
-    """Each token from as many before it as the model can look back on, one at a time."""
+def _plain_nats(exam: Exam) -> list[float]:
+    """Of each document, each token from as many before it as the model can look back on."""
     writer = _writer(exam.model)
     device = writer.model.embed_tokens.weight.device
-    end, total = end_of_text_id(writer.tokenizer), 0.0
+    end, totals = end_of_text_id(writer.tokenizer), list[float]()
     for ids in _tokens(exam):
-        tokens = [end, *ids]
+        tokens, total = [end, *ids], 0.0
         for place in range(1, len(tokens)):
             context = tokens[max(0, place - SEQUENCE_LENGTH) : place]
             with torch.no_grad():
                 logits = writer.model(torch.tensor([context], device=device))[0, -1].float()
             total -= float(logits.log_softmax(-1)[tokens[place]])
-    return total
+        totals.append(total)
+    return totals
 
 
 @pytest.mark.parametrize("stride", [1, 2, 5, 15, 16, 17, 1000, None])
@@ -135,7 +138,8 @@ def test_the_figures_are_those_of_a_plain_computation(
 ) -> None:
     # With a stride of one token each has all the context there is.
     result = evaluate(exam.job(tmp_path, EvaluationConfig(stride=1, samples=0)))
-    nats = torch.tensor(_plain_nats(exam))
+    of_documents = torch.tensor(_plain_nats(exam))
+    nats = of_documents.sum()
     assert result.precision == precision
     # bf16 rounds by the shape of the batch.
     near = {"fp32": 1e-5, "bf16": 5e-3}[precision]
@@ -143,6 +147,25 @@ def test_the_figures_are_those_of_a_plain_computation(
     assert result.figures["perplexity"] == pytest.approx(math.exp(result.figures["loss"]))
     bits = nats / torch.tensor(2.0).log() / result.bytes
     assert result.score == pytest.approx(float(bits), rel=near)
+    # Each of these documents is one block.
+    blocks = read_blocks(tmp_path)
+    found = torch.from_numpy(blocks.statistics[:, 0]) * math.log(2)
+    torch.testing.assert_close(found.float(), of_documents, rtol=10 * near, atol=near)
+    assert blocks.predictions.tolist() == list(map(len, _tokens(exam)))
+
+
+def test_sums_over_blocks_give_the_figure_that_decides(exam: Exam, tmp_path: Path) -> None:
+    texts = ["".join(exam.texts) * 8, exam.texts[0], "".join(reversed(exam.texts)) * 12]
+    held_out = [Document(str(number), "s", "f", "und", text) for number, text in enumerate(texts)]
+    result, blocks = score_causal(_writer(exam.model), held_out, NO_SAMPLES)
+    assert len(blocks) > 4 and result.documents == 3
+    assert blocks.statistics.sum() / blocks.bytes.sum() == pytest.approx(result.score, rel=1e-12)
+    assert blocks.predictions.sum() == result.predictions
+    # A block is no better or worse for what other documents there are.
+    _, alone = score_causal(_writer(exam.model), held_out[2:], NO_SAMPLES)
+    torch.testing.assert_close(
+        blocks.statistics[-len(alone) :], alone.statistics, rtol=1e-2, atol=1
+    )
 
 
 def test_what_a_tokenizer_loses_costs_eight_bits_a_byte(exam: Exam, tmp_path: Path) -> None:
@@ -154,6 +177,8 @@ def test_what_a_tokenizer_loses_costs_eight_bits_a_byte(exam: Exam, tmp_path: Pa
     job = exam.job(tmp_path).model_copy(update={"model": tmp_path / "lossy"})
     result, lost = evaluate(job), 3 * sum(text.count("雨") for text in exam.texts)
     assert lost and result.figures["lost_bytes"] == lost
+    blocks = read_blocks(tmp_path)
+    assert blocks.statistics.sum() / blocks.bytes.sum() == pytest.approx(result.score, rel=1e-12)
     bits = result.figures["loss"] * result.predictions / math.log(2) + 8 * lost
     assert result.figures["bits_per_byte"] == pytest.approx(bits / result.bytes)
     assert evaluate(exam.job(tmp_path)).figures["lost_bytes"] == 0

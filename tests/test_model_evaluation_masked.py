@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers.normalizers import Lowercase
@@ -22,6 +23,7 @@ from corpusmill.model.network.config import BertConfig
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.blocks import read_blocks
 from corpusmill.storage.corpus.documents import read_documents
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.settings import ComputePrecision, Precision
@@ -85,8 +87,25 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
 
 
 @pytest.fixture(scope="module")
-def result(exam: Exam, tmp_path_factory: pytest.TempPathFactory) -> EvaluationResult:
-    return exam.judge(tmp_path_factory.mktemp("judged"))
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("judged")
+
+
+@pytest.fixture(scope="module")
+def result(exam: Exam, judged: Path) -> EvaluationResult:
+    return exam.judge(judged)
+
+
+def test_sums_over_blocks_give_loss_and_accuracy(
+    exam: Exam, result: EvaluationResult, judged: Path
+) -> None:
+    blocks = read_blocks(judged)
+    assert blocks.bytes.tolist() == [len(text.encode()) for text in exam.texts]
+    nats, right = blocks.statistics.sum(0) / blocks.predictions.sum()
+    assert nats == pytest.approx(result.figures["loss"], rel=1e-12)
+    assert right == pytest.approx(result.figures["masked_accuracy"], rel=1e-12)
+    # About as many of each document are masked as it has bytes.
+    assert np.corrcoef(blocks.predictions, blocks.bytes)[0, 1] > 0.8
 
 
 def test_every_figure_is_there_and_the_accuracy_decides(result: EvaluationResult) -> None:

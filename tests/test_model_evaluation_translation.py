@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from corpusmill.model.device import COMPUTE_DTYPES
+from corpusmill.model.evaluation.figures import Sums, figure_for
 from corpusmill.model.evaluation.held_out import evaluate
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.answering import load_answerer
@@ -28,6 +29,9 @@ from corpusmill.model.tokenizer.encoding import encode_documents
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.blocks import read_blocks
+from corpusmill.storage.corpus.documents import document_id
+from corpusmill.storage.corpus.pairs import join_pair
 from corpusmill.storage.shards.reading import ArrayStream
 from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
 from tests.corpora import build_of
@@ -118,7 +122,10 @@ def exam(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert isinstance(network, EncoderDecoder)
     export_model(network, SHAPE, root / "tokenizer", TRAINED, root / "model")
     config = OPTIONS.model_copy(update={"precision": precision})
-    job = EvaluationJob(directory=root, model=root / "model", corpus=corpus.path, evaluation=config)
+    (root / "job").mkdir()
+    job = EvaluationJob(
+        directory=root / "job", model=root / "model", corpus=corpus.path, evaluation=config
+    )
     return Exam(root / "model", network, pairs, job, evaluate(job))
 
 
@@ -135,6 +142,13 @@ def test_bleu_and_chrf_are_those_of_sacrebleu(exam: Exam) -> None:
     assert f"tok:{words}" in exam.result.signature
     assert exam.result.decides == "bleu" and exam.result.higher_is_better
     assert exam.result.documents == 12
+    blocks = read_blocks(exam.job.directory)
+    assert blocks.documents == [document_id(join_pair(*pair).encode()) for pair in exam.pairs]
+    total = Sums(blocks.statistics.sum(0)[None], np.ones(1), np.ones(1))
+    figure = figure_for(exam.result.decides)
+    assert figure.of(total) == pytest.approx(bleu.score)
+    assert figure.beside["chrf"](total) == pytest.approx(chrf.score)
+    assert blocks.predictions.sum() == exam.result.predictions
 
 
 def test_perplexity_is_that_of_the_references(exam: Exam) -> None:
@@ -152,9 +166,10 @@ def test_perplexity_is_that_of_the_references(exam: Exam) -> None:
     assert exam.result.predictions == count
 
 
-def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam) -> None:
+def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam, tmp_path: Path) -> None:
     config = exam.job.evaluation.model_copy(update={"translate": False})
-    result = evaluate(exam.job.model_copy(update={"evaluation": config}))
+    changed = {"evaluation": config, "directory": tmp_path}
+    result = evaluate(exam.job.model_copy(update=changed))
     assert result.decides == "span_perplexity"
     assert result.signature.startswith("tokenizer:")
     assert result.documents == 2 * len(exam.pairs)
@@ -163,6 +178,11 @@ def test_a_denoiser_is_judged_by_gaps_on_pairs_too(exam: Exam) -> None:
     parts = TRAINED, SpanCorruption(), read_vocabulary(exam.model), 0, [(0, len(stream))]
     rows = CorruptedRows(stream, *parts)
     assert result.predictions == rows.num_targets(np.arange(sum(rows.sizes))).sum()
+    blocks = read_blocks(tmp_path)
+    assert blocks.numbers.tolist() == [0, 1] * len(exam.pairs)
+    nats, right = blocks.statistics.sum(0) / blocks.predictions.sum()
+    assert nats == pytest.approx(result.figures["loss"], rel=1e-12)
+    assert right == pytest.approx(result.figures["span_accuracy"], rel=1e-12)
 
 
 def test_samples_show_source_translation_and_reference(exam: Exam) -> None:

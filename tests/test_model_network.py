@@ -20,7 +20,7 @@ from corpusmill.model.network.config import BertConfig
 from corpusmill.model.network.encoder_decoder import EncoderDecoder
 from corpusmill.model.network.feed_forward import ACTIVATIONS, FeedForward
 from corpusmill.model.network.gpt2 import GPT2
-from corpusmill.model.network.loss import Head, summed_cross_entropy
+from corpusmill.model.network.loss import Head, each_cross_entropy, summed_cross_entropy
 from corpusmill.model.network.norms import LayerNorm
 from corpusmill.model.network.positions import rotate, rotation, sinusoids
 from corpusmill.model.training.groups import MuonConfig
@@ -239,6 +239,9 @@ def test_the_loss_is_cross_entropy_with_smoothed_targets(smoothing: float, biase
     logits = F.linear(hidden, weight, bias)[:, :VOCAB]
     plain = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(ours, plain)
+    each = each_cross_entropy(hidden, Head(weight, bias, VOCAB, smoothing), targets)
+    alone = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+    torch.testing.assert_close(each, alone.detach())
     found, expected = (torch.autograd.grad(each / 7, leaves) for each in (ours, plain))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 

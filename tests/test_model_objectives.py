@@ -96,6 +96,15 @@ def test_random_numbers_are_spread_evenly_and_independent() -> None:
 
 
 @pytest.mark.parametrize("length", [3, 7, 16, 300])
+def test_a_target_is_the_token_at_its_place_in_the_stream(length: int) -> None:
+    rows, (stream, _) = _rows(length), _documents(LENGTHS)
+    batch = _all(rows)
+    used = batch.targets_BM != IGNORED
+    places = rows.in_stream(np.arange(sum(rows.sizes)), batch.places_BM)[used]
+    assert stream.read(0, len(stream))[places].tolist() == batch.targets_BM[used].tolist()
+
+
+@pytest.mark.parametrize("length", [3, 7, 16, 300])
 def test_rows_give_every_token_back_once_and_in_order(length: int) -> None:
     rows = _rows(length)
     batch, (stream, _) = _all(rows), _documents(LENGTHS)

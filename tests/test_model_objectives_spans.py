@@ -71,6 +71,24 @@ def _texts(batch: PairBatch) -> list[list[int]]:
     return texts
 
 
+@given(length=st.integers(3, 60), share=st.floats(0.05, 0.5), count=st.integers(2, TOKENS))
+def test_a_target_is_the_token_at_its_place_in_the_stream(
+    length: int, share: float, count: int
+) -> None:
+    rows = _rows(length, SpanCorruption(share=share), count)
+    numbers = np.arange(sum(rows.sizes))
+    targets, places = _all(rows).targets_BT, rows.targets_in_stream(numbers, numbers)
+    ordinary = targets > max(SENTINELS)
+    assert EVERYTHING[places[ordinary]].tolist() == targets[ordinary].tolist()
+    for row, starts in zip(targets, places, strict=True):
+        # A sentinel is where the token after it is, and the closing token is behind all others.
+        marks = np.flatnonzero(np.isin(row, SENTINELS))
+        assert starts[marks].tolist() == starts[marks + 1].tolist()
+        assert starts[row == CLOSING] == starts[row != IGNORED].max()
+    if len(rows.sizes) and rows.dropped == 0:
+        assert places.max() == count - 1
+
+
 @given(
     length=st.integers(3, 60),
     share=st.floats(0.05, 0.5),

@@ -20,7 +20,7 @@ def _lost(texts: list[str], *changes: normalizers.Normalizer) -> int:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     encoded = [np.array(ids, np.uint32) for ids in encode_texts(tokenizer, texts)]
-    return lost_bytes(tokenizer, texts, encoded)
+    return int(lost_bytes(tokenizer, texts, encoded).sum())
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
+from corpusmill.model.evaluation.blocks import BlockSums
 from corpusmill.model.finite import finite_figures
 from corpusmill.model.inference.continuation import Writer
 from corpusmill.model.network.config import IGNORED
@@ -16,13 +17,17 @@ from corpusmill.model.tokenizer.control import end_of_text_id
 from corpusmill.model.tokenizer.encoding import encode_documents
 from corpusmill.model.tokenizer.lost import lost_bytes
 from corpusmill.storage import metrics
+from corpusmill.storage.blocks import Blocks
+from corpusmill.storage.corpus.documents import Document
 
 Window = tuple[np.ndarray, np.ndarray]
 _TOKENS_AT_ONCE = 32_768  # of a batch, so that of long windows there are few
 
 
-def score_causal(writer: Writer, texts: list[str], config: EvaluationConfig) -> EvaluationResult:
-    """Figures over held-out documents, each scored from its first byte.
+def score_causal(
+    writer: Writer, held_out: Sequence[Document], config: EvaluationConfig
+) -> tuple[EvaluationResult, Blocks]:
+    """Figures over held-out documents, each scored from its first byte, and bits of their blocks.
 
     bits_per_byte: -log₂ p of the tokens, and 8 bits for each byte that they do not give back, over
         the bytes of the texts: what it takes to write them down, all told.
@@ -31,21 +36,26 @@ def score_causal(writer: Writer, texts: list[str], config: EvaluationConfig) -> 
     begun = time.perf_counter()
     sequence_length = writer.sequence_length
     stride = min(config.stride or max(1, sequence_length // 2), sequence_length)
-    nats, tokens = 0.0, 0
+    texts = [document.text for document in held_out]
     encoded = list(encode_documents(writer.tokenizer, texts))
+    # What closes a document is not scored.
+    sums, tokens = BlockSums(held_out, [len(ids) - 1 for ids in encoded], values=1), 0
     windows = _windows(encoded, end_of_text_id(writer.tokenizer), sequence_length, stride)
     for batch in _batches(windows, config.batch_size):
-        loss, count = _score(writer.model, batch)
-        nats, tokens = nats + loss, tokens + count
+        nats_N = _score(writer.model, batch)
+        sums.add(tokens + np.arange(len(nats_N)), nats_N)
+        tokens += len(nats_N)
+    nats = float(sums.values.sum())
     size = sum(len(text.encode()) for text in texts)
     lost = lost_bytes(writer.tokenizer, texts, encoded)
     figures = {
-        metrics.BITS_PER_BYTE: (nats / math.log(2) + 8 * lost) / size,
+        metrics.BITS_PER_BYTE: (nats / math.log(2) + 8 * int(lost.sum())) / size,
         metrics.PERPLEXITY: math.exp(min(nats / tokens, 700)),
         metrics.LOSS: nats / tokens,
-        metrics.LOST_BYTES: lost,
+        metrics.LOST_BYTES: int(lost.sum()),
     }
-    return EvaluationResult(
+    bits = sums.values / math.log(2) + 8 * sums.spread(lost)[:, None]
+    result = EvaluationResult(
         family="causal_lm",
         documents=len(texts),
         bytes=size,
@@ -56,6 +66,7 @@ def score_causal(writer: Writer, texts: list[str], config: EvaluationConfig) -> 
         precision=writer.model.precision,
         seconds=time.perf_counter() - begun,
     )
+    return result, sums.blocks(bits)
 
 
 def _windows(
@@ -93,16 +104,20 @@ def _batches(windows: Iterator[Window], size: int) -> Iterator[list[Window]]:
 
 
 @torch.no_grad()
-def _score(model: CausalNetwork, batch: list[Window]) -> tuple[float, int]:
-    """Nats and targets of a batch of windows, padded on the right, where nothing looks."""
+def _score(model: CausalNetwork, batch: list[Window]) -> np.ndarray:
+    """Nats of each target of a batch of windows, padded on the right, where nothing looks.
+
+    fp32 (targets,), in the order of the windows.
+    """
     shape = len(batch), max(len(window) for window, _ in batch)
     ids, targets = np.zeros(shape, np.int64), np.full(shape, IGNORED, np.int64)
     for row, (window, wanted) in enumerate(batch):
         ids[row, : len(window)] = window
         targets[row, : len(wanted)] = wanted
     device = next(model.parameters()).device
-    loss = model(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device))
-    return float(loss), int((targets != IGNORED).sum())
+    nats_BT = model.nats(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device))
+    nats_N: np.ndarray = nats_BT.cpu().numpy()[targets != IGNORED]
+    return nats_N
 
 
 def _samples(writer: Writer, texts: list[str], config: EvaluationConfig) -> Iterator[Sample]:

@@ -1,15 +1,19 @@
 """A model judged by the documents that it has not seen, as its family is judged."""
 
-from corpusmill.model.config import EvaluationJob, EvaluationResult
+from collections.abc import Sequence
+from dataclasses import replace
+
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from corpusmill.model.evaluation.causal import score_causal
 from corpusmill.model.evaluation.masked import score_masked
 from corpusmill.model.evaluation.spans import score_spans
 from corpusmill.model.inference.continuation import Writer
-from corpusmill.model.inference.loading import load_for_use
+from corpusmill.model.inference.loading import Loaded, load_for_use
 from corpusmill.model.network.bert import Bert
 from corpusmill.model.network.decoder import CausalNetwork
 from corpusmill.model.network.encoder_decoder import EncoderDecoder
-from corpusmill.storage.corpus.documents import read_documents
+from corpusmill.storage.blocks import Blocks, write_blocks
+from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.corpus.pairs import pair_sources, part_pair
 from corpusmill.storage.errors import CorpusError
 
@@ -17,7 +21,8 @@ from corpusmill.storage.errors import CorpusError
 def evaluate(job: EvaluationJob) -> EvaluationResult:
     """Figures over every held-out document of the corpus.
 
-    An encoder-decoder translates where pairs are held out, and else writes what is cut out.
+    An encoder-decoder translates where pairs are held out, and else writes what is cut out. What is
+    found for each block of the documents is written into the job's directory.
 
     Raises:
         ModelError: the model directory does not hold a model.
@@ -25,26 +30,37 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
     """
     loaded = load_for_use(job.model, job.evaluation.precision)
     with_pairs = pair_sources(job.corpus)
-    texts, pairs = list[str](), list[tuple[str, str]]()
+    texts, pairs = list[Document](), list[Document]()
     for document in read_documents(job.corpus, "validation"):
         if document.source in with_pairs:
-            pairs.append(part_pair(document.text))
-            texts += pairs[-1]
+            pairs.append(document)
+            texts += (replace(document, text=side) for side in part_pair(document.text))
         else:
-            texts.append(document.text)
+            texts.append(document)
     if not texts:
         raise CorpusError(
             f"{job.corpus} holds no held-out document; raise corpus.validation_fraction."
         )
+    result, blocks = _score(loaded, texts, pairs, job.evaluation)
+    write_blocks(job.directory, blocks)
+    return result
+
+
+def _score(
+    loaded: Loaded,
+    texts: Sequence[Document],
+    pairs: Sequence[Document],
+    config: EvaluationConfig,
+) -> tuple[EvaluationResult, Blocks]:
     network = loaded.network
     if isinstance(network, CausalNetwork):
         writer = Writer(network, loaded.tokenizer, loaded.sequence_length)
-        return score_causal(writer, texts, job.evaluation)
+        return score_causal(writer, texts, config)
     if isinstance(network, Bert):
-        return score_masked(loaded, network, texts, job.evaluation)
+        return score_masked(loaded, network, texts, config)
     assert isinstance(network, EncoderDecoder)
-    if pairs and job.evaluation.translate:
+    if pairs and config.translate:
         from corpusmill.model.evaluation.translation import score_translation
 
-        return score_translation(loaded, network, pairs, job.evaluation)
-    return score_spans(loaded, network, texts, job.evaluation)
+        return score_translation(loaded, network, pairs, config)
+    return score_spans(loaded, network, texts, config)

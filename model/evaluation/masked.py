@@ -5,8 +5,7 @@ Shape suffixes: B sequences, T positions, M places that are predicted, V vocabul
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
 from corpusmill.model.data.batches import MaskedBatch, Samples
 from corpusmill.model.data.tensors import as_tensors
+from corpusmill.model.evaluation.blocks import BlockSums
 from corpusmill.model.finite import finite_figures
 from corpusmill.model.inference.loading import Loaded
 from corpusmill.model.network.bert import Bert
@@ -29,6 +29,8 @@ from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tokenizer.encoding import decode, encode_documents
 from corpusmill.model.tokenizer.lost import lost_bytes
 from corpusmill.storage import metrics
+from corpusmill.storage.blocks import Blocks
+from corpusmill.storage.corpus.documents import Document
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.shards.reading import ArrayStream
 
@@ -36,9 +38,9 @@ _PSEUDO_TOKENS = 2048  # scored one by one: as many passes through the network
 
 
 def score_masked(
-    loaded: Loaded, network: Bert, texts: list[str], config: EvaluationConfig
-) -> EvaluationResult:
-    """Figures over held-out documents.
+    loaded: Loaded, network: Bert, held_out: Sequence[Document], config: EvaluationConfig
+) -> tuple[EvaluationResult, Blocks]:
+    """Figures over held-out documents, and of their blocks nats and what is right.
 
     masked_accuracy: share of the masked tokens that the network thinks likeliest.
     unigram_accuracy: what the commonest of them always would get right.
@@ -51,25 +53,32 @@ def score_masked(
     """
     begun = time.perf_counter()
     vocabulary = read_vocabulary(loaded.directory)
+    texts = [document.text for document in held_out]
     encoded = list(encode_documents(loaded.tokenizer, texts))
     stream, ends = ArrayStream(np.concatenate(encoded)), np.cumsum([len(ids) for ids in encoded])
     masking = Masking(MaskedTokens(), vocabulary, config.seed)
     everything = [(0, len(stream))]
     parts = stream, ends, loaded.sequence_length, masking, everything
     rows = MaskedRows(*parts, document_mask=False)
-    found = _count(loaded, network, rows, config)
-    figures = found.figures()
-    figures[metrics.LOST_BYTES] = lost_bytes(loaded.tokenizer, texts, encoded)
+    sums = BlockSums(held_out, [len(ids) for ids in encoded], values=2)
+    targets_N = _count(loaded, network, rows, config, sums)
+    predictions, (nats, right) = len(targets_N), sums.values.sum(0).tolist()
+    figures: dict[str, float] = {
+        metrics.MASKED_ACCURACY: right / predictions,
+        metrics.UNIGRAM_ACCURACY: int(np.bincount(targets_N).max()) / predictions,
+        metrics.LOSS: nats / predictions,
+        metrics.LOST_BYTES: int(lost_bytes(loaded.tokenizer, texts, encoded).sum()),
+    }
     figures[metrics.PSEUDO_PERPLEXITY] = _pseudo_perplexity(
         loaded, network, rows, vocabulary, config
     )
     if network.config.next_sentence and (pairs := _pairs(parts)):
         figures[metrics.NEXT_SENTENCE_ACCURACY] = _judged(loaded, network, pairs, config)
-    return EvaluationResult(
+    result = EvaluationResult(
         family="masked_lm",
         documents=len(texts),
         bytes=sum(len(text.encode()) for text in texts),
-        predictions=found.predictions,
+        predictions=predictions,
         figures=finite_figures(figures, network.precision),
         decides=metrics.MASKED_ACCURACY,
         higher_is_better=True,
@@ -78,41 +87,32 @@ def score_masked(
         precision=network.precision,
         seconds=time.perf_counter() - begun,
     )
+    return result, sums.blocks(sums.values)
 
 
-@dataclass
-class _Counts:
-    nats: float = 0.0
-    right: int = 0
-    predictions: int = 0
-    targets: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-
-    def figures(self) -> dict[str, float]:
-        return {
-            metrics.MASKED_ACCURACY: self.right / self.predictions,
-            metrics.UNIGRAM_ACCURACY: int(self.targets.max()) / self.predictions,
-            metrics.LOSS: self.nats / self.predictions,
-        }
-
-
-def _batches(samples: Samples, size: int) -> Iterator[MaskedBatch]:
+def _batches(samples: Samples, size: int) -> Iterator[tuple[np.ndarray, MaskedBatch]]:
+    """Numbers of samples and the samples, `size` at a time."""
     for first in range(0, sum(samples.sizes), size):
         numbers = np.arange(first, min(first + size, sum(samples.sizes)))
         batch = samples.read(numbers, numbers)
         assert isinstance(batch, MaskedBatch)
-        yield batch
+        yield numbers, batch
 
 
 @torch.inference_mode()
-def _count(loaded: Loaded, network: Bert, rows: Samples, config: EvaluationConfig) -> _Counts:
-    counts = _Counts(targets=np.zeros(network.vocab_size, np.int64))
-    for batch in _batches(rows, config.batch_size):
+def _count(
+    loaded: Loaded, network: Bert, rows: MaskedRows, config: EvaluationConfig, sums: BlockSums
+) -> np.ndarray:
+    """Adds nats and what is right of all predictions; returns their targets, int64 (N,)."""
+    targets = []
+    for numbers, batch in _batches(rows, config.batch_size):
         logits_NV, targets_N = _predictions(network, as_tensors(batch, loaded.device))
-        counts.nats += float(cross_entropy(logits_NV, targets_N, reduction="sum"))
-        counts.right += int((logits_NV.argmax(-1) == targets_N).sum())
-        counts.predictions += len(targets_N)
-        counts.targets += np.bincount(targets_N.cpu().numpy(), minlength=network.vocab_size)
-    return counts
+        nats_N = cross_entropy(logits_NV, targets_N, reduction="none")
+        right_N = logits_NV.argmax(-1) == targets_N
+        places_N = rows.in_stream(numbers, batch.places_BM)[batch.targets_BM != IGNORED]
+        sums.add(places_N, nats_N.cpu().numpy(), right_N.cpu().numpy())
+        targets.append(targets_N.cpu().numpy())
+    return np.concatenate(targets)
 
 
 def _predictions(network: Bert, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -149,7 +149,7 @@ def _pseudo_perplexity(
 
 def _unmasked(rows: Samples, vocabulary: Vocabulary) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The ids of each row, without masks and padding, and where its text stands."""
-    for batch in _batches(rows, 1):
+    for _, batch in _batches(rows, 1):
         ids = batch.ids_BT[0, : batch.lengths_B[0]].copy()
         used = batch.targets_BM[0] != IGNORED
         ids[batch.places_BM[0, used]] = batch.targets_BM[0, used]
@@ -166,7 +166,7 @@ def _pairs(parts: tuple[Any, ...]) -> SentencePairs | None:
 @torch.inference_mode()
 def _judged(loaded: Loaded, network: Bert, pairs: SentencePairs, config: EvaluationConfig) -> float:
     right = 0
-    for read in _batches(pairs, config.batch_size):
+    for _, read in _batches(pairs, config.batch_size):
         batch = as_tensors(read, loaded.device)
         # What is masked says nothing here about the network's reading: it reads as it was trained.
         hidden = network.hidden(batch["ids_BT"], batch["lengths_B"], batch["segments_BT"])

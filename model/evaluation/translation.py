@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from sacrebleu import CHRF
+from sacrebleu import BLEU, CHRF
 from torch.nn.functional import cross_entropy
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
@@ -21,6 +21,9 @@ from corpusmill.model.objectives.translation import TranslatedPairs
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tokenizer.encoding import decode, encode_documents
 from corpusmill.storage import metrics
+from corpusmill.storage.blocks import Blocks
+from corpusmill.storage.corpus.documents import Document
+from corpusmill.storage.corpus.pairs import part_pair
 from corpusmill.storage.shards.reading import ArrayStream
 
 _LONGER = 50  # tokens that a translation may have more than its source (Vaswani et al. 2017, §6.1)
@@ -29,11 +32,11 @@ _LONGER = 50  # tokens that a translation may have more than its source (Vaswani
 def score_translation(
     loaded: Loaded,
     network: EncoderDecoder,
-    pairs: Sequence[tuple[str, str]],
+    held_out: Sequence[Document],
     config: EvaluationConfig,
-) -> EvaluationResult:
-    """Figures over held-out pairs; of a text longer than the network has learned to read, and of
-    what it would write beyond that, the rest is cut off.
+) -> tuple[EvaluationResult, Blocks]:
+    """Figures over held-out pairs, each of them a block; of a text longer than the network has
+    learned to read, and of what it would write beyond that, the rest is cut off.
 
     bleu: of the corpus (Papineni et al. 2002) by sacrebleu (Post 2018), of detokenized text, whose
         words are parted as its script asks; the signature says how.
@@ -42,9 +45,11 @@ def score_translation(
     perplexity: exponential of the mean loss of a token of the references.
     """
     begun = time.perf_counter()
+    pairs = [part_pair(document.text) for document in held_out]
     sources, references = ([pair[side] for pair in pairs] for side in (0, 1))
     vocabulary = read_vocabulary(loaded.directory)
-    nats, tokens = _nats(loaded, network, pairs, vocabulary, config.batch_size)
+    nats, targets = _nats(loaded, network, pairs, vocabulary, config.batch_size)
+    tokens = int(targets.sum())
     likelihood = {
         metrics.PERPLEXITY: math.exp(min(nats / tokens, 700)),
         metrics.LOSS: nats / tokens,
@@ -52,7 +57,7 @@ def score_translation(
     figures = finite_figures(likelihood, network.precision)
     written = translate(loaded, network, sources, vocabulary, config)
     bleu = bleu_for(references)
-    return EvaluationResult(
+    result = EvaluationResult(
         family="encoder_decoder",
         documents=len(pairs),
         bytes=sum(len(text.encode()) for pair in pairs for text in pair),
@@ -69,6 +74,27 @@ def score_translation(
         samples=tuple(_samples(pairs, written, config.samples)),
         precision=network.precision,
         seconds=time.perf_counter() - begun,
+    )
+    return result, _blocks(held_out, written, targets, bleu)
+
+
+def _blocks(
+    held_out: Sequence[Document], written: Sequence[str], targets: np.ndarray, bleu: BLEU
+) -> Blocks:
+    """Of each pair what sacreBLEU counts of its translation for BLEU, and for chrF."""
+    pairs = [part_pair(document.text) for document in held_out]
+    references = [[reference for _, reference in pairs]]
+    counted = [
+        np.array(each._extract_corpus_statistics(written, references), np.float64)
+        for each in (bleu, CHRF())
+    ]
+    return Blocks(
+        documents=[document.id for document in held_out],
+        sources=[document.source for document in held_out],
+        numbers=np.zeros(len(pairs), np.int32),
+        bytes=np.array([sum(len(side.encode()) for side in pair) for pair in pairs], np.int64),
+        predictions=targets,
+        statistics=np.concatenate(counted, axis=1),
     )
 
 
@@ -108,8 +134,8 @@ def _nats(
     pairs: Sequence[tuple[str, str]],
     vocabulary: Vocabulary,
     batch_size: int,
-) -> tuple[float, int]:
-    """-log p of all references, and their tokens."""
+) -> tuple[float, np.ndarray]:
+    """-log p of all references, and the tokens of each, int64 (pairs,)."""
     texts = [text for pair in pairs for text in pair]
     encoded = _encoded(loaded, texts, vocabulary)
     edges = np.cumsum([0, *map(len, encoded)])
@@ -125,7 +151,7 @@ def _nats(
         targets = batch.pop("targets_BT")
         logits_BTV, used = network(**batch), targets != IGNORED
         nats += float(cross_entropy(logits_BTV[used].float(), targets[used], reduction="sum"))
-    return nats, int(samples.num_targets(order).sum())
+    return nats, samples.num_targets(np.arange(len(pairs)))
 
 
 def _encoded(loaded: Loaded, texts: Sequence[str], vocabulary: Vocabulary) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from corpusmill.model.network.base import Network
 from corpusmill.model.network.block import Block, LayerContext
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.network.feed_forward import SwiGLU
-from corpusmill.model.network.loss import summed_cross_entropy
+from corpusmill.model.network.loss import each_cross_entropy, summed_cross_entropy
 from corpusmill.model.network.norms import LayerNorm, RMSNorm
 from corpusmill.model.network.positions import Rotation, rotation
 
@@ -63,6 +63,17 @@ class CausalNetwork(Network):
         if targets_BT is None:
             return self.logits(hidden_BTD)
         return summed_cross_entropy(hidden_BTD.flatten(0, 1), self.head, targets_BT.flatten())
+
+    def nats(self, ids_BT: Tensor, targets_BT: Tensor) -> Tensor:
+        """-log p of each target by itself, 0 where it is -100, in nats, fp32; (B, T).
+
+        Args:
+            ids_BT, targets_BT: as of `forward`; a row is one text.
+        """
+        positions = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        hidden_BTD = self._hidden(ids_BT, positions, None, [None] * len(self.layers))
+        nats_N = each_cross_entropy(hidden_BTD.flatten(0, 1), self.head, targets_BT.flatten())
+        return nats_N.view(targets_BT.shape)
 
     def continue_from(self, ids_BT: Tensor, caches: Sequence[LayerCache]) -> Tensor:
         """Reads positions after those in `caches`, one a layer, and appends to them.

@@ -42,6 +42,17 @@ def summed_cross_entropy(hidden_ND: Tensor, head: Head, targets_N: Tensor) -> Te
     return loss
 
 
+@torch.no_grad()
+def each_cross_entropy(hidden_ND: Tensor, head: Head, targets_N: Tensor) -> Tensor:
+    """-log p(target) of each row, 0 where the target is -100, in nats, fp32; (N,)."""
+    cast, rows = _cast(head, hidden_ND.dtype), _rows_at_once(hidden_ND)
+    parts = (slice(start, start + rows) for start in range(0, len(hidden_ND), rows))
+    losses = [
+        _cross_entropy(_logits(hidden_ND[part], cast), targets_N[part], head)[0] for part in parts
+    ]
+    return torch.cat(losses)
+
+
 class _SummedCrossEntropy(torch.autograd.Function):
     """See `_head_and_loss`."""
 
@@ -74,29 +85,42 @@ def _head_and_loss(
     Args:
         gradients: filled with those by hidden_ND, the weight and the bias, unless None.
     """
-    cast_PD = head.weight_PD.to(hidden_ND.dtype)
-    bias_P = None if head.bias_P is None else head.bias_P.to(hidden_ND.dtype)
+    cast, rows = _cast(head, hidden_ND.dtype), _rows_at_once(hidden_ND)
     total = torch.zeros((), dtype=head.weight_PD.dtype, device=hidden_ND.device)
-    rows = 256 if hidden_ND.device.type == "cpu" else 8192
     for start in range(0, len(hidden_ND), rows):
         part = slice(start, start + rows)
-        logits_NP = hidden_ND[part] @ cast_PD.T
-        if bias_P is not None:
-            logits_NP += bias_P
-        logits_NP[:, head.vocab_size :] = -torch.inf
-        loss, softmax_NP = _cross_entropy(logits_NP, targets_N[part], head)
-        total += loss
+        logits_NP = _logits(hidden_ND[part], cast)
+        losses_N, softmax_NP = _cross_entropy(logits_NP, targets_N[part], head)
+        total += losses_N.sum()
         if gradients is not None:
             grad_NP = _minus_target(softmax_NP.to(logits_NP.dtype), targets_N[part], head)
-            torch.mm(grad_NP, cast_PD, out=gradients[0][part])
+            torch.mm(grad_NP, cast.weight_PD, out=gradients[0][part])
             gradients[1].add_(grad_NP.T @ hidden_ND[part])
             if head.bias_P is not None:
                 gradients[2].add_(grad_NP.sum(0, dtype=head.bias_P.dtype))
     return total
 
 
+def _cast(head: Head, dtype: torch.dtype) -> Head:
+    bias_P = None if head.bias_P is None else head.bias_P.to(dtype)
+    return head._replace(weight_PD=head.weight_PD.to(dtype), bias_P=bias_P)
+
+
+def _rows_at_once(hidden_ND: Tensor) -> int:
+    return 256 if hidden_ND.device.type == "cpu" else 8192
+
+
+def _logits(hidden_ND: Tensor, cast: Head) -> Tensor:
+    """Logits of these rows, -∞ beyond the vocabulary; (N, P)."""
+    logits_NP = hidden_ND @ cast.weight_PD.T
+    if cast.bias_P is not None:
+        logits_NP += cast.bias_P
+    logits_NP[:, cast.vocab_size :] = -torch.inf
+    return logits_NP
+
+
 def _cross_entropy(logits_NP: Tensor, targets_N: Tensor, head: Head) -> tuple[Tensor, Tensor]:
-    """Summed loss of the rows not ignored, and the softmax; in fp32 at least."""
+    """Loss of each row, 0 where it is ignored, and the softmax; in fp32 at least."""
     wide = torch.promote_types(logits_NP.dtype, torch.float32)
     chosen_N = logits_NP.gather(1, targets_N.clamp(min=0).unsqueeze(1)).squeeze(1).to(wide)
     if head.smoothing:
@@ -106,8 +130,7 @@ def _cross_entropy(logits_NP: Tensor, targets_N: Tensor, head: Head) -> tuple[Te
     # The largest probability is exp(max - log Σ exp), at least 1/P: its logarithm gives the
     # normalizer without a second pass of exponentials, and never underflows.
     normalizer_N = logits_NP.amax(-1).to(wide) - softmax_NP.amax(-1).log()
-    loss = torch.where(targets_N == IGNORED, 0, normalizer_N - chosen_N).sum()
-    return loss, softmax_NP
+    return torch.where(targets_N == IGNORED, 0, normalizer_N - chosen_N), softmax_NP
 
 
 def _minus_target(softmax_NP: Tensor, targets_N: Tensor, head: Head) -> Tensor:

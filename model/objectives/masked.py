@@ -99,6 +99,12 @@ class MaskedRows:
         positions = self._positions(starts, stops) if self._document_mask else None
         return MaskedBatch(masked, lengths, chosen, targets, positions_BT=positions)
 
+    def in_stream(self, numbers: np.ndarray, places_BM: np.ndarray) -> np.ndarray:
+        """Where in the stream these places of these rows are; int64 (B, M)."""
+        # A row begins with a [CLS] of its own.
+        found: np.ndarray = self._starts[numbers][:, None] + places_BM - 1
+        return found
+
     def _positions(self, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
         """Places in documents; each begins at its [CLS], and the padding by itself."""
         first, last = (np.searchsorted(self._ends, each) for each in (starts + 1, stops))

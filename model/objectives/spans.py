@@ -4,7 +4,7 @@ Read: the text with a sentinel in the place of each span, and the closing token.
 sentinel and the span it stands for, and the closing token.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 import numpy as np
@@ -87,21 +87,11 @@ class CorruptedRows:
         pad = self._vocabulary.require("pad")
         source_BS = np.full((len(numbers), self._length), pad, np.int64)
         target_BT = np.full((len(numbers), self._written), IGNORED, np.int64)
-        # A text is no longer than what is read and what is written of it.
-        count = self._length + self._written
-        cut = uniforms(self._seed, draws, _CUT, count)
-        kept = uniforms(self._seed, draws, _KEPT, count)
         lengths, closing = np.empty(len(numbers), np.int64), [self._vocabulary.closing]
-        for row, number in enumerate(numbers.tolist()):
-            start, size = int(self._starts[number]), int(self._sizes[number])
-            noise, spans = int(self._cut[number]), int(self._spans[number])
-            parts = np.empty(2 * spans + 1, np.int64)
-            # What is kept before the first span and behind the last may be nothing: else the last
-            # token would be cut out always.
-            parts[::2] = _parted(size - noise + 2, spans + 1, kept[row])
-            parts[[0, -1]] -= 1
-            parts[1::2] = _parted(noise, spans, cut[row])
-            pieces = np.split(self._stream.read(start, start + size), np.cumsum(parts)[:-1])
+        for row, edges in enumerate(self._edges(numbers, draws)):
+            spans = len(edges) // 2 - 1
+            text = self._stream.read(int(edges[0]), int(edges[-1]))
+            pieces = np.split(text, edges[1:-1] - edges[0])
             marks = np.array(self._vocabulary.sentinels[:spans], np.int64)[:, None]
             read = np.concatenate([*_alternating(pieces[::2], marks), closing])
             written = np.concatenate([*_alternating(marks, pieces[1::2]), closing])
@@ -110,6 +100,39 @@ class CorruptedRows:
         ids_BT = np.full_like(target_BT, pad)
         ids_BT[:, 1:] = np.where(target_BT[:, :-1] == IGNORED, pad, target_BT[:, :-1])
         return PairBatch(source_BS, lengths, ids_BT, target_BT)
+
+    def targets_in_stream(self, numbers: np.ndarray, draws: np.ndarray) -> np.ndarray:
+        """Where in the stream each target of these rows is; int64 (B, T), 0 where there is none.
+
+        A sentinel is where its span begins, the closing token where the row ends.
+        """
+        places_BT = np.zeros((len(numbers), self._written), np.int64)
+        for row, edges in enumerate(self._edges(numbers, draws)):
+            spans = zip(edges[1:-1:2].tolist(), edges[2::2].tolist(), strict=True)
+            places = [place for begin, end in spans for place in (begin, *range(begin, end))]
+            places_BT[row, : len(places) + 1] = [*places, int(edges[-1]) - 1]
+        return places_BT
+
+    def _edges(self, numbers: np.ndarray, draws: np.ndarray) -> Iterator[np.ndarray]:
+        """For each row where its pieces begin in the stream, kept and cut by turns, and its end.
+
+        int64 (2 · spans + 2,)
+        """
+        # A text is no longer than what is read and what is written of it.
+        count = self._length + self._written
+        cut = uniforms(self._seed, draws, _CUT, count)
+        kept = uniforms(self._seed, draws, _KEPT, count)
+        for row, number in enumerate(numbers.tolist()):
+            start, size = int(self._starts[number]), int(self._sizes[number])
+            noise, spans = int(self._cut[number]), int(self._spans[number])
+            edges = np.empty(2 * spans + 2, np.int64)
+            # What is kept before the first span and behind the last may be nothing: else the last
+            # token would be cut out always.
+            edges[1::2] = _parted(size - noise + 2, spans + 1, kept[row])
+            edges[[1, -1]] -= 1
+            edges[2::2] = _parted(noise, spans, cut[row])
+            edges[0] = start
+            yield np.cumsum(edges)
 
 
 def spans_of(sizes: np.ndarray, objective: SpanCorruption) -> tuple[np.ndarray, np.ndarray]:

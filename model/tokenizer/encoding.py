@@ -97,7 +97,8 @@ class Encoder:
 
     def lost_bytes(self, texts: pa.LargeStringArray, ids: np.ndarray, ends: np.ndarray) -> int:
         """UTF-8 bytes of the texts that these ids of theirs, as of `encode`, do not give back."""
-        return lost_bytes(self._tokenizer, texts.to_pylist(), np.split(ids, ends[:-1]))
+        parts = np.split(ids, ends[:-1])
+        return int(lost_bytes(self._tokenizer, texts.to_pylist(), parts).sum())
 
     def _fall_back(self, fault: str) -> None:
         if fault:

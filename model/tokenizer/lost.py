@@ -10,7 +10,9 @@ from corpusmill.model.tokenizer.panics import tokenizer_refused
 _BLOCK = 1 << 12  # bytes compared at once: the time they take grows with their square
 
 
-def lost_bytes(tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.ndarray]) -> int:
+def lost_bytes(
+    tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.ndarray]
+) -> np.ndarray:
     """UTF-8 bytes of characters that do not come back when the ids of the texts are decoded.
 
     A character comes back where it belongs or not at all: a capital that was lowered, a space that
@@ -19,10 +21,13 @@ def lost_bytes(tokenizer: Tokenizer, texts: Sequence[str], encoded: Sequence[np.
 
     Args:
         encoded: ids of each text with the control tokens around it.
+
+    Returns:
+        Of each text; int64 (texts,).
     """
     with tokenizer_refused("decode its tokens"):
         backs = tokenizer.decode_batch([ids.tolist() for ids in encoded], skip_special_tokens=True)
-    return sum(_deleted(*pair) for pair in zip(texts, backs, strict=True))
+    return np.array([_deleted(*pair) for pair in zip(texts, backs, strict=True)], np.int64)
 
 
 def _deleted(text: str, back: str) -> int:

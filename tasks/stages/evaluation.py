@@ -18,7 +18,7 @@ from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.launch import check_outcome, evaluation_command, supervised, wait
 from corpusmill.tasks.stages.compression import CompressionBaseline, compress_baseline
 
-FORMAT_VERSION = 8
+FORMAT_VERSION = 9
 _LOGGER = logging.getLogger(__name__)
 # They decide what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
@@ -36,6 +36,13 @@ def evaluate(
         config: its precision is not `auto`, since it is part of the identity of the result.
         name: what to call the model in logs: "candidate" or "champion".
     """
+    return make_evaluation(layout, model, corpus, config, name)[1]
+
+
+def make_evaluation(
+    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig, name: str
+) -> tuple[Ref, EvaluationResult]:
+    """As `evaluate`, with the artifact, which holds the blocks that a judgement is made from."""
     assert config.precision != "auto"
 
     def write(directory: Path) -> None:
@@ -61,7 +68,7 @@ def evaluate(
         f"{result.bytes:,}",
         " - reused" if reused else "",
     )
-    return result
+    return evaluation, result
 
 
 def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
