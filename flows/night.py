@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 
-from corpusmill.tasks.stages.judgement import Judgement
 from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -33,6 +32,7 @@ from corpusmill.tasks.reports.corpus.report import report_corpus
 from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
 from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.stages.judgement import Judgement
 from corpusmill.tasks.stages.past import is_tried
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import train
@@ -91,10 +91,12 @@ def learn(
         example = next((sample.prompt for sample in figures.samples), "")
         version = register(context, name, model, inputs, tags, example)
         promotion = promote_by_judgement(context, version, champion, judgement, how)
-        outcome = make_outcome(context, model, version, promotion, figures, None, judgement)
+        outcome = make_outcome(context, model, version, promotion, figures, judgement=judgement)
         report(context, model, corpus, outcome, render_card(outcome, counts, licences))
-    state = "Completed" if promotion.champion else "Refused"
-    return Completed(name=state, message=f"Version {version.version}: {promotion.words}.")
+    return Completed(
+        name="Completed" if promotion.champion else "Refused",
+        message=f"Version {version.version}: {promotion.words}.",
+    )
 
 
 def night_training(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:

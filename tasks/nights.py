@@ -3,8 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from corpusmill.storage.blocks import read_blocks
-from corpusmill.tasks.stages.judgement import Judgement, compare
 from prefect import get_run_logger, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -13,6 +11,7 @@ from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.storage import registry
 from corpusmill.storage.artifacts import Ref, find
+from corpusmill.storage.blocks import read_blocks
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions, Ledger, Rejected, SetAside
 from corpusmill.storage.manifest import read_manifest
@@ -26,6 +25,7 @@ from corpusmill.tasks.ingestion.sources import ResolvedSource
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, keep_held_out, new_documents
+from corpusmill.tasks.stages.judgement import Judgement, compare, table_of
 from corpusmill.tasks.stages.memory import recall, remember
 from corpusmill.tasks.stages.night_config import NightConfig, QuarantineConfig
 from corpusmill.tasks.stages.past import held_out_of, shards_of
@@ -274,25 +274,6 @@ def judge(
         description=f"{judgement.verdict}: {judgement.reasons[0]}",
     )
     return figures, judgement
-
-
-def table_of(judgement: Judgement) -> list[dict[str, Any]]:
-    """The figures of a judgement, part by part of the held-out text."""
-    return [
-        {
-            "text": each.age if each.source is None else f"{each.age}: {each.source}",
-            "candidate": each.candidate,
-            "champion": each.champion,
-            "gain": each.gain,
-            "low": each.low,
-            "high": each.high,
-            "blocks": each.blocks,
-            "documents": each.documents,
-            "bytes": each.bytes,
-            "few": each.few,
-        }
-        for each in judgement.comparisons
-    ]
 
 
 def _row(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,20 +58,9 @@ class Mill:
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}
         pretrain("gpt-smoke", SMALL | sources | dotted)
 
-    def continue_pretraining(self, precision: str = "fp32") -> Any:
-        overrides = {
-            "corpus.sources": [f"{self.text}/*.txt"],
-            "registration.name": NAME,
-            "train.hardware.num_processes": 1,
-            "train.sequence_length": 64,
-            "train.max_steps": 4,
-            "train.schedule.warmup_steps": 1,
-            "train.hardware.precision": precision,
-            "evaluation.precision": precision,
-            "evaluation.stride": 64,
-            "evaluation.sample_tokens": 4,
-        }
-        return continue_pretraining("nightly", overrides, return_state=True)
+    def continue_pretraining(self, **overrides: Any) -> Any:
+        dotted = {name.replace("__", "."): value for name, value in overrides.items()}
+        return continue_pretraining(NAME, {"night.warmup_steps": 1} | dotted, return_state=True)
 
     def newest_run(self) -> Any:
         experiment = self.client.get_experiment_by_name(self.settings.experiment)
@@ -260,13 +249,13 @@ def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion
 
 def test_with_nothing_new_the_night_ends_early_and_well(mill: Mill) -> None:
     state = mill.continue_pretraining()
-    assert state.message == "Nothing new to learn: 0 new tokens to train on."
+    assert (state.name, state.message) == ("Skipped", "Nothing is new.")
     assert mill.versions() == ["1", "2"]
 
 
 def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
     (mill.text / "new.txt").write_text("A new speech about rivers and harbours. " * 200)
-    assert mill.continue_pretraining("auto").is_completed()
+    assert mill.continue_pretraining().is_completed()
     assert mill.versions() == ["1", "2", "3"]
     run = mill.newest_run()
     names = {entry.dataset.name for entry in run.inputs.dataset_inputs}

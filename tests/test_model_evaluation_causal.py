@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from corpusmill.tasks.ingestion.unseen import select_unseen
 
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from corpusmill.model.evaluation.causal import score_causal
@@ -35,7 +36,6 @@ from corpusmill.storage.errors import CorpusError, ModelError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import ComputePrecision
 from corpusmill.tasks.ingestion.config import CorpusConfig
-from corpusmill.tasks.ingestion.unseen import select_unseen
 from corpusmill.tasks.launch import evaluation_command
 from tests.corpora import build_of
 from tests.networks import GPT2_SHAPE, random_decoder, random_network

@@ -26,6 +26,7 @@ from corpusmill.tasks.registration import Promotion
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.compression import CompressionBaseline
 from corpusmill.tasks.stages.evaluation import in_words
+from corpusmill.tasks.stages.judgement import Judgement, table_of
 from corpusmill.tasks.tracking import FlowContext
 
 # What samples show, by the figure that decides.
@@ -48,6 +49,8 @@ class Outcome:
         signature: how that figure was worked out, where others do it differently.
         precision: in which the figures were computed.
         baselines: what that figure is without a model, by how it comes about.
+        reasons: of a night, why it was promoted or refused.
+        compared: of a night, candidate and champion on each part of the held-out text.
     """
 
     model: str
@@ -60,6 +63,8 @@ class Outcome:
     signature: str
     precision: str
     baselines: dict[str, float]
+    reasons: list[str]
+    compared: list[dict[str, Any]]
     held_out_documents: int
     held_out_bytes: int
     tokens_seen: int
@@ -81,9 +86,16 @@ def make_outcome(
     version: RegisteredModel,
     promotion: Promotion,
     figures: EvaluationResult,
-    compressor: CompressionBaseline | None,
+    *,
+    compressor: CompressionBaseline | None = None,
+    judgement: Judgement | None = None,
 ) -> Outcome:
-    """Gathers the figures of a run from its parts."""
+    """Gathers the figures of a run from its parts.
+
+    Args:
+        compressor: what a model that writes is compared with.
+        judgement: of a night.
+    """
     finished = [
         record
         for record in JournalReader(RunLayout(context.layout.run(model.digest)).journal).read()
@@ -101,6 +113,8 @@ def make_outcome(
         signature=figures.signature,
         precision=figures.precision,
         baselines=_baselines(figures, compressor),
+        reasons=list(judgement.reasons) if judgement else [],
+        compared=table_of(judgement) if judgement else [],
         held_out_documents=figures.documents,
         held_out_bytes=figures.bytes,
         tokens_seen=int(facts.get("tokens_seen", 0)),
@@ -204,7 +218,7 @@ def render(outcome: Outcome, counts: dict[str, Any], curve: str) -> str:
 |---|---|
 | **{name} version {outcome.version}** | **{outcome.score:.3f}** |
 {baselines}
-{signature}
+{signature}{_judged(outcome)}
 | also | |
 |---|---|
 {others}
@@ -223,6 +237,28 @@ scored in {outcome.precision} |
 {samples}
 
 [MLflow run]({outcome.mlflow_url}) · [Prefect flow run]({outcome.flow_run_url})
+"""
+
+
+def _judged(outcome: Outcome) -> str:
+    """Why a night was promoted or refused, and its figures."""
+    if not outcome.compared:
+        return ""
+    reasons = "\n".join(f"- {as_text(reason)}" for reason in outcome.reasons)
+    rows = "\n".join(
+        f"| {as_text(row['text'])} | {row['candidate']:.4f} | {row['champion']:.4f} "
+        f"| {row['gain']:+.2%} | {row['low']:+.2%} to {row['high']:+.2%} "
+        f"| {row['blocks']}{' (few)' if row['few'] else ''} |"
+        for row in outcome.compared
+    )
+    return f"""
+## Why
+
+{reasons}
+
+| held-out text | this model | the champion | gain | 95 % | blocks |
+|---|---|---|---|---|---|
+{rows}
 """
 
 

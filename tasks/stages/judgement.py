@@ -7,7 +7,7 @@ old may look better or worse on a mixture of both.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -134,6 +134,25 @@ def compare(
     comparisons = tuple(_comparisons(pair, new))
     verdict, reasons = _verdict(comparisons, figure, tolerance)
     return Judgement(verdict, reasons, figure.name, figure.higher_is_better, tolerance, comparisons)
+
+
+def table_of(judgement: Judgement) -> list[dict[str, Any]]:
+    """The figures of a judgement, part by part of the held-out text."""
+    return [
+        {
+            "text": each.age if each.source is None else f"{each.age}: {each.source}",
+            "candidate": each.candidate,
+            "champion": each.champion,
+            "gain": each.gain,
+            "low": each.low,
+            "high": each.high,
+            "blocks": each.blocks,
+            "documents": each.documents,
+            "bytes": each.bytes,
+            "few": each.few,
+        }
+        for each in judgement.comparisons
+    ]
 
 
 def _common_figure(candidate: Path, champion: Path) -> Figure:
