@@ -157,6 +157,13 @@ class _Follower:
                     record["best_step"],
                     record["best_loss"],
                 )
+            case "stopped_by_time":
+                logger.info(
+                    "stopped by time: the %g s of train.max_seconds are over after step %d of %d",
+                    record["max_seconds"],
+                    step,
+                    self._max_steps,
+                )
             case "checkpoint_refused":
                 logger.warning("checkpoint %s refused: %s", record["path"], record["reason"])
             case "metrics" if VALIDATION_LOSS in record["metrics"]:

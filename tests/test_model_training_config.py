@@ -49,7 +49,13 @@ def test_where_a_run_runs_and_what_is_written_of_it_makes_no_other_model(
 
 @pytest.mark.parametrize(
     "changed",
-    [{"seed": 1}, {"dropout": 0.1}, {"validation.early_stopping": 2}, {"max_steps": 7}],
+    [
+        {"seed": 1},
+        {"dropout": 0.1},
+        {"validation.early_stopping": 2},
+        {"max_steps": 7},
+        {"max_seconds": 7.0},
+    ],
     ids=str,
 )
 def test_what_is_learned_from_what_makes_another_model(changed: dict[str, Any]) -> None:
@@ -128,6 +134,12 @@ def test_with_dropout_the_number_of_processes_that_draw_it_counts() -> None:
         alone, pair = (identity_of(config, "causal_lm", None, number) for number in (1, 2))
         same = alone == pair
         assert same == one
+
+
+def test_a_mean_of_the_last_checkpoints_needs_a_last_step_that_is_known() -> None:
+    mean = {"name": "checkpoints"}
+    with pytest.raises(ConfigError, match="which max_seconds 60 leaves open; set aver"):
+        parse(TrainConfig, {"max_seconds": 60, "average": mean})
 
 
 def _configs(kind: type[Config]) -> list[type[Config]]:

@@ -7,6 +7,8 @@ from safetensors.torch import load_file
 from corpusmill.flows.overrides import override
 from corpusmill.model.hf.folder import load_model
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.job import TrainingResult
+from corpusmill.storage.config import read_json
 from corpusmill.storage.layout import RunLayout
 from tests.training_runs import (
     SHORT,
@@ -38,6 +40,7 @@ RUNS = {
         OPTIONS, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2, "dropout": 0.0}
     ),
     "undropped": OPTIONS.model_copy(update={"dropout": 0.0}),
+    "timed": override(SHORT, {"max_seconds": 1e-6, "hardware.num_processes": 2}),
     "averaged": override(SHORT, {"average.name": "checkpoints", "average.every": 2}),
     "overfitted": override(
         SHORT,
@@ -105,6 +108,17 @@ def test_a_run_that_stops_early_says_so_and_exports_its_best_weights(
     for name, parameter in exported[0].named_parameters():
         rows = min(len(parameter), exported[0].vocab_size)
         assert torch.equal(learned[name][:rows], parameter[:rows]), name
+
+
+def test_a_run_out_of_time_stops_with_all_its_processes_and_exports_what_it_has(
+    runs: dict[str, RunLayout],
+) -> None:
+    layout = runs["timed"]
+    (stopped,) = records(layout, "stopped_by_time")
+    assert (stopped["step"], stopped["max_seconds"]) == (1, 1e-6)
+    assert read_json(TrainingResult, layout.result).step == 1
+    assert len(losses(layout, "validation/loss")) == 1
+    assert len(weights(layout)) == len(weights(runs["plain"]))
 
 
 def test_the_loop_is_hardly_blocked_by_a_checkpoint(runs: dict[str, RunLayout]) -> None:

@@ -70,6 +70,18 @@ def test_no_step_is_without_a_rate_and_none_is_above_the_one_set(config: TrainCo
     assert all(0 < factor <= 1 for factor in _factors(config))
 
 
+@given(_schedules(), st.floats(0, 1))
+def test_with_a_budget_of_time_the_rate_falls_with_what_is_nearer_to_its_end(
+    config: TrainConfig, spent: float
+) -> None:
+    budget = config.model_copy(update={"max_seconds": 60.0})
+    for step, plain in enumerate(_factors(config)):
+        assert rate_factor(step, budget) == plain
+        assert rate_factor(step, budget, 60 * spent) <= plain
+    if not isinstance(config.schedule, InverseSqrtSchedule):
+        assert rate_factor(config.max_steps - 1, budget, 60.0) == pytest.approx(0, abs=1e-12)
+
+
 @st.composite
 def _warm_ups(draw: st.DrawFn) -> tuple[TrainConfig, SizeWarmUp, SizeWarmUp]:
     batch, length = (

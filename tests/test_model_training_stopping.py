@@ -31,4 +31,11 @@ def test_who_is_asked_is_heard_after_this_step_or_the_next(
     accelerator: Accelerator, delayed: bool, heard: list[bool]
 ) -> None:
     trigger = StopTrigger(accelerator, delayed=delayed)
-    assert [trigger.check(_Asked(asked)) for asked in (False, True, False)] == heard
+    agreed = [trigger.check(_Asked(asked), 0.0) for asked in (False, True, False)]
+    assert [each is not None and each.stopping for each in agreed] == heard
+
+
+def test_the_clock_is_agreed_on_to_the_bit(accelerator: Accelerator) -> None:
+    trigger = StopTrigger(accelerator, delayed=False)
+    agreed = trigger.check(_Asked(False), 0.1 + 1e6)
+    assert agreed and agreed.seconds == 0.1 + 1e6

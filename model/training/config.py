@@ -1,5 +1,6 @@
 """How a network is trained, and what a run refuses before it begins. Imports no torch."""
 
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from corpusmill.model.network.config import DecoderConfig, ModelConfig
 from corpusmill.model.objectives.config import Objective
 from corpusmill.model.training.groups import (
     Average,
+    CheckpointAverageConfig,
     HardwareConfig,
     MuonConfig,
     Optimizer,
@@ -32,6 +34,9 @@ class TrainConfig(Config):
 
     Attributes:
         max_steps: optimizer steps in the whole run.
+        max_seconds: of optimizer steps, over all launches of the run, after which it is finished
+            with the weights it has, the learning rate being down as after the last step; None sets
+            no limit. Where it is reached the clock decides which model comes out.
         sequence_length: tokens a sample predicts.
         global_batch_size: sequences an optimizer step, over all processes.
         objectives: what is learned; none for what the model's family is made for.
@@ -50,6 +55,8 @@ class TrainConfig(Config):
     """
 
     max_steps: PositiveInt = 1400
+    # Left out if not set, so that the identities of models made before this field existed stay.
+    max_seconds: float | None = Field(None, gt=0, exclude_if=operator.not_)
     sequence_length: PositiveInt = 256
     global_batch_size: PositiveInt = 8
     seed: Seed = 0
@@ -79,6 +86,15 @@ class TrainConfig(Config):
         if warmup_steps >= self.max_steps:
             raise ValueError(
                 f"schedule.warmup_steps {warmup_steps} leaves nothing of max_steps {self.max_steps}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_average(self) -> "TrainConfig":
+        if self.max_seconds and isinstance(self.average, CheckpointAverageConfig):
+            raise ValueError(
+                f"average.name is checkpoints, those before the last step, which max_seconds "
+                f"{self.max_seconds:g} leaves open; set average.name to ema, or leave one out"
             )
         return self
 

@@ -102,8 +102,8 @@ def _loop(run: Run, stop: StopRequest) -> str:
         _profile(run)
         _update(run)
         step = run.progress.step
-        last = step == config.max_steps
         stopping = _agreed(run, trigger, stop)
+        last = step == config.max_steps or _out_of_time(run)
         if last or stopping or step % config.log_every == 0 or step % config.checkpoint_every == 0:
             _log(run)
         improved = (last or step % config.validation.every == 0) and validate(run)
@@ -159,7 +159,8 @@ def _update(run: Run) -> None:
     if accelerator.device.type == "cpu":
         run.check_gradients()
     with run.gauges.time("optimizer"):
-        run.optimizers.step(rate_factor(step, config))
+        run.rate_factor = rate_factor(step, config, run.clock)
+        run.optimizers.step(run.rate_factor)
     if run.average:
         run.average.update(step + 1)
     run.progress = replace(
@@ -190,7 +191,7 @@ def _log(run: Run) -> None:
     metrics = {
         TRAIN_LOSS: loss,
         **named_losses("train", run.network, losses),
-        LEARNING_RATE: _learning_rate(run.config, now.step - 1),
+        LEARNING_RATE: run.config.optimizer.learning_rate * run.rate_factor,
         GRADIENT_NORM: float(run.gradient_norm),
         TOKENS_SEEN: now.tokens_seen,
         **_performance(run, tokens, max(now.seconds - before.seconds, 1e-9)),
@@ -202,10 +203,6 @@ def _log(run: Run) -> None:
     if not math.isfinite(loss):
         raise diverged(f"{TRAIN_LOSS} is {loss}", now.step)
     run.write("metrics", metrics=metrics)
-
-
-def _learning_rate(config: TrainConfig, step: int) -> float:
-    return config.optimizer.learning_rate * rate_factor(step, config)
 
 
 def _performance(run: Run, tokens: int, seconds: float) -> dict[str, float]:
@@ -242,10 +239,22 @@ def _journal_checkpoints(run: Run) -> None:
 def _agreed(run: Run, trigger: StopTrigger, stop: StopRequest) -> bool:
     """Whether any process was asked to stop; a GPU works meanwhile, and its time counts."""
     begun = time.perf_counter()
-    stopping = trigger.check(stop)
+    agreed = trigger.check(stop, run.progress.seconds)
     waited = time.perf_counter() - begun
     run.progress = replace(run.progress, seconds=run.progress.seconds + waited)
-    return stopping
+    if agreed is None:
+        return False
+    run.clock = agreed.seconds
+    return agreed.stopping
+
+
+def _out_of_time(run: Run) -> bool:
+    """Whether the run has trained for as long as it may."""
+    budget = run.config.max_seconds
+    if budget is None or run.clock < budget:
+        return False
+    run.write("stopped_by_time", seconds=round(run.clock, 3), max_seconds=budget)
+    return True
 
 
 def _finish(run: Run, status: str) -> TrainingResult:

@@ -56,6 +56,8 @@ class Run:
         known_length: tokens that the network could read at once when the run began; 0 for a new
             one.
         held_out: tokens, bytes and lost bytes of the text that is held out.
+        clock: seconds of training that all processes agree on.
+        rate_factor: share of the learning rates in the last step.
     """
 
     job: TrainingJob
@@ -79,6 +81,8 @@ class Run:
     average: WeightAverage | None = None
     compiling: bool = False
     progress: Progress = field(default_factory=Progress)
+    clock: float = 0.0
+    rate_factor: float = 0.0
     loss_sum: Tensor = field(default_factory=lambda: torch.zeros(1))
     num_targets: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
     gradient_norm: Tensor = field(default_factory=lambda: torch.zeros(()))
@@ -242,6 +246,7 @@ def resume(run: Run) -> None:
     run.accelerator.wait_for_everyone()
     found, refused = load_newest(folder, run.network, run.optimizers, run.average)
     run.progress = run.logged = found or Progress()
+    run.clock = run.progress.seconds
     if run.accelerator.is_main_process:
         for path, reason in refused:
             set_aside(path)

@@ -7,8 +7,12 @@ from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import CosineSchedule, InverseSqrtSchedule, WSDSchedule
 
 
-def rate_factor(step: int, config: TrainConfig) -> float:
+def rate_factor(step: int, config: TrainConfig, seconds: float = 0.0) -> float:
     """Share of every learning rate in step 0 ≤ step < max_steps; above 0, at most 1.
+
+    Args:
+        seconds: that the steps before have taken. Where config.max_seconds limits them, the rate
+            falls with what is nearer to its end, the steps or the time, and is 0 after it.
 
     Linear warm-up, then one of
         wsd: constant, and linear to zero over the last `decay_fraction` (Hu et al. 2024);
@@ -17,13 +21,15 @@ def rate_factor(step: int, config: TrainConfig) -> float:
     """
     warmup, last = config.schedule.warmup_steps, config.max_steps
     rise = min(1.0, (step + 1) / (warmup + 1))
+    spent = min(1.0, seconds / config.max_seconds) if config.max_seconds else 0.0
     match config.schedule:
         case WSDSchedule(decay_fraction=decay_fraction):
             decay_steps = max(1, round(last * decay_fraction))
-            return min(rise, (last - step) / decay_steps)
+            left = min((last - step) / decay_steps, (1 - spent) / max(decay_fraction, 1 / last))
+            return min(rise, left)
         case CosineSchedule():
             done = max(0, step - warmup) / max(1, last - warmup)
-            return min(rise, 0.5 * (1 + math.cos(math.pi * done)))
+            return min(rise, 0.5 * (1 + math.cos(math.pi * max(done, spent))))
         case InverseSqrtSchedule():
             return min(rise, math.sqrt((warmup + 1) / (step + 1)))
 

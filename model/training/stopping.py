@@ -1,5 +1,7 @@
 """How the processes of a run agree to stop: all must leave the loop after the same step."""
 
+from dataclasses import dataclass
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -7,9 +9,23 @@ from torch import Tensor
 from corpusmill.model.process import StopRequest
 
 
+@dataclass(frozen=True)
+class Agreed:
+    """What all processes know alike after a step.
+
+    Attributes:
+        stopping: whether any of them was asked to stop.
+        seconds: that the main process has trained for.
+    """
+
+    stopping: bool
+    seconds: float
+
+
 class StopTrigger:
     """An all-reduce after every step of whether a process was asked to stop, as in Accelerate's
     `check_trigger`, but without waiting for a GPU: there the answer is that of the step before.
+    The main process's clock goes along, for those of the others differ from it.
     """
 
     def __init__(self, accelerator: Accelerator, *, delayed: bool) -> None:
@@ -20,30 +36,39 @@ class StopTrigger:
         self._delayed = delayed
         self._before: _Count | None = None
 
-    def check(self, stop: StopRequest) -> bool:
-        """Whether any process was asked to stop; every process must call it after every step."""
-        count = _Count(self._accelerator, asked=bool(stop))
+    def check(self, stop: StopRequest, seconds: float) -> Agreed | None:
+        """What is agreed, or None where nothing is yet; every process must call it after every
+        step.
+
+        Args:
+            seconds: that this process has trained for.
+        """
+        count = _Count(self._accelerator, asked=bool(stop), seconds=seconds)
         before, self._before = self._before, count
         heard = before if self._delayed else count
-        return heard is not None and heard.read()
+        return heard.read() if heard else None
 
 
 class _Count:
-    """How many processes were asked, copied from the device without blocking."""
+    """How many processes were asked, and the main one's clock, copied from the device without
+    blocking."""
 
-    def __init__(self, accelerator: Accelerator, *, asked: bool) -> None:
-        summed: Tensor = accelerator.reduce(
-            torch.full((), float(asked), device=accelerator.device), "sum"
-        )
+    def __init__(self, accelerator: Accelerator, *, asked: bool, seconds: float) -> None:
+        device = accelerator.device
+        mine = [float(asked), seconds if accelerator.is_main_process else 0.0]
+        # From memory that is not pinned a copy would wait for all that the GPU has been given.
+        numbers = torch.tensor(mine, dtype=torch.float64, pin_memory=device.type == "cuda")
+        summed: Tensor = accelerator.reduce(numbers.to(device, non_blocking=True), "sum")
         self._copied: torch.cuda.Event | None = None
-        self._number = summed
+        self._numbers = summed
         if summed.is_cuda:
-            self._number = torch.empty((), pin_memory=True)
-            self._number.copy_(summed, non_blocking=True)
+            self._numbers = torch.empty(2, dtype=torch.float64, pin_memory=True)
+            self._numbers.copy_(summed, non_blocking=True)
             self._copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied.record()
 
-    def read(self) -> bool:
+    def read(self) -> Agreed:
         if self._copied:
             self._copied.synchronize()
-        return self._number.item() > 0
+        asked, seconds = self._numbers.tolist()
+        return Agreed(asked > 0, seconds)
