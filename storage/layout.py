@@ -71,6 +71,11 @@ class RunLayout:
         return self.path / "result.json"
 
     @property
+    def lock(self) -> Path:
+        """File that is locked by the flow that works on the run."""
+        return self.path / "lock"
+
+    @property
     def log(self) -> Path:
         return self.path / "output.log"
 

@@ -1,4 +1,4 @@
-"""The task `train`: what names a model."""
+"""The task `train`: what names a model, and what a run leaves once it is finished."""
 
 from pathlib import Path
 
@@ -7,9 +7,13 @@ import pytest
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.objectives.config import MaskedTokens
 from corpusmill.model.training.config import TrainConfig
-from corpusmill.model.training.job import model_spec
+from corpusmill.model.training.job import TrainingJob, model_spec
 from corpusmill.storage.artifacts import Ref, Spec, obtain
-from corpusmill.storage.layout import Layout
+from corpusmill.storage.config import read_json
+from corpusmill.storage.layout import Layout, RunLayout
+from corpusmill.storage.writing import locked
+from corpusmill.tasks.stages.training import TrainingRun, train
+from tests.training_runs import SHORT, Workshop, finish_all
 
 INPUTS = ("shards", "tokenizer", "initial")
 
@@ -51,3 +55,42 @@ def test_what_says_what_a_word_is_names_a_model_that_masks_whole_words(
     monkeypatch.setattr("corpusmill.storage.packages.version", lambda _: "another")
     assert digest(whole_words=False) == before[False]
     assert digest(whole_words=True) != before[True]
+
+
+class _Blind:
+    def follow(self) -> None:
+        raise AssertionError("nothing is left to train")
+
+
+@pytest.fixture(scope="module")
+def finished(workshop: Workshop) -> RunLayout:
+    """A run whose process has ended, and whose model no flow has taken in yet."""
+    layout = workshop.prepare("finished", SHORT)
+    finish_all([layout])
+    return layout
+
+
+def test_a_run_keeps_what_tells_of_it_and_no_checkpoints_once_its_model_is_in_the_store(
+    finished: RunLayout, tmp_path: Path
+) -> None:
+    job, store = read_json(TrainingJob, finished.job), Layout(tmp_path)
+    run = TrainingRun(job.spec(), job)
+    assert list(finished.checkpoints.glob("step-*/manifest.json"))
+    model, reused = train(store, run, _Blind())
+    assert not reused
+    assert not finished.checkpoints.exists()
+    for path in (finished.job, finished.journal, finished.result, finished.log):
+        assert path.exists()
+    assert (finished.model / "model.safetensors").samefile(model.path / "model.safetensors")
+    assert train(store, run, _Blind()) == (model, True)
+
+
+def test_what_another_flow_works_on_is_left_to_it(finished: RunLayout, tmp_path: Path) -> None:
+    job, store = read_json(TrainingJob, finished.job), Layout(tmp_path)
+    run = TrainingRun(job.spec(), job)
+    train(store, run, _Blind())
+    theirs = finished.checkpoints / "step-00000001"
+    theirs.mkdir(parents=True)
+    with locked(finished.lock):
+        assert train(store, run, _Blind())[1]
+    assert theirs.exists()

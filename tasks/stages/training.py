@@ -1,6 +1,5 @@
 """Training: shards in, a model out, by a process of its own, whose journal is followed."""
 
-import fcntl
 import logging
 import os
 import shlex
@@ -26,6 +25,7 @@ from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.manifest import read_manifest, verify
 from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.writing import locked, lock_or_leave
 from corpusmill.tasks.launch import (
     other_machine,
     supervised,
@@ -127,6 +127,8 @@ def _check_tokenizer(shards: Ref, tokenizer: Ref, model: ModelConfig | None) -> 
 def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bool]:
     """Trains, resumes from the newest good checkpoint of the same run, or reuses its model.
 
+    Once the model is in the store and verifies, the checkpoints of the run go.
+
     Returns:
         The model, and whether it was there before.
 
@@ -145,6 +147,9 @@ def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bo
             _link_files(files.model, directory)
 
     trained, reused = obtain(layout, run.spec, write)
+    if not reused:
+        verify(trained.path)
+    _drop_checkpoints(files)
     _LOGGER.info("model %s%s", trained.digest[:12], " - reused" if reused else "")
     return trained, reused
 
@@ -176,13 +181,21 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: Fol
 @contextmanager
 def _only_one(run: RunLayout) -> Iterator[None]:
     """Lets one flow at a time work on a run; a second one waits, and then reuses the model."""
-    with (run.path / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _LOGGER.info("another flow trains this very run; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with lock_or_leave(run.lock) as free:
+        if free:
+            yield
+            return
+    _LOGGER.info("another flow trains this very run; waiting for it")
+    with locked(run.lock):
         yield
+
+
+def _drop_checkpoints(run: RunLayout) -> None:
+    """Removes what a run goes on from, unless another flow works on it yet."""
+    if run.checkpoints.exists():
+        with lock_or_leave(run.lock) as free:
+            if free:
+                shutil.rmtree(run.checkpoints)
 
 
 def _link_files(source: Path, directory: Path) -> None:
