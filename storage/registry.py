@@ -238,13 +238,16 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
 def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     """The version's model folder in the Hugging Face format, kept in the store once fetched.
 
-    Where MLflow has lost its files, or changed them, the model as it was trained in this store
-    serves as well, if it has the same bytes.
+    The model as it was trained in this store needs no copy, if it has the version's bytes. Of a
+    version of before, whose digest of them is not known, it serves where MLflow's files are lost.
 
     Raises:
         ArtifactError: what MLflow gives back is not what was registered.
         ConfigError: another tool registered this version.
     """
+    trained = _trained(layout, model)
+    if trained and model.content:
+        return trained
     inputs = {"model": model.digest}
     config = {"name": model.name, "version": model.version, "run": model.run_id}
 
@@ -256,15 +259,22 @@ def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     try:
         ref, _ = obtain(layout, Spec("registered", 1, inputs, config), write)
     except ArtifactError as error:
-        with suppress(ArtifactError):
-            trained = find(layout, "model", model.digest)
-            _check_content(model, trained.path)
+        if trained:
             return trained
         raise ArtifactError(
             f"The files of {model.uri} in MLflow are not what was registered ({error}); restore "
             "them, or give its alias to another version on the model's page in MLflow."
         ) from error
     return ref
+
+
+def _trained(layout: Layout, model: RegisteredModel) -> Ref | None:
+    """The version's model where it was trained in this store and is sound."""
+    with suppress(ArtifactError):
+        trained = find(layout, "model", model.digest)
+        _check_content(model, trained.path)
+        return trained
+    return None
 
 
 def _download(model: RegisteredModel, scratch: Path) -> Path:

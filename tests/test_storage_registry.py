@@ -100,6 +100,18 @@ def test_files_that_mlflow_has_lost_are_taken_from_the_store_they_were_trained_i
     assert shop.register(name, model).version == "2"
 
 
+def test_a_model_that_was_trained_in_this_store_is_not_fetched_once_more(
+    shop: Shop, name: str
+) -> None:
+    model, _ = shop.model(7.0)
+    version = shop.register(name, model)
+    assert fetch(shop.settings, shop.layout, version) == model
+    (model.path / "model.safetensors").write_text("damaged")
+    fetched = fetch(shop.settings, shop.layout, version)
+    assert fetched.kind == "registered"
+    assert (fetched.path / "model.safetensors").read_text() == "weights 7.0"
+
+
 def test_a_model_trained_again_with_other_bytes_is_another_one(
     shop: Shop, mlflow_artifacts: Path, name: str
 ) -> None:
