@@ -95,6 +95,26 @@ def lock_or_leave(path: Path) -> Iterator[bool]:
             yield True
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on this file; none does where it is not there.
+
+    Raises:
+        StackError: the file system has no locks.
+    """
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True  # another user's, of whom nothing can be asked
+    with file:
+        try:
+            _lock(file.fileno(), path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 def _claim(parent: Path) -> tuple[Path, int]:
     """A new lock file that is locked, and its descriptor."""
     while True:

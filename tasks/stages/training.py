@@ -25,7 +25,7 @@ from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.manifest import read_manifest, verify
 from corpusmill.storage.splits import SPLITS
-from corpusmill.storage.writing import locked, lock_or_leave
+from corpusmill.storage.writing import lock_or_leave, locked
 from corpusmill.tasks.launch import (
     other_machine,
     supervised,
