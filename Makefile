@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample test tests test-fast check bench-data bench-train bench-encodings laws notebook lock clean
+.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-encodings laws notebook lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,6 +42,12 @@ ui: $(RUN) ## Print the addresses of the web pages
 
 sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
 	@$(BIN)/corpusmill sample $(if $(value MODEL),--model "$$MODEL") "$$PROMPT"
+
+prune: $(RUN) ## Show what no version needs, and remove it with YES=1; the stack must be up
+	@$(BIN)/corpusmill prune $(if $(YES),--yes)
+
+verify: $(RUN) ## Read all that is in the store and in MLflow, and name what is damaged or missing
+	@$(BIN)/corpusmill verify
 
 # A shell that talks to a running stack must not lead the tests to it. Three workers feed two cores:
 # one of them always waits for a server.

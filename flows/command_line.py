@@ -19,12 +19,14 @@ from corpusmill.flows.config import (
     resolve,
 )
 from corpusmill.flows.decisions import forget, release, rollback
+from corpusmill.flows.home import here, tracked
 from corpusmill.flows.nightly import nightly
+from corpusmill.flows.store_commands import prune, verify
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.markup import on_terminal
-from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.settings import Settings
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import run_to_end, sample_command
 from corpusmill.tasks.stack import control
@@ -52,14 +54,14 @@ def main() -> None:
     """Pretrain language models on your own text."""
 
 
-for command in (nightly, rollback, release, forget):
+for command in (nightly, rollback, release, forget, prune, verify):
     main.add_command(command)
 
 
 @main.command()
 def up() -> None:
     """Start Prefect, MLflow and a worker on this machine, and deploy the flows."""
-    settings, layout = _here()
+    settings, layout = here()
     _up(settings, layout)
     _print_hint(layout)
 
@@ -67,14 +69,14 @@ def up() -> None:
 @main.command()
 def down() -> None:
     """Cancel the running flow runs and stop everything that `up` has started."""
-    settings, layout = _here()
+    settings, layout = here()
     click.echo("Stopped." if control.down(settings, layout) else f"Nothing runs in {layout.root}.")
 
 
 @main.command()
 def ui() -> None:
     """Print the addresses of the two web pages."""
-    settings, layout = _here()
+    settings, layout = here()
     _print_links(control.in_effect(settings, layout))
     _print_hint(layout)
 
@@ -90,7 +92,7 @@ def ui() -> None:
 def run(parameters: tuple[str, ...]) -> None:
     """Start the stack if need be, run the pretraining flow and follow it to its end."""
     given = dict(_parameter(text) for text in parameters)
-    settings = _up(*_here())
+    settings = _up(*here())
     server = PrefectServer(settings)
     flow_run = server.start_run(DEPLOYMENT, given)
     page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
@@ -117,8 +119,8 @@ def run(parameters: tuple[str, ...]) -> None:
 def sample(prompt: str, model: str) -> None:
     """Let the champion answer PROMPT: continue it, fill in its masks or gaps, or translate it."""
     name = parse(RegistrationConfig, {"name": model}).name
-    settings, layout = _here()
-    settings = _tracked(settings, layout)
+    settings, layout = here()
+    settings = tracked(settings, layout)
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
     from corpusmill.storage.registry import champion_or_refuse, fetch
 
@@ -139,8 +141,8 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
         click.echo(on_terminal(f"{name} = {_as_json(value)}"))
     changed = differences(resolved, base_of(RECIPES, recipe))
     click.echo(f"\n{f'Other than in {recipe}:' if changed else f'All as in {recipe}.'}")
-    for name, (here, there) in changed.items():
-        click.echo(on_terminal(f"  {name} = {_as_json(here)}, not {_as_json(there)}"))
+    for name, (value, standard) in changed.items():
+        click.echo(on_terminal(f"  {name} = {_as_json(value)}, not {_as_json(standard)}"))
     click.echo(f"\nDigest {digest_config(resolved)}")
 
 
@@ -156,7 +158,7 @@ def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
     # Here: pyarrow and numpy take half a second to import.
     from corpusmill.tasks.ingestion.dry_run import cleaning_of, dry_run, in_lines
 
-    _, layout = _here()
+    _, layout = here()
     source = str(Path(file).absolute()) if Path(file).exists() else file
     corpus = parse(CorpusConfig, {"sources": [source], "cleaning": cleaning_of(step)})
     base = PretrainConfig(corpus=corpus)
@@ -170,23 +172,10 @@ def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def project(directory: Path) -> None:
     """Show a run that was trained without Prefect in MLflow: DIRECTORY holds its journal.jsonl."""
-    settings = _tracked(*_here())
+    settings = tracked(*here())
     from corpusmill.flows.outcome import project_run
 
     click.echo(project_run(settings, directory))
-
-
-def _here() -> tuple[Settings, Layout]:
-    settings = load_settings()
-    return settings, Layout(settings.home)
-
-
-def _tracked(settings: Settings, layout: Layout) -> Settings:
-    """The stack of this home, or the MLflow server that the shell names in its place."""
-    named = settings.mlflow_url != f"http://127.0.0.1:{settings.mlflow_port}"
-    if named and not control.runs(layout):
-        return settings
-    return control.in_effect(settings, layout)
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -13,7 +13,7 @@ from corpusmill.storage.config import parse
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.writing import locked_if_free
+from corpusmill.storage.writing import lock_or_leave
 from corpusmill.tasks.corpus import find_sources
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.nights import note_rollback, recall_memory
@@ -39,7 +39,7 @@ def continue_pretraining(
     settings = begin_flow()
     layout = Layout(settings.home)
     # A lock of the process: it goes when that ends, however that ends.
-    with locked_if_free(layout.lock(digest_json(["night", name]))) as alone:
+    with lock_or_leave(layout.lock(digest_json(["night", name]))) as alone:
         if not alone:
             return _skipped(f"Another night of {name} is at work.")
         return _night(settings, layout, name, overrides or {}, allow or [])

@@ -5,21 +5,21 @@ from pathlib import Path
 import click
 
 from corpusmill.flows.config import RegistrationConfig
+from corpusmill.flows.home import here, tracked
 from corpusmill.flows.inheritance import champions_config
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
 from corpusmill.storage.markup import on_terminal
-from corpusmill.storage.settings import Settings, load_settings
-from corpusmill.tasks.stack import control
+from corpusmill.storage.settings import Settings
 
 
 @click.command()
 @click.argument("name")
 def rollback(name: str) -> None:
     """Make the previous champion of NAME champion again; what was learned since is new again."""
-    settings, layout, name = _here(name)
+    settings, layout, name = _model_here(name)
     from corpusmill.storage.registry import MEMORY, roll_back
 
     before, now = roll_back(settings, layout, name)
@@ -40,7 +40,7 @@ def rollback(name: str) -> None:
 @click.option("--file", help="Only what was set aside of this file.")
 def release(name: str, file: str | None) -> None:
     """Let the next night of NAME learn what was set aside, or was refused or rolled back."""
-    _, layout, name = _here(name)
+    _, layout, name = _model_here(name)
     ledger = Ledger(layout, name)
     waiting = ledger.read().set_aside
     if file is not None and file not in {each.file for each in waiting}:
@@ -60,7 +60,7 @@ def release(name: str, file: str | None) -> None:
 @click.option("--model", "name", help="Only by this registered model; by all without it.")
 def forget(file: Path, name: str | None) -> None:
     """Keep the documents of FILE, and their relatives, out of all later nights."""
-    settings, layout, _ = _here(name or RegistrationConfig().name)
+    settings, layout, _ = _model_here(name or RegistrationConfig().name)
     from corpusmill.storage import registry
 
     names = [name] if name else registry.names(settings)
@@ -105,8 +105,6 @@ def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
     return 1
 
 
-def _here(name: str) -> tuple[Settings, Layout, str]:
-    settings = load_settings()
-    layout = Layout(settings.home)
-    name = parse(RegistrationConfig, {"name": name}).name
-    return control.in_effect(settings, layout), layout, name
+def _model_here(name: str) -> tuple[Settings, Layout, str]:
+    settings, layout = here()
+    return tracked(settings, layout), layout, parse(RegistrationConfig, {"name": name}).name

@@ -19,9 +19,18 @@ class Layout:
         """Folder of one artifact, complete once it holds `manifest.json`."""
         return self.artifacts(kind) / digest
 
+    def kinds(self) -> list[str]:
+        """The kinds of which there are artifacts, in order of their names."""
+        return sorted(path.name for path in self.root.glob("artifacts/*/"))
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the training runs."""
+        return self.root / "runs"
+
     def run(self, digest: str) -> Path:
         """Working folder of the training run with this identity; survives crashes."""
-        return self.root / "runs" / digest
+        return self.runs / digest
 
     def ledger(self, digest: str) -> Path:
         """What people and nights decided about the text of one registered model, appended to."""

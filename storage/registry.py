@@ -7,11 +7,11 @@ before it, to which one can go back.
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlflow
 from mlflow import MlflowClient
@@ -20,6 +20,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.store.entities import PagedList
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
@@ -38,15 +39,22 @@ REPLACED = "replaced_version"
 _WEIGHTS = "model"
 _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "pydantic")
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """One version in the registry."""
+    """One version in the registry.
+
+    Attributes:
+        aliases: as `versions` has found them; empty elsewhere.
+    """
 
     name: str
     version: str
     run_id: str
     tags: Mapping[str, str]
+    aliases: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def uri(self) -> str:
@@ -171,10 +179,55 @@ def names(settings: Settings) -> list[str]:
     return [each.name for each in connect(settings).search_registered_models()]
 
 
-def versions(settings: Settings, name: str) -> list[RegisteredModel]:
-    """All versions of a registered model."""
-    found = connect(settings).search_model_versions()
-    return [_view(each) for each in found if each.name == name]
+def versions(settings: Settings, name: str | None = None) -> list[RegisteredModel]:
+    """All versions of a registered model, or of all of them; with their aliases.
+
+    Raises:
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
+    """
+    client = connect(settings)
+    try:
+        found = _all_pages(client.search_model_versions)
+        models = _all_pages(client.search_registered_models)
+    except MlflowException as error:
+        raise refusal(settings, error) from error
+    aliases: dict[tuple[str, str], set[str]] = {}
+    for model in models:
+        for alias, version in model.aliases.items():
+            aliases.setdefault((model.name, str(version)), set()).add(alias)
+    return [
+        replace(_view(each), aliases=frozenset(aliases.get((each.name, str(each.version)), ())))
+        for each in found
+        if name in (None, each.name)
+    ]
+
+
+def _all_pages(search: Callable[..., PagedList[T]]) -> list[T]:
+    found, token = list[T](), None
+    while True:
+        page = search(page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def check_files(settings: Settings, model: RegisteredModel) -> None:
+    """Reads all files of a version in MLflow.
+
+    Raises:
+        ArtifactError: they are not what was registered.
+        ServerError: the MLflow server does not answer.
+    """
+    connect(settings)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            _download(model, Path(scratch))
+    except ArtifactError as error:
+        raise _not_registered(model, error) from error
+    except MlflowException as error:
+        raise refusal(settings, error) from error
 
 
 def set_version_tags(settings: Settings, model: RegisteredModel, tags: Mapping[str, str]) -> None:
@@ -276,11 +329,15 @@ def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     except ArtifactError as error:
         if trained:
             return trained
-        raise ArtifactError(
-            f"The files of {model.uri} in MLflow are not what was registered ({error}); restore "
-            "them, or give its alias to another version on the model's page in MLflow."
-        ) from error
+        raise _not_registered(model, error) from error
     return ref
+
+
+def _not_registered(model: RegisteredModel, error: ArtifactError) -> ArtifactError:
+    return ArtifactError(
+        f"The files of {model.uri} in MLflow are not what was registered ({error}); restore "
+        "them, or give its alias to another version on the model's page in MLflow."
+    )
 
 
 def _trained(layout: Layout, model: RegisteredModel) -> Ref | None:

@@ -77,7 +77,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def locked_if_free(path: Path) -> Iterator[bool]:
+def lock_or_leave(path: Path) -> Iterator[bool]:
     """Holds the lock on this file, unless somebody else does; whether it is held.
 
     Raises:
@@ -91,6 +91,26 @@ def locked_if_free(path: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the lock on this file; none does where it is not there.
+
+    Raises:
+        StackError: the file system has no locks.
+    """
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True  # another user's, of whom nothing can be asked
+    with file:
+        try:
+            _lock(file.fileno(), path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
 
 
 def _claim(parent: Path) -> tuple[Path, int]:

@@ -25,7 +25,7 @@ from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.manifest import read_manifest, verify
 from corpusmill.storage.splits import SPLITS
-from corpusmill.storage.writing import locked, locked_if_free
+from corpusmill.storage.writing import lock_or_leave, locked
 from corpusmill.tasks.launch import (
     other_machine,
     supervised,
@@ -181,7 +181,7 @@ def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: Fol
 @contextmanager
 def _only_one(run: RunLayout) -> Iterator[None]:
     """Lets one flow at a time work on a run; a second one waits, and then reuses the model."""
-    with locked_if_free(run.lock) as free:
+    with lock_or_leave(run.lock) as free:
         if free:
             yield
             return
@@ -193,7 +193,7 @@ def _only_one(run: RunLayout) -> Iterator[None]:
 def _drop_checkpoints(run: RunLayout) -> None:
     """Removes what a run goes on from, unless another flow works on it yet."""
     if run.checkpoints.exists():
-        with locked_if_free(run.lock) as free:
+        with lock_or_leave(run.lock) as free:
             if free:
                 shutil.rmtree(run.checkpoints)
 
