@@ -7,11 +7,29 @@ from typing import Any
 
 import httpx
 import psutil
+import yaml
 
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.settings import USER, Settings
+from corpusmill.storage.settings import CHECKOUT, USER, Settings
 from corpusmill.tasks.stack import supervision
 from corpusmill.tasks.stack.prefect_server import PrefectServer
+
+NIGHTS = """
+import time
+from prefect import flow
+from prefect.states import Completed
+
+@flow(name="continue-pretraining")
+def continue_pretraining(
+    name: str = "gpt-tiny", overrides: dict | None = None, allow: list[str] | None = None
+):
+    given = overrides or {}
+    time.sleep(given.get("seconds", 0))
+    if given.get("fail"):
+        raise ValueError("the night's words")
+    if given.get("skip"):
+        return Completed(name="Skipped", message="no champion yet")
+"""
 
 
 @dataclass(frozen=True)
@@ -39,3 +57,13 @@ class Running:
                 if child.environ().get("SUPERVISOR_PROCESS_NAME") == program:
                     return child.pid
         return 0
+
+
+def write_nights(checkout: Path) -> None:
+    """A checkout with the nightly deployment of prefect.yaml, its flow one of the tests."""
+    checkout.mkdir(exist_ok=True)
+    (checkout / "nights.py").write_text(NIGHTS)
+    file = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
+    [nightly] = [each for each in file["deployments"] if each["name"] == "nightly"]
+    nightly["entrypoint"] = "nights.py:continue_pretraining"
+    (checkout / "prefect.yaml").write_text(yaml.safe_dump({"deployments": [nightly]}))

@@ -9,44 +9,22 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
 from corpusmill.flows.command_line import main
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.settings import CHECKOUT, USER
+from corpusmill.storage.settings import USER
 from corpusmill.tasks.stack import control, supervision
 from corpusmill.tasks.stack.nightlies import Nightly, find_nightlies
 from tests.servers import settings_in
-from tests.stacks import Running
-
-FLOW = """
-import time
-from prefect import flow
-from prefect.states import Completed
-
-@flow(name="continue-pretraining")
-def continue_pretraining(
-    name: str = "gpt-tiny", overrides: dict | None = None, allow: list[str] | None = None
-):
-    given = overrides or {}
-    time.sleep(given.get("seconds", 0))
-    if given.get("fail"):
-        raise ValueError("the night's words")
-    if given.get("skip"):
-        return Completed(name="Skipped", message="no champion yet")
-"""
+from tests.stacks import Running, write_nights
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A stack with the nightly deployment of prefect.yaml, its flow one of these tests."""
     checkout = tmp_path_factory.mktemp("checkout")
-    (checkout / "nights.py").write_text(FLOW)
-    file = yaml.safe_load((CHECKOUT / "prefect.yaml").read_text())
-    [nightly] = [each for each in file["deployments"] if each["name"] == "nightly"]
-    nightly["entrypoint"] = "nights.py:continue_pretraining"
-    (checkout / "prefect.yaml").write_text(yaml.safe_dump({"pull": [], "deployments": [nightly]}))
+    write_nights(checkout)
     home = tmp_path_factory.mktemp("nights")
     layout = Layout(home)
     settings = control.up(settings_in(home), layout, checkout)

@@ -22,6 +22,7 @@ from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import CHECKOUT, EXPERIMENT, Settings
 from corpusmill.tasks.stack import supervision
+from corpusmill.tasks.stack.absence import settle
 from corpusmill.tasks.stack.authentication import link, new_key, read_key
 from corpusmill.tasks.stack.deployments import deploy
 from corpusmill.tasks.stack.environment import process_environment, write_environment
@@ -235,6 +236,8 @@ def _complete(
     await_program = _Waiting(supervisor, layout)
     await_program("prefect", lambda: _serves(supervisor, settings, "prefect"))
     server.ensure_pool()
+    if supervisor.states()["worker"] in supervision.NOT_RUNNING:
+        settle(server, layout.stack, datetime.now(UTC))
     # They start while we deploy.
     supervisor.start("worker")
     supervisor.start("watch")

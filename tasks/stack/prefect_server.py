@@ -187,6 +187,28 @@ class PrefectServer(PrefectApi):
             time.sleep(0.2)
         return len(begun)
 
+    def missed_runs(self, flow: str, now: datetime) -> dict[str, list[tuple[str, datetime]]]:
+        """Runs that schedules of a flow's deployments had for a time that is past, oldest first.
+
+        Returns:
+            by deployment, each run's id and time.
+        """
+        wanted = {
+            "flows": {"name": {"any_": [flow]}},
+            # Not a run that awaits a retry, which is Scheduled too.
+            "flow_runs": {
+                "state": {"name": {"any_": ["Scheduled", "Late"]}},
+                "expected_start_time": {"before_": now.isoformat()},
+            },
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        found: dict[str, list[tuple[str, datetime]]] = {}
+        for run in self.pages("/flow_runs/filter", wanted):
+            if run["auto_scheduled"]:
+                time_of = datetime.fromisoformat(run["expected_start_time"])
+                found.setdefault(run["deployment_id"], []).append((run["id"], time_of))
+        return found
+
     def begun_runs(self) -> dict[str, str]:
         """The pool's flow runs that have a process or are about to: id and type of state."""
         return self._active_runs(*_BEGUN)

@@ -22,7 +22,7 @@ from corpusmill.tasks.stack.prefect_server import PrefectServer
 _SECONDS = 10
 LOOKS = 3
 # A worker calls a run Pending before it prepares and starts the process.
-_LOOKS_PENDING = 12
+LOOKS_PENDING = 12
 
 
 def look(server: PrefectServer, stack: Path, missed: Counter[str]) -> Counter[str]:
@@ -41,10 +41,14 @@ def look(server: PrefectServer, stack: Path, missed: Counter[str]) -> Counter[st
     gone = begun.keys() - with_process(stack)
     missed = Counter({run: missed[run] + 1 for run in gone})
     for run, times in missed.items():
-        if times >= (_LOOKS_PENDING if begun[run] == "PENDING" else LOOKS):
-            ended = "CANCELLED" if begun[run] == "CANCELLING" else "CRASHED"
-            server.set_state(run, ended, "The process of this run is gone.")
+        if times >= (LOOKS_PENDING if begun[run] == "PENDING" else LOOKS):
+            end_run(server, run, begun[run], "The process of this run is gone.")
     return missed
+
+
+def end_run(server: PrefectServer, run: str, state: str, reason: str) -> None:
+    """Calls a flow run without a process what it came to: Cancelled where that was asked for."""
+    server.set_state(run, "CANCELLED" if state == "CANCELLING" else "CRASHED", reason)
 
 
 def with_process(stack: Path) -> set[str]:
