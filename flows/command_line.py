@@ -122,7 +122,8 @@ def sample(prompt: str, model: str) -> None:
     settings, layout = here()
     settings = tracked(settings, layout)
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
-    from corpusmill.storage.registry import champion_or_refuse, fetch
+    from corpusmill.storage.aliases import champion_or_refuse
+    from corpusmill.storage.registry import fetch
 
     champion = champion_or_refuse(settings, name)
     sys.exit(run_to_end(sample_command(fetch(settings, layout, champion).path, prompt)))

@@ -13,6 +13,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
 from corpusmill.storage.markup import on_terminal
 from corpusmill.storage.settings import Settings
+from corpusmill.storage.versions import CHAMPION, MEMORY
 
 
 @click.command()
@@ -20,7 +21,7 @@ from corpusmill.storage.settings import Settings
 def rollback(name: str) -> None:
     """Make the previous champion of NAME champion again; what was learned since is new again."""
     settings, layout, name = _model_here(name)
-    from corpusmill.storage.registry import MEMORY, roll_back
+    from corpusmill.storage.aliases import roll_back
 
     before, now = roll_back(settings, layout, name)
     gone = [Rejected(before.version, before.tags[MEMORY], None)] if MEMORY in before.tags else []
@@ -61,13 +62,13 @@ def release(name: str, file: str | None) -> None:
 def forget(file: Path, name: str | None) -> None:
     """Keep the documents of FILE, and their relatives, out of all later nights."""
     settings, layout, _ = _model_here(name or RegistrationConfig().name)
-    from corpusmill.storage import registry
+    from corpusmill.storage import aliases
 
-    names = [name] if name else registry.names(settings)
+    names = [name] if name else aliases.names(settings)
     concerned = 0
     for each in names:
-        champion = registry.find_by_alias(settings, each, registry.CHAMPION)
-        if champion is not None and registry.MEMORY in champion.tags:
+        champion = aliases.find_by_alias(settings, each, CHAMPION)
+        if champion is not None and MEMORY in champion.tags:
             concerned += _forget(settings, layout, each, file.absolute())
     if not concerned:
         raise ConfigError(
@@ -78,17 +79,17 @@ def forget(file: Path, name: str | None) -> None:
 
 def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
     """Notes it for one model, and prints which of its versions have met it."""
-    from corpusmill.storage import registry
+    from corpusmill.storage import aliases
     from corpusmill.storage.artifacts import find
     from corpusmill.storage.memory import KIND
     from corpusmill.tasks.stages.forgetting import documents_of_file, meeting, with_relatives
 
-    champion = registry.champion_or_refuse(settings, name)
-    config = champions_config(registry.config_of(settings, champion), name)
+    champion = aliases.champion_or_refuse(settings, name)
+    config = champions_config(aliases.config_of(settings, champion), name)
     memories = {
-        each.version: find(layout, KIND, each.tags[registry.MEMORY])
-        for each in registry.versions(settings, name)
-        if registry.MEMORY in each.tags
+        each.version: find(layout, KIND, each.tags[MEMORY])
+        for each in aliases.versions(settings, name)
+        if MEMORY in each.tags
     }
     found = documents_of_file(layout, config.corpus, file)
     Ledger(layout, name).forget(with_relatives(found, memories.values()))

@@ -14,8 +14,8 @@ from corpusmill.model.training.groups import WSDSchedule
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.ledger import Decisions
 from corpusmill.storage.manifest import digest_json, read_manifest
-from corpusmill.storage.registry import MEMORY, RegisteredModel
 from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.versions import MEMORY, RegisteredModel
 from corpusmill.tasks.corpus import make_corpus
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
@@ -64,10 +64,10 @@ def learn(
     if why := _too_little(corpus):
         return Completed(name="Quarantined" if aside else "Skipped", message=why)
     how = _digest(config)
-    if version := is_tried(layout, memory, decisions, corpus, how):
+    if tried := is_tried(layout, memory, decisions, corpus, how):
         return Completed(
             name="Skipped",
-            message=f"Version {version} has learned all that is new and is not the champion; the "
+            message=f"Version {tried} has learned all that is new and is not the champion; the "
             f"text waits for more, or for `corpusmill release {name}`.",
         )
     held_out = choose_held_out(layout, past, corpus, night)

@@ -111,7 +111,7 @@ def _moment(found: Nightly, zone: str | None) -> str:
 
 def _champion(settings: Settings, model: str) -> str | None:
     # Here: MLflow takes two seconds to import, and what is refused needs none of it.
-    from corpusmill.storage.registry import champion_of
+    from corpusmill.storage.aliases import champion_of
 
     found = champion_of(settings, model)
     return found.version if found else None

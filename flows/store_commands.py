@@ -48,7 +48,7 @@ def prune(*, yes: bool, age: float) -> None:
     settings, layout = here()
     settings = tracked(settings, layout)
     # Here: MLflow takes two seconds to import, and the other commands need none of it.
-    from corpusmill.storage.registry import versions
+    from corpusmill.storage.aliases import versions
     from corpusmill.tasks.stages import pruning
 
     plan = pruning.plan_pruning(layout, versions(settings), age * pruning.HOUR)
@@ -76,7 +76,9 @@ def verify() -> None:
     """Read everything in the store and in MLflow, and name what is not as it was written."""
     settings, layout = here()
     settings = tracked(settings, layout)
-    from corpusmill.storage.registry import RegisteredModel, check_files, versions
+    from corpusmill.storage.aliases import versions
+    from corpusmill.storage.registry import check_files
+    from corpusmill.storage.versions import RegisteredModel
     from corpusmill.tasks.stages.verification import verify_store
 
     def check(version: RegisteredModel) -> None:

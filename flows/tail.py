@@ -9,7 +9,7 @@ from corpusmill.model.config import EvaluationConfig
 from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
-from corpusmill.storage.registry import MEMORY
+from corpusmill.storage.versions import MEMORY
 from corpusmill.tasks.evaluation import evaluate, measure_compressor
 from corpusmill.tasks.registration import promote_if_better, register
 from corpusmill.tasks.reports.model_card import licences_of, render_card

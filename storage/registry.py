@@ -1,17 +1,10 @@
-"""The MLflow model registry: versions without pickle, and the aliases by which they are found.
+"""The MLflow model registry: versions without pickle, registered once and fetched again."""
 
-`candidate` is the version registered last, `champion` the one in use, `previous` the champion
-before it, to which one can go back.
-"""
-
-import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
 import mlflow
 from mlflow import MlflowClient
@@ -20,72 +13,19 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.store.entities import PagedList
 from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
+from corpusmill.storage.aliases import only_one, view
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
-from corpusmill.storage.errors import ArtifactError, ConfigError
+from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import MANIFEST, digest_json, verify
+from corpusmill.storage.manifest import MANIFEST, verify
 from corpusmill.storage.settings import CHECKOUT, Settings
 from corpusmill.storage.tracking import Tracker, connect, refusal
-from corpusmill.storage.writing import locked
+from corpusmill.storage.versions import CANDIDATE, CONTENT, DIGEST, RegisteredModel
 
-CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
-DIGEST = "model_digest"
-CONTENT = "model_content"
-MEMORY = "memory"
-REPLACED = "replaced_version"
 _WEIGHTS = "model"
 _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "pydantic")
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RegisteredModel:
-    """One version in the registry.
-
-    Attributes:
-        aliases: as `versions` has found them; empty elsewhere.
-    """
-
-    name: str
-    version: str
-    run_id: str
-    tags: Mapping[str, str]
-    aliases: frozenset[str] = field(default=frozenset(), compare=False)
-
-    @property
-    def uri(self) -> str:
-        return f"models:/{self.name}/{self.version}"
-
-    @property
-    def digest(self) -> str:
-        """Identity of the model.
-
-        Raises:
-            ConfigError: another tool registered this version.
-        """
-        return self.tag(DIGEST)
-
-    @property
-    def content(self) -> str | None:
-        """Digest of its bytes, which training again may make other ones; None of old versions."""
-        return self.tags.get(CONTENT)
-
-    def tag(self, key: str) -> str:
-        """A tag that every version has from `register`.
-
-        Raises:
-            ConfigError: it is not there, so another tool registered this version.
-        """
-        if key not in self.tags:
-            raise ConfigError(
-                f"{self.uri} has no tag {key!r}, so it is not one that corpusmill registered; give "
-                "its alias to one that is, on the model's page in MLflow, or name another model."
-            )
-        return self.tags[key]
 
 
 def register(
@@ -119,98 +59,7 @@ def register(
         for key in tags.keys() - version.tags.keys():
             client.set_model_version_tag(name, version.version, key, tags[key])
         client.set_registered_model_alias(name, CANDIDATE, version.version)
-        return _view(client.get_model_version(name, version.version))
-
-
-def promote(
-    settings: Settings, layout: Layout, model: RegisteredModel, instead_of: RegisteredModel | None
-) -> RegisteredModel:
-    """Gives a version the alias `champion`, if that is still with `instead_of`.
-
-    Flows that share a store take turns. MLflow itself cannot compare and set: between flows on
-    machines without a common store some milliseconds stay open.
-
-    Returns:
-        The champion: `model`, or another one that has come to it meanwhile.
-    """
-    with only_one(layout, model.name):
-        champion = find_by_alias(settings, model.name, CHAMPION)
-        if champion and (instead_of is None or champion.version != instead_of.version):
-            return champion
-        client = connect(settings)
-        if champion:
-            client.set_model_version_tag(model.name, model.version, REPLACED, champion.version)
-            client.set_registered_model_alias(model.name, PREVIOUS, champion.version)
-        client.set_registered_model_alias(model.name, CHAMPION, model.version)
-    return model
-
-
-def roll_back(
-    settings: Settings, layout: Layout, name: str
-) -> tuple[RegisteredModel, RegisteredModel]:
-    """Gives the alias `champion` back to the previous champion.
-
-    Returns:
-        The version that was champion, and the one that is it now.
-
-    Raises:
-        ConfigError: there is no champion, or none before it.
-    """
-    with only_one(layout, name):
-        champion = champion_or_refuse(settings, name)
-        previous = find_by_alias(settings, name, PREVIOUS)
-        if previous is None or previous.version == champion.version:
-            raise ConfigError(
-                f"models:/{name}@previous does not exist, so version {champion.version} is the "
-                "first champion; expected one before it: give the alias champion to another "
-                "version on the model's page in MLflow."
-            )
-        client = connect(settings)
-        client.set_registered_model_alias(name, CHAMPION, previous.version)
-        if before := previous.tags.get(REPLACED):
-            client.set_registered_model_alias(name, PREVIOUS, before)
-        else:
-            client.delete_registered_model_alias(name, PREVIOUS)
-    return champion, previous
-
-
-def names(settings: Settings) -> list[str]:
-    """Of all registered models."""
-    return [each.name for each in connect(settings).search_registered_models()]
-
-
-def versions(settings: Settings, name: str | None = None) -> list[RegisteredModel]:
-    """All versions of a registered model, or of all of them; with their aliases.
-
-    Raises:
-        ServerError: the MLflow server does not answer.
-        StackError: it is another stack's.
-    """
-    client = connect(settings)
-    try:
-        found = _all_pages(client.search_model_versions)
-        models = _all_pages(client.search_registered_models)
-    except MlflowException as error:
-        raise refusal(settings, error) from error
-    aliases: dict[tuple[str, str], set[str]] = {}
-    for model in models:
-        for alias, version in model.aliases.items():
-            aliases.setdefault((model.name, str(version)), set()).add(alias)
-    return [
-        replace(_view(each), aliases=frozenset(aliases.get((each.name, str(each.version)), ())))
-        for each in found
-        if name in (None, each.name)
-    ]
-
-
-def _all_pages(search: Callable[..., PagedList[T]]) -> list[T]:
-    found, token = list[T](), None
-    while True:
-        page = search(page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
+        return view(client.get_model_version(name, version.version))
 
 
 def check_files(settings: Settings, model: RegisteredModel) -> None:
@@ -230,77 +79,9 @@ def check_files(settings: Settings, model: RegisteredModel) -> None:
         raise refusal(settings, error) from error
 
 
-def set_version_tags(settings: Settings, model: RegisteredModel, tags: Mapping[str, str]) -> None:
-    """Sets tags of a version."""
-    for key, value in tags.items():
-        connect(settings).set_model_version_tag(model.name, model.version, key, value)
-
-
-def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
-    """The resolved config that a version was made by.
-
-    Raises:
-        ConfigError: its run in MLflow has none, or is gone.
-    """
-    connect(settings)
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{model.run_id}/config.json")
-        config: dict[str, Any] = json.loads(text)
-    except (MlflowException, ValueError) as error:
-        raise ConfigError(
-            f"The config of {model.uri} cannot be read from its run {model.run_id} in MLflow "
-            f"({error}); expected its config.json: restore the run, or pretrain the model again."
-        ) from error
-    return config
-
-
 def describe(settings: Settings, name: str, version: str, text: str) -> None:
     """Sets the description of a version (markdown)."""
     connect(settings).update_model_version(name, version, text)
-
-
-def find_by_alias(settings: Settings, name: str, alias: str) -> RegisteredModel | None:
-    """The version under an alias, or None where there is none."""
-    client = connect(settings)
-    try:
-        return _view(client.get_model_version_by_alias(name, alias))
-    except MlflowException as error:
-        if error.error_code in (
-            ErrorCode.Name(RESOURCE_DOES_NOT_EXIST),
-            "INVALID_PARAMETER_VALUE",  # what the SQL store answers for an unknown alias
-        ):
-            return None
-        raise
-
-
-def champion_of(settings: Settings, name: str) -> RegisteredModel | None:
-    """The version under `champion`, or None as long as there is none.
-
-    Raises:
-        ServerError: the MLflow server does not answer.
-        StackError: it is another stack's.
-    """
-    try:
-        return find_by_alias(settings, name, CHAMPION)
-    except MlflowException as error:
-        raise refusal(settings, error) from error
-
-
-def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
-    """The version under `champion`.
-
-    Raises:
-        ConfigError: there is none yet.
-        ServerError: the MLflow server does not answer.
-        StackError: it is another stack's.
-    """
-    champion = champion_of(settings, name)
-    if champion is None:
-        raise ConfigError(
-            f"models:/{name}@champion does not exist; train one first with `make run` or "
-            "`prefect deployment run pretrain/full`, or name another registered model."
-        )
-    return champion
 
 
 def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
@@ -382,12 +163,7 @@ def _find(client: MlflowClient, name: str, tags: Mapping[str, str]) -> ModelVers
     # By digest alone: a filter cannot quote every name.
     found = client.search_model_versions(f"tags.{DIGEST} = '{tags[DIGEST]}'")
     same = (each for each in found if (each.name, each.tags.get(CONTENT)) == (name, tags[CONTENT]))
-    return next((each for each in same if _has_files(_view(each).uri)), None)
-
-
-def only_one(layout: Layout, name: str) -> AbstractContextManager[None]:
-    """Lets one flow at a time change the versions and aliases of a registered model."""
-    return locked(layout.lock(digest_json(["registered model", name])))
+    return next((each for each in same if _has_files(view(each).uri)), None)
 
 
 def _log(tracker: Tracker, model: Ref, example: str) -> str:
@@ -416,11 +192,6 @@ def _log(tracker: Tracker, model: Ref, example: str) -> str:
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(tracker.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
-
-
-def _view(version: ModelVersion) -> RegisteredModel:
-    run_id = str(version.run_id)
-    return RegisteredModel(version.name, str(version.version), run_id, dict(version.tags))
 
 
 def copy_code(scratch: Path) -> list[str]:

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
-from corpusmill.storage import registry
+from corpusmill.storage import aliases
 from corpusmill.storage.artifacts import Ref, find
 from corpusmill.storage.blocks import read_blocks
 from corpusmill.storage.layout import Layout
@@ -17,8 +17,8 @@ from corpusmill.storage.ledger import Decisions, Ledger, Rejected, SetAside
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.memory import KIND
-from corpusmill.storage.registry import MEMORY, RegisteredModel
 from corpusmill.storage.settings import Settings
+from corpusmill.storage.versions import MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.leaving_out import leave_out
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
@@ -74,7 +74,7 @@ def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel)
         return decisions
     gone = [
         Rejected(each.version, each.tags[MEMORY], None)
-        for each in registry.versions(settings, champion.name)
+        for each in aliases.versions(settings, champion.name)
         if int(champion.version) < int(each.version) <= int(newest) and MEMORY in each.tags
     ]
     ledger.roll_back(gone, champion.version)

@@ -4,21 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from corpusmill.tasks.stages.judgement import Judgement
-from mlflow.exceptions import MlflowException
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
-from corpusmill.storage import registry
+from corpusmill.storage import aliases, registry
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.ledger import Ledger, Rejected
-from corpusmill.storage.registry import CHAMPION, MEMORY, RegisteredModel
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.tracking import refusal
+from corpusmill.storage.versions import CHAMPION, MEMORY, RegisteredModel
 from corpusmill.tasks.evaluation import evaluate
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.evaluation import in_words
+from corpusmill.tasks.stages.judgement import Judgement
 from corpusmill.tasks.tracking import FlowContext
 
 
@@ -45,7 +43,7 @@ class Promotion:
 )
 def look_at_champion(context: FlowContext, name: str) -> None:
     """Warns, before training is paid for, of a champion that no candidate can be compared with."""
-    champion = registry.find_by_alias(context.settings, name, CHAMPION)
+    champion = aliases.find_by_alias(context.settings, name, CHAMPION)
     if champion is None:
         return
     try:
@@ -76,11 +74,8 @@ def find_champion(
         ConfigError: its config is gone.
         ServerError: the MLflow server does not answer.
     """
-    try:
-        champion = registry.find_by_alias(settings, name, CHAMPION)
-    except MlflowException as error:
-        raise refusal(settings, error) from error
-    return (champion, registry.config_of(settings, champion)) if champion else None
+    champion = aliases.champion_of(settings, name)
+    return (champion, aliases.config_of(settings, champion)) if champion else None
 
 
 @task(
@@ -148,13 +143,13 @@ def promote_if_better(
     If it cannot be scored it stays champion, for nothing shows that the candidate is better. If
     another flow promotes its model meanwhile, the candidate is compared with that one.
     """
-    champion = registry.find_by_alias(context.settings, candidate.name, CHAMPION)
+    champion = aliases.find_by_alias(context.settings, candidate.name, CHAMPION)
     while champion is None or champion.version != candidate.version:
         if champion:
             reason = _why_it_stays(context, champion, candidate, figures, corpus, config)
             if reason:
                 return Promotion(False, f"candidate; {reason}")
-        champion = registry.promote(context.settings, context.layout, candidate, champion)
+        champion = aliases.promote(context.settings, context.layout, candidate, champion)
     return _promoted(context, candidate)
 
 
@@ -182,7 +177,7 @@ def promote_by_judgement(
     logger, ledger = get_run_logger(), Ledger(context.layout, candidate.name)
     reason = judgement.reasons[0]
     if judgement.promoted:
-        found = registry.promote(context.settings, context.layout, candidate, champion)
+        found = aliases.promote(context.settings, context.layout, candidate, champion)
         if found.version == candidate.version:
             return _promoted(context, candidate)
         reason = f"version {found.version} became the champion meanwhile"

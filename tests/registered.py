@@ -12,9 +12,10 @@ from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import CONTENT, DIGEST, RegisteredModel, register
+from corpusmill.storage.registry import register
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import Tracker, open_run
+from corpusmill.storage.versions import CONTENT, DIGEST, RegisteredModel
 from corpusmill.tasks.stages.evaluation import evaluation_spec
 
 EVALUATION = EvaluationConfig(precision="fp32")

@@ -13,9 +13,11 @@ import pytest
 from corpusmill.flows.continued import continue_pretraining
 from corpusmill.model.inference.answering import load_answerer
 from corpusmill.model.inference.request import Sampling
+from corpusmill.storage.aliases import find_by_alias
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import CHAMPION, RegisteredModel, fetch, find_by_alias
+from corpusmill.storage.registry import fetch
 from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.versions import CHAMPION, RegisteredModel
 from tests.servers import MlflowServer
 
 NAME = "before"

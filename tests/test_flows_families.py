@@ -21,10 +21,12 @@ from corpusmill.flows.pretrain import pretrain
 from corpusmill.model.hf.folder import load_model
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.aliases import find_by_alias
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import CHAMPION, fetch, find_by_alias
+from corpusmill.storage.registry import fetch
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import FLOW_RUN_TAG, connect, file_of_run
+from corpusmill.storage.versions import CHAMPION
 from tests.corpora import speeches
 
 SHORT = {

@@ -15,11 +15,13 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 
 from corpusmill.flows.continued import continue_pretraining
 from corpusmill.flows.pretrain import pretrain
+from corpusmill.storage.aliases import find_by_alias
 from corpusmill.storage.errors import ConfigError, CorpusError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import CANDIDATE, CHAMPION, fetch, find_by_alias
+from corpusmill.storage.registry import fetch
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import FLOW_RUN_TAG, file_of_run
+from corpusmill.storage.versions import CANDIDATE, CHAMPION
 from tests.corpora import speeches
 from tests.registered import add_foreign
 

@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from corpusmill.flows.command_line import main
+from corpusmill.storage.aliases import promote, versions
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import CANDIDATE, CHAMPION, fetch, promote, register, versions
+from corpusmill.storage.registry import fetch, register
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import open_run
+from corpusmill.storage.versions import CANDIDATE, CHAMPION
 from tests.registered import add_foreign
 from tests.servers import MlflowServer, artifacts_of
 from tests.stores import artifacts_in, begin_line, make_older

@@ -13,21 +13,13 @@ from threading import Barrier
 import pytest
 from mlflow.exceptions import MlflowException
 
+from corpusmill.storage.aliases import champion_or_refuse, find_by_alias, promote
 from corpusmill.storage.artifacts import content_digest, discard
 from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import (
-    CANDIDATE,
-    CHAMPION,
-    champion_or_refuse,
-    copy_code,
-    describe,
-    fetch,
-    find_by_alias,
-    promote,
-    register,
-)
+from corpusmill.storage.registry import copy_code, describe, fetch, register
 from corpusmill.storage.settings import CHECKOUT
+from corpusmill.storage.versions import CANDIDATE, CHAMPION
 from tests.registered import TAGS, Shop, open_shop
 
 

@@ -18,9 +18,10 @@ import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from corpusmill.model.config import EvaluationResult
+from corpusmill.storage.aliases import find_by_alias, only_one
 from corpusmill.storage.artifacts import discard
-from corpusmill.storage.registry import CHAMPION, RegisteredModel, find_by_alias, only_one
 from corpusmill.storage.tracking import connect
+from corpusmill.storage.versions import CHAMPION, RegisteredModel
 from corpusmill.tasks.progress import ProgressBar
 from corpusmill.tasks.registration import (
     Promotion,

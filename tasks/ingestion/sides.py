@@ -68,7 +68,9 @@ def nightly_sides(
         ids, first, kept, fraction, reserved: as for `first_sides`.
     """
     assert not (side[kept] == NEITHER).any()
-    held_out = side == HELD_OUT if reserved is None else (side == HELD_OUT) | reserved[first]
+    held_out: np.ndarray = side == HELD_OUT
+    if reserved is not None:
+        held_out = held_out | reserved[first]
     free = kept & (side < 0) & ~held_out
     fraction = fraction if reserved is None else 0.0
     for source in np.unique(sources[kept]).tolist():

@@ -21,7 +21,8 @@ from corpusmill.storage.journal import JournalReader
 from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
-from corpusmill.storage.registry import RegisteredModel, describe
+from corpusmill.storage.registry import describe
+from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.registration import Promotion
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.compression import CompressionBaseline

@@ -69,7 +69,8 @@ def _concerned(forgotten: Forgotten, memory: Ref) -> np.ndarray:
     same = np.isin(met.ids.view("V16")[:, 0], listed)
     every = np.ones(len(forgotten.bands), bool)
     related: np.ndarray = shared_bands(met.bands, forgotten.bands, every) >= LEAST_SHARED
-    return same | related
+    concerned: np.ndarray = same | related
+    return concerned
 
 
 def _as_sources(config: CorpusConfig, file: Path) -> Iterator[CorpusConfig]:

@@ -17,7 +17,7 @@ _AT_HAND = frozenset({"candidate", "champion", "previous"})
 
 
 class Version(Protocol):
-    """A version in the registry, as `corpusmill.storage.registry.RegisteredModel` is one."""
+    """A version in the registry, as `corpusmill.storage.RegisteredModel` is one."""
 
     @property
     def uri(self) -> str: ...

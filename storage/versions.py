@@ -1,0 +1,62 @@
+"""One version of a registered model, and the names of the tags and aliases that it has.
+
+`candidate` is the version registered last, `champion` the one in use, `previous` the champion
+before it, to which one can go back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from corpusmill.storage.errors import ConfigError
+
+CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
+DIGEST = "model_digest"
+CONTENT = "model_content"
+MEMORY = "memory"
+REPLACED = "replaced_version"
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """One version in the registry.
+
+    Attributes:
+        aliases: as `versions` has found them; empty elsewhere.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+    aliases: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def uri(self) -> str:
+        return f"models:/{self.name}/{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """Identity of the model.
+
+        Raises:
+            ConfigError: another tool registered this version.
+        """
+        return self.tag(DIGEST)
+
+    @property
+    def content(self) -> str | None:
+        """Digest of its bytes, which training again may make other ones; None of old versions."""
+        return self.tags.get(CONTENT)
+
+    def tag(self, key: str) -> str:
+        """A tag that every version has from `register`.
+
+        Raises:
+            ConfigError: it is not there, so another tool registered this version.
+        """
+        if key not in self.tags:
+            raise ConfigError(
+                f"{self.uri} has no tag {key!r}, so it is not one that corpusmill registered; give "
+                "its alias to one that is, on the model's page in MLflow, or name another model."
+            )
+        return self.tags[key]
