@@ -33,7 +33,7 @@ class BlockSums:
         # bytes: the latter are no matter of the tokenizer.
         of_text, blocks = np.array(tokens, np.int64)[self._text], self._counts[self._text]
         begins = np.cumsum([0, *tokens[:-1]])
-        self._begins = begins[self._text] - (-within * of_text // blocks)
+        self._begins = begins[self._text] + within * of_text // blocks
         size = sizes[self._text]
         self._bytes = size * (within + 1) // blocks - size * within // blocks
         self._numbers = (within + self._before(texts)[self._text]).astype(np.int32)
