@@ -11,7 +11,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.markup import on_terminal
 from corpusmill.storage.names import registrable
 from corpusmill.storage.settings import Settings, load_settings
-from corpusmill.tasks.stack import control
+from corpusmill.tasks.stack import automations, control
 from corpusmill.tasks.stack.nightlies import (
     FLOW,
     SHIPPED,
@@ -30,13 +30,24 @@ _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
 @click.option("--at", metavar="HH:MM", help="When, every day.")
 @click.option("--zone", metavar="ZONE", help="Time zone of --at, such as Asia/Shanghai.")
 @click.option("--remove", is_flag=True, help="No more nights for NAME.")
-def nightly(name: str | None, at: str | None, zone: str | None, remove: bool) -> None:
+@click.option("--tell", metavar="URL", help="A webhook for nights that end badly or hang.")
+def nightly(
+    name: str | None, at: str | None, zone: str | None, remove: bool, tell: str | None
+) -> None:
     """Have the registered model NAME learn every night; without NAME list those that do."""
     _check(name, at, zone, remove)
+    if tell is not None and name is not None:
+        raise ConfigError(
+            "--tell is for the nights of all models, expected no name: corpusmill nightly --tell "
+            "https://hooks.example.com/nights."
+        )
     settings = load_settings()
     settings = control.in_effect(settings, Layout(settings.home))
     server = PrefectServer(settings)
-    if name is not None and at is not None:
+    if tell is not None:
+        automations.tell(server, tell)
+        _print_told(automations.told(server))
+    elif name is not None and at is not None:
         _print_set(settings, set_nightly(server, name, at, zone), zone)
     elif name is not None and remove:
         _print_removed(remove_nightly(server, name))
@@ -101,6 +112,11 @@ def _print_all(settings: Settings, found: list[Nightly]) -> None:
         version = f"champion version {champion}" if champion else "no champion yet"
         when = ", ".join(each.when) or "never"
         click.echo(on_terminal(f"{each.model}  {when}  next {_moment(each, None)}  {version}"))
+
+
+def _print_told(to: str | None) -> None:
+    nobody = "nobody, but stand in the page's feed; `corpusmill nightly --tell URL` names a webhook"
+    click.echo(on_terminal(f"Nights that fail, are skipped or hang are told to {to or nobody}."))
 
 
 def _moment(found: Nightly, zone: str | None) -> str:

@@ -24,6 +24,7 @@ from corpusmill.storage.settings import CHECKOUT, EXPERIMENT, Settings
 from corpusmill.tasks.stack import supervision
 from corpusmill.tasks.stack.absence import settle
 from corpusmill.tasks.stack.authentication import link, new_key, read_key
+from corpusmill.tasks.stack.automations import ensure_automations
 from corpusmill.tasks.stack.deployments import deploy
 from corpusmill.tasks.stack.environment import process_environment, write_environment
 from corpusmill.tasks.stack.prefect_server import PrefectServer
@@ -242,6 +243,7 @@ def _complete(
     supervisor.start("worker")
     supervisor.start("watch")
     deploy(server, layout, checkout, process_environment(settings, layout))
+    ensure_automations(server)
     await_program("mlflow", lambda: _serves(supervisor, settings, "mlflow"))
     await_program("worker", lambda: server.worker_online(since))
     if _paused(layout).exists():
