@@ -26,6 +26,8 @@ from corpusmill.tasks.nights import (
     keep_memory,
     replay,
     set_aside,
+    set_harmful_aside,
+    tidy,
 )
 from corpusmill.tasks.registration import fetch_champion, promote_by_judgement, register
 from corpusmill.tasks.reports.corpus.report import report_corpus
@@ -91,8 +93,11 @@ def learn(
         example = next((sample.prompt for sample in figures.samples), "")
         version = register(context, name, model, inputs, tags, example)
         promotion = promote_by_judgement(context, version, champion, judgement, how)
+        if judgement.verdict == "harm":
+            set_harmful_aside(layout, name, corpus, judgement, str(runtime.flow_run.name))
         outcome = make_outcome(context, model, version, promotion, figures, judgement=judgement)
         report(context, model, corpus, outcome, render_card(outcome, counts, licences))
+    tidy(settings, layout, name, [shards, held_out, *([found] if aside else [])])
     return Completed(
         name="Completed" if promotion.champion else "Refused",
         message=f"Version {version.version}: {promotion.words}.",

@@ -1,5 +1,6 @@
 """The stages of a night as tasks: what was met, what may be learned, what is judged by."""
 
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,17 @@ from prefect.cache_policies import NO_CACHE
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.storage import aliases
-from corpusmill.storage.artifacts import Ref, find
+from corpusmill.storage.artifacts import Ref, discard, find
 from corpusmill.storage.blocks import read_blocks
-from corpusmill.storage.layout import Layout
+from corpusmill.storage.corpus.documents import Document, read_documents
+from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.ledger import Decisions, Ledger, Rejected, SetAside
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.memory import KIND
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.versions import MEMORY, RegisteredModel
+from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.versions import DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.leaving_out import leave_out
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
@@ -29,7 +32,13 @@ from corpusmill.tasks.stages.judgement import Judgement, compare, table_of
 from corpusmill.tasks.stages.memory import recall, remember
 from corpusmill.tasks.stages.night_config import NightConfig, QuarantineConfig
 from corpusmill.tasks.stages.past import held_out_of, shards_of
-from corpusmill.tasks.stages.quarantine import Reading, find_unlike, known_languages, reading_of
+from corpusmill.tasks.stages.quarantine import (
+    EXCERPT,
+    Reading,
+    find_unlike,
+    known_languages,
+    reading_of,
+)
 from corpusmill.tasks.stages.replay import mix_with_old
 
 # A tokenizer that needs so many times the tokens a byte does not fit the text.
@@ -285,6 +294,57 @@ def _row(figures: Mapping[str, Any]) -> dict[str, Any]:
         "95 %": f"{figures['low']:+.2%} to {figures['high']:+.2%}",
         "blocks": f"{figures['blocks']}{' (few)' if figures['few'] else ''}",
     }
+
+
+@task(
+    name="set-harmful-aside",
+    task_run_name="set-harmful-aside",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def set_harmful_aside(
+    layout: Layout, name: str, corpus: Ref, judgement: Judgement, night: str
+) -> None:
+    """Keeps the text of a night that did harm for a person, so that no later night repeats it."""
+    files: dict[tuple[str, str], list[Document]] = {}
+    for split in SPLITS:
+        for each in read_documents(corpus.path, split):
+            files.setdefault((each.source, each.file), []).append(each)
+    why = f"what was learned from this night did harm: {judgement.reasons[0]}"
+    aside = [
+        SetAside(source, file, why, tuple(each.id for each in those), those[0].text[:EXCERPT])
+        for (source, file), those in files.items()
+    ]
+    Ledger(layout, name).set_aside(aside, night)
+    get_run_logger().warning(
+        "the text of this night, %d files, is set aside, for it did harm; take away what does not "
+        "belong there, and let the rest in with `corpusmill release %s`",
+        len(aside),
+        name,
+    )
+
+
+@task(
+    name="tidy",
+    task_run_name="tidy",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) -> None:
+    """Drops what a night was made with, and the store's copies of models that no alias names.
+
+    Those stay in MLflow; `corpusmill prune` removes more.
+    """
+    for each in scratch:
+        discard(each)
+    for version in aliases.versions(settings, name):
+        if not version.aliases and (digest := version.tags.get(DIGEST)):
+            discard(Ref("model", digest, layout.artifact("model", digest)))
+            shutil.rmtree(RunLayout(layout.run(digest)).model, ignore_errors=True)
 
 
 @task(

@@ -100,7 +100,7 @@ def test_exchanging_the_models_exchanges_the_signs(
 def test_the_same_model_gains_nothing_and_is_not_promoted(folder: Path, seed: int) -> None:
     night = Night(folder, seed)
     judged = night.judge(night.champion, night.champion, 0.0)
-    assert judged.verdict == "no_gain"
+    assert judged.verdict == "unproven"
     assert {(each.gain, each.low, each.high) for each in judged.comparisons} == {(0, 0, 0)}
 
 
@@ -119,7 +119,7 @@ def test_who_is_better_everywhere_is_promoted(folder: Path, seed: int, blocks: i
     ("gain", "verdict", "reason"),
     [
         ({"new": 0.02}, "promoted", r"new text is better: \+1\.\d\d% \(95 % between \+1\."),
-        ({"new": 0.0}, "no_gain", "new text is not shown to be better"),
+        ({"new": 0.0}, "unproven", "new text is not shown to be better"),
         ({"new": -0.02}, "harm", "new text is worse"),
         ({"new": 0.02, "old": -0.02}, "harm", "old text loses more than the 1.00% that"),
         ({"new": 0.02, "old": -0.01}, "harm", "old text .*more than the 1.00% that"),
@@ -159,7 +159,7 @@ def test_where_no_new_text_is_held_out_nothing_is_shown(folder: Path) -> None:
     better = night.write("better", 0.9 * night.champion[:, None])
     champion = night.write("champion", night.champion[:, None])
     judged = compare(better, champion, ["of another corpus"], 0.0, resamples=50)
-    assert judged.verdict == "no_gain" and judged.whole("new") is None
+    assert judged.verdict == "unproven" and judged.whole("new") is None
     assert "no new text is held out" in judged.reasons[0]
     judged = compare(better, champion, [*NEW, *OLD], 0.0, resamples=50)
     assert judged.promoted and judged.whole("old") is None

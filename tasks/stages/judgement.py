@@ -70,8 +70,8 @@ class Judgement:
     """Whether a candidate is to be champion, and why.
 
     Attributes:
-        verdict: promoted; harm: old text may have lost more than is tolerated, or new text has got
-            worse; no_gain: no harm, but new text has not been shown to gain.
+        verdict: promoted; harm: old text has lost more than is tolerated, or new text has got
+            worse; unproven: neither that nor the gain is shown.
         reasons: for a person to read; the first one decides.
         figure: the name of what is compared.
         higher_is_better: of that figure; a gain above 0 is better in any case.
@@ -80,7 +80,7 @@ class Judgement:
             old text; without those of which no text is held out.
     """
 
-    verdict: Literal["promoted", "harm", "no_gain"]
+    verdict: Literal["promoted", "harm", "unproven"]
     reasons: tuple[str, ...]
     figure: str
     higher_is_better: bool
@@ -254,19 +254,25 @@ def _comparisons(pair: _Pair, new: Collection[str]) -> Iterator[Comparison]:
 
 def _verdict(
     comparisons: tuple[Comparison, ...], figure: Figure, tolerance: float
-) -> tuple[Literal["promoted", "harm", "no_gain"], tuple[str, ...]]:
+) -> tuple[Literal["promoted", "harm", "unproven"], tuple[str, ...]]:
     """The verdict and its reasons, that which decides first."""
     new = next((each for each in comparisons if (each.age, each.source) == ("new", None)), None)
     old = [each for each in comparisons if each.age == "old"]
-    harmed = [_said(each, figure, tolerance) for each in old if each.least < -tolerance]
+    doubted = [_said(each, figure, tolerance) for each in old if each.least < -tolerance]
+    # Of a source with little text the mean may lie beyond by chance.
+    harmed = [
+        _said(each, figure, tolerance) for each in old if each.gain < -tolerance and each.high < 0
+    ]
     if new is not None and new.most < 0:
         harmed.insert(0, _said(new, figure, tolerance))
     if harmed:
-        return "harm", tuple(harmed)
+        return "harm", tuple(dict.fromkeys((*harmed, *doubted)))
     if new is None:
-        return "no_gain", ("no new text is held out, so nothing shows that it was learned",)
+        return "unproven", ("no new text is held out, so nothing shows that it was learned",)
     said = tuple(_said(each, figure, tolerance) for each in (new, *old[:1]))
-    return ("promoted" if new.least > 0 else "no_gain"), said
+    if doubted:
+        return "unproven", tuple(dict.fromkeys((*doubted, *said)))
+    return ("promoted" if new.least > 0 else "unproven"), said
 
 
 def _said(of: Comparison, figure: Figure, tolerance: float) -> str:

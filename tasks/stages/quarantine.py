@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from corpusmill.storage.blocks import Blocks
 
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.blocks import Blocks
 from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.ledger import SetAside
 from corpusmill.storage.manifest import read_manifest
@@ -24,7 +24,7 @@ _HEAD_BYTES, _LEAST_BYTES = 4096, 512
 # Shares of its own size that text is compressed to: from a template repeated over and over to what
 # has no regularity at all, in any script.
 _REPETITIVE, _NOISE = 0.08, 0.85
-_EXCERPT = 200
+EXCERPT = 200
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def find_unlike(
             unlike += size
             found.setdefault((document.source, document.file, why), []).append(document)
     aside = [
-        SetAside(source, file, why, tuple(each.id for each in those), those[0].text[:_EXCERPT])
+        SetAside(source, file, why, tuple(each.id for each in those), those[0].text[:EXCERPT])
         for (source, file, why), those in found.items()
     ]
     return aside, unlike / max(1, total)
