@@ -335,14 +335,15 @@ def set_harmful_aside(
     retry_condition_fn=can_be_retried,
 )
 def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) -> None:
-    """Drops what a night was made with, and the store's copies of models that no alias names.
+    """Drops what a night was made with, and the store's copies of superseded nights.
 
     Those stay in MLflow; `corpusmill prune` removes more.
     """
     for each in scratch:
         discard(each)
     for version in aliases.versions(settings, name):
-        if not version.aliases and (digest := version.tags.get(DIGEST)):
+        superseded = "continued_from" in version.tags and not version.aliases
+        if superseded and (digest := version.tags.get(DIGEST)):
             discard(Ref("model", digest, layout.artifact("model", digest)))
             shutil.rmtree(RunLayout(layout.run(digest)).model, ignore_errors=True)
 

@@ -11,14 +11,13 @@ from click.testing import CliRunner
 
 from corpusmill.flows.command_line import main
 from corpusmill.flows.config import (
-    ContinueConfig,
     PretrainConfig,
     digest_config,
     on_this_machine,
     resolve,
 )
 from corpusmill.flows.overrides import override
-from corpusmill.flows.recipes.catalogue import CONTINUED_RECIPES, RECIPES
+from corpusmill.flows.recipes.catalogue import RECIPES
 from corpusmill.model.network.build import build_network
 from corpusmill.model.training.config import check_device
 from corpusmill.model.training.identity import identity_of
@@ -29,8 +28,6 @@ from corpusmill.storage.settings import load_settings
 def test_every_recipe_resolves_without_overrides() -> None:
     for name in RECIPES.keys() - {"adopt", "translate-tiny", "translate-base"}:
         assert isinstance(resolve(RECIPES, name, {}), PretrainConfig)
-    for name in CONTINUED_RECIPES:
-        assert resolve(CONTINUED_RECIPES, name, {}).max_epochs > 0
 
 
 @pytest.mark.parametrize(
@@ -132,8 +129,6 @@ def test_a_field_that_does_not_exist_is_refused_with_the_nearest(
 def test_a_recipe_that_does_not_exist_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'gpt-tiny'"):
         resolve(RECIPES, "gpt-tiney", {})
-    with pytest.raises(ConfigError, match=r"'nightly'; it is one of the flow continue-pretraining"):
-        resolve(RECIPES, "nightly", {})
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "train", [("train.max_steps", 3)]])
@@ -298,7 +293,6 @@ def test_what_is_no_recipe_is_refused_in_a_sentence(
         resolve(RECIPES, f"our_recipes:{name}", {})
 
 
-@pytest.mark.parametrize("recipe", ["gpt-smoke", "nightly"])
 @pytest.mark.parametrize(
     ("options", "same"),
     [
@@ -308,28 +302,24 @@ def test_what_is_no_recipe_is_refused_in_a_sentence(
         ({"seed": 7}, False),
     ],
 )
-def test_configs_of_one_model_have_one_digest(
-    recipe: str, options: dict[str, object], same: bool
-) -> None:
+def test_configs_of_one_model_have_one_digest(options: dict[str, object], same: bool) -> None:
     named = {f"train.{name}": value for name, value in options.items()}
-    pair = [_resolved(recipe, overrides) for overrides in ({}, named)]
+    pair = [resolve(RECIPES, "gpt-smoke", overrides) for overrides in ({}, named)]
     assert (digest_config(pair[0]) == digest_config(pair[1])) == same
 
 
 def test_where_something_is_dropped_the_micro_batch_is_part_of_the_digest() -> None:
     digests = {
         digest_config(
-            _resolved("gpt-smoke", {"train.dropout": 0.1, "train.hardware.micro_batch_size": size})
+            resolve(
+                RECIPES,
+                "gpt-smoke",
+                {"train.dropout": 0.1, "train.hardware.micro_batch_size": size},
+            )
         )
         for size in (1, 2)
     }
     assert len(digests) == 2
-
-
-def _resolved(recipe: str, overrides: dict[str, object]) -> PretrainConfig | ContinueConfig:
-    if recipe in RECIPES:
-        return resolve(RECIPES, recipe, overrides)
-    return resolve(CONTINUED_RECIPES, recipe, overrides)
 
 
 def test_the_command_shows_a_config_its_differences_and_its_digest() -> None:

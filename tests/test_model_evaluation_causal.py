@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from corpusmill.tasks.ingestion.unseen import select_unseen
 
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from corpusmill.model.evaluation.causal import score_causal
@@ -37,6 +36,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import ComputePrecision
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import evaluation_command
+from corpusmill.tasks.stages.held_out import Choice, choose_documents
 from tests.corpora import build_of
 from tests.networks import GPT2_SHAPE, random_decoder, random_network
 
@@ -225,7 +225,9 @@ def test_of_a_short_text_the_first_half_is_the_prompt(exam: Exam, tmp_path: Path
 def test_a_corpus_that_holds_nothing_out_is_refused(exam: Exam, tmp_path: Path) -> None:
     layout = Layout(exam.corpus.parents[2])
     corpus = find(layout, "corpus", exam.corpus.name)
-    nothing, _ = select_unseen(layout, corpus, seen=corpus)
+    ids = {each.id for each in read_documents(corpus.path, "validation")}
+    choice = Choice("old", [corpus], "validation", 1000, 1000)
+    nothing = choose_documents(layout, [choice], without=ids)
     job = exam.job(tmp_path).model_copy(update={"corpus": nothing.path})
     with pytest.raises(CorpusError, match=r"raise corpus\.validation_fraction"):
         evaluate(job)

@@ -44,6 +44,11 @@ def outcome() -> Outcome:
         signature="",
         precision="fp32",
         baselines={},
+        reasons=[HOSTILE],
+        compared=[
+            {"text": HOSTILE, "candidate": 1.0, "champion": 1.0, "gain": 0.0, "low": 0.0}
+            | {"high": 0.0, "blocks": 1, "few": True}
+        ],
         held_out_documents=1,
         held_out_bytes=1,
         tokens_seen=1,

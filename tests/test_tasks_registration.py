@@ -171,8 +171,10 @@ def test_a_server_that_is_away_for_a_moment_ends_no_night(
     crowned(shop, name, 7.0)
     context = FlowContext(replace(shop.settings, mlflow_url=shaky), shop.layout, shop.tracker)
     patient = fetch_champion.with_options(retry_delay_seconds=0)
-    champion, base = patient(context, name)
-    assert (champion.version, (base.path / "model.safetensors").read_text()) == ("1", "weights 7.0")
+    champion = find_by_alias(shop.settings, name, CHAMPION)
+    assert champion
+    base = patient(context, champion)
+    assert (base.path / "model.safetensors").read_text() == "weights 7.0"
 
 
 @pytest.mark.filterwarnings("ignore:Artifact creation outside of a flow")
