@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -78,14 +79,10 @@ def verify() -> None:
     settings = tracked(settings, layout)
     from corpusmill.storage.aliases import versions
     from corpusmill.storage.registry import check_files
-    from corpusmill.storage.versions import RegisteredModel
     from corpusmill.tasks.stages.verification import verify_store
 
-    def check(version: RegisteredModel) -> None:
-        check_files(settings, version)
-
     with _line() as bar:
-        checked = verify_store(layout, versions(settings), check, bar)
+        checked = verify_store(layout, versions(settings), partial(check_files, settings), bar)
     for each in checked:
         click.echo(f"{each.kind:20} {each.sound:6,} sound" + _not_sound(len(each.wrong)))
     wrong = [sentence for each in checked for sentence in each.wrong]

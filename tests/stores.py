@@ -1,4 +1,4 @@
-"""Stores with lines of models as small as can be, and versions as a registry would have them."""
+"""Stores with lines of models as small as can be."""
 
 import os
 from collections.abc import Mapping
@@ -8,15 +8,6 @@ from pathlib import Path
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.memory import Segment, read_segments, write_segments
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A version of which there is no registry."""
-
-    uri: str
-    tags: Mapping[str, str]
-    aliases: frozenset[str] = frozenset()
 
 
 @dataclass

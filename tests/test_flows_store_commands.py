@@ -22,7 +22,7 @@ NAME = 'bob\'s "小" line'
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Path]]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Path]]:
     """A home with two versions, of which the second is the champion, and where its files are."""
     folder = tmp_path_factory.mktemp("registry")
     server = MlflowServer(folder)
@@ -57,8 +57,8 @@ def _command(*words: str) -> Result:
     return CliRunner().invoke(main, words)
 
 
-def test_versions_come_with_their_aliases(registry: tuple[Settings, Path]) -> None:
-    settings, _ = registry
+def test_versions_come_with_their_aliases(home: tuple[Settings, Path]) -> None:
+    settings, _ = home
     aliases = {each.uri: each.aliases for each in versions(settings)}
     assert aliases == {
         f"models:/{NAME}/1": frozenset(),
@@ -69,9 +69,9 @@ def test_versions_come_with_their_aliases(registry: tuple[Settings, Path]) -> No
 
 
 def test_what_is_shown_goes_only_when_asked_for_and_every_version_stays_whole(
-    registry: tuple[Settings, Path],
+    home: tuple[Settings, Path],
 ) -> None:
-    settings, _ = registry
+    settings, _ = home
     layout = Layout(settings.home)
     before = artifacts_in(layout)
     shown = _command("prune")
@@ -91,9 +91,9 @@ def test_what_is_shown_goes_only_when_asked_for_and_every_version_stays_whole(
 
 
 def test_what_is_damaged_or_lost_is_named_and_the_command_fails(
-    registry: tuple[Settings, Path],
+    home: tuple[Settings, Path],
 ) -> None:
-    settings, files = registry
+    settings, files = home
     layout = Layout(settings.home)
     [weights] = files.rglob("content.bin")
     weights.write_bytes(b"x" * weights.stat().st_size)

@@ -10,24 +10,25 @@ from hypothesis import strategies as st
 
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
+from corpusmill.storage.versions import CANDIDATE, CHAMPION, DIGEST, PREVIOUS, RegisteredModel
 from corpusmill.storage.writing import locked, temporary
 from corpusmill.tasks.stages.needs import needs_of
 from corpusmill.tasks.stages.progress import Hidden
 from corpusmill.tasks.stages.pruning import LEFTOVERS, RUNS, PruningPlan, plan_pruning, prune
 from corpusmill.tasks.stages.verification import NEEDED, VERSIONS, verify_store
-from tests.stores import Line, Registered, artifacts_in, begin_line, make, make_older, make_run
+from tests.stores import Line, artifacts_in, begin_line, make, make_older, make_run
 
-ALIASES = ("candidate", "champion", "previous")
+ALIASES = (CANDIDATE, CHAMPION, PREVIOUS)
 
 
-def _wrong(layout: Layout, versions: list[Registered]) -> dict[str, tuple[str, ...]]:
+def _wrong(layout: Layout, versions: list[RegisteredModel]) -> dict[str, tuple[str, ...]]:
     checked = verify_store(layout, versions, lambda _: None, Hidden())
     return {each.kind: each.wrong for each in checked if each.wrong}
 
 
-def _version(line: Line, *aliases: str, remembers: bool = True) -> Registered:
+def _version(line: Line, *aliases: str, remembers: bool = True) -> RegisteredModel:
     _, tags = line.night(remembers=remembers)
-    return Registered(f"models:/{line.name}/{line.nights}", tags, frozenset(aliases))
+    return RegisteredModel(line.name, str(line.nights), "a run", tags, frozenset(aliases))
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_whatever_was_registered_nothing_that_a_version_needs_goes_and_all_else_
     lines: list[list[tuple[bool, frozenset[str]]]], data: st.DataObject
 ) -> None:
     with TemporaryDirectory() as folder:
-        layout, versions = Layout(Path(folder)), list[Registered]()
+        layout, versions = Layout(Path(folder)), list[RegisteredModel]()
         for number, nights in enumerate(lines):
             line = begin_line(layout, f"line{number}")
             for remembers, aliases in nights:
@@ -75,7 +76,7 @@ def test_of_a_line_with_memories_the_text_itself_goes_and_models_in_use_stay(
     layout: Layout,
 ) -> None:
     line = begin_line(layout, "line")
-    first, second = _version(line), _version(line, "champion")
+    first, second = _version(line), _version(line, CHAMPION)
     make_older(layout.root, days=1)
     prune(plan_pruning(layout, [first, second]))
     left = [kind for kind, _ in artifacts_in(layout)]
@@ -158,7 +159,7 @@ def test_runs_go_when_they_are_finished_or_given_up(layout: Layout) -> None:
     )
     make_older(stale, days=8)
     make_older(failed, days=6)
-    versions = [Registered("models:/line/1", {"model_digest": "registered"})]
+    versions = [RegisteredModel("line", "1", "a run", {DIGEST: "registered"})]
     assert _paths(plan_pruning(layout, versions), RUNS) == {finished, registered, stale}
     assert unpublished.exists()
 
@@ -233,9 +234,9 @@ def test_versions_whose_files_are_lost_are_named_and_those_of_other_tools_are_no
     layout: Layout,
 ) -> None:
     ours = _version(begin_line(layout, "line"))
-    theirs = Registered("models:/theirs/1", {})
+    theirs = RegisteredModel("theirs", "1", "a run", {})
 
-    def check(version: Registered) -> None:
+    def check(version: RegisteredModel) -> None:
         raise ArtifactError(f"{version.uri} is lost")
 
     checked = verify_store(layout, [ours, theirs], check, Hidden())

@@ -3,28 +3,25 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from corpusmill.storage.artifacts import folder_digest
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import MANIFEST, read_manifest
 from corpusmill.storage.memory import read_segments
+from corpusmill.storage.versions import (
+    CANDIDATE,
+    CHAMPION,
+    DIGEST,
+    MEMORY,
+    PREVIOUS,
+    RegisteredModel,
+)
 
 # By kind and digest.
 Name = tuple[str, str]
-_AT_HAND = frozenset({"candidate", "champion", "previous"})
-
-
-class Version(Protocol):
-    """A version in the registry, as `corpusmill.storage.RegisteredModel` is one."""
-
-    @property
-    def uri(self) -> str: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-    @property
-    def aliases(self) -> Collection[str]: ...
+_AT_HAND = frozenset({CANDIDATE, CHAMPION, PREVIOUS})
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class Needs:
         return name in self.required or name in self.useful or kind in self.unknown
 
 
-def needs_of(layout: Layout, versions: Sequence[Version]) -> Needs:
+def needs_of(layout: Layout, versions: Sequence[RegisteredModel]) -> Needs:
     """What these versions, which are all that there are, need of this store.
 
     Each needs what its line has met: its memory, and the shards and held-out text that this names.
@@ -57,15 +54,14 @@ def needs_of(layout: Layout, versions: Sequence[Version]) -> Needs:
     shards. Those with an alias need their models too, and what these were judged by.
     """
     finding = _Finding(layout)
-    for version in versions:
-        if "model_digest" not in version.tags:
-            continue  # another tool's
-        if memory := version.tags.get("memory"):
+    ours = [each for each in versions if DIGEST in each.tags]
+    for version in ours:
+        if memory := version.tags.get(MEMORY):
             finding.follow_memory(memory, version.uri)
         else:
             finding.follow_corpora(version)
-    shown = [each for each in versions if _AT_HAND & set(each.aliases)]
-    useful = {name for each in shown for name in _models(layout, each.tags)}
+    shown = [each for each in ours if _AT_HAND & each.aliases]
+    useful = {name for each in shown for name in _models(layout, each)}
     useful |= _tokenizers(layout, [*finding.required, *useful])
     useful |= _figures(layout, {content for each in shown for content in _contents(layout, each)})
     return Needs(finding.required, frozenset(useful), finding.unknown)
@@ -93,7 +89,7 @@ class _Finding:
             self.required.setdefault(("shards", each.shards), uri)
             self.required.setdefault(("held_out", each.held_out), uri)
 
-    def follow_corpora(self, version: Version) -> None:
+    def follow_corpora(self, version: RegisteredModel) -> None:
         """Adds the corpora of a line without a memory, their shards, and what it was judged by."""
         chain: list[str] = []
         digest = version.tags.get("corpus")
@@ -128,25 +124,24 @@ def manifests(layout: Layout, kind: str) -> Iterator[tuple[str, dict[str, Any]]]
             continue
 
 
-def _models(layout: Layout, tags: Mapping[str, str]) -> Iterator[Name]:
+def _models(layout: Layout, version: RegisteredModel) -> Iterator[Name]:
     """The model of a version as it was trained here, or as it was fetched where it was not."""
-    digest, content = tags.get("model_digest", ""), tags.get("model_content")
-    trained = layout.artifact("model", digest)
+    trained = layout.artifact("model", version.digest)
     if (trained / MANIFEST).exists():
-        yield "model", digest
-        if content and _content(trained) == content:
+        yield "model", version.digest
+        if version.content and _content(trained) == version.content:
             return
     for name, manifest in manifests(layout, "registered"):
-        if manifest["inputs"].get("model") == digest:
+        if manifest["inputs"].get("model") == version.digest:
             yield "registered", name
 
 
-def _contents(layout: Layout, version: Version) -> Iterator[str]:
+def _contents(layout: Layout, version: RegisteredModel) -> Iterator[str]:
     """Digests of the bytes of a version's model."""
-    if content := version.tags.get("model_content"):
-        yield content
+    if version.content:
+        yield version.content
         return
-    for kind, digest in _models(layout, version.tags):
+    for kind, digest in _models(layout, version):
         if content := _content(layout.artifact(kind, digest)):
             yield content
 

@@ -13,8 +13,9 @@ from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.manifest import MANIFEST
+from corpusmill.storage.versions import DIGEST, RegisteredModel
 from corpusmill.storage.writing import is_locked, lock_or_leave
-from corpusmill.tasks.stages.needs import Needs, Version, needs_of
+from corpusmill.tasks.stages.needs import Needs, needs_of
 
 HOUR = 3600.0
 _DAY = 24 * HOUR
@@ -49,7 +50,9 @@ class PruningPlan:
     notes: tuple[str, ...]
 
 
-def plan_pruning(layout: Layout, versions: Sequence[Version], age: float = HOUR) -> PruningPlan:
+def plan_pruning(
+    layout: Layout, versions: Sequence[RegisteredModel], age: float = HOUR
+) -> PruningPlan:
     """Finds what no version needs; removes nothing.
 
     Downloads stay, and compiled networks, ledgers and the servers' own files.
@@ -59,7 +62,7 @@ def plan_pruning(layout: Layout, versions: Sequence[Version], age: float = HOUR)
         age: seconds for which an artifact stays in any case.
     """
     needs = needs_of(layout, versions)
-    registered = {each.tags.get("model_digest", "") for each in versions}
+    registered = {each.tags.get(DIGEST, "") for each in versions}
     notes = list(dict.fromkeys(needs.unknown.values()))
     found = [(RUNS, path) for path in _runs(layout, registered)]
     if busy := at_work(layout):

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import MANIFEST, read_manifest, verify
-from corpusmill.tasks.stages.needs import Needs, Version, needs_of
+from corpusmill.storage.versions import DIGEST, RegisteredModel
+from corpusmill.tasks.stages.needs import Needs, needs_of
 from corpusmill.tasks.stages.progress import Bar, gather
 
 NEEDED, VERSIONS = "needed by versions", "versions in MLflow"
-V = TypeVar("V", bound=Version)
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,10 @@ class Checked:
 
 
 def verify_store(
-    layout: Layout, versions: Sequence[V], check_files: Callable[[V], None], bar: Bar
+    layout: Layout,
+    versions: Sequence[RegisteredModel],
+    check_files: Callable[[RegisteredModel], None],
+    bar: Bar,
 ) -> list[Checked]:
     """Reads every artifact of the store, and the files of every version.
 
@@ -46,7 +48,7 @@ def verify_store(
     for kind in layout.kinds():
         every = [fault for (each, _), fault in zip(found, said, strict=True) if each == kind]
         checked.append(_checked(kind, every))
-    ours = [each for each in versions if "model_digest" in each.tags]
+    ours = [each for each in versions if DIGEST in each.tags]
     checked.append(_checked(NEEDED, list(_missing(layout, needs_of(layout, ours)))))
     lost = []
     for number, version in enumerate(ours):
@@ -97,7 +99,7 @@ def _missing(layout: Layout, needs: Needs) -> Iterator[str | None]:
             )
 
 
-def _lost(check_files: Callable[[V], None], version: V) -> str | None:
+def _lost(check_files: Callable[[RegisteredModel], None], version: RegisteredModel) -> str | None:
     try:
         check_files(version)
     except ArtifactError as error:
