@@ -41,7 +41,7 @@ def continue_pretraining(
     # A lock of the process: it goes when that ends, however that ends.
     with lock_or_leave(layout.lock(digest_json(["night", name]))) as alone:
         if not alone:
-            return _skipped(f"Another night of {name} is at work.")
+            return _ended("Skipped", f"Another night of {name} is at work.")
         return _night(settings, layout, name, overrides or {}, allow or [])
 
 
@@ -54,7 +54,7 @@ def _night(
 ) -> State[None]:
     found = find_champion(settings, name)
     if found is None:
-        return _skipped(f"{name} has no champion yet; the night sleeps until it has one.")
+        return _ended("Sleeping", f"{name} has no champion yet; the night sleeps until it has one.")
     champion, recorded = found
     config, changed = inherit(recorded, name, overrides, allow)
     for field, (now, before) in changed.items():
@@ -64,12 +64,12 @@ def _night(
     past = Past(memory, kept_out_by(decisions))
     plan = find_sources(layout, config.corpus, past)
     if not plan.sources:
-        return _skipped("Nothing is new.")
+        return _ended("Skipped", "Nothing is new.")
     config = on_this_machine(config)
     with tracked_run(settings, "nightly", config) as context:
         return learn(context, config, champion, past, plan, decisions)
 
 
-def _skipped(why: str) -> State[None]:
+def _ended(how: str, why: str) -> State[None]:
     get_run_logger().info("%s", why)
-    return Completed(name="Skipped", message=why)
+    return Completed(name=how, message=why)

@@ -37,6 +37,11 @@ def inherit(
     """
     champion = champions_config(recorded, name)
     config = override(champion, overrides)
+    if config.registration != champion.registration:
+        raise ConfigError(
+            f"overrides name the model {config.registration.name!r}, but this night is one of "
+            f"{name!r}; give that name as the parameter `name` instead."
+        )
     changed = differences(config, champion)
     for key in _breaking(changed):
         if not any(key == each or key.startswith(f"{each}.") for each in allow):
