@@ -60,10 +60,6 @@ class Mill:
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}
         pretrain("gpt-smoke", SMALL | sources | dotted)
 
-    def continue_pretraining(self, **overrides: Any) -> Any:
-        dotted = {name.replace("__", "."): value for name, value in overrides.items()}
-        return continue_pretraining(NAME, {"night.warmup_steps": 1} | dotted, return_state=True)
-
     def newest_run(self) -> Any:
         experiment = self.client.get_experiment_by_name(self.settings.experiment)
         assert experiment
@@ -249,29 +245,11 @@ def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion
     assert outcome["standing"] == "candidate; the champion is better"
 
 
-def test_with_nothing_new_the_night_ends_early_and_well(mill: Mill) -> None:
-    state = mill.continue_pretraining()
-    assert (state.name, state.message) == ("Skipped", "Nothing is new.")
-    assert mill.versions() == ["1", "2"]
-
-
-def test_a_new_document_goes_into_the_registered_model(mill: Mill) -> None:
-    (mill.text / "new.txt").write_text("A new speech about rivers and harbours. " * 200)
-    assert mill.continue_pretraining().is_completed()
-    assert mill.versions() == ["1", "2", "3"]
-    run = mill.newest_run()
-    names = {entry.dataset.name for entry in run.inputs.dataset_inputs}
-    assert names == {"corpus", "initialize_from", "shards"}
-    assert run.data.metrics["train/tokens_seen"] < 10_000
-    parts = ("train.hardware", "evaluation")
-    assert "auto" not in {run.data.params[f"{part}.precision"] for part in parts}
-
-
 def test_a_champion_that_another_tool_registered_ends_the_night_in_a_sentence(mill: Mill) -> None:
     theirs = add_foreign(mill.client, mill.newest_run().info.run_id, NAME)
     mill.client.set_registered_model_alias(NAME, CHAMPION, theirs.version)
     with pytest.raises(ConfigError, match="has no tag 'model_digest'"):
-        mill.continue_pretraining().result()
+        continue_pretraining(NAME, return_state=True).result()
 
 
 def test_a_bad_corpus_fails_the_run_with_its_sentence_at_once(mill: Mill) -> None:

@@ -9,8 +9,11 @@ from corpusmill.storage.corpus.documents import documents_path, ids_of
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
-from corpusmill.storage.memory import KIND, Memory
+from corpusmill.storage.memory import KIND, Memory, Met, read_met
+from corpusmill.storage.memory import documents_path as met_path
 from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.duplicates.relatives import LEAST_SHARED, shared_bands
+from corpusmill.tasks.ingestion.night import MET
 from corpusmill.tasks.ingestion.past import KeptOut
 from corpusmill.tasks.stages import held_out
 
@@ -50,30 +53,33 @@ def is_tried(
 ) -> str | None:
     """The version that was trained on all that is new here, and was refused or rolled back.
 
+    What is edited since then is no other text.
+
     A version that was refused counts only if it was trained and judged as tonight's would be.
 
     Args:
         memory: of the champion.
         config: digest of how tonight's version will be trained and judged.
     """
-    ids = _new_ids(corpus)
-    known = _ids(memory)
-    tried: set[bytes] = set()
+    new = _new(corpus)
+    known = Memory(memory.path).met.ids.view("V16")[:, 0]
+    is_met = np.zeros(len(new), bool)
     for each in decisions.rejected:
         if each.config not in (None, config):
             continue
         with suppress(ArtifactError):
-            tried |= _ids(find(layout, KIND, each.memory)) - known
-        if ids and ids <= tried:
+            theirs = Memory(find(layout, KIND, each.memory).path).met
+            since = ~np.isin(theirs.ids.view("V16")[:, 0], known)
+            is_met |= np.isin(new.ids.view("V16")[:, 0], theirs.ids[since].view("V16")[:, 0])
+            is_met |= shared_bands(new.bands, theirs.bands, since) >= LEAST_SHARED
+        if len(new) and is_met.all():
             return each.version
     return None
 
 
-def _ids(memory: Ref) -> set[bytes]:
-    return {each.tobytes() for each in Memory(memory.path).met.ids}
-
-
-def _new_ids(corpus: Ref) -> set[bytes]:
-    return {
-        each.tobytes() for each in ids_of([documents_path(corpus.path, side) for side in SPLITS])
-    }
+def _new(corpus: Ref) -> Met:
+    """The documents of a night that are learned from or judged by."""
+    met = read_met(met_path(corpus.path, MET))
+    ids = ids_of([documents_path(corpus.path, side) for side in SPLITS])
+    kept = np.isin(met.ids.view("V16")[:, 0], ids.view("V16")[:, 0])
+    return Met(met.ids[kept], met.sides[kept], met.bands[kept])
