@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-encodings laws notebook lock clean
+.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-encodings laws nights notebook lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -89,8 +89,12 @@ bench-encodings: $(TEST) ## Measure how encodings are found (a minute): make ben
 SEED ?= 1
 FILES ?= 10000
 FIRST ?= 0
+NIGHTS ?= 1000
 laws: $(TEST) ## Hold the laws of reading over random files (minutes): make laws SEED=1 FILES=10000
 	@$(BIN)/python -m tests.laws $(SEED) $(FILES) $(FIRST)
+
+nights: $(TEST) ## Hold the laws of lines over random nights (minutes): make nights SEED=1 NIGHTS=1000
+	@$(BIN)/python -m tests.nights $(SEED) $(NIGHTS)
 
 notebook: $(TEST) ## Run docs/notebook.ipynb again and keep what it shows (two minutes)
 	@$(BIN)/python -m tests.notebooks

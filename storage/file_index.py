@@ -7,9 +7,9 @@ change in the same tick of the clock would not show.
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,26 +57,19 @@ def digest_files(index: Path | None, paths: Sequence[Path]) -> list[DigestedFile
     except sqlite3.Error:
         return _read_all(paths)
     wanted = [path for path in paths if path not in known]
-    found = {each.path: each for each in _read_all(wanted)}
+    # By the clock of before: a file may change again while others are still read.
     settled = time.time_ns() - _TICK_NS
-    with _ignored():
+    found = {each.path: each for each in _read_all(wanted)}
+    with suppress(sqlite3.Error):
         _keep(
             index, [each for each in found.values() if max(each.modified, each.changed) < settled]
         )
     return [known.get(path) or found[path] for path in paths]
 
 
-@contextmanager
-def _ignored() -> Iterator[None]:
-    """An index that cannot be written only costs time."""
-    try:
-        yield
-    except sqlite3.Error:
-        return
-
-
 def _known(index: Path, paths: Sequence[Path]) -> dict[Path, DigestedFile]:
-    index.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # SQLite says what that leads to
+        index.parent.mkdir(parents=True, exist_ok=True)
     known: dict[Path, DigestedFile] = {}
     with closing(_open(index)) as database:
         for path in paths:

@@ -58,7 +58,7 @@ def sort_night(
     if reserved is None and any(getattr(each, "held_out", False) for each in config.sources):
         reserved = np.zeros(len(ids), bool)
     similarity = config.cleaning.similarity if wanted == "drop" else None
-    relation = relate(past, ids, bands, verdicts.first, similarity)
+    relation = relate(past, ids, bands, verdicts.first, similarity, reserved)
     reason = _reasons(verdicts.reason, relation)
     kept = reason == 0
     sizes, sources = _sizes_and_sources(parts)
@@ -69,8 +69,7 @@ def sort_night(
         kept,
         sizes=sizes,
         sources=sources,
-        fraction=config.validation_fraction,
-        reserved=reserved,
+        fraction=config.validation_fraction if reserved is None else 0.0,
     )
     side = np.where(held_out, HELD_OUT, TRAIN).astype(np.uint8)
     side[relation.side == NEITHER] = NEITHER

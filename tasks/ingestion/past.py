@@ -58,8 +58,8 @@ class Relation:
 
     Attributes:
         reason: of each document, why it is not new: "" where it is.
-        side: int8 (documents,): TRAIN or HELD_OUT, as a relative that was met; NEITHER if there is
-            one on both sides; -1 without relatives.
+        side: int8 (documents,): TRAIN or HELD_OUT, as a relative that was met, or a source that is
+            held out; NEITHER if that is both; -1 if it is none.
     """
 
     reason: np.ndarray
@@ -67,7 +67,12 @@ class Relation:
 
 
 def relate(
-    past: Past, ids: np.ndarray, bands: np.ndarray, component: np.ndarray, similarity: float | None
+    past: Past,
+    ids: np.ndarray,
+    bands: np.ndarray,
+    component: np.ndarray,
+    similarity: float | None,
+    reserved: np.ndarray | None = None,
 ) -> Relation:
     """Finds the documents that are new, and the side that relatives give to some of them.
 
@@ -76,6 +81,8 @@ def relate(
         bands: uint64 (documents, bands); of no columns where near-duplicates are not looked for.
         component: int64 (documents,): the first of the documents similar to each other.
         similarity: from which near-duplicates of what was met are dropped; None if they are kept.
+        reserved: bool (documents,): of sources that are held out whole, so that a relative of what
+            was trained on is on neither side.
     """
     met = Memory(past.memory.path).met
     reason = np.full(len(ids), "", dtype=object)
@@ -85,7 +92,10 @@ def relate(
     if similarity is not None:
         near = np.maximum(on_train, on_held_out) >= near_duplicate_bands(similarity)
         reason[near] = "near_duplicate_of_seen"
-    side = _sides(on_train >= LEAST_SHARED, on_held_out >= LEAST_SHARED, component)
+    is_held_out = on_held_out >= LEAST_SHARED
+    if reserved is not None:
+        is_held_out |= reserved
+    side = _sides(on_train >= LEAST_SHARED, is_held_out, component)
     reason[(side == NEITHER) & (reason == "")] = "relative_of_both"
     keys = ids.view("V16")[:, 0]
     reason[np.isin(keys, met.ids.view("V16")[:, 0])] = "seen"

@@ -52,7 +52,6 @@ def nightly_sides(
     sizes: np.ndarray,
     sources: np.ndarray,
     fraction: float,
-    reserved: np.ndarray | None,
 ) -> np.ndarray:
     """bool (documents,): which are held out of what is new in a night.
 
@@ -65,14 +64,11 @@ def nightly_sides(
         side: int8 (documents,), as `relate` gives it.
         sizes: int64 (documents,): bytes.
         sources: int64 (documents,): number of the source.
-        ids, first, kept, fraction, reserved: as for `first_sides`.
+        ids, first, kept, fraction: as for `first_sides`.
     """
     assert not (side[kept] == NEITHER).any()
     held_out: np.ndarray = side == HELD_OUT
-    if reserved is not None:
-        held_out = held_out | reserved[first]
-    free = kept & (side < 0) & ~held_out
-    fraction = fraction if reserved is None else 0.0
+    free = kept & (side < 0)
     for source in np.unique(sources[kept]).tolist():
         ours = kept & (sources == source)
         before, others = np.unique(first[ours & held_out]), _by_id(ids, first[ours & free])

@@ -6,7 +6,8 @@ import numpy as np
 
 from corpusmill.tasks.ingestion.duplicates.signatures import BANDS, rows_for
 
-# Bands that relatives share at least; docs/nights.md has the measurement.
+# Bands that relatives share at least: the most that misses less than 1 in 100 pairs of a similarity
+# of 0.8 or more ("When two documents are relatives" in docs/nights.md).
 LEAST_SHARED = 2
 # How many documents of a bucket are looked at: of boilerplate there may be any number.
 _REACH = 64
