@@ -4,11 +4,10 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
 from corpusmill.flows.config import RegistrationConfig, on_this_machine
 from corpusmill.flows.inheritance import inherit
-from corpusmill.flows.night import learn
+from corpusmill.flows.night import Tonight, ended, learn, look
 from corpusmill.storage.config import parse
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json
@@ -41,7 +40,7 @@ def continue_pretraining(
     # A lock of the process: it goes when that ends, however that ends.
     with lock_or_leave(layout.lock(digest_json(["night", name]))) as alone:
         if not alone:
-            return _ended("Skipped", f"Another night of {name} is at work.")
+            return ended("Skipped", f"Another night of {name} is at work.")
         return _night(settings, layout, name, overrides or {}, allow or [])
 
 
@@ -54,7 +53,7 @@ def _night(
 ) -> State[None]:
     found = find_champion(settings, name)
     if found is None:
-        return _ended("Sleeping", f"{name} has no champion yet; the night sleeps until it has one.")
+        return ended("Sleeping", f"{name} has no champion yet; the night sleeps until it has one.")
     champion, recorded = found
     config, changed = inherit(recorded, name, overrides, allow)
     for field, (now, before) in changed.items():
@@ -64,12 +63,10 @@ def _night(
     past = Past(memory, kept_out_by(decisions))
     plan = find_sources(layout, config.corpus, past)
     if not plan.sources:
-        return _ended("Skipped", "Nothing is new.")
+        return ended("Skipped", "Nothing is new.")
     config = on_this_machine(config)
+    tonight = look(settings, layout, config, champion, past=past, plan=plan, decisions=decisions)
+    if not isinstance(tonight, Tonight):
+        return tonight
     with tracked_run(settings, "nightly", config) as context:
-        return learn(context, config, champion, past, plan, decisions)
-
-
-def _ended(how: str, why: str) -> State[None]:
-    get_run_logger().info("%s", why)
-    return Completed(name=how, message=why)
+        return learn(context, config, tonight)

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from prefect import runtime
+from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -12,8 +13,10 @@ from corpusmill.flows.tail import kept
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import WSDSchedule
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
 from corpusmill.storage.manifest import digest_json, read_manifest
+from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import MEMORY, RegisteredModel
 from corpusmill.tasks.corpus import make_corpus
@@ -40,38 +43,70 @@ from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import train
 
 
-def learn(
-    context: FlowContext,
+@dataclass(frozen=True)
+class Tonight:
+    """What a night learns from, and from where it goes on.
+
+    Attributes:
+        base: the champion's model.
+        found: the corpus of all that is new, `corpus` that of what is learned from.
+        waiting: names of files with documents that are set aside.
+        how: digest of how a night is trained and judged.
+    """
+
+    champion: RegisteredModel
+    base: Ref
+    past: Past
+    plan: CorpusPlan
+    found: Ref
+    corpus: Ref
+    waiting: tuple[str, ...]
+    how: str
+
+
+def look(
+    settings: Settings,
+    layout: Layout,
     config: ContinueConfig,
     champion: RegisteredModel,
+    *,
     past: Past,
     plan: CorpusPlan,
     decisions: Decisions,
-) -> State[None]:
-    """A night, from the files that were not met to the decision."""
-    settings, layout, night = context.settings, context.layout, config.night
-    name, memory = champion.name, past.memory
-    base = fetch_champion(context, champion)
+) -> Tonight | State[None]:
+    """What is new in files that were not met; or why the night ends here."""
+    name = champion.name
+    base = fetch_champion(settings, layout, champion)
     found = make_corpus(settings, layout, plan, config.corpus)
     aside = inspect(
         layout,
         base,
         past,
         found,
-        night=night,
+        night=config.night,
         config=config.evaluation,
         released=decisions.released,
     )
     corpus = set_aside(layout, name, found, aside, str(runtime.flow_run.name))
     if why := _too_little(corpus):
-        return Completed(name="Quarantined" if aside else "Skipped", message=why)
+        return ended("Quarantined" if aside else "Skipped", why)
     how = _digest(config)
-    if tried := is_tried(layout, memory, decisions, corpus, how):
-        return Completed(
-            name="Skipped",
-            message=f"Version {tried} has learned all that is new and is not the champion; the "
-            f"text waits for more, or for `corpusmill release {name}`.",
+    if tried := is_tried(layout, past.memory, decisions, corpus, how):
+        return ended(
+            "Skipped",
+            f"Version {tried} has learned all that is new and is not the champion; the text waits "
+            f"for more, or for `corpusmill release {name}`.",
         )
+    # Of this night and of those before it: what is released is read then.
+    waiting = tuple(each.file for each in (*decisions.set_aside, *aside))
+    return Tonight(champion, base, past, plan, found, corpus, waiting, how)
+
+
+def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> State[None]:
+    """A night, from what is new to the decision."""
+    settings, layout, night = context.settings, context.layout, config.night
+    base, champion, corpus, past = tonight.base, tonight.champion, tonight.corpus, tonight.past
+    name = champion.name
     held_out = choose_held_out(layout, past, corpus, night)
     new = make_shards(settings, layout, corpus, base, held_out)
     report_corpus(context, corpus, base, new)
@@ -80,8 +115,7 @@ def learn(
     model = train(context, shards, base, None, training, initialize_from=base)
     with kept(model):
         figures, judgement = judge(layout, model, base, held_out, night, config.evaluation)
-        waiting = [each.file for each in aside]
-        after = keep_memory(layout, memory, corpus, plan.sources, new, waiting)
+        after = keep_memory(layout, past.memory, corpus, tonight.plan.sources, new, tonight.waiting)
         counts = read_manifest(corpus.path)["counts"]
         licences = licences_of(counts, champion.tags.get("licences", "").split("; "))
         tags = _tags(corpus, held_out, after, champion, judgement) | {
@@ -92,16 +126,23 @@ def learn(
         inputs = {"corpus": corpus, "initialize_from": base, "shards": shards}
         example = next((sample.prompt for sample in figures.samples), "")
         version = register(context, name, model, inputs, tags, example)
-        promotion = promote_by_judgement(context, version, champion, judgement, how)
+        promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)
         if judgement.verdict == "harm":
             set_harmful_aside(layout, name, corpus, judgement, str(runtime.flow_run.name))
         outcome = make_outcome(context, model, version, promotion, figures, judgement=judgement)
         report(context, model, corpus, outcome, render_card(outcome, counts, licences))
-    tidy(settings, layout, name, [shards, held_out, *([found] if aside else [])])
-    return Completed(
-        name="Completed" if promotion.champion else "Refused",
-        message=f"Version {version.version}: {promotion.words}.",
+    left_out = [tonight.found] if tonight.found != corpus else []
+    tidy(settings, layout, name, [shards, held_out, *left_out])
+    return ended(
+        "Completed" if promotion.champion else "Refused",
+        f"Version {version.version}: {promotion.words}.",
     )
+
+
+def ended(how: str, why: str) -> State[None]:
+    """The end of a night, under a name that automations know, and why."""
+    get_run_logger().info("%s", why)
+    return Completed(name=how, message=why)
 
 
 def night_training(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:
@@ -134,7 +175,10 @@ def night_training(config: ContinueConfig, counts: Mapping[str, int]) -> TrainCo
         "schedule": WSDSchedule(
             warmup_steps=min(night.warmup_steps, steps - 1), decay_fraction=night.decay_fraction
         ),
-        "validation": train.validation.model_copy(update={"early_stopping": None}),
+        # A look at the end and three on the way, or as seldom as before.
+        "validation": train.validation.model_copy(
+            update={"early_stopping": None, "every": max(train.validation.every, -(-steps // 4))}
+        ),
         "profile_steps": 0,
     }
     return train.model_copy(update=changes)

@@ -1,5 +1,6 @@
 """Registration: a model and its figures in, a version in the MLflow registry out."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ from prefect.cache_policies import NO_CACHE
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.storage import aliases, registry
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.versions import CHAMPION, MEMORY, RegisteredModel
+from corpusmill.storage.versions import CHAMPION, DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.evaluation import evaluate
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.evaluation import in_words
@@ -71,11 +73,14 @@ def find_champion(
     """The champion of this name and the config that it was made by; None where there is none yet.
 
     Raises:
-        ConfigError: its config is gone.
+        ConfigError: its config is gone, or another tool registered it.
         ServerError: the MLflow server does not answer.
     """
     champion = aliases.champion_of(settings, name)
-    return (champion, aliases.config_of(settings, champion)) if champion else None
+    if champion is None:
+        return None
+    champion.tag(DIGEST)  # which it has if it is ours
+    return champion, aliases.config_of(settings, champion)
 
 
 @task(
@@ -86,7 +91,7 @@ def find_champion(
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def fetch_champion(context: FlowContext, champion: RegisteredModel) -> Ref:
+def fetch_champion(settings: Settings, layout: Layout, champion: RegisteredModel) -> Ref:
     """The model folder of a champion, to be trained on.
 
     Raises:
@@ -94,7 +99,7 @@ def fetch_champion(context: FlowContext, champion: RegisteredModel) -> Ref:
         ServerError: the MLflow server does not answer.
         ArtifactError: its files are gone.
     """
-    return registry.fetch(context.settings, context.layout, champion)
+    return registry.fetch(settings, layout, champion)
 
 
 @task(
@@ -149,6 +154,11 @@ def promote_if_better(
             reason = _why_it_stays(context, champion, candidate, figures, corpus, config)
             if reason:
                 return Promotion(False, f"candidate; {reason}")
+        else:
+            get_run_logger().info(
+                "to have it learn every night: corpusmill nightly %s --at 02:00",
+                shlex.quote(candidate.name),
+            )
         champion = aliases.promote(context.settings, context.layout, candidate, champion)
     return _promoted(context, candidate)
 

@@ -169,11 +169,11 @@ def test_a_server_that_is_away_for_a_moment_ends_no_night(
     shop: Shop, name: str, shaky: str
 ) -> None:
     crowned(shop, name, 7.0)
-    context = FlowContext(replace(shop.settings, mlflow_url=shaky), shop.layout, shop.tracker)
-    patient = fetch_champion.with_options(retry_delay_seconds=0)
     champion = find_by_alias(shop.settings, name, CHAMPION)
     assert champion
-    base = patient(context, champion)
+    shutil.rmtree(shop.layout.artifact("model", champion.digest))
+    patient = fetch_champion.with_options(retry_delay_seconds=0)
+    base = patient(replace(shop.settings, mlflow_url=shaky), shop.layout, champion)
     assert (base.path / "model.safetensors").read_text() == "weights 7.0"
 
 
