@@ -78,7 +78,8 @@ def learn(
     model = train(context, shards, base, None, training, initialize_from=base)
     with kept(model):
         figures, judgement = judge(layout, model, base, held_out, night, config.evaluation)
-        waiting = [each.file for each in aside]
+        # Of this night and of those before it: what is released is read then.
+        waiting = [each.file for each in (*decisions.set_aside, *aside)]
         after = keep_memory(layout, memory, corpus, plan.sources, new, waiting)
         counts = read_manifest(corpus.path)["counts"]
         licences = licences_of(counts, champion.tags.get("licences", "").split("; "))

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from corpusmill.storage.blocks import Blocks
 
 from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.blocks import Blocks
 from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.ledger import SetAside
 from corpusmill.storage.manifest import read_manifest
