@@ -4,7 +4,7 @@ What is trained on in a night is forgotten again after it: it is drawn anew from
 """
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from corpusmill.model.data.order import mix
 from corpusmill.storage.artifacts import Ref, Spec, obtain
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import read_manifest
-from corpusmill.storage.shards.reading import TokenStream
+from corpusmill.storage.shards.reading import TokenStream, read_pairs
 from corpusmill.storage.shards.schema import DOCUMENTS, documents_path, tokens_path
 from corpusmill.storage.shards.writing import ShardWriter
 
@@ -42,6 +42,10 @@ class _Piece:
     @property
     def tokens(self) -> int:
         return self.stop - self.start
+
+
+# A piece, and which of the old shards it is of.
+_Numbered = tuple[int, _Piece]
 
 
 def mix_with_old(
@@ -74,9 +78,14 @@ def mix_with_old(
     def write(directory: Path) -> dict[str, Any]:
         counts = read_manifest(new.path)["counts"]
         wanted = round(counts["train"]["tokens"] * replay / (1 - replay))
-        drawn = _draw(old, wanted, seed, without)
+        # Rows of one id that follow each other are a pair: beside pairs no text is cut.
+        paired = any(read_pairs(each.path, "train").size for each in (new, *old))
+        most = None if paired else PIECE_TOKENS
+        pieces = [(n, piece) for n, ref in enumerate(old) for piece in _pieces(ref, without, most)]
+        drawn = _draw(pieces, wanted, seed)
         with ShardWriter(directory, "train", vocab_size) as writer:
-            train = _write(writer, [(new, _whole(new)), *drawn])
+            old_ones = [(ref, [p for its, p in drawn if its == n]) for n, ref in enumerate(old)]
+            train = _write(writer, [(new, _whole(new)), *old_ones])
         for path in (tokens_path, documents_path):
             shutil.copyfile(path(new.path, "validation"), path(directory, "validation"))
         return {
@@ -89,23 +98,16 @@ def mix_with_old(
     return ref
 
 
-def _draw(
-    old: Sequence[Ref], wanted: int, seed: int, without: Collection[str]
-) -> list[tuple[Ref, list[_Piece]]]:
-    pieces = [_pieces(ref, without) for ref in old]
-    available = [sum(piece.tokens for piece in each) for each in pieces]
-    first, later = sum(available[:1]), sum(available[1:])
-    from_later = min(later, max(wanted // 2, wanted - first))
-    shares = [wanted - from_later] + [
-        round(from_later * each / later) if later else 0 for each in available[1:]
-    ]
-    return [
-        (ref, _up_to(share, each, seed + number))
-        for number, (ref, each, share) in enumerate(zip(old, pieces, shares, strict=True))
-    ]
+def _draw(pieces: Sequence[_Numbered], wanted: int, seed: int) -> list[_Numbered]:
+    """Pieces of so many tokens together: half of the first shards, half of all others."""
+    first = [each for each in pieces if not each[0]]
+    later = pieces[len(first) :]
+    of_first, of_later = (sum(piece.tokens for _, piece in some) for some in (first, later))
+    from_later = min(of_later, max(wanted // 2, wanted - of_first))
+    return [*_up_to(wanted - from_later, first, seed), *_up_to(from_later, later, seed + 1)]
 
 
-def _up_to(wanted: int, pieces: Sequence[_Piece], seed: int) -> list[_Piece]:
+def _up_to(wanted: int, pieces: Sequence[_Numbered], seed: int) -> list[_Numbered]:
     """Some pieces of so many tokens together, drawn at random, in their order."""
     # SplitMix64 and not numpy's generators, which may differ from release to release.
     ranks = mix(np.arange(len(pieces), dtype=np.uint64) + (np.uint64(seed) << np.uint64(32)))
@@ -115,7 +117,7 @@ def _up_to(wanted: int, pieces: Sequence[_Piece], seed: int) -> list[_Piece]:
         if size >= wanted:
             break
         chosen.append(number)
-        size += pieces[number].tokens
+        size += pieces[number][1].tokens
     return [pieces[number] for number in sorted(chosen)]
 
 
@@ -130,7 +132,8 @@ def _ends(table: pa.Table) -> list[int]:
     return ends
 
 
-def _pieces(shards: Ref, without: Collection[str]) -> list[_Piece]:
+def _pieces(shards: Ref, without: Collection[str], most: int | None) -> list[_Piece]:
+    """Texts in pieces of so many tokens at most, and pairs whole."""
     table = _table(shards)
     ids, ends = table["id"].to_pylist(), _ends(table)
     pieces: list[_Piece] = []
@@ -140,18 +143,12 @@ def _pieces(shards: Ref, without: Collection[str]) -> list[_Piece]:
         while last < len(ids) and ids[last] == ids[row]:
             last += 1
         if ids[row] not in without:
-            pieces += _cut(row, last, start, ends[last - 1])
+            stop = ends[last - 1]
+            length = most or max(1, stop - start)
+            for begin in range(start, stop, length):
+                pieces.append(_Piece((row, last), begin, min(begin + length, stop)))
         row, start = last, ends[last - 1]
     return pieces
-
-
-def _cut(row: int, last: int, start: int, stop: int) -> Iterator[_Piece]:
-    """A text in pieces; a pair whole."""
-    if last - row > 1:
-        yield _Piece((row, last), start, stop)
-        return
-    for begin in range(start, stop, PIECE_TOKENS):
-        yield _Piece((row, last), begin, min(begin + PIECE_TOKENS, stop))
 
 
 def _whole(shards: Ref) -> list[_Piece]:

@@ -1,0 +1,72 @@
+"""A night's corpus without documents that wait for a person."""
+
+from pathlib import Path
+
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.corpus.documents import Document, read_documents
+from corpusmill.storage.memory import Memory
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.leaving_out import leave_out
+from corpusmill.tasks.ingestion.past import KeptOut
+from tests.corpora import counts_of
+from tests.lines import Line, begin
+
+FIRST = [f"The house number {n} stands on the hill number {n * n}." for n in range(20)]
+LATER = [f"A boat of {n} oars was seen at the pier {n + 7} of {n * 3}." for n in range(40)]
+
+
+def _line(root: Path) -> Line:
+    folder = root / "text"
+    folder.mkdir()
+    (folder / "first.txt").write_text("\n".join(FIRST))
+    line = begin(root / "home", CorpusConfig(sources=(str(folder),), text_unit="line"))
+    (folder / "good.txt").write_text("\n".join(LATER[:30]))
+    (folder / "other.txt").write_text("\n".join(LATER[30:]))
+    return line
+
+
+def _documents(corpus: Ref) -> list[Document]:
+    return [each for split in SPLITS for each in read_documents(corpus.path, split)]
+
+
+def test_without_any_it_is_the_corpus_itself(tmp_path: Path) -> None:
+    line = _line(tmp_path)
+    corpus = line.find()
+    assert corpus and leave_out(line.layout, corpus, []) == corpus
+
+
+def test_what_waits_is_neither_learned_nor_met_and_counts_as_dropped(tmp_path: Path) -> None:
+    line = _line(tmp_path)
+    corpus = line.find()
+    assert corpus
+    waiting = {each.id for each in _documents(corpus) if each.file == "text/other.txt"}
+    rest = leave_out(line.layout, corpus, waiting)
+    assert {each.text for each in _documents(rest)} == set(LATER[:30])
+    before, counts = counts_of(corpus), counts_of(rest)
+    assert counts["documents"]["dropped"]["set_aside"] == 10
+    for key in ("documents", "bytes"):
+        amounts = counts[key]
+        assert amounts["in"] == before[key]["in"]
+        lost = sum(amounts["dropped"].values()) + amounts.get("edited", 0)
+        assert amounts["in"] == amounts["kept"] + lost
+        assert amounts["kept"] == sum(counts[split][key] for split in SPLITS)
+    line.night(unfinished=("text/other.txt",), corpus=rest)
+    assert line.memory
+    met = {each.tobytes().hex() for each in Memory(line.memory.path).met.ids}
+    assert not met & waiting and len(met) == 20 + 30
+
+
+def test_what_is_let_in_later_is_read_then(tmp_path: Path) -> None:
+    line = _line(tmp_path)
+    corpus = line.find()
+    assert corpus
+    waiting = {each.id for each in _documents(corpus) if each.file == "text/other.txt"}
+    line.night(unfinished=("text/other.txt",), corpus=leave_out(line.layout, corpus, waiting))
+    # While it waits there is nothing to learn in its file.
+    line.kept_out = KeptOut({"set_aside": frozenset(map(bytes.fromhex, waiting))})
+    found = line.find()
+    assert found and not _documents(found)
+    line.kept_out = KeptOut()
+    found = line.find()
+    assert found and {each.text for each in _documents(found)} == set(LATER[30:])

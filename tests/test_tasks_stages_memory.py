@@ -1,0 +1,98 @@
+"""The memory of a line: each night adds a segment, and copies none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpusmill.storage.artifacts import Ref, Spec, discard, find, obtain
+from corpusmill.storage.corpus.documents import bands_path
+from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.memory import Memory
+from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.stages.memory import recall
+from tests.lines import Line, begin
+
+
+def _line(root: Path, nights: int) -> Line:
+    folder = root / "text"
+    folder.mkdir()
+    config = CorpusConfig(sources=(str(folder),), text_unit="line")
+    _write(folder, 0)
+    line = begin(root / "home", config)
+    for number in range(1, nights + 1):
+        _write(folder, number)
+        assert line.night()
+    return line
+
+
+def _write(folder: Path, number: int) -> None:
+    lines = (f"Of {n} houses {n * n + number} stand on hill {number}." for n in range(10))
+    (folder / f"{number}.txt").write_text("\n".join(lines))
+
+
+def test_older_segments_are_the_same_files_and_outlive_the_memory_that_wrote_them(
+    tmp_path: Path,
+) -> None:
+    line = _line(tmp_path, 2)
+    assert line.memory
+    before = Memory(line.memory.path)
+    older = line.memory
+    _write(tmp_path / "text", 3)
+    assert line.night()
+    after = Memory(line.memory.path)
+    assert after.segments[:3] == before.segments and len(after.segments) == 4
+    for path in before.paths():
+        assert path.stat().st_ino == (line.memory.path / path.name).stat().st_ino
+    discard(older)
+    find(line.layout, "memory", line.memory.digest)
+    assert len(after.met) == 40
+
+
+def test_a_night_s_documents_lie_once_on_disk_in_its_corpus_and_in_its_memory(
+    tmp_path: Path,
+) -> None:
+    line = _line(tmp_path, 1)
+    assert line.memory
+    own = line.memory.path / "000001.documents.arrow"
+    assert own.samefile(line.corpora[1].path / "met.documents.arrow")
+
+
+def test_the_first_segment_says_what_the_first_corpus_says(tmp_path: Path) -> None:
+    line = _line(tmp_path, 0)
+    assert line.memory
+    met = Memory(line.memory.path).met
+    bands = [np.load(bands_path(line.corpora[0].path, split)) for split in SPLITS]
+    assert np.array_equal(met.bands, np.concatenate(bands))
+    assert met.sides.tolist() == [0] * len(bands[0]) + [1] * len(bands[1])
+
+
+def test_the_same_night_is_remembered_once(tmp_path: Path) -> None:
+    line = _line(tmp_path, 1)
+    assert line.memory
+    count = len(list(line.layout.artifacts("memory").iterdir()))
+    line.memory = find(line.layout, "memory", line.memory.digest)
+    assert line.night() is None
+    assert len(list(line.layout.artifacts("memory").iterdir())) == count == 2
+
+
+def test_a_model_of_an_earlier_release_recalls_its_corpora(tmp_path: Path) -> None:
+    line = _line(tmp_path, 0)
+    corpus = line.corpora[0]
+    spec = Spec("shards", 1, {"corpus": corpus.digest})
+    shards, _ = obtain(line.layout, spec, lambda folder: (folder / "x").touch())
+    memory = Memory(recall(line.layout, corpus).path)
+    assert [each.shards for each in memory.segments] == [shards.digest]
+    assert len(memory.met) == 10
+    # Which files they were is not known any more: they are read, and seen.
+    assert not memory.files
+    line.memory = recall(line.layout, corpus)
+    found = line.night()
+    assert found and line.find() is None
+
+
+def test_without_its_shards_a_model_of_an_earlier_release_is_refused(tmp_path: Path) -> None:
+    line = _line(tmp_path, 0)
+    with pytest.raises(ArtifactError, match="The shards of the corpus"):
+        recall(line.layout, Ref("corpus", line.corpora[0].digest, line.corpora[0].path))
