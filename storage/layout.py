@@ -103,6 +103,11 @@ class RunLayout:
         return self.path / "profile"
 
     @property
+    def moments(self) -> Path:
+        """What its optimizer leaves to a run that begins with its model, published likewise."""
+        return self.path / "moments"
+
+    @property
     def model(self) -> Path:
         """The trained model in the Hugging Face format, published like an artifact."""
         return self.path / "model"

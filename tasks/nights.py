@@ -10,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
+from corpusmill.model.training.job import moments_spec
 from corpusmill.storage import aliases
 from corpusmill.storage.artifacts import Ref, discard, find
 from corpusmill.storage.blocks import read_blocks
@@ -339,13 +340,17 @@ def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) 
 
     Those stay in MLflow; `corpusmill prune` removes more.
     """
-    for each in scratch:
-        discard(each)
+    for ref in scratch:
+        discard(ref)
     for version in aliases.versions(settings, name):
         superseded = "continued_from" in version.tags and not version.aliases
         if superseded and (digest := version.tags.get(DIGEST)):
-            discard(Ref("model", digest, layout.artifact("model", digest)))
-            shutil.rmtree(RunLayout(layout.run(digest)).model, ignore_errors=True)
+            moments = moments_spec(digest).digest
+            for kind, each in (("model", digest), ("moments", moments)):
+                discard(Ref(kind, each, layout.artifact(kind, each)))
+            run = RunLayout(layout.run(digest))
+            for folder in (run.model, run.moments):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @task(

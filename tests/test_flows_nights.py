@@ -70,7 +70,7 @@ class Nights:
 
     def numbers(self) -> dict[str, str | None]:
         found = {alias: find_by_alias(self.settings, NAME, alias) for alias in _ALIASES}
-        return {alias: each and each.version for alias, each in found.items()}
+        return {alias: each.version if each else None for alias, each in found.items()}
 
     def met(self, alias: str) -> int:
         memory = self.layout.artifact(KIND, self.version(alias).tags[MEMORY])

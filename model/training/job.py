@@ -26,6 +26,8 @@ def model_spec(
     model: ModelConfig | None,
     train: TrainConfig,
     num_processes: int,
+    *,
+    moments: Path | None = None,
 ) -> Spec:
     """What a model is made from: of all that goes in the bytes count, not what they came of.
 
@@ -35,6 +37,8 @@ def model_spec(
     inputs = {"shards": folder_digest(shards), "tokenizer": folder_digest(tokenizer)}
     if initialize_from:
         inputs["initialize_from"] = folder_digest(initialize_from)
+    if moments:
+        inputs["moments"] = folder_digest(moments)
     if model:
         family, shape = model.family, model.model_dump(mode="json")
     else:
@@ -46,6 +50,11 @@ def model_spec(
     return Spec("model", FORMAT_VERSION, inputs, config)
 
 
+def moments_spec(model: str) -> Spec:
+    """What the moments of the run are made from that made the model with this digest."""
+    return Spec("moments", 1, {"model": model})
+
+
 class TrainingJob(Config):
     """What the training process is told: the whole of job.json.
 
@@ -55,6 +64,7 @@ class TrainingJob(Config):
         shards, tokenizer: artifact folders.
         initialize_from: folder of a model in the Hugging Face format whose weights a new run
             starts from.
+        moments: folder of the moments that the optimizer of that model's run has left, if any.
         num_processes: how many processes must be there.
         model: the network's shape; None takes that of `initialize_from`.
     """
@@ -64,6 +74,7 @@ class TrainingJob(Config):
     shards: Path
     tokenizer: Path
     initialize_from: Path | None = None
+    moments: Path | None = None
     num_processes: PositiveInt
     model: ModelConfig | None
     train: TrainConfig
@@ -82,7 +93,8 @@ class TrainingJob(Config):
     def spec(self) -> Spec:
         """What decides which model comes out, whatever the job is called and wherever it runs."""
         where = self.shards, self.tokenizer, self.initialize_from
-        return model_spec(*where, self.model, self.train, self.num_processes)
+        given = self.model, self.train, self.num_processes
+        return model_spec(*where, *given, moments=self.moments)
 
 
 class TrainingResult(Config):

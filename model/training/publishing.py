@@ -1,11 +1,14 @@
-"""What a run leaves: its model, in the Hugging Face format."""
+"""What a run leaves: its model, in the Hugging Face format, and its optimizer's moments."""
 
+import shutil
 from contextlib import nullcontext
 
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.network.base import Network
 from corpusmill.model.network.build import build_network
 from corpusmill.model.training.checkpoint import load_weights
+from corpusmill.model.training.job import moments_spec
+from corpusmill.model.training.moments import moments_of, write_moments
 from corpusmill.model.training.parallel import whole_network
 from corpusmill.model.training.run import Run
 from corpusmill.model.training.schedule import sequence_length
@@ -22,6 +25,12 @@ def publish_model(run: Run) -> None:
         ArtifactError: the checkpoint of the best validation is damaged.
         ModelError: a weight is not finite.
     """
+    moments = moments_of(run.network, run.optimizers)
+    if run.journal and moments:
+        if run.layout.moments.exists():
+            shutil.rmtree(run.layout.moments)
+        spec = moments_spec(run.spec.digest)
+        publish(run.layout.moments, spec, lambda directory: write_moments(directory, moments))
     if run.config.validation.early_stopping is None:
         with run.average.applied() if run.average else nullcontext():
             network = whole_network(run.network)

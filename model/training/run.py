@@ -31,6 +31,7 @@ from corpusmill.model.training.flops import flops_per_token
 from corpusmill.model.training.gauges import Gauges, measured_peak
 from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.micro_batch import drawn_otherwise, fitting_micro_batches
+from corpusmill.model.training.moments import take_over
 from corpusmill.model.training.optimizer import Optimizers, build_optimizers
 from corpusmill.model.training.parallel import distribute
 from corpusmill.model.training.profile import Profile
@@ -135,14 +136,18 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     reading = Reading(job.shards, network.config, job.tokenizer)
     feed = open_feed(reading, job.train, counts["train"])
     job = _fitted(job, network, feed, accelerator, journal)
+    model = distribute(network, accelerator, job.train.hardware)
+    optimizers = build_optimizers(network, job.train.optimizer)
+    if job.moments:
+        take_over(job.moments, network, optimizers)
     return Run(
         job=job,
         spec=spec,
         layout=layout,
         accelerator=accelerator,
         network=network,
-        model=distribute(network, accelerator, job.train.hardware),
-        optimizers=build_optimizers(network, job.train.optimizer),
+        model=model,
+        optimizers=optimizers,
         feed=open_feed(reading, job.train, counts["train"]),
         validation=open_samples(reading, job.train, "validation"),
         held_out=counts["validation"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from corpusmill.model.training.job import moments_spec
 from corpusmill.storage.artifacts import folder_digest
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
@@ -129,6 +130,9 @@ def _models(layout: Layout, version: RegisteredModel) -> Iterator[Name]:
     trained = layout.artifact("model", version.digest)
     if (trained / MANIFEST).exists():
         yield "model", version.digest
+        moments = moments_spec(version.digest).digest
+        if (layout.artifact("moments", moments) / MANIFEST).exists():
+            yield "moments", moments
         if version.content and _content(trained) == version.content:
             return
     for name, manifest in manifests(layout, "registered"):

@@ -18,8 +18,8 @@ from corpusmill.model.training.config import (
     check_positions,
     check_sequence_length,
 )
-from corpusmill.model.training.job import TrainingJob, model_spec
-from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain, set_aside
+from corpusmill.model.training.job import TrainingJob, model_spec, moments_spec
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, find_sound, obtain, set_aside
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
@@ -92,13 +92,17 @@ def plan_run(
     if model:
         check_positions(model, config)
     start = initialize_from.path if initialize_from else None
-    spec = model_spec(shards.path, tokenizer.path, start, model, config, num_processes)
+    moments = find_sound(layout, moments_spec(initialize_from.digest)) if initialize_from else None
+    left = moments.path if moments else None
+    given = shards.path, tokenizer.path, start, model, config, num_processes
+    spec = model_spec(*given, moments=left)
     job = TrainingJob(
         digest=spec.digest,
         directory=layout.run(spec.digest),
         shards=shards.path,
         tokenizer=tokenizer.path,
         initialize_from=start,
+        moments=left,
         num_processes=num_processes,
         model=model,
         train=config,
@@ -147,6 +151,12 @@ def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bo
             _link_files(files.model, directory)
 
     trained, reused = obtain(layout, run.spec, write)
+    if files.moments.exists():
+        obtain(
+            layout,
+            moments_spec(trained.digest),
+            lambda directory: _link_files(files.moments, directory),
+        )
     if not reused:
         verify(trained.path)
     _drop_checkpoints(files)
