@@ -25,21 +25,21 @@ ASKED: Mapping[str, Any] = {
 }
 
 
-def _recorded(recipe: str = "gpt-tiny", **more: Any) -> dict[str, Any]:
+def _recorded(recipe: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a run of this recipe has recorded."""
     needs_pairs = recipe.startswith("translate")
-    overrides = {**(PAIRS if needs_pairs else {}), **more}
+    overrides = {**(PAIRS if needs_pairs else {}), **asked}
     recorded: dict[str, Any] = resolve(RECIPES, recipe, overrides).model_dump(mode="json")
     return recorded
 
 
 def _ours() -> dict[str, Any]:
-    return _recorded(**ASKED)
+    return _recorded("gpt-tiny", ASKED)
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.keys() - {"adopt"}))
 def test_every_recipe_has_nights_that_inherit_all_that_they_share(recipe: str) -> None:
-    recorded = _recorded(recipe)
+    recorded = _recorded(recipe, {})
     config, changed = inherit(recorded, "our model", {}, ())
     assert not changed
     assert config.registration.name == "our model"
@@ -140,7 +140,7 @@ ADDRESS = "https://example.org/text.jsonl?token=s3cr3t"
 
 @pytest.mark.parametrize("source", [ADDRESS, {"files": ADDRESS, "name": "web"}])
 def test_an_address_whose_secret_was_masked_is_asked_for(source: Any) -> None:
-    recorded = _recorded(**{"corpus.sources": [source, "/text"]})
+    recorded = _recorded("gpt-tiny", {"corpus.sources": [source, "/text"]})
     assert "s3cr3t" not in str(recorded)
     with pytest.raises(ConfigError, match="was recorded without its secret"):
         inherit(recorded, "ours", {}, ())
@@ -173,6 +173,6 @@ def test_a_config_of_another_release_is_refused_in_one_sentence() -> None:
 
 
 def test_what_a_pretraining_alone_has_is_no_part_of_a_night() -> None:
-    recorded = _recorded("bert-tiny")
+    recorded = _recorded("bert-tiny", {})
     assert set(recorded) - set(ContinueConfig.model_fields) <= set(PretrainConfig.model_fields)
     assert champions_config(recorded, "ours").family == "masked_lm"
