@@ -110,6 +110,8 @@ class ContinueConfig(Config):
     family: Family = "causal_lm"
 
 
+# What fields of these configs were called before, and what they are called now.
+RENAMED_FIELDS = {f"train.{old}": f"train.{new}" for old, new in RENAMED.items()}
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -124,8 +126,7 @@ def resolve(recipes: Mapping[str, Callable[[], C]], recipe: str, overrides: Mapp
     Raises:
         ConfigError: a recipe, a field or a value that does not exist, with the nearest that does.
     """
-    renamed = {f"train.{old}": f"train.{new}" for old, new in RENAMED.items()}
-    return override(base_of(recipes, recipe), overrides, renamed)
+    return override(base_of(recipes, recipe), overrides, RENAMED_FIELDS)
 
 
 def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from corpusmill.flows.config import ContinueConfig, differences
+from corpusmill.flows.config import RENAMED_FIELDS, ContinueConfig, differences
 from corpusmill.flows.overrides import override
 from corpusmill.model.training.renamed import in_groups, is_flat
 from corpusmill.storage.config import parse
@@ -36,7 +36,7 @@ def inherit(
             and is not allowed; a config of the champion that cannot be read any more.
     """
     champion = champions_config(recorded, name)
-    config = override(champion, overrides)
+    config = override(champion, overrides, RENAMED_FIELDS)
     if config.registration != champion.registration:
         raise ConfigError(
             f"overrides name the model {config.registration.name!r}, but this night is one of "

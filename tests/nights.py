@@ -14,6 +14,7 @@ from random import Random
 from typing import Literal
 
 import numpy as np
+import pytest
 
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.corpus.documents import ids_of, read_documents
@@ -84,7 +85,9 @@ class Folder:
         self._files: dict[str, list[str]] = {}
         self._ever: list[str] = []
         self._names = 0
-        for _ in range(3):
+        # A first corpus needs two documents that are no near-duplicates.
+        self._write(self._new_name(), [self._new_text(), self._new_text()])
+        for _ in range(2):
             self._add()
 
     def work(self) -> None:
@@ -99,8 +102,7 @@ class Folder:
         for _ in range(self._random.randint(1, 10)):
             kind = self._random.random()
             if not self._ever or kind < 0.4:
-                length = self._random.choice((self._random.randint(3, 30), 60, 120, 200))
-                texts.append(" ".join(self._random.choices(WORDS, k=length)))
+                texts.append(self._new_text())
             elif kind < 0.85:
                 texts.append(self._version(self._random.choice(self._ever)))
             else:
@@ -136,6 +138,10 @@ class Folder:
         half = max(1, len(texts) // 2)
         self._write(one, texts[:half])
         self._write(other, texts[half:] or texts)
+
+    def _new_text(self) -> str:
+        length = self._random.choice((self._random.randint(3, 30), 60, 120, 200))
+        return " ".join(self._random.choices(WORDS, k=length))
 
     def _version(self, text: str) -> str:
         words = text.split()
@@ -299,9 +305,10 @@ def play(seed: int, nights: int) -> Tally:
 def main(seed: int, nights: int) -> int:
     """Plays nights, and prints what came of them; 1 where a law was broken."""
     start = time.monotonic()
-    # That files survive a power cut takes most of the time.
-    os.fsync = lambda _: None
-    tally = play(seed, nights)
+    with pytest.MonkeyPatch.context() as patch:
+        # That files survive a power cut takes most of the time.
+        patch.setattr(os, "fsync", lambda _: None)
+        tally = play(seed, nights)
     print(
         f"{tally.nights} nights, {tally.documents} documents: {tally.parted} of {tally.pairs} "
         f"pairs of similarity {_SIMILAR} or more on both sides ({time.monotonic() - start:.0f} s)"
