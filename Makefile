@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-encodings laws nights notebook lock clean
+.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-encodings laws nights fortnight notebook lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -95,6 +95,11 @@ laws: $(TEST) ## Hold the laws of reading over random files (minutes): make laws
 
 nights: $(TEST) ## Hold the laws of lines over random nights (minutes): make nights SEED=1 NIGHTS=1000
 	@$(BIN)/python -m tests.nights $(SEED) $(NIGHTS)
+
+# QUICK=1 tries the program itself in minutes, RESUME=1 goes on with what is there.
+SEEDS ?= 1
+fortnight: $(TEST) ## Show that nights learn, fourteen of them (50 minutes a seed): make fortnight SEEDS=2
+	@$(BIN)/python -m tests.fortnight --seeds $(SEEDS) --data "$(DATA)" $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 
 notebook: $(TEST) ## Run docs/notebook.ipynb again and keep what it shows (two minutes)
 	@$(BIN)/python -m tests.notebooks

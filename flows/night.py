@@ -78,6 +78,8 @@ def look(
     name = champion.name
     base = fetch_champion(settings, layout, champion)
     found = make_corpus(settings, layout, plan, config.corpus)
+    if why := _too_little(found):
+        return ended("Skipped", why)
     aside = inspect(
         layout,
         base,
@@ -89,7 +91,7 @@ def look(
     )
     corpus = set_aside(layout, name, found, aside, str(runtime.flow_run.name))
     if why := _too_little(corpus):
-        return ended("Quarantined" if aside else "Skipped", why)
+        return ended("Quarantined", why)
     how = _digest(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):
         return ended(
