@@ -49,6 +49,7 @@ def quality_marks(
     row = found["champion", "base", "old"]
     yield Mark("old text at most 0.5 % above the base", _gain(row), row["gain"] >= -_LOSS)
     for text in ("new", "old"):
+        yield Mark(f"{text} text, bits per byte", _bits(comparisons, text), None)
         yield Mark(
             f"{text} text, the control against the base",
             _gain(found["control", "base", text]),
@@ -112,6 +113,13 @@ def growth_mark(records: Sequence[Record], weights: int) -> Mark:
     grown = sum(worst.growth.values())
     value = f"{grown / 1e6:.1f} MB of {allowed[worst.label] / 1e6:.1f}, {worst.label}"
     return Mark("disk: 1.2 x new text and 2 x weights", value, grown <= allowed[worst.label])
+
+
+def _bits(comparisons: Sequence[Mapping[str, Any]], text: str) -> str:
+    rows = [each for each in comparisons if each["text"] == text]
+    bits = {each["against"]: each["other_bits_per_byte"] for each in rows}
+    bits |= {each["model"]: each["bits_per_byte"] for each in rows}
+    return ", ".join(f"{model} {value:.4f}" for model, value in bits.items())
 
 
 def _gain(row: Mapping[str, Any]) -> str:
