@@ -148,6 +148,7 @@ def _read_some(
     quick = config.model_copy(update={"samples": 0})
     ref, _ = evaluation.make_evaluation(layout, champion, chosen, quick, "champion, on new text")
     blocks, new = read_blocks(ref.path), new_documents(chosen.path)
+    discard(chosen)
     return reading_of(blocks, set(blocks.documents) - new)
 
 

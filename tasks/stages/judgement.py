@@ -76,8 +76,8 @@ class Judgement:
         figure: the name of what is compared.
         higher_is_better: of that figure; a gain above 0 is better in any case.
         tolerance: share of the champion's figure that old text may lose.
-        comparisons: of all new text, of all old text, of each source of new text, and of each of
-            old text; without those of which no text is held out.
+        comparisons: of all new text, of all old text, and where there are several, of each source
+            of new text and each of old text; without those of which no text is held out.
     """
 
     verdict: Literal["promoted", "harm", "unproven"]
@@ -248,7 +248,9 @@ def _comparisons(pair: _Pair, new: Collection[str]) -> Iterator[Comparison]:
         if those.any():
             yield pair.compared(age, None, np.flatnonzero(those))
     for age, those in ages.items():
-        for source in sorted(set(sources[those].tolist())):
+        names = sorted(set(sources[those].tolist()))
+        # One alone is all there is of this age.
+        for source in names if len(names) > 1 else ():
             yield pair.compared(age, source, np.flatnonzero(those & (sources == source)))
 
 
