@@ -36,7 +36,7 @@ class Record:
         version: that it registered, "" if none.
         tags: of that.
         tokens: that it was trained on.
-        waiting: documents set aside up to now, by the first folder of their files.
+        waiting: documents set aside up to now, by the folder of their files.
         met_all: whether it has met all that the version rolled back had; None of others.
     """
 
@@ -222,7 +222,7 @@ class Fortnight:
     def _waiting(self) -> dict[str, int]:
         count: dict[str, int] = {}
         for each in Ledger(self.stack.layout, NAME).read().set_aside:
-            folder = each.file.split("/")[0]
+            folder = Path(each.file).parent.name
             count[folder] = count.get(folder, 0) + len(each.ids)
         return count
 

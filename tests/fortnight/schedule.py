@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from corpusmill.tasks.stages.night_config import QuarantineConfig
 from tests.fortnight.texts import Speeches, chinese, random_words
 
 Kind = Literal["speeches", "empty", "edited", "rollback", "poisoned", "chinese"]
-# So that the gate is alone with the poison.
-_NO_QUARANTINE: Mapping[str, Any] = {"night.quarantine.max_unlike": 1}
+_MAX_UNLIKE = "night.quarantine.max_unlike"
 
 
 @dataclass(frozen=True)
@@ -81,25 +81,33 @@ QUICK = Size(
     after={1: ["empty", "edited"], 2: ["rollback", "poisoned"], 3: ["chinese", "empty"]},
     poison=(40, 10_000),
     base={"train.max_steps": 60},
-    night={"night.rate_factor": 0.5, "night.max_steps": 20},
-    # A network that knows next to nothing learns from random words too, unless it reads many.
-    poisoned={"night.rate_factor": 1, "night.max_steps": 500, "night.replay": 0},
+    night={
+        "night.rate_factor": 0.5,
+        "night.max_steps": 20,
+        "night.quarantine.loss_factor": 1.2,
+    },
+    # A network that knows next to nothing learns from random words too: the rate does the harm.
+    poisoned={"night.rate_factor": 1, "train.optimizer.learning_rate": 0.5},
 )
 
 
 def steps(speeches: Speeches, size: Size, data: Path) -> Iterator[Step]:
-    """The nights in their order; after the poisoned one, other poison comes with good text."""
-    warned = False
+    """The nights in their order; after the poisoned one, other poison comes with good text.
+
+    In the poisoned night the quarantine is off, so that the gate is alone with the poison.
+    """
+    guard: Mapping[str, Any] = {}
     for number, share in enumerate(speeches.shares(size.nights), 1):
         files = {f"speeches/{path.name}": path.read_text(encoding="utf-8") for path in share}
-        if warned:
+        if guard:
             files |= _poison(speeches, size, 2)
-            warned = False
-        yield Step(f"night {number}", "speeches", files)
+        yield Step(f"night {number}", "speeches", files, guard)
+        guard = {}
         for kind in size.after.get(number, ()):
             if kind == "poisoned":
-                warned = True
-                overrides = {**_NO_QUARANTINE, **size.poisoned}
+                # Said, for a poisoned night that is promoted hands on that it had none.
+                guard = {_MAX_UNLIKE: QuarantineConfig().max_unlike}
+                overrides = {_MAX_UNLIKE: 1, **size.poisoned}
                 yield Step("poisoned", kind, _poison(speeches, size, 1), overrides)
             elif kind == "chinese":
                 files = {f"chinese/{name}": text for name, text in chinese(data, 60).items()}
