@@ -57,7 +57,7 @@ def _night(
     champion, recorded = found
     config, changed = inherit(recorded, name, overrides, allow)
     for field, (now, before) in changed.items():
-        get_run_logger().info("%s is %r, where the champion has %r", field, now, before)
+        get_run_logger().info("%s is %r, not %r", field, now, before)
     memory = recall_memory(layout, champion)
     decisions = note_rollback(settings, layout, champion)
     past = Past(memory, kept_out_by(decisions))

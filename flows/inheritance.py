@@ -10,7 +10,8 @@ from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError
 
 # Parts of a pretraining's config that a night has too.
-_PARTS = ("corpus", "train", "evaluation", "registration", "night")
+# How a night is run is no matter of the model: it is said anew each night, by its parameters.
+_PARTS = ("corpus", "train", "evaluation", "registration")
 # What decides which documents there are, and on which side: with others nothing could be compared.
 _BREAKING = ("corpus.", "family")
 _HARMLESS = ("corpus.sources", "corpus.on_bad_text", "corpus.max_unread", "corpus.readers")

@@ -19,7 +19,7 @@ from corpusmill.storage.manifest import digest_json, read_manifest
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import MEMORY, RegisteredModel
-from corpusmill.tasks.corpus import make_corpus
+from corpusmill.tasks.corpus import find_sources, make_corpus
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.nights import (
@@ -38,7 +38,7 @@ from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
 from corpusmill.tasks.shards import make_shards
 from corpusmill.tasks.stages.judgement import Judgement
-from corpusmill.tasks.stages.past import is_tried
+from corpusmill.tasks.stages.past import is_tried, kept_out_by
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import train
 
@@ -89,9 +89,15 @@ def look(
         config=config.evaluation,
         released=decisions.released,
     )
-    corpus = set_aside(layout, name, found, aside, str(runtime.flow_run.name))
-    if why := _too_little(corpus):
-        return ended("Quarantined", why)
+    corpus = found
+    if aside:
+        # Anew: what is held out must be of the text that is left.
+        decisions = set_aside(layout, name, aside, str(runtime.flow_run.name))
+        past = Past(past.memory, kept_out_by(decisions))
+        plan = find_sources(layout, config.corpus, past)
+        corpus = make_corpus(settings, layout, plan, config.corpus)
+        if why := _too_little(corpus):
+            return ended("Quarantined", why)
     how = _digest(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):
         return ended(
@@ -99,8 +105,8 @@ def look(
             f"Version {tried} has learned all that is new and is not the champion; the text waits "
             f"for more, or for `corpusmill release {name}`.",
         )
-    # Of this night and of those before it: what is released is read then.
-    waiting = tuple(each.file for each in (*decisions.set_aside, *aside))
+    # What is released is read then.
+    waiting = tuple(each.file for each in decisions.set_aside)
     return Tonight(champion, base, past, plan, found, corpus, waiting, how)
 
 

@@ -23,7 +23,6 @@ from corpusmill.storage.memory import KIND
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import DIGEST, MEMORY, RegisteredModel
-from corpusmill.tasks.ingestion.leaving_out import leave_out
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
 from corpusmill.tasks.retries import can_be_retried
@@ -160,11 +159,10 @@ def _read_some(
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def set_aside(layout: Layout, name: str, corpus: Ref, aside: Sequence[SetAside], night: str) -> Ref:
-    """Keeps documents for a person to look at; the corpus of the others."""
-    if not aside:
-        return corpus
-    Ledger(layout, name).set_aside(aside, night)
+def set_aside(layout: Layout, name: str, aside: Sequence[SetAside], night: str) -> Decisions:
+    """Keeps documents for a person to look at; what is decided from now on."""
+    ledger = Ledger(layout, name)
+    ledger.set_aside(aside, night)
     rows = [
         {
             "file": as_text(each.file),
@@ -187,7 +185,7 @@ def set_aside(layout: Layout, name: str, corpus: Ref, aside: Sequence[SetAside],
         aside[0].why,
         name,
     )
-    return leave_out(layout, corpus, [name for each in aside for name in each.ids])
+    return ledger.read()
 
 
 @task(

@@ -22,7 +22,6 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.building import build_corpus, plan_corpus
 from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
-from corpusmill.tasks.ingestion.leaving_out import leave_out
 from corpusmill.tasks.ingestion.parts import make_part, part_bands, part_documents
 from corpusmill.tasks.ingestion.past import KeptOut, Past
 from corpusmill.tasks.stages.held_out import keep_held_out
@@ -207,8 +206,11 @@ class Game:
         parts = [make_part(self._layout, each, self._config) for each in plan.partitions]
         corpus = plan.corpus or build_corpus(self._layout, plan.sources, self._config, parts, past)
         files: list[str] = []
-        if past:
-            corpus, files = self._set_aside(corpus)
+        if before.memory:
+            files = self._set_aside(corpus)
+            if files:
+                past = Past(before.memory, self._kept_out)
+                corpus = build_corpus(self._layout, plan.sources, self._config, parts, past)
             self._forget(parts)
         sides = dict(_sides(corpus))
         if past and len(set(sides.values())) < len(SPLITS):
@@ -231,15 +233,15 @@ class Game:
         ids = {"set_aside": self._aside, "forgotten": self._forgotten}
         return KeptOut({name: those for name, those in ids.items() if those}, self._forgotten_bands)
 
-    def _set_aside(self, corpus: Ref) -> tuple[Ref, list[str]]:
-        """Sometimes the new documents of one file wait for a person."""
+    def _set_aside(self, corpus: Ref) -> list[str]:
+        """Sometimes the new documents of one file wait for a person; its name."""
         found = [each for split in SPLITS for each in read_documents(corpus.path, split)]
         if not found or self._random.random() > 0.15:
-            return corpus, []
+            return []
         file = self._random.choice(found).file
         ids = {each.id for each in found if each.file == file}
         self._aside |= {bytes.fromhex(each) for each in ids}
-        return leave_out(self._layout, corpus, ids), [file]
+        return [file]
 
     def _forget(self, parts: list[Ref]) -> None:
         """Sometimes a document is to be forgotten from the next night on."""

@@ -265,7 +265,7 @@ def _verdict(
     harmed = [
         _said(each, figure, tolerance) for each in old if each.gain < -tolerance and each.high < 0
     ]
-    if new is not None and new.most < 0:
+    if new is not None and new.gain < 0 and new.high < 0:
         harmed.insert(0, _said(new, figure, tolerance))
     if harmed:
         return "harm", tuple(dict.fromkeys((*harmed, *doubted)))

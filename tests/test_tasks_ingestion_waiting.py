@@ -1,4 +1,4 @@
-"""A night's corpus without documents that wait for a person."""
+"""Documents that wait for a person: neither learned nor met, and read again once let in."""
 
 from pathlib import Path
 
@@ -7,7 +7,6 @@ from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.memory import Memory
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.config import CorpusConfig
-from corpusmill.tasks.ingestion.leaving_out import leave_out
 from corpusmill.tasks.ingestion.past import KeptOut
 from tests.corpora import counts_of
 from tests.lines import Line, begin
@@ -30,18 +29,14 @@ def _documents(corpus: Ref) -> list[Document]:
     return [each for split in SPLITS for each in read_documents(corpus.path, split)]
 
 
-def test_without_any_it_is_the_corpus_itself(tmp_path: Path) -> None:
-    line = _line(tmp_path)
-    corpus = line.find()
-    assert corpus and leave_out(line.layout, corpus, []) == corpus
-
-
 def test_what_waits_is_neither_learned_nor_met_and_counts_as_dropped(tmp_path: Path) -> None:
     line = _line(tmp_path)
     corpus = line.find()
     assert corpus
     waiting = {each.id for each in _documents(corpus) if each.file == "text/other.txt"}
-    rest = leave_out(line.layout, corpus, waiting)
+    line.kept_out = KeptOut({"set_aside": frozenset(map(bytes.fromhex, waiting))})
+    rest = line.find()
+    assert rest and counts_of(rest)["validation"]["documents"]
     assert {each.text for each in _documents(rest)} == set(LATER[:30])
     before, counts = counts_of(corpus), counts_of(rest)
     assert counts["documents"]["dropped"]["set_aside"] == 10
@@ -51,7 +46,7 @@ def test_what_waits_is_neither_learned_nor_met_and_counts_as_dropped(tmp_path: P
         lost = sum(amounts["dropped"].values()) + amounts.get("edited", 0)
         assert amounts["in"] == amounts["kept"] + lost
         assert amounts["kept"] == sum(counts[split][key] for split in SPLITS)
-    line.night(unfinished=("text/other.txt",), corpus=rest)
+    line.night(unfinished=("text/other.txt",))
     assert line.memory
     met = {each.tobytes().hex() for each in Memory(line.memory.path).met.ids}
     assert not met & waiting and len(met) == 20 + 30
@@ -62,9 +57,9 @@ def test_what_is_let_in_later_is_read_then(tmp_path: Path) -> None:
     corpus = line.find()
     assert corpus
     waiting = {each.id for each in _documents(corpus) if each.file == "text/other.txt"}
-    line.night(unfinished=("text/other.txt",), corpus=leave_out(line.layout, corpus, waiting))
-    # While it waits there is nothing to learn in its file.
     line.kept_out = KeptOut({"set_aside": frozenset(map(bytes.fromhex, waiting))})
+    line.night(unfinished=("text/other.txt",))
+    # While it waits there is nothing to learn in its file.
     found = line.find()
     assert found and not _documents(found)
     line.kept_out = KeptOut()
