@@ -39,11 +39,18 @@ def rollback(name: str) -> None:
 @click.command()
 @click.argument("name")
 @click.option("--file", help="Only what was set aside of this file.")
-def release(name: str, file: str | None) -> None:
+@click.option("--list", "only_list", is_flag=True, help="Say what waits, and let nothing in.")
+def release(name: str, file: str | None, only_list: bool) -> None:
     """Let the next night of NAME learn what was set aside, or was refused or rolled back."""
     _, layout, name = _model_here(name)
     ledger = Ledger(layout, name)
-    waiting = ledger.read().set_aside
+    decisions = ledger.read()
+    waiting = decisions.set_aside
+    if not (waiting or decisions.rejected):
+        raise ConfigError(
+            f"Nothing of {name!r} waits; expected the name of a model of whose text some was set "
+            "aside, refused or rolled back: `corpusmill nightly` lists the models."
+        )
     if file is not None and file not in {each.file for each in waiting}:
         there = ", ".join(sorted({each.file for each in waiting})) or "none"
         raise ConfigError(
@@ -52,6 +59,8 @@ def release(name: str, file: str | None) -> None:
     for each in waiting:
         if file in (None, each.file):
             click.echo(on_terminal(f"{each.file}: {len(each.ids)} documents; {each.why}"))
+    if only_list:
+        return
     count = ledger.release(file)
     click.echo(f"{count} documents are let in; the next night reads them.")
 
@@ -92,6 +101,11 @@ def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
         if MEMORY in each.tags
     }
     found = documents_of_file(layout, config.corpus, file)
+    if not found.ids:
+        raise ConfigError(
+            f"{file} holds no document as {name} reads files; expected one: give the file that the "
+            "text is in."
+        )
     Ledger(layout, name).forget(with_relatives(found, memories.values()))
     click.echo(
         on_terminal(f"{name}: {len(found.ids)} documents of {file} are kept out from now on.")

@@ -50,7 +50,6 @@ class Tonight:
     Attributes:
         base: the champion's model.
         found: the corpus of all that is new, `corpus` that of what is learned from.
-        waiting: names of files with documents that are set aside.
         how: digest of how a night is trained and judged.
     """
 
@@ -60,7 +59,6 @@ class Tonight:
     plan: CorpusPlan
     found: Ref
     corpus: Ref
-    waiting: tuple[str, ...]
     how: str
 
 
@@ -105,9 +103,7 @@ def look(
             f"Version {tried} has learned all that is new and is not the champion; the text waits "
             f"for more, or for `corpusmill release {name}`.",
         )
-    # What is released is read then.
-    waiting = tuple(each.file for each in decisions.set_aside)
-    return Tonight(champion, base, past, plan, found, corpus, waiting, how)
+    return Tonight(champion, base, past, plan, found, corpus, how)
 
 
 def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> State[None]:
@@ -123,7 +119,7 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
     model = train(context, shards, base, None, training, initialize_from=base)
     with kept(model):
         figures, judgement = judge(layout, model, base, held_out, night, config.evaluation)
-        after = keep_memory(layout, past.memory, corpus, tonight.plan.sources, new, tonight.waiting)
+        after = keep_memory(layout, past.memory, corpus, tonight.plan.sources, new)
         counts = read_manifest(corpus.path)["counts"]
         licences = licences_of(counts, champion.tags.get("licences", "").split("; "))
         tags = _tags(corpus, held_out, after, champion, judgement) | {
@@ -134,9 +130,9 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
         inputs = {"corpus": corpus, "initialize_from": base, "shards": shards}
         example = next((sample.prompt for sample in figures.samples), "")
         version = register(context, name, model, inputs, tags, example)
-        promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)
         if judgement.verdict == "harm":
             set_harmful_aside(layout, name, corpus, judgement, str(runtime.flow_run.name))
+        promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)
         outcome = make_outcome(context, model, version, promotion, figures, judgement=judgement)
         report(context, model, corpus, outcome, render_card(outcome, counts, licences))
     left_out = [tonight.found] if tonight.found != corpus else []

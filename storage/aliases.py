@@ -17,7 +17,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.tracking import connect, refusal
-from corpusmill.storage.versions import CHAMPION, PREVIOUS, REPLACED, RegisteredModel
+from corpusmill.storage.versions import CHAMPION, PREVIOUS, REPLACED, RUN, RegisteredModel
 from corpusmill.storage.writing import locked
 
 T = TypeVar("T")
@@ -74,12 +74,13 @@ def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
         ConfigError: its run in MLflow has none, or is gone.
     """
     connect(settings)
+    run_id = model.tags.get(RUN, model.run_id)
     try:
-        text = mlflow.artifacts.load_text(f"runs:/{model.run_id}/config.json")
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/config.json")
         config: dict[str, Any] = json.loads(text)
     except (MlflowException, ValueError) as error:
         raise ConfigError(
-            f"The config of {model.uri} cannot be read from its run {model.run_id} in MLflow "
+            f"The config of {model.uri} cannot be read from its run {run_id} in MLflow "
             f"({error}); expected its config.json: restore the run, or pretrain the model again."
         ) from error
     return config

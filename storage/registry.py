@@ -22,7 +22,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import MANIFEST, verify
 from corpusmill.storage.settings import CHECKOUT, Settings
 from corpusmill.storage.tracking import Tracker, connect, refusal
-from corpusmill.storage.versions import CANDIDATE, CONTENT, DIGEST, RegisteredModel
+from corpusmill.storage.versions import CANDIDATE, CONTENT, DIGEST, RUN, RegisteredModel
 
 _WEIGHTS = "model"
 _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "pyarrow", "pydantic")
@@ -41,7 +41,7 @@ def register(
         example: a prompt, to show how the model is asked.
     """
     client = tracker.client
-    tags = {DIGEST: model.digest, CONTENT: content_digest(model), **tags}
+    tags = {DIGEST: model.digest, CONTENT: content_digest(model), RUN: tracker.run_id, **tags}
     with only_one(layout, name):
         version = _find(client, name, tags)
         if version is None:
@@ -55,9 +55,11 @@ def register(
                 tags=tags,
                 model_id=model_id,
             )
-        # An older release gave a version its tags one by one, and may have been stopped at it.
-        for key in tags.keys() - version.tags.keys():
-            client.set_model_version_tag(name, version.version, key, tags[key])
+        # A model that was judged anew has other tags than those it was registered with; and an
+        # older release gave a version its tags one by one, and may have been stopped at it.
+        for key, value in tags.items():
+            if version.tags.get(key) != value:
+                client.set_model_version_tag(name, version.version, key, value)
         client.set_registered_model_alias(name, CANDIDATE, version.version)
         return view(client.get_model_version(name, version.version))
 

@@ -13,6 +13,8 @@ CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 DIGEST = "model_digest"
 CONTENT = "model_content"
 MEMORY = "memory"
+# The run that judged a version last, which need not be the one that made it.
+RUN = "run_id"
 REPLACED = "replaced_version"
 
 

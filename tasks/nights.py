@@ -38,6 +38,7 @@ from corpusmill.tasks.stages.quarantine import (
     find_unlike,
     known_languages,
     reading_of,
+    shuffled,
 )
 from corpusmill.tasks.stages.replay import mix_with_old
 
@@ -80,6 +81,9 @@ def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel)
     decisions = ledger.read()
     newest = decisions.champion
     if newest is None or int(champion.version) >= int(newest):
+        if newest != champion.version:
+            # Promoted by hand, or by a flow that ended before it noted that.
+            ledger.promote(champion.version)
         return decisions
     gone = [
         Rejected(each.version, each.tags[MEMORY], None)
@@ -139,9 +143,10 @@ def _read_some(
     if read_manifest(corpus.path)["counts"].get("pairs"):
         return None
     size, piece = quarantine.sample_bytes, _PIECE_BYTES
+    old = held_out_of(layout, past.memory)
     choices = [
-        Choice("old", held_out_of(layout, past.memory), "validation", size, piece),
-        Choice("new", [corpus], "train", size, piece, by_size=True),
+        Choice("old", old, "validation", size, piece, altered=shuffled),
+        Choice("new", [corpus], "train", size, piece, by_size=True, altered=shuffled),
     ]
     chosen = choose_documents(layout, choices, past.forgotten)
     quick = config.model_copy(update={"samples": 0})
@@ -341,9 +346,12 @@ def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) 
     """
     for ref in scratch:
         discard(ref)
-    for version in aliases.versions(settings, name):
-        superseded = "continued_from" in version.tags and not version.aliases
-        if superseded and (digest := version.tags.get(DIGEST)):
+    versions = aliases.versions(settings)
+    in_use = {each.tags.get(DIGEST) for each in versions if each.aliases}
+    for version in versions:
+        superseded = version.name == name and "continued_from" in version.tags
+        digest = version.tags.get(DIGEST)
+        if superseded and digest and digest not in in_use:
             moments = moments_spec(digest).digest
             for kind, each in (("model", digest), ("moments", moments)):
                 discard(Ref(kind, each, layout.artifact(kind, each)))
@@ -366,14 +374,7 @@ def keep_memory(
     corpus: Ref,
     sources: Sequence[ResolvedSource],
     shards: Ref,
-    unfinished: Collection[str] = (),
 ) -> Ref:
-    """The memory of the model that has learned this corpus.
-
-    Args:
-        unfinished: names of files that hold documents that wait: they are read again.
-    """
+    """The memory of the model that has learned this corpus."""
     held_out = keep_held_out(layout, corpus)
-    return remember(
-        layout, before, corpus, sources, shards=shards, held_out=held_out, unfinished=unfinished
-    )
+    return remember(layout, before, corpus, sources, shards=shards, held_out=held_out)

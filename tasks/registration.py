@@ -184,15 +184,16 @@ def promote_by_judgement(
         champion: that it was judged against.
         config: digest of how it was trained and judged.
     """
-    logger, ledger = get_run_logger(), Ledger(context.layout, candidate.name)
     reason = judgement.reasons[0]
     if judgement.promoted:
         found = aliases.promote(context.settings, context.layout, candidate, champion)
         if found.version == candidate.version:
             return _promoted(context, candidate)
         reason = f"version {found.version} became the champion meanwhile"
-    ledger.reject(Rejected(candidate.version, candidate.tag(MEMORY), config))
-    logger.warning("version %s stays the champion: %s", champion.version, reason)
+    else:
+        rejected = Rejected(candidate.version, candidate.tag(MEMORY), config)
+        Ledger(context.layout, candidate.name).reject(rejected)
+    get_run_logger().warning("version %s stays the champion: %s", champion.version, reason)
     return Promotion(False, f"refused; {reason}")
 
 

@@ -40,11 +40,10 @@ class Line:
         parts = [make_part(self.layout, each, self.config) for each in plan.partitions]
         return plan.corpus or build_corpus(self.layout, plan.sources, self.config, parts, past)
 
-    def night(self, unfinished: tuple[str, ...] = (), corpus: Ref | None = None) -> Ref | None:
+    def night(self, corpus: Ref | None = None) -> Ref | None:
         """The corpus of what is new, which is met from now on; None where no file is.
 
         Args:
-            unfinished: names of files that are to be read again.
             corpus: to be met in place of that.
         """
         past = Past(self.memory, self.kept_out) if self.memory else None
@@ -63,7 +62,6 @@ class Line:
             sources,
             shards=Ref("shards", f"{len(self.corpora):032x}", corpus.path),
             held_out=held_out,
-            unfinished=unfinished,
         )
         return corpus
 

@@ -205,10 +205,8 @@ class Game:
             return None
         parts = [make_part(self._layout, each, self._config) for each in plan.partitions]
         corpus = plan.corpus or build_corpus(self._layout, plan.sources, self._config, parts, past)
-        files: list[str] = []
         if before.memory:
-            files = self._set_aside(corpus)
-            if files:
+            if self._set_aside(corpus):
                 past = Past(before.memory, self._kept_out)
                 corpus = build_corpus(self._layout, plan.sources, self._config, parts, past)
             self._forget(parts)
@@ -224,7 +222,6 @@ class Game:
             # Nothing is trained here.
             shards=Ref("shards", "0" * 32, corpus.path),
             held_out=keep_held_out(self._layout, corpus),
-            unfinished=files,
         )
         return Learned(memory, before.sides | sides)
 
@@ -233,15 +230,15 @@ class Game:
         ids = {"set_aside": self._aside, "forgotten": self._forgotten}
         return KeptOut({name: those for name, those in ids.items() if those}, self._forgotten_bands)
 
-    def _set_aside(self, corpus: Ref) -> list[str]:
-        """Sometimes the new documents of one file wait for a person; its name."""
+    def _set_aside(self, corpus: Ref) -> bool:
+        """Sometimes the new documents of one file wait for a person; whether any do."""
         found = [each for split in SPLITS for each in read_documents(corpus.path, split)]
         if not found or self._random.random() > 0.15:
-            return []
+            return False
         file = self._random.choice(found).file
         ids = {each.id for each in found if each.file == file}
         self._aside |= {bytes.fromhex(each) for each in ids}
-        return [file]
+        return True
 
     def _forget(self, parts: list[Ref]) -> None:
         """Sometimes a document is to be forgotten from the next night on."""

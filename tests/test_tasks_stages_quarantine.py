@@ -3,6 +3,7 @@
 import base64
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from corpusmill.storage.artifacts import Ref, Spec, obtain
 from corpusmill.storage.blocks import Blocks
-from corpusmill.storage.corpus.documents import SCHEMA, document_id
+from corpusmill.storage.corpus.documents import SCHEMA, Document, document_id
 from corpusmill.storage.corpus.writing import SplitWriter
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.splits import SPLITS
@@ -21,6 +22,7 @@ from corpusmill.tasks.stages.quarantine import (
     find_unlike,
     known_languages,
     reading_of,
+    shuffled,
 )
 from tests.corpora import speeches
 
@@ -163,6 +165,40 @@ def test_a_reading_is_the_loss_of_each_new_document_and_of_all_old_ones_together
     assert reading_of(blocks, {"old", "old2"}) == Reading(2.0, {"new": 2.0})
     # A byte, or a prediction.
     assert reading_of(_blocks([("old", 100, 50.0)], width=2), {"old"}) == Reading(2.0, {})
+
+
+def test_a_reading_tells_what_the_order_of_words_is_worth() -> None:
+    blocks = _blocks(
+        [
+            *(("old", 100, 100.0), ("old~", 100, 200.0)),
+            *(("real", 100, 90.0), ("real~", 100, 150.0)),
+            *(("noise", 100, 150.0), ("noise~", 100, 150.0)),
+        ]
+    )
+    reading = reading_of(blocks, {"old", "old~"})
+    assert reading and (reading.old, reading.old_order) == (1.0, 0.5)
+    assert reading.order_by_document == {"real": pytest.approx(0.4), "noise": 0.0}
+    assert reading.by_document == {"real": 0.9, "noise": 1.5}
+
+
+def test_words_at_random_are_told_by_a_champion_that_knows_their_order(tmp_path: Path) -> None:
+    rows = [(f"{n}.txt", "en", text) for n, text in enumerate(SPEECHES[:4])]
+    corpus = _corpus(tmp_path, rows)
+    order = {_id(text): 0.0 if n == 2 else 0.3 for n, text in enumerate(SPEECHES[:4])}
+    for knows, found in ((0.4, {"2.txt"}), (0.01, set())):
+        reading = Reading(1.0, dict.fromkeys(order, 1.2), knows, order)
+        aside, _ = find_unlike(corpus, reading, ENGLISH, CONFIG, ())
+        assert {each.file for each in aside} == found
+
+
+def test_shuffled_words_are_the_same_words_in_another_order() -> None:
+    text = " ".join(f"word{n}" for n in range(50))
+    document = Document("0" * 32, "web", "a.txt", "en", text)
+    other = shuffled(document)
+    assert other.text != text and sorted(other.text.split()) == sorted(text.split())
+    assert (other.id, shuffled(document)) == ("0" * 32 + "~", other)
+    han = replace(document, text="春眠不觉晓处处闻啼鸟夜来风雨声花落知多少" * 3)
+    assert sorted(shuffled(han).text) == sorted(han.text) and shuffled(han).text != han.text
 
 
 def test_what_has_no_loss_or_nothing_old_is_no_reading() -> None:

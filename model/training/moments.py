@@ -67,7 +67,9 @@ def take_over(folder: Path, network: nn.Module, optimizers: Optimizers) -> None:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 second = moments.get(names[parameter])
-                if second is None or second.shape != parameter.shape:
+                if second is None:  # moved by another optimizer before
+                    continue
+                if second.shape != parameter.shape:
                     raise _unfit(folder, f"there is no {names[parameter]} of its shape")
                 optimizer.state[parameter] = {
                     "step": torch.tensor(_SETTLED, device=parameter.device),

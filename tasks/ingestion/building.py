@@ -28,7 +28,7 @@ from corpusmill.tasks.ingestion.cleaning.steps import digest_inputs
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.ingestion.engines import check_engines, engines_of
 from corpusmill.tasks.ingestion.figures import Figures, SimilarPair
-from corpusmill.tasks.ingestion.night import MET, sort_night
+from corpusmill.tasks.ingestion.night import MET, WAITING, sort_night
 from corpusmill.tasks.ingestion.partitions import FilePartition, plan_partitions
 from corpusmill.tasks.ingestion.parts import part_bands, part_batches, part_documents, read_stats
 from corpusmill.tasks.ingestion.past import Past
@@ -144,6 +144,7 @@ def _write(
         night = sort_night(past, parts, ids, verdicts, config, reserved)
         verdicts, held_out = night.verdicts, night.held_out
         write_met(documents_path(directory, MET), night.met)
+        (directory / WAITING).write_text(json.dumps(night.waiting), encoding="utf-8")
     for part, first in numbered:
         _count_duplicates(stats, part, first, verdicts)
     if past is None:

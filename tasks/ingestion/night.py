@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.storage.memory import HELD_OUT, NEITHER, TRAIN, Met
@@ -17,8 +18,12 @@ from corpusmill.tasks.ingestion.verdicts import REASONS, Verdicts
 
 # The segment of a memory that lies in the corpus of a night.
 MET = "met"
-# Of these the memory keeps nothing: they were never met, or it has them.
-_UNMET = ("duplicate", "seen", "forgotten", "set_aside")
+# Names of files with documents that wait for a person, in the corpus of a night.
+WAITING = "waiting.json"
+# What the memory keeps: what is learned or held out, what was taken for the same, and what is on
+# neither side for good. Near-duplicates of what was met are compared with that, not with each
+# other, so that a text that grows day by day is new some day.
+_MET = ("", "near_duplicate", "relative_of_both")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,13 @@ class Night:
         verdicts: with the reasons of what is not new.
         held_out: bool (documents,): the side of those that are kept.
         met: what the memory is to keep.
+        waiting: names of the files with documents that wait for a person.
     """
 
     verdicts: Verdicts
     held_out: np.ndarray
     met: Met
+    waiting: tuple[str, ...]
 
 
 def sort_night(
@@ -73,9 +80,27 @@ def sort_night(
     )
     side = np.where(held_out, HELD_OUT, TRAIN).astype(np.uint8)
     side[relation.side == NEITHER] = NEITHER
-    unmet = np.isin(reason, [REASONS.index(each) for each in _UNMET])
-    met = Met(ids[~unmet], side[~unmet], bands[~unmet])
-    return Night(replace(verdicts, reason=reason), held_out, met)
+    waits = reason == REASONS.index("set_aside")
+    met = np.isin(reason, [REASONS.index(each) for each in _MET])
+    # Near-copies of what waits were met no more than that was.
+    met &= ~np.isin(verdicts.first, verdicts.first[waits])
+    return Night(
+        replace(verdicts, reason=reason),
+        held_out,
+        Met(ids[met], side[met], bands[met]),
+        _files(parts, waits),
+    )
+
+
+def _files(parts: Sequence[Path], chosen: np.ndarray) -> tuple[str, ...]:
+    """The names of the files of these documents."""
+    names, first = set[str](), 0
+    for part in parts if chosen.any() else ():
+        for batch in part_batches(part):
+            rows = np.flatnonzero(chosen[first : first + batch.num_rows])
+            names.update(batch.column("file").take(pa.array(rows)).to_pylist())
+            first += batch.num_rows
+    return tuple(sorted(names))
 
 
 def _reasons(reason: np.ndarray, relation: Relation) -> np.ndarray:

@@ -9,6 +9,7 @@ from corpusmill.storage.memory import HELD_OUT, NEITHER
 
 # Of each source a night holds out at least so many bytes, and one document; half of it at most.
 NIGHTLY_BYTES = 8_000
+_SEVERAL = 3
 
 
 def first_sides(
@@ -73,7 +74,9 @@ def nightly_sides(
         ours = kept & (sources == source)
         before, others = np.unique(first[ours & held_out]), _by_id(ids, first[ours & free])
         most = max(0, len(np.unique(first[ours])) // 2 - len(before))
-        least = int(is_held_out(ids[others], fraction).sum())
+        # Of one document nobody can tell whether it is like the others.
+        several = min(_SEVERAL, len(others) // 5)
+        least = max(several, int(is_held_out(ids[others], fraction).sum()))
         sized = {each: int(sizes[ours & (first == each)].sum()) for each in others[:most]}
         size = int(sizes[ours & held_out].sum())
         count = _how_many(list(sized.values()), least, size, len(before))

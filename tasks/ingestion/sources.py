@@ -80,8 +80,8 @@ def resolve(
 
     Args:
         index: where digests are kept of files that were read before.
-        met: digests (`SourceFile.identity`) of files that are left out. Where it is given, of
-            several sources some may have gone.
+        met: digests (`SourceFile.identity`) of files that are left out. Where it is given, sources
+            may have gone.
 
     Raises:
         CorpusError: a source that does not exist, or leads to nothing that is read.
@@ -89,7 +89,7 @@ def resolve(
     """
     sources = [FileSource(files=s) if isinstance(s, str) else s for s in config.sources]
     seen, passed = set[tuple[object, ...]](), set[str]()
-    resolved, gone = [], list[CorpusError]()
+    resolved = []
     named = zip(sources, _unique_names(sources), strict=True)
     for source, name in sorted(named, key=lambda each: not each[0].held_out):
         found, reading = [], _reading(source, config)
@@ -98,7 +98,6 @@ def resolve(
         except CorpusError as error:
             if met is None:
                 raise
-            gone.append(error)
             _LOGGER.warning("the source %s is left out: %s", name, error)
             continue
         for path, called in readable:
@@ -115,8 +114,6 @@ def resolve(
         resolved.append(
             ResolvedSource(name, source.licence, files, is_pairs, held_out, tuple(apart.values()))
         )
-    if not resolved:
-        raise gone[0]
     return resolved
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Choice:
         bytes: of all sources together, in equal shares; more only where one document has more.
         document_bytes: at most, of one document.
         by_size: whether long documents are the likelier to be chosen.
+        altered: what is made of each, to be read beside it.
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Choice:
     bytes: int
     document_bytes: int
     by_size: bool = False
+    altered: Callable[[Document], Document] | None = None
 
 
 def keep_held_out(layout: Layout, corpus: Ref) -> Ref:
@@ -83,6 +85,7 @@ def choose_documents(
     }
     config = {
         choice.kind: [choice.split, choice.bytes, choice.document_bytes, choice.by_size]
+        + ([choice.altered.__name__] if choice.altered else [])
         for choice in choices
     }
 
@@ -92,6 +95,8 @@ def choose_documents(
         for choice in choices:
             some = list(_chosen(choice, pairs, without))
             chosen += some
+            if choice.altered:
+                chosen += map(choice.altered, some)
             if choice.kind == "new":
                 new = sorted({document.id for document in some})
         with SplitWriter(directory, "validation") as writer:

@@ -271,6 +271,8 @@ def _verdict(
         return "harm", tuple(dict.fromkeys((*harmed, *doubted)))
     if new is None:
         return "unproven", ("no new text is held out, so nothing shows that it was learned",)
+    if not old:
+        return "unproven", ("no old text is held out, so nothing shows that it was kept",)
     said = tuple(_said(each, figure, tolerance) for each in (new, *old[:1]))
     if doubted:
         return "unproven", tuple(dict.fromkeys((*doubted, *said)))

@@ -1,8 +1,9 @@
 """The memory of a line of models: made with its first corpus, added to by each night."""
 
+import json
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from corpusmill.storage.memory import documents_path as met_path
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.arrays import map_array
 from corpusmill.tasks.ingestion.duplicates.signatures import BANDS
-from corpusmill.tasks.ingestion.night import MET
+from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.night import MET, WAITING
 from corpusmill.tasks.ingestion.sources import ResolvedSource
 from corpusmill.tasks.stages.held_out import keep_held_out
 
@@ -46,7 +48,6 @@ def remember(
     *,
     shards: Ref,
     held_out: Ref,
-    unfinished: Collection[str] = (),
 ) -> Ref:
     """The memory after a corpus was learned.
 
@@ -55,16 +56,10 @@ def remember(
         sources: that the corpus was read from; their files need not be read again.
         shards: of the corpus.
         held_out: the held-out documents of the corpus.
-        unfinished: names of files of which some documents were left for later.
     """
-    digests = sorted(
-        {
-            file.identity.hex()
-            for source in sources
-            for file in source.files
-            if not any(name == file.name or name.startswith(f"{file.name}/") for name in unfinished)
-        }
-    )
+    waiting = {each.identity for each in _waiting(corpus.path, sources)}
+    files = {file.identity for source in sources for file in source.files}
+    digests = sorted(each.hex() for each in files - waiting)
     inputs = {"corpus": corpus.digest, "shards": shards.digest, "held_out": held_out.digest}
     inputs |= {"before": before.digest} if before else {}
     spec = Spec(KIND, FORMAT_VERSION, inputs, {"files": digest_json(digests)})
@@ -87,6 +82,17 @@ def remember(
 
     ref, _ = obtain(layout, spec, write)
     return ref
+
+
+def _waiting(corpus: Path, sources: Sequence[ResolvedSource]) -> Iterator[SourceFile]:
+    """Files with documents that wait for a person: they are read again, under whatever name."""
+    listed = corpus / WAITING
+    names = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
+    for source in sources:
+        for file in source.files:
+            # What lies in an archive is called by its name, too.
+            if any(name == file.name or name.startswith(f"{file.name}/") for name in names):
+                yield file
 
 
 def recall(layout: Layout, corpus: Ref) -> Ref:

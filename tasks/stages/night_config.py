@@ -9,7 +9,8 @@ class QuarantineConfig(Config):
     """Which text waits for a person before anything is learned from it.
 
     A document is unlike what was met if its language is none of the line's, if the champion reads
-    it much worse than the held-out text of before, or if it is far more or less repetitive.
+    it much worse than the held-out text of before, if the order of its words is worth nothing to a
+    champion to which it is worth something in old text, or if it is far more or less repetitive.
 
     Attributes:
         max_unlike: share of the new bytes; only beyond it is what is unlike set aside. 1 sets
@@ -22,7 +23,7 @@ class QuarantineConfig(Config):
     max_unlike: float = Field(0.2, ge=0, le=1)
     loss_factor: float = Field(1.8, gt=1)
     language_share: float = Field(0.005, ge=0, le=1)
-    sample_bytes: PositiveInt = 96_000
+    sample_bytes: PositiveInt = 48_000
 
 
 class NightConfig(Config):

@@ -4,10 +4,11 @@ What a model may not learn from is most often not bad text but other text: a dum
 language, tables, noise. The champion itself tells: it reads such text far worse than any before.
 """
 
+import random
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +28,11 @@ _HEAD_BYTES, _LEAST_BYTES = 4096, 2048
 # base64 at 0.76, of Han at 0.73.
 _REPETITIVE, _NOISE = 0.08, 0.71
 EXCERPT = 200
+# A champion to which the order of words is worth so much of its loss can tell text by it; text for
+# which it is worth less than so much of that is none.
+_KNOWS_ORDER, _LEAST_ORDER = 0.05, 0.25
+_SHUFFLED = "~"
+_LEAST_WORDS = 20
 
 
 @dataclass(frozen=True)
@@ -36,17 +42,31 @@ class Reading:
     Attributes:
         old: its loss a byte, or a prediction, on old held-out text.
         by_document: the same, of some new documents.
+        old_order: what the order of words is worth to it on old text: the share of its loss on the
+            same words in random order that it is spared.
+        order_by_document: the same, of those new documents.
     """
 
     old: float
     by_document: Mapping[str, float]
+    old_order: float = 0.0
+    order_by_document: Mapping[str, float] = field(default_factory=dict)
+
+
+def shuffled(document: Document) -> Document:
+    """The same words, or letters of a script without spaces, in random order; under another id."""
+    words, between = document.text.split(), " "
+    if len(words) < _LEAST_WORDS:
+        words, between = list(document.text), ""
+    random.Random(document.id).shuffle(words)
+    return replace(document, id=document.id + _SHUFFLED, text=between.join(words))
 
 
 def reading_of(blocks: Blocks, old: Collection[str]) -> Reading | None:
     """What an evaluation says of it; None where it is not judged by a sum of losses.
 
     Args:
-        blocks: of old and of new text.
+        blocks: of old and of new text, and of what `shuffled` makes of either.
         old: ids of the old documents.
     """
     # Bits over bytes, nats over predictions; what is judged by BLEU has no loss.
@@ -60,11 +80,25 @@ def reading_of(blocks: Blocks, old: Collection[str]) -> Reading | None:
     ):
         loss[name] += value
         size[name] += count
-    of_old = [sum(of[each] for each in old if each in size) for of in (loss, size)]
-    if not of_old[1]:
+    there = [name for name in size if size[name] and not name.endswith(_SHUFFLED)]
+    known, new = ([name for name in there if (name in old) == is_old] for is_old in (True, False))
+    if not known:
         return None
-    new = {name: loss[name] / size[name] for name in size if name not in old and size[name]}
-    return Reading(of_old[0] / of_old[1], new)
+
+    def rate(names: Sequence[str], ending: str = "") -> float:
+        listed = [name + ending for name in names]
+        return sum(loss[each] for each in listed) / max(1, sum(size[each] for each in listed))
+
+    def order(names: Sequence[str]) -> float:
+        without = rate(names, _SHUFFLED)
+        return 1 - rate(names) / without if without else 0.0
+
+    return Reading(
+        rate(known),
+        {name: rate([name]) for name in new},
+        order(known),
+        {name: order([name]) for name in new if name + _SHUFFLED in size},
+    )
 
 
 def known_languages(line: Sequence[Ref], share: float) -> frozenset[str]:
@@ -92,7 +126,7 @@ def find_unlike(
         released: ids of documents that a person has let in.
     """
     documents = [each for split in SPLITS for each in read_documents(corpus.path, split)]
-    losses = _loss_votes(documents, reading, config) if reading else {}
+    losses = _badly_read(documents, reading, config) if reading else {}
     found: dict[tuple[str, str, str], list[Document]] = {}
     unlike = total = 0
     for document in documents:
@@ -121,29 +155,41 @@ def _why(document: Document, losses: Mapping[str, str], languages: Collection[st
     return losses.get(document.id)
 
 
-def _loss_votes(
+def _badly_read(
     documents: Sequence[Document], reading: Reading, config: QuarantineConfig
 ) -> dict[str, str]:
     """Of each document that the champion reads badly, or must be taken to, why."""
-    limit = config.loss_factor * reading.old
-    votes: dict[object, list[float]] = {}
-    for document in documents:
-        value = reading.by_document.get(document.id)
-        if value is not None:
-            for group in _groups(document):
-                votes.setdefault(group, []).append(value)
     found: dict[str, str] = {}
-    for document in documents:
-        value = reading.by_document.get(document.id)
-        if value is None:
-            known = (votes[group] for group in _groups(document) if group in votes)
-            value = float(np.median(next(known, [0.0])))
-        if value > limit:
-            found[document.id] = (
+    if reading.old_order >= _KNOWS_ORDER:
+        least = reading.old_order * _LEAST_ORDER
+        for name, value in _of_all(documents, reading.order_by_document).items():
+            if value < least:
+                found[name] = (
+                    f"the order of its words spares the champion {max(0.0, value):.0%} of its "
+                    f"loss, and {reading.old_order:.0%} in old text: it reads as words at random"
+                )
+    for name, value in _of_all(documents, reading.by_document).items():
+        if value > config.loss_factor * reading.old:
+            found[name] = (
                 f"the champion needs {config.loss_factor:g} times as much for it as for old text, "
                 "or more"
             )
     return found
+
+
+def _of_all(documents: Sequence[Document], known: Mapping[str, float]) -> dict[str, float]:
+    """A value of each document: its own, or else the median of its file, or of its language."""
+    groups: dict[object, list[float]] = {}
+    for document in documents:
+        if document.id in known:
+            for group in _groups(document):
+                groups.setdefault(group, []).append(known[document.id])
+    values: dict[str, float] = {}
+    for document in documents:
+        near = [groups[group] for group in _groups(document) if group in groups]
+        if document.id in known or near:
+            values[document.id] = known.get(document.id, float(np.median(near[0])) if near else 0.0)
+    return values
 
 
 def _groups(document: Document) -> Iterator[object]:
