@@ -1,6 +1,7 @@
 """A stack that runs, with what tests ask of it."""
 
 import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,12 @@ class Running:
     def api(self, method: str, path: str, body: object = None) -> Any:
         """What the Prefect server answers to who shows the key."""
         address, key = f"{self.settings.prefect_api_url}{path}", (USER, self.settings.key or "")
-        answer = httpx.request(method, address, json=body, auth=key)
+        # What Prefect's own client waits for too: the server's database is busy.
+        for pause in (1, 2, 4, 8, 0):
+            answer = httpx.request(method, address, json=body, auth=key)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause)
         return answer.raise_for_status().json()
 
     def pid(self, program: str) -> int:

@@ -39,12 +39,20 @@ def test_a_model_is_registered_once_with_all_its_tags(shop: Shop, name: str) -> 
     first, second = shop.register(name, model), shop.register(name, model)
     assert first == second == find_by_alias(shop.settings, name, CANDIDATE)
     content = content_digest(model)
-    assert first.tags == {"model_digest": model.digest, "model_content": content, **TAGS}
+    made = {"model_digest": model.digest, "model_content": content, "run_id": shop.tracker.run_id}
+    assert first.tags == {**made, **TAGS}
     assert shop.versions(name) == ["1"]
     assert shop.client.get_run(shop.tracker.run_id).info.status == "RUNNING"
     describe(shop.settings, name, first.version, "said")
     copy = fetch(shop.settings, Layout(shop.settings.home / "elsewhere"), first)
     assert (copy.path / "model.safetensors").read_text() == "weights 1.0"
+
+
+def test_a_model_that_is_judged_anew_has_the_tags_of_that(shop: Shop, name: str) -> None:
+    model, _ = shop.model(1.0)
+    shop.register(name, model)
+    again = register(shop.layout, shop.tracker, name, model, {**TAGS, "corpus": "another"}, "")
+    assert (again.version, again.tags["corpus"]) == ("1", "another")
 
 
 def test_a_version_that_cannot_have_its_tags_is_not_made(shop: Shop, name: str) -> None:

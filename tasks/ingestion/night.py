@@ -83,7 +83,8 @@ def sort_night(
     waits = reason == REASONS.index("set_aside")
     met = np.isin(reason, [REASONS.index(each) for each in _MET])
     # Near-copies of what waits were met no more than that was.
-    met &= ~np.isin(verdicts.first, verdicts.first[waits])
+    copies = reason == REASONS.index("near_duplicate")
+    met &= ~(copies & np.isin(verdicts.first, verdicts.first[waits]))
     return Night(
         replace(verdicts, reason=reason),
         held_out,
