@@ -165,7 +165,7 @@ def test_the_champion_is_served_and_answers_curl(deployed: Deployed) -> None:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(f"{address}/ping"), 60)
+        wait_for(lambda: answers(f"{address}/ping"), 120)
         body = {
             "dataframe_records": [{"prompt": "Fellow citizens"}],
             "params": {"max_new_tokens": 5},
@@ -190,7 +190,7 @@ def test_the_nightly_deployment_is_scheduled_at_two_with_a_time_zone(deployed: D
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
     }
     # With SQLAlchemy 2.1 the server looks healthy and this never comes true.
-    wait_for(lambda: deployed.api("/flow_runs/filter", **query), 30)
+    wait_for(lambda: deployed.api("/flow_runs/filter", **query), 90)
 
 
 def test_a_typo_in_an_override_fails_the_run_with_the_nearest_name(deployed: Deployed) -> None:
@@ -214,8 +214,8 @@ def test_training_ends_when_the_engine_or_the_worker_is_killed(
     for process in deployed.processes(word):
         if "train" not in " ".join(_command_line(process)):
             process.kill()
-    wait_for(lambda: not deployed.processes("corpusmill.model.train"), 25)
-    wait_for(lambda: not deployed.processes("prefect.engine"), 25)
+    wait_for(lambda: not deployed.processes("corpusmill.model.train"), 90)
+    wait_for(lambda: not deployed.processes("prefect.engine"), 90)
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def test_a_killed_rank_is_replaced_and_the_run_goes_on(
     [*_, rank] = deployed.processes("corpusmill.model.train")
     rank.kill()
     [job] = {path.parents[2] for path in deployed.checkpoints(1)}
-    wait_for(lambda: '"resumed"' in (job / "journal.jsonl").read_text(), 60)
+    wait_for(lambda: '"resumed"' in (job / "journal.jsonl").read_text(), 120)
 
 
 def test_a_cancelled_run_leaves_a_checkpoint_and_no_process(
@@ -239,7 +239,7 @@ def test_a_cancelled_run_leaves_a_checkpoint_and_no_process(
 ) -> None:
     flow_run, before = long_run
     deployed.command("prefect", "flow-run", "cancel", flow_run)
-    wait_for(lambda: deployed.ended(flow_run), 40)
+    wait_for(lambda: deployed.ended(flow_run), 90)
     assert deployed.processes("corpusmill.model.train") == []
     assert deployed.api(f"/flow_runs/{flow_run}")["state"]["type"] == "CANCELLED"
     assert len(deployed.checkpoints(1)) >= before

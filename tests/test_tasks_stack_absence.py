@@ -37,7 +37,7 @@ def cut_power(running: Running) -> None:
     for process in supervision.members(running.layout.stack):
         with suppress(psutil.Error):
             os.kill(process.pid, signal.SIGKILL)
-    wait_for(lambda: not supervision.members(running.layout.stack), 20)
+    wait_for(lambda: not supervision.members(running.layout.stack), 90)
 
 
 def back(running: Running) -> Running:
@@ -78,7 +78,7 @@ def test_a_power_cut_leaves_no_run_that_holds_anything_and_one_night_to_catch_up
     server = running.server
     mine = set_nightly(server, "mine", "02:00", "UTC")
     cut = server.start_run("continue-pretraining/nightly", {"overrides": {"seconds": 600}})
-    wait_for(lambda: server.run_state(cut)[0] != "SCHEDULED", 30)
+    wait_for(lambda: server.run_state(cut)[0] != "SCHEDULED", 90)
     # The worker takes no more: these are the nights that come while the stack is down.
     server.pause_pool(True)
     today = datetime.now(UTC)
@@ -98,4 +98,4 @@ def test_a_power_cut_leaves_no_run_that_holds_anything_and_one_night_to_catch_up
     assert "caught up at once by the one of" in older[0]["state"]["message"]
     assert newest["state_type"] == "SCHEDULED"
     running.server.pause_pool(False)
-    wait_for(lambda: running.server.run_state(newest["id"])[0] == "COMPLETED", 60)
+    wait_for(lambda: running.server.run_state(newest["id"])[0] == "COMPLETED", 120)

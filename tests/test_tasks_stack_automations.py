@@ -78,7 +78,7 @@ def test_without_an_address_a_failed_night_is_an_event_in_the_feed(running: Runn
     assert set(automations(running)) == {FAILED, SKIPPED, HUNG}
     assert told(running.server) is None
     running.server.start_run("continue-pretraining/nightly", {"overrides": {"fail": True}})
-    wait_for(lambda: fired(running, FAILED), 60)
+    wait_for(lambda: fired(running, FAILED), 120)
     assert not fired(running, SKIPPED)
 
 
