@@ -22,16 +22,8 @@ from corpusmill.storage.versions import MEMORY, RegisteredModel
 from corpusmill.tasks.corpus import find_sources, make_corpus
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
-from corpusmill.tasks.nights import (
-    choose_held_out,
-    inspect,
-    judge,
-    keep_memory,
-    replay,
-    set_aside,
-    set_harmful_aside,
-    tidy,
-)
+from corpusmill.tasks.nights import choose_held_out, judge, keep_memory, replay, tidy
+from corpusmill.tasks.quarantine import inspect, set_aside, set_harmful_aside
 from corpusmill.tasks.registration import fetch_champion, promote_by_judgement, register
 from corpusmill.tasks.reports.corpus.report import report_corpus
 from corpusmill.tasks.reports.model_card import licences_of, render_card

@@ -1,7 +1,7 @@
 """The stages of a night as tasks: what was met, what may be learned, what is judged by."""
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -13,15 +13,12 @@ from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.training.job import moments_spec
 from corpusmill.storage import aliases
 from corpusmill.storage.artifacts import Ref, discard, find
-from corpusmill.storage.blocks import read_blocks
-from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.layout import Layout, RunLayout
-from corpusmill.storage.ledger import Decisions, Ledger, Rejected, SetAside
+from corpusmill.storage.ledger import Decisions, Ledger, Rejected
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.memory import KIND
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
@@ -30,22 +27,12 @@ from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, keep_held_out, new_documents
 from corpusmill.tasks.stages.judgement import Judgement, compare, table_of
 from corpusmill.tasks.stages.memory import recall, remember
-from corpusmill.tasks.stages.night_config import NightConfig, QuarantineConfig
+from corpusmill.tasks.stages.night_config import NightConfig
 from corpusmill.tasks.stages.past import held_out_of, shards_of
-from corpusmill.tasks.stages.quarantine import (
-    EXCERPT,
-    Reading,
-    find_unlike,
-    known_languages,
-    reading_of,
-    shuffled,
-)
 from corpusmill.tasks.stages.replay import mix_with_old
 
 # A tokenizer that needs so many times the tokens a byte does not fit the text.
 _MISFIT = 1.5
-# Of each document that is inspected.
-_PIECE_BYTES = 1_000
 
 
 @task(
@@ -95,100 +82,6 @@ def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel)
         "version %s is the champion again in place of version %s: what was learned since is new",
         champion.version,
         newest,
-    )
-    return ledger.read()
-
-
-@task(
-    name="inspect",
-    task_run_name="inspect",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
-def inspect(
-    layout: Layout,
-    champion: Ref,
-    past: Past,
-    corpus: Ref,
-    *,
-    night: NightConfig,
-    config: EvaluationConfig,
-    released: Collection[str],
-) -> list[SetAside]:
-    """The new documents that wait for a person: too many are unlike anything met before."""
-    if night.quarantine.max_unlike == 1:
-        return []
-    aside, share = find_unlike(
-        corpus,
-        _read_some(layout, champion, past, corpus, night.quarantine, config),
-        known_languages(shards_of(layout, past.memory), night.quarantine.language_share),
-        night.quarantine,
-        released,
-    )
-    get_run_logger().info("%.0f%% of the new text looks unlike what was met", 100 * share)
-    return aside if share > night.quarantine.max_unlike else []
-
-
-def _read_some(
-    layout: Layout,
-    champion: Ref,
-    past: Past,
-    corpus: Ref,
-    quarantine: QuarantineConfig,
-    config: EvaluationConfig,
-) -> Reading | None:
-    """How well the champion reads some of the new text; None for pairs, which have no such loss."""
-    if read_manifest(corpus.path)["counts"].get("pairs"):
-        return None
-    size, piece = quarantine.sample_bytes, _PIECE_BYTES
-    old = held_out_of(layout, past.memory)
-    choices = [
-        Choice("old", old, "validation", size, piece, altered=shuffled),
-        Choice("new", [corpus], "train", size, piece, by_size=True, altered=shuffled),
-    ]
-    chosen = choose_documents(layout, choices, past.forgotten)
-    quick = config.model_copy(update={"samples": 0})
-    ref, _ = evaluation.make_evaluation(layout, champion, chosen, quick, "champion, on new text")
-    blocks, new = read_blocks(ref.path), new_documents(chosen.path)
-    discard(chosen)
-    return reading_of(blocks, set(blocks.documents) - new)
-
-
-@task(
-    name="set-aside",
-    task_run_name="set-aside",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
-def set_aside(layout: Layout, name: str, aside: Sequence[SetAside], night: str) -> Decisions:
-    """Keeps documents for a person to look at; what is decided from now on."""
-    ledger = Ledger(layout, name)
-    ledger.set_aside(aside, night)
-    rows = [
-        {
-            "file": as_text(each.file),
-            "documents": len(each.ids),
-            "why": as_text(each.why),
-            "it begins": as_text(each.excerpt),
-        }
-        for each in aside
-    ]
-    create_table_artifact(
-        key="quarantine",
-        table=rows,
-        description=f"Set aside until you release it: `corpusmill release {name}`.",
-    )
-    get_run_logger().warning(
-        "%d documents of %d files are set aside (%s); look at them in the run's artifacts, and let "
-        "them in with `corpusmill release %s`, or take the files away",
-        sum(len(each.ids) for each in aside),
-        len({each.file for each in aside}),
-        aside[0].why,
-        name,
     )
     return ledger.read()
 
@@ -299,36 +192,6 @@ def _row(figures: Mapping[str, Any]) -> dict[str, Any]:
         "95 %": f"{figures['low']:+.2%} to {figures['high']:+.2%}",
         "blocks": f"{figures['blocks']}{' (few)' if figures['few'] else ''}",
     }
-
-
-@task(
-    name="set-harmful-aside",
-    task_run_name="set-harmful-aside",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
-def set_harmful_aside(
-    layout: Layout, name: str, corpus: Ref, judgement: Judgement, night: str
-) -> None:
-    """Keeps the text of a night that did harm for a person, so that no later night repeats it."""
-    files: dict[tuple[str, str], list[Document]] = {}
-    for split in SPLITS:
-        for each in read_documents(corpus.path, split):
-            files.setdefault((each.source, each.file), []).append(each)
-    why = f"what was learned from this night did harm: {judgement.reasons[0]}"
-    aside = [
-        SetAside(source, file, why, tuple(each.id for each in those), those[0].text[:EXCERPT])
-        for (source, file), those in files.items()
-    ]
-    Ledger(layout, name).set_aside(aside, night)
-    get_run_logger().warning(
-        "the text of this night, %d files, is set aside, for it did harm; take away what does not "
-        "belong there, and let the rest in with `corpusmill release %s`",
-        len(aside),
-        name,
-    )
 
 
 @task(

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import yaml
 
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import CHECKOUT, USER, Settings
-from corpusmill.tasks.stack import supervision
+from corpusmill.tasks.stack import control, supervision
 from corpusmill.tasks.stack.prefect_server import PrefectServer
+from tests.servers import settings_in
 
 NIGHTS = """
 import time
@@ -73,3 +75,16 @@ def write_nights(checkout: Path) -> None:
     [nightly] = [each for each in file["deployments"] if each["name"] == "nightly"]
     nightly["entrypoint"] = "nights.py:continue_pretraining"
     (checkout / "prefect.yaml").write_text(yaml.safe_dump({"deployments": [nightly]}))
+
+
+@contextlib.contextmanager
+def stack_of_nights(root: Path) -> Iterator[Running]:
+    """A stack with the nightly deployment alone, that leaves no process."""
+    write_nights(root / "checkout")
+    layout = Layout(root / "home")
+    settings = control.up(settings_in(layout.root), layout, root / "checkout")
+    try:
+        yield Running(settings, layout, root / "checkout")
+    finally:
+        control.down(settings, layout)
+        assert supervision.members(layout.stack) == []

@@ -11,25 +11,17 @@ from typing import Any
 import psutil
 import pytest
 
-from corpusmill.storage.layout import Layout
 from corpusmill.tasks.stack import control, supervision
 from corpusmill.tasks.stack.nightlies import set_nightly
 from corpusmill.tasks.stack.watch import LOOKS_PENDING, look
 from tests.servers import settings_in, wait_for
-from tests.stacks import Running, write_nights
+from tests.stacks import Running, stack_of_nights
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    root = tmp_path_factory.mktemp("absence")
-    write_nights(root / "checkout")
-    layout = Layout(root / "home")
-    settings = control.up(settings_in(layout.root), layout, root / "checkout")
-    try:
-        yield Running(settings, layout, root / "checkout")
-    finally:
-        control.down(settings, layout)
-        assert supervision.members(layout.stack) == []
+    with stack_of_nights(tmp_path_factory.mktemp("absence")) as running:
+        yield running
 
 
 def cut_power(running: Running) -> None:

@@ -12,27 +12,18 @@ from click.testing import CliRunner
 
 from corpusmill.flows.command_line import main
 from corpusmill.storage.errors import ConfigError
-from corpusmill.storage.layout import Layout
-from corpusmill.tasks.stack import control, supervision
 from corpusmill.tasks.stack.automations import BLOCK, ensure_automations, tell, told
 from corpusmill.tasks.stack.nightlies import set_nightly
-from tests.servers import settings_in, wait_for
-from tests.stacks import Running, write_nights
+from tests.servers import wait_for
+from tests.stacks import Running, stack_of_nights
 
 FAILED, SKIPPED, HUNG = (f"corpusmill-nights-{name}" for name in ("failed", "skipped", "hung"))
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    root = tmp_path_factory.mktemp("told")
-    write_nights(root / "checkout")
-    layout = Layout(root / "home")
-    settings = control.up(settings_in(layout.root), layout, root / "checkout")
-    try:
-        yield Running(settings, layout, root / "checkout")
-    finally:
-        control.down(settings, layout)
-        assert supervision.members(layout.stack) == []
+    with stack_of_nights(tmp_path_factory.mktemp("told")) as running:
+        yield running
 
 
 @contextmanager

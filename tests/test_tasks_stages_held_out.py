@@ -17,6 +17,7 @@ from corpusmill.storage.corpus.documents import (
 )
 from corpusmill.storage.corpus.writing import SplitWriter
 from corpusmill.storage.layout import Layout
+from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
 from corpusmill.tasks.stages.held_out import (
     Choice,
@@ -147,6 +148,14 @@ def test_the_new_ones_are_told_apart_and_pairs_are_said(store: Store) -> None:
     assert len(found) == 20 + 10
     assert counts_of(chosen)["pairs"] == ["b"]
     assert counts_of(chosen)["validation"]["documents"] == 30
+
+
+def test_of_both_sides_of_a_corpus_there_are_documents(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "x.jsonl", [f"The house number {n} is red." for n in range(40)])
+    corpus = build_of(tmp_path, CorpusConfig(sources=(str(path),), validation_fraction=0.3))
+    chosen = choose_documents(Layout(tmp_path), [Choice("new", [corpus], None, 10_000, 100)])
+    sides = [{each.id for each in read_documents(corpus.path, split)} for split in SPLITS]
+    assert all(sides) and new_documents(chosen.path) == sides[0] | sides[1]
 
 
 def test_of_nothing_nothing_is_chosen(store: Store) -> None:

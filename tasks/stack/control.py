@@ -27,6 +27,7 @@ from corpusmill.tasks.stack.authentication import link, new_key, read_key
 from corpusmill.tasks.stack.automations import ensure_automations
 from corpusmill.tasks.stack.deployments import deploy
 from corpusmill.tasks.stack.environment import process_environment, write_environment
+from corpusmill.tasks.stack.ports import check_port, check_ports, ports
 from corpusmill.tasks.stack.prefect_server import PrefectServer
 from corpusmill.tasks.stack.supervision import Supervisor, last_words
 
@@ -122,7 +123,7 @@ def in_effect(settings: Settings, layout: Layout) -> Settings:
     if supervisor is None:
         raise StackError(f"No stack runs in {layout.root}; start it with `make up`.")
     settings = _in_effect(supervisor, settings)
-    for server, port in _ports(settings).items():
+    for server, port in ports(settings).items():
         if not supervisor.listens(server, port):
             raise StackError(
                 f"The {server} server of the stack in {layout.root} does not run (port {port}: "
@@ -180,7 +181,7 @@ def _check_owner(layout: Layout) -> None:
 def _start(settings: Settings, layout: Layout) -> Supervisor:
     # What a supervisord that was killed has left behind holds the ports.
     supervision.end(supervision.members(layout.stack))
-    _check_ports(settings)
+    check_ports(settings)
     free = shutil.disk_usage(layout.root).free
     if free < _FREE_BYTES:
         raise StackError(
@@ -191,32 +192,6 @@ def _start(settings: Settings, layout: Layout) -> Supervisor:
     return supervision.start(_CONFIGURATION, layout.stack, process_environment(settings, layout))
 
 
-def _ports(settings: Settings) -> dict[str, int]:
-    return {"prefect": settings.prefect_port, "mlflow": settings.mlflow_port}
-
-
-def _check_ports(settings: Settings) -> None:
-    if settings.prefect_port == settings.mlflow_port:
-        raise StackError(
-            f"PREFECT_PORT and MLFLOW_PORT are both {settings.mlflow_port}; expected two ports: "
-            "change one of them."
-        )
-    for server in _SERVERS:
-        _check_port(server, _ports(settings), "make up")
-
-
-def _check_port(server: str, ports: Mapping[str, int], command: str) -> None:
-    port = ports[server]
-    holder = supervision.listener(port)
-    if holder is not None:
-        near = [each for each in range(port + 1, 65536) if each not in ports.values()]
-        other = next((each for each in near if supervision.listener(each) is None), "…")
-        raise StackError(
-            f"Port {port} is taken by {holder}, expected it free: stop that program, or choose "
-            f"another port with `{command} {server.upper()}_PORT={other}`."
-        )
-
-
 def _mend(supervisor: Supervisor, settings: Settings, layout: Layout) -> None:
     """Starts again the servers that supervisord has given up."""
     for server in _SERVERS:
@@ -224,7 +199,7 @@ def _mend(supervisor: Supervisor, settings: Settings, layout: Layout) -> None:
             # A parent that was killed leaves a child that holds the port.
             supervision.end(supervision.orphans(layout.stack, server))
             # What has taken the port of a stack that goes on in part.
-            _check_port(server, _ports(settings), "make down && make up")
+            check_port(server, settings, "make down && make up")
             supervisor.start(server)
 
 
@@ -283,7 +258,7 @@ def _tail(log: Path, begin: Mapping[str, int]) -> str:
 
 
 def _serves(supervisor: Supervisor, settings: Settings, server: str) -> bool:
-    port = _ports(settings)[server]
+    port = ports(settings)[server]
     if not supervisor.listens(server, port):
         return False
     try:

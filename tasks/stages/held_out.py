@@ -16,7 +16,7 @@ from corpusmill.storage.corpus.documents import SCHEMA, Document, documents_path
 from corpusmill.storage.corpus.writing import SplitWriter
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import read_manifest
-from corpusmill.storage.splits import Split
+from corpusmill.storage.splits import SPLITS, Split
 
 KIND = "held_out"
 # What is chosen from held-out text, to judge by.
@@ -32,7 +32,7 @@ class Choice:
     Attributes:
         kind: new or old, or what else there is; part of the identity.
         folders: artifacts with documents.
-        split: of them.
+        split: of them; None for both.
         bytes: of all sources together, in equal shares; more only where one document has more.
         document_bytes: at most, of one document.
         by_size: whether long documents are the likelier to be chosen.
@@ -41,7 +41,7 @@ class Choice:
 
     kind: str
     folders: Sequence[Ref]
-    split: Split
+    split: Split | None
     bytes: int
     document_bytes: int
     by_size: bool = False
@@ -158,8 +158,9 @@ def _up_to(
         yield document
 
 
-def _batches(ref: Ref, split: Split) -> Iterator[pa.RecordBatch]:
-    return record_batches(documents_path(ref.path, split))
+def _batches(ref: Ref, split: Split | None) -> Iterator[pa.RecordBatch]:
+    for side in (split,) if split else SPLITS:
+        yield from record_batches(documents_path(ref.path, side))
 
 
 def _rank(name: str) -> float:
