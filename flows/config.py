@@ -141,8 +141,7 @@ def base_of(recipes: Mapping[str, Callable[[], C]], recipe: str) -> C:
         return _own_recipe({type(each()) for each in recipes.values()}, recipe)
     if recipe not in recipes:
         raise ConfigError(
-            f"There is no recipe {recipe!r}; "
-            f"{nearest(recipe, list(recipes))}"
+            f"There is no recipe {recipe!r}; {nearest(recipe, list(recipes))}"
             f"the recipes are {', '.join(recipes)}, and package.module:name of one's own."
         )
     return recipes[recipe]()

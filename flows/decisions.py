@@ -8,7 +8,7 @@ from corpusmill.flows.config import RegistrationConfig
 from corpusmill.flows.home import here, tracked
 from corpusmill.flows.inheritance import champions_config
 from corpusmill.storage.config import parse
-from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
 from corpusmill.storage.markup import on_terminal
@@ -62,7 +62,11 @@ def release(name: str, file: str | None, only_list: bool) -> None:
     if only_list:
         return
     count = ledger.release(file)
-    click.echo(f"{count} documents are let in; the next night reads them.")
+    if waiting:
+        click.echo(f"{count} documents are let in; the next night reads them.")
+    if file is None and decisions.rejected:
+        versions = ", ".join(each.version for each in decisions.rejected)
+        click.echo(f"What was learned in version {versions} may be learned again.")
 
 
 @click.command()
@@ -89,17 +93,20 @@ def forget(file: Path, name: str | None) -> None:
 def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
     """Notes it for one model, and prints which of its versions have met it."""
     from corpusmill.storage import aliases
-    from corpusmill.storage.artifacts import find
+    from corpusmill.storage.artifacts import Ref, find
     from corpusmill.storage.memory import KIND
     from corpusmill.tasks.stages.forgetting import documents_of_file, meeting, with_relatives
 
     champion = aliases.champion_or_refuse(settings, name)
     config = champions_config(aliases.config_of(settings, champion), name)
-    memories = {
-        each.version: find(layout, KIND, each.tags[MEMORY])
-        for each in aliases.versions(settings, name)
-        if MEMORY in each.tags
-    }
+    memories: dict[str, Ref] = {}
+    for each in aliases.versions(settings, name):
+        if MEMORY in each.tags:
+            try:
+                memories[each.version] = find(layout, KIND, each.tags[MEMORY])
+            except ArtifactError as error:
+                # What the others have met is kept out all the same.
+                click.echo(on_terminal(f"  what version {each.version} has met is lost: {error}"))
     found = documents_of_file(layout, config.corpus, file)
     if not found.ids:
         raise ConfigError(

@@ -9,8 +9,7 @@ from corpusmill.model.training.renamed import in_groups, is_flat
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError
 
-# Parts of a pretraining's config that a night has too.
-# How a night is run is no matter of the model: it is said anew each night, by its parameters.
+# What a night takes over. How it is run is no matter of the model: its parameters say that anew.
 _PARTS = ("corpus", "train", "evaluation", "registration")
 # What decides which documents there are, and on which side: with others nothing could be compared.
 _BREAKING = ("corpus.", "family")

@@ -40,17 +40,13 @@ class Line:
         parts = [make_part(self.layout, each, self.config) for each in plan.partitions]
         return plan.corpus or build_corpus(self.layout, plan.sources, self.config, parts, past)
 
-    def night(self, corpus: Ref | None = None) -> Ref | None:
-        """The corpus of what is new, which is met from now on; None where no file is.
-
-        Args:
-            corpus: to be met in place of that.
-        """
+    def night(self) -> Ref | None:
+        """The corpus of what is new, which is met from now on; None where no file is."""
         past = Past(self.memory, self.kept_out) if self.memory else None
         sources = plan_corpus(self.layout, self.config, past).sources
         if not sources:
             return None
-        corpus = corpus or self.find()
+        corpus = self.find()
         assert corpus
         held_out = keep_held_out(self.layout, corpus)
         self.corpora.append(corpus)
