@@ -165,22 +165,20 @@ def _whole(shards: Ref) -> list[_Piece]:
 
 def _write(writer: ShardWriter, drawn: Sequence[tuple[Ref, Sequence[_Piece]]]) -> dict[str, Any]:
     """Writes pieces, those of a source next to each other, and counts them."""
-    opened = [(TokenStream(ref.path, "train"), _table(ref), pieces) for ref, pieces in drawn]
+    by_source: dict[str, list[tuple[TokenStream, pa.Table, float, _Piece]]] = {}
+    for ref, pieces in drawn:
+        stream, table, ratio = TokenStream(ref.path, "train"), _table(ref), _bytes_per_token(ref)
+        for piece in pieces:
+            source = table["source"][piece.rows[0]].as_py()
+            by_source.setdefault(source, []).append((stream, table, ratio, piece))
     sources: dict[str, dict[str, int]] = {}
-    names = dict.fromkeys(
-        name for _, table, _ in opened for name in table["source"].unique().to_pylist()
-    )
-    ratios = [_bytes_per_token(ref) for ref, _ in drawn]
-    for source in names:
+    for source, its in by_source.items():
         entry = sources[source] = {**_zero(), "first_token": writer.tokens}
-        for (stream, table, pieces), ratio in zip(opened, ratios, strict=True):
-            rows = table["source"].to_pylist()
-            for piece in pieces:
-                if rows[piece.rows[0]] == source:
-                    _append(writer, stream, table, piece)
-                    entry["documents"] += piece.rows[1] - piece.rows[0]
-                    entry["tokens"] += piece.tokens
-                    entry["bytes"] += round(piece.tokens * ratio)
+        for stream, table, ratio, piece in its:
+            _append(writer, stream, table, piece)
+            entry["documents"] += piece.rows[1] - piece.rows[0]
+            entry["tokens"] += piece.tokens
+            entry["bytes"] += round(piece.tokens * ratio)
     total = {key: sum(entry[key] for entry in sources.values()) for key in _zero()}
     return {**total, "sources": sources, "languages": {}}
 
