@@ -29,6 +29,7 @@ from corpusmill.tasks.reports.corpus.report import report_corpus
 from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
 from corpusmill.tasks.shards import make_shards
+from corpusmill.tasks.stack.nightlies import Ending
 from corpusmill.tasks.stages.judgement import Judgement
 from corpusmill.tasks.stages.past import is_tried, kept_out_by
 from corpusmill.tasks.tracking import FlowContext
@@ -135,7 +136,7 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
     )
 
 
-def ended(how: str, why: str) -> State[None]:
+def ended(how: Ending, why: str) -> State[None]:
     """The end of a night, under a name that automations know, and why."""
     get_run_logger().info("%s", why)
     return Completed(name=how, message=why)

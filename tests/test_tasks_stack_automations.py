@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from corpusmill.flows.command_line import main
 from corpusmill.storage.errors import ConfigError
 from corpusmill.tasks.stack.automations import BLOCK, ensure_automations, tell, told
-from corpusmill.tasks.stack.nightlies import set_nightly
+from corpusmill.tasks.stack.nightlies import Ending, set_nightly
 from tests.servers import wait_for
 from tests.stacks import Running, stack_of_nights
 
@@ -63,6 +63,13 @@ def fired(running: Running, automation: str) -> int:
     wanted = {"filter": {**of_it, "resource": {"id": [resource]}}}
     total: int = running.api("POST", "/events/filter", wanted)["total"]
     return total
+
+
+def test_a_night_that_ended_in_whatever_way_does_not_hang(running: Running) -> None:
+    ends = set(automations(running)[HUNG]["trigger"]["expect"])
+    assert {f"prefect.flow-run.{each}" for each in (*get_args(Ending), "Failed", "Crashed")} <= ends
+    told_of = automations(running)[SKIPPED]["trigger"]["expect"]
+    assert "prefect.flow-run.Sleeping" not in told_of
 
 
 def test_without_an_address_a_failed_night_is_an_event_in_the_feed(running: Running) -> None:

@@ -6,12 +6,12 @@ e-mail, …) it is sent there too. What a person changed of an automation in the
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from corpusmill.storage.addresses import shown
 from corpusmill.storage.errors import ConfigError
-from corpusmill.tasks.stack.nightlies import FLOW
+from corpusmill.tasks.stack.nightlies import FLOW, Ending
 from corpusmill.tasks.stack.prefect_api import PrefectApi
 
 BLOCK = "corpusmill-nights"
@@ -22,7 +22,7 @@ _WEBHOOK = "custom-webhook"
 _SILENT = {"type": "do-nothing"}
 # Names of states, which Prefect makes the names of its events.
 _FAILED = ("Failed", "Crashed", "TimedOut")
-_WITHOUT_CHAMPION = ("Skipped", "Refused", "Quarantined")
+_TAUGHT_NOTHING: tuple[Ending, ...] = ("Skipped", "Refused", "Quarantined")
 _SETTABLE = ("name", "description", "enabled", "trigger", "actions", "actions_on_trigger")
 # A run started by hand may be given no name: then the flow's default, which the state tells.
 _MODEL = "{{ flow_run.parameters['name'] or 'the default model' }}"
@@ -124,7 +124,7 @@ def _action(automation: str, block: Mapping[str, Any] | None) -> dict[str, Any]:
 def _automations() -> list[dict[str, Any]]:
     """As `POST /automations/` takes them, but for what they do."""
     at_once = {"posture": "Reactive", "threshold": 1, "within": _ONCE_SECONDS}
-    ended = ("Completed", "Cancelled", *_FAILED, *_WITHOUT_CHAMPION)
+    ended = ("Cancelled", *_FAILED, *get_args(Ending))
     late = {"posture": "Proactive", "threshold": 1, "within": HUNG_HOURS * 3600}
     return [
         _automation(
@@ -135,7 +135,7 @@ def _automations() -> list[dict[str, Any]]:
         _automation(
             "corpusmill-nights-skipped",
             "A night ended without a new champion: nothing was learned, or it was not kept.",
-            {**at_once, "expect": _events(_WITHOUT_CHAMPION)},
+            {**at_once, "expect": _events(_TAUGHT_NOTHING)},
         ),
         _automation(
             "corpusmill-nights-hung",

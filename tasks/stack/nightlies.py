@@ -4,12 +4,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from corpusmill.storage.errors import StackError
 from corpusmill.tasks.stack.prefect_api import PrefectApi
 
 FLOW = "continue-pretraining"
+# How a night ends that meets no error: the name of its state. It sleeps as long as its model has no
+# champion, which is told to nobody.
+Ending = Literal["Completed", "Sleeping", "Skipped", "Refused", "Quarantined"]
 # What prefect.yaml deploys; the others are made after it.
 SHIPPED = "nightly"
 _DEFAULT_ZONE = "UTC"
