@@ -165,3 +165,12 @@ def test_reading_it_leaves_nothing_behind(text: Text) -> None:
     text.write(9)
     text.forget(text.folder / "9.txt")
     assert {path.name for path in parts.iterdir()} == before
+
+
+def test_a_file_that_was_the_whole_corpus_is_read_though_the_corpus_is_there(
+    tmp_path: Path,
+) -> None:
+    path = write_jsonl(tmp_path / "all.jsonl", SPEECHES[:4])
+    line = begin(tmp_path / "home", CorpusConfig(sources=(str(path),)))
+    found = documents_of_file(line.layout, line.config, path)
+    assert set(found.ids) == {_id(text) for text in SPEECHES[:4]}

@@ -11,11 +11,13 @@ from corpusmill.storage.corpus.documents import ids_of
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Forgotten
 from corpusmill.storage.memory import HELD_OUT, TRAIN, Memory
-from corpusmill.tasks.ingestion.building import plan_corpus
 from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
 from corpusmill.tasks.ingestion.duplicates.relatives import LEAST_SHARED, shared_bands
 from corpusmill.tasks.ingestion.duplicates.signatures import BANDS
+from corpusmill.tasks.ingestion.partitions import plan_partitions
 from corpusmill.tasks.ingestion.parts import make_part, part_bands, part_documents
+from corpusmill.tasks.ingestion.readers.reading import cut
+from corpusmill.tasks.ingestion.sources import resolve
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def _as_sources(config: CorpusConfig, file: Path) -> Iterator[CorpusConfig]:
 
 
 def _parts(layout: Layout, config: CorpusConfig) -> Iterator[Ref]:
-    # Of a plan that finds its corpus there are no partitions; that of one file is seldom there.
-    plan = plan_corpus(layout, config)
-    for partition in plan.partitions:
+    """Read anew: a corpus of this file alone may be there, but has not what was dropped."""
+    sources = resolve(config, layout.downloads, layout.file_index)
+    fragments = (each for source in sources for file in source.files for each in cut(file))
+    for partition in plan_partitions(fragments):
         yield make_part(layout, partition, config)
