@@ -12,12 +12,11 @@ from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.training.job import moments_spec
 from corpusmill.storage import aliases
-from corpusmill.storage.artifacts import Ref, discard, find
+from corpusmill.storage.artifacts import Ref, discard
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.ledger import Decisions, Ledger, Rejected
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
-from corpusmill.storage.memory import KIND
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.past import Past
@@ -26,9 +25,9 @@ from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, keep_held_out, new_documents
 from corpusmill.tasks.stages.judgement import Judgement, compare, table_of
-from corpusmill.tasks.stages.memory import recall, remember
+from corpusmill.tasks.stages.memory import remember
 from corpusmill.tasks.stages.night_config import NightConfig
-from corpusmill.tasks.stages.past import held_out_of, shards_of
+from corpusmill.tasks.stages.past import held_out_of, memory_of, shards_of
 from corpusmill.tasks.stages.replay import mix_with_old
 
 # A tokenizer that needs so many times the tokens a byte does not fit the text.
@@ -44,14 +43,12 @@ _MISFIT = 1.5
     retry_condition_fn=can_be_retried,
 )
 def recall_memory(layout: Layout, champion: RegisteredModel) -> Ref:
-    """What the champion's line has met; of one registered by an earlier release, its corpora.
+    """What the champion's line has met.
 
     Raises:
-        ArtifactError: it is gone.
+        StackError: some of it is gone.
     """
-    if digest := champion.tags.get(MEMORY):
-        return find(layout, KIND, digest)
-    return recall(layout, find(layout, "corpus", champion.tag("corpus")))
+    return memory_of(layout, champion)
 
 
 @task(

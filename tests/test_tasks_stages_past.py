@@ -5,11 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpusmill.storage.artifacts import Ref, discard
+from corpusmill.storage.artifacts import Ref, Spec, discard, obtain
+from corpusmill.storage.errors import StackError
+from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions, Forgotten, Rejected, SetAside
+from corpusmill.storage.memory import Segment, write_segments
+from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.ingestion.past import Past
-from corpusmill.tasks.stages.past import held_out_of, is_tried, kept_out_by
+from corpusmill.tasks.stages.past import held_out_of, is_tried, kept_out_by, memory_of
 from tests.lines import Line, begin
 
 ONE, TWO = "00" * 16, "11" * 16
@@ -107,3 +111,26 @@ def test_what_is_kept_out_decides_which_corpus_it_is() -> None:
 def test_held_out_text_of_a_line_is_found_segment_by_segment(night: Night) -> None:
     found = held_out_of(night.line.layout, night.refused)
     assert [each.digest for each in found] == [each.digest for each in night.line.held_out]
+
+
+@pytest.mark.parametrize("kind", ["memory", "held_out", "corpus"])
+def test_what_is_gone_of_a_line_is_a_sentence_with_what_helps(tmp_path: Path, kind: str) -> None:
+    layout = Layout(tmp_path)
+    tags = {"corpus": "c" * 32} if kind == "corpus" else {"memory": _memory_without(layout, kind)}
+    champion = RegisteredModel("ours", "3", "run", tags)
+    with pytest.raises(
+        StackError, match=r"models:/ours/3, .* has met .*`corpusmill rollback ours`"
+    ):
+        memory_of(layout, champion)
+
+
+def _memory_without(layout: Layout, kind: str) -> str:
+    """The digest of a memory whose shards or held-out text, or which itself, is not there."""
+
+    def write(folder: Path) -> None:
+        write_segments(folder, [Segment("000000", "c" * 32, "s" * 32, "h" * 32, 0)])
+
+    memory, _ = obtain(layout, Spec("memory", 1), write)
+    if kind == "memory":
+        discard(memory)
+    return memory.digest

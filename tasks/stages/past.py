@@ -5,17 +5,21 @@ from contextlib import suppress
 import numpy as np
 
 from corpusmill.storage.artifacts import Ref, find
+from corpusmill.storage.corpus import documents as corpora
 from corpusmill.storage.corpus.documents import documents_path, ids_of
-from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.errors import ArtifactError, StackError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
+from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.memory import KIND, Memory, Met, read_met
 from corpusmill.storage.memory import documents_path as met_path
 from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.versions import MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.duplicates.relatives import LEAST_SHARED, shared_bands
 from corpusmill.tasks.ingestion.night import MET
 from corpusmill.tasks.ingestion.past import KeptOut
 from corpusmill.tasks.stages import held_out
+from corpusmill.tasks.stages.memory import recall
 
 
 def kept_out_by(decisions: Decisions) -> KeptOut:
@@ -28,6 +32,32 @@ def kept_out_by(decisions: Decisions) -> KeptOut:
         {reason: those for reason, those in ids.items() if those},
         np.concatenate(bands) if bands else None,
     )
+
+
+def memory_of(layout: Layout, champion: RegisteredModel) -> Ref:
+    """What the champion's line has met; of one registered by an earlier release, its corpora.
+
+    That shards and held-out text are there too is seen by their manifests: nothing old is read.
+
+    Raises:
+        StackError: some of it is gone, which no retry brings back.
+        ConfigError: another tool registered the champion.
+    """
+    try:
+        if digest := champion.tags.get(MEMORY):
+            memory = find(layout, KIND, digest)
+        else:
+            memory = recall(layout, find(layout, corpora.KIND, champion.tag("corpus")))
+        for each in Memory(memory.path).segments:
+            read_manifest(layout.artifact("shards", each.shards))
+            read_manifest(layout.artifact(held_out.KIND, each.held_out))
+    except ArtifactError as error:
+        raise StackError(
+            f"What {champion.uri}, the champion, has met is not all in {layout.root} ({error}); "
+            "restore the store from a copy, go back to a version that has it with `corpusmill "
+            f"rollback {champion.name}`, or pretrain the model again."
+        ) from error
+    return memory
 
 
 def shards_of(layout: Layout, memory: Ref) -> list[Ref]:
