@@ -14,6 +14,13 @@ _PARTS = ("corpus", "train", "evaluation", "registration")
 # What decides which documents there are, and on which side: with others nothing could be compared.
 _BREAKING = ("corpus.", "family")
 _HARMLESS = ("corpus.sources", "corpus.on_bad_text", "corpus.max_unread", "corpus.readers")
+# What a night sets by itself, and by which field that is said.
+_NIGHTS_OWN = {
+    "train.max_steps": "night.max_steps",
+    "train.max_seconds": "night.max_seconds",
+    "train.schedule": "night.warmup_steps and night.decay_fraction",
+    "train.mixing": "night.replay",
+}
 _MASK = "***"
 
 
@@ -35,6 +42,7 @@ def inherit(
         ConfigError: a field or value that does not exist; a difference that would break comparison
             and is not allowed; a config of the champion that cannot be read any more.
     """
+    _check_names(overrides)
     champion = champions_config(recorded, name)
     config = override(champion, overrides, RENAMED_FIELDS)
     if config.registration != champion.registration:
@@ -53,6 +61,19 @@ def inherit(
             )
     _check_sources(config)
     return config, changed
+
+
+def _check_names(overrides: Mapping[str, Any]) -> None:
+    """Raises ConfigError for what a night takes from elsewhere than from its overrides."""
+    for key in map(str, overrides):
+        for own, instead in _NIGHTS_OWN.items():
+            if key == own or key.startswith(f"{own}."):
+                raise ConfigError(f"{key} is set by each night; expected {instead} instead.")
+        if key.partition(".")[0] in ("tokenizer", "model", "initialize_from"):
+            raise ConfigError(
+                f"{key} is the champion's, for a line keeps its network and tokenizer; expected it "
+                "to be left out: to change it, pretrain another model under a name of its own."
+            )
 
 
 def champions_config(recorded: Mapping[str, Any], name: str) -> ContinueConfig:

@@ -177,3 +177,19 @@ def test_what_a_pretraining_alone_has_is_no_part_of_a_night() -> None:
     recorded = _recorded("bert-tiny", {})
     assert set(recorded) - set(ContinueConfig.model_fields) <= set(PretrainConfig.model_fields)
     assert champions_config(recorded, "ours").family == "masked_lm"
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("train.max_steps", r"train\.max_steps is set by each night; expected night\.max_steps"),
+        ("train.schedule.warmup_steps", r"expected night\.warmup_steps and night\.decay_fraction"),
+        ("tokenizer.vocab_size", r"a line keeps its network and tokenizer"),
+        ("model.hidden_size", r"pretrain another model under a name of its own"),
+    ],
+)
+def test_what_a_night_sets_or_a_line_keeps_is_refused_with_the_reason(
+    field: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        inherit(_ours(), "ours", {field: 3}, ())
