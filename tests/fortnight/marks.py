@@ -77,8 +77,8 @@ def night_marks(records: Sequence[Record]) -> Iterator[Mark]:
     learned = sum(each.promoted for each in of["speeches"])
     yield Mark("nights promoted", f"{learned} of {len(of['speeches'])}", None)
     for each in of["poisoned"]:
-        refused = each.state == "Refused" and each.champion == each.before
-        yield Mark("the poisoned night is refused", _said(each), refused)
+        refused = each.state in ("Refused", "Quarantined") and each.champion == each.before
+        yield Mark("a night of poison is refused", _said(each), refused)
         yield _poison_set_aside(records[records.index(each) + 1 :])
     for each in of["chinese"]:
         yield _chinese(each)

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from corpusmill.tasks.stages.night_config import QuarantineConfig
 from tests.fortnight.texts import Speeches, chinese, random_words
 
 Kind = Literal["speeches", "empty", "edited", "rollback", "poisoned", "chinese"]
-_MAX_UNLIKE = "night.quarantine.max_unlike"
 
 
 @dataclass(frozen=True)
@@ -86,29 +84,29 @@ QUICK = Size(
         "night.max_steps": 20,
         "night.quarantine.loss_factor": 1.2,
     },
-    # A network that knows next to nothing learns from random words too: the rate does the harm.
-    poisoned={"night.rate_factor": 1, "train.optimizer.learning_rate": 0.5},
+    # A network that knows next to nothing learns from random words too: the gate is alone with
+    # them, and the rate does the harm.
+    poisoned={
+        "night.quarantine.max_unlike": 1,
+        "night.rate_factor": 1,
+        "train.optimizer.learning_rate": 0.5,
+    },
 )
 
 
 def steps(speeches: Speeches, size: Size, data: Path) -> Iterator[Step]:
-    """The nights in their order; after the poisoned one, other poison comes with good text.
-
-    In the poisoned night the quarantine is off, so that the gate is alone with the poison.
-    """
-    guard: Mapping[str, Any] = {}
+    """The nights in their order; after the poisoned one, other poison comes with good text."""
+    poisoned = False
     for number, share in enumerate(speeches.shares(size.nights), 1):
         files = {f"speeches/{path.name}": path.read_text(encoding="utf-8") for path in share}
-        if guard:
+        if poisoned:
             files |= _poison(speeches, size, 2)
-        yield Step(f"night {number}", "speeches", files, guard)
-        guard = {}
+        yield Step(f"night {number}", "speeches", files)
+        poisoned = False
         for kind in size.after.get(number, ()):
             if kind == "poisoned":
-                # Said, for a poisoned night that is promoted hands on that it had none.
-                guard = {_MAX_UNLIKE: QuarantineConfig().max_unlike}
-                overrides = {_MAX_UNLIKE: 1, **size.poisoned}
-                yield Step("poisoned", kind, _poison(speeches, size, 1), overrides)
+                poisoned = True
+                yield Step("poisoned", kind, _poison(speeches, size, 1), size.poisoned)
             elif kind == "chinese":
                 files = {f"chinese/{name}": text for name, text in chinese(data, 60).items()}
                 yield Step("Chinese", kind, files)
