@@ -52,9 +52,19 @@ def nightly(
     elif name is not None and remove:
         _print_removed(remove_nightly(server, name))
     else:
-        _print_all(
-            settings, [each for each in find_nightlies(server) if name in (None, each.model)]
-        )
+        _print_all(settings, _of(name, find_nightlies(server)))
+
+
+def _of(name: str | None, found: list[Nightly]) -> list[Nightly]:
+    if name is None:
+        return found
+    if of_name := [each for each in found if each.model == name]:
+        return of_name
+    models = ", ".join(each.model for each in found) or "none"
+    raise ConfigError(
+        f"No nightly deployment continues {name!r}, expected one of: {models}; `corpusmill nightly "
+        f"{name} --at 02:00` has it learn every night."
+    )
 
 
 def _check(name: str | None, at: str | None, zone: str | None, remove: bool) -> None:

@@ -162,7 +162,10 @@ def roll_back(
     with only_one(layout, name):
         champion = champion_or_refuse(settings, name)
         previous = find_by_alias(settings, name, PREVIOUS)
-        if previous is None or previous.version == champion.version:
+        if previous and previous.version == champion.version:
+            # A promotion that was cut between its two aliases has moved this one only.
+            previous = _version(settings, name, champion.tags.get(REPLACED))
+        if previous is None:
             raise ConfigError(
                 f"models:/{name}@previous does not exist, so version {champion.version} is the "
                 "first champion; expected one before it: give the alias champion to another "
@@ -175,6 +178,10 @@ def roll_back(
         else:
             client.delete_registered_model_alias(name, PREVIOUS)
     return champion, previous
+
+
+def _version(settings: Settings, name: str, number: str | None) -> RegisteredModel | None:
+    return next((each for each in versions(settings, name) if each.version == number), None)
 
 
 def only_one(layout: Layout, name: str) -> AbstractContextManager[None]:

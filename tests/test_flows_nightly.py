@@ -133,6 +133,12 @@ def test_the_list_says_when_and_which_champion(running: Running) -> None:
     command(running, "crowned", "--remove")
 
 
+def test_a_model_without_nights_is_told_from_those_that_have_some(running: Running) -> None:
+    refused = command(running, "gpt-tinny")
+    assert refused.exit_code == 1
+    assert "'gpt-tinny', expected one of: gpt-tiny;" in " ".join(refused.output.split())
+
+
 def _mlflow(running: Running, path: str, body: dict[str, str]) -> Any:
     address = f"{running.settings.mlflow_url}/api/2.0/mlflow/{path}"
     key = (USER, running.settings.key or "")

@@ -13,7 +13,7 @@ from threading import Barrier
 import pytest
 from mlflow.exceptions import MlflowException
 
-from corpusmill.storage.aliases import champion_or_refuse, find_by_alias, promote
+from corpusmill.storage.aliases import champion_or_refuse, find_by_alias, promote, roll_back
 from corpusmill.storage.artifacts import content_digest, discard
 from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.layout import Layout
@@ -85,6 +85,19 @@ def test_of_two_flows_that_would_replace_one_champion_one_does(shop: Shop, name:
             said = list(threads.map(run, range(2)))
         champion = find_by_alias(shop.settings, name, CHAMPION)
         assert champion and said == [champion.version] * 2
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_rollback_finds_the_previous_champion_even_if_its_promotion_was_cut(
+    shop: Shop, name: str, cut: bool
+) -> None:
+    first, second, third = (shop.version(name, value) for value in (1.0, 2.0, 3.0))
+    for before, version in ((None, first), (first, second), (second, third)):
+        promote(shop.settings, shop.layout, version, before)
+    if cut:
+        shop.client.set_registered_model_alias(name, CHAMPION, second.version)
+    was, now = roll_back(shop.settings, shop.layout, name)
+    assert (was.version, now.version) == (("2", "1") if cut else ("3", "2"))
 
 
 def test_files_that_mlflow_has_lost_are_taken_from_the_store_they_were_trained_in(
