@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt, field_validator
 
 from corpusmill.model.inference.request import NewTokens, Sampling
 from corpusmill.model.network.config import Family
@@ -24,8 +24,41 @@ class Hardware(Config):
     precision: ComputePrecision
 
 
+ProbeKind = Literal["minimal_pairs", "last_word", "multiple_choice"]
+
+
+def absolute(files: str) -> str:
+    """Returns `files` unless it is relative, which would depend on the folder the flow runs in.
+
+    Raises:
+        ValueError: a relative path.
+    """
+    if not files.startswith("/"):
+        raise ValueError(
+            f"{files!r} is no absolute path; expected one, such as /text/blimp.jsonl.gz"
+        )
+    return files
+
+
+class ProbeConfig(Config):
+    """A zero-shot probe: items whose right answer should be the likeliest.
+
+    Attributes:
+        name: how metrics and reports call it: letters, digits, `_`, `-` and `.`.
+        files: absolute path, or glob, of JSON Lines (.jsonl or .jsonl.gz), an item a line.
+        kind: which fields an item has and when it is right, as
+            `corpusmill.model.evaluation.probe_items` explains.
+        items: how many are asked, chosen by hash; all where there are fewer.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
+    files: Annotated[str, AfterValidator(absolute)]
+    kind: ProbeKind
+    items: PositiveInt = 500
+
+
 class EvaluationConfig(Sampling):
-    """Scoring of held-out documents with a sliding window, and sample continuations.
+    """Scoring of held-out documents with a sliding window, sample continuations, and probes.
 
     Attributes:
         stride: tokens scored a window; the rest of the window is context. None: half a window.
@@ -39,6 +72,7 @@ class EvaluationConfig(Sampling):
             of its length by which its log p is divided.
         precision: of matrix products; auto is what CORPUSMILL_PRECISION says, and without it bf16
             where the hardware multiplies it natively, else fp32.
+        probes: asked of a model that writes; others leave them out.
     """
 
     stride: PositiveInt | None = None
@@ -51,9 +85,23 @@ class EvaluationConfig(Sampling):
     length_penalty: float = Field(1.0, ge=0, allow_inf_nan=False)
     precision: Precision = "auto"
     seed: Seed = 0
+    probes: tuple[ProbeConfig, ...] = ()
+
+    @field_validator("probes")
+    @classmethod
+    def _names_are_unique(cls, probes: tuple[ProbeConfig, ...]) -> tuple[ProbeConfig, ...]:
+        names = [each.name for each in probes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"found probes of the names {names}, expected each name once")
+        return probes
+
+    @property
+    def held_out_alone(self) -> "EvaluationConfig":
+        """The same without samples and probes: figures of held-out text alone."""
+        return self.model_copy(update={"samples": 0, "probes": ()})
 
     def identity(self, family: Family) -> dict[str, Any]:
-        """What decides the figures and samples of a model of this family."""
+        """What decides figures and samples of a model of this family, but for files of probes."""
         idle = {name for name, families in _READ_BY.items() if family not in families}
         if not self.translate:
             idle |= {"beams", "length_penalty"}
@@ -64,6 +112,7 @@ class EvaluationConfig(Sampling):
 _READ_BY: Mapping[str, frozenset[Family]] = {
     "stride": frozenset({"causal_lm"}),
     "prompt_characters": frozenset({"causal_lm"}),
+    "probes": frozenset({"causal_lm"}),
     "temperature": frozenset({"causal_lm", "encoder_decoder"}),
     "top_k": frozenset({"causal_lm", "encoder_decoder"}),
     "top_p": frozenset({"causal_lm", "encoder_decoder"}),
@@ -94,6 +143,28 @@ class Sample(Config):
     reference: str | None = None
 
 
+class ProbeResult(Config):
+    """How a model did on a probe.
+
+    Attributes:
+        accuracy: share of items that are right.
+        low, high: its interval of 95 % (Wilson 1927).
+        items: that were asked.
+        chance: the accuracy of a guess; None where nothing is to choose from.
+        beside: other figures, by name. perplexity: of the last words; accuracy_per_byte: of a
+            choice by its log p a byte.
+    """
+
+    name: str
+    kind: ProbeKind
+    accuracy: float
+    low: float
+    high: float
+    items: int
+    chance: float | None = None
+    beside: dict[str, float]
+
+
 class EvaluationResult(Config):
     """Figures over all held-out documents.
 
@@ -107,6 +178,7 @@ class EvaluationResult(Config):
         signature: how that figure was worked out, where others do it differently: it compares
             only with figures of the same signature.
         precision: in which all of them were computed.
+        probes: in the order of the config.
     """
 
     family: Family
@@ -120,6 +192,7 @@ class EvaluationResult(Config):
     precision: ComputePrecision
     seconds: float
     samples: tuple[Sample, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
 
     @property
     def score(self) -> float:

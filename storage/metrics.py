@@ -39,6 +39,11 @@ def evaluation(figure: str) -> str:
     return f"evaluation/{figure}"
 
 
+def probe(name: str, figure: str) -> str:
+    """A figure of a probe, such as `evaluation/probe/blimp/accuracy`."""
+    return evaluation(f"probe/{name}/{figure}")
+
+
 def baseline(name: str) -> str:
     """The figure that decides, of what is no model."""
     return f"baseline/{name}"

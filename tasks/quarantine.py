@@ -85,7 +85,7 @@ def _read_some(
         Choice("new", [corpus], None, size, piece, by_size=True, altered=shuffled),
     ]
     chosen = choose_documents(layout, choices, past.forgotten)
-    quick = config.model_copy(update={"samples": 0})
+    quick = config.held_out_alone
     ref, _ = evaluation.make_evaluation(layout, champion, chosen, quick, "champion, on new text")
     blocks, new = read_blocks(ref.path), new_documents(chosen.path)
     discard(chosen)

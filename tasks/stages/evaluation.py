@@ -18,7 +18,7 @@ from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.launch import check_outcome, evaluation_command, supervised, wait
 from corpusmill.tasks.stages.compression import CompressionBaseline, compress_baseline
 
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 _LOGGER = logging.getLogger(__name__)
 # They decide what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}

@@ -66,6 +66,28 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class ProbeComparison:
+    """Two models on the same items of a probe.
+
+    Attributes:
+        candidate, champion: the accuracy of each.
+        gain: how many more items the candidate has right, as a share of all items.
+        low, high: its interval, of 95 % for all probes of a night together.
+        won, lost: items that the candidate alone has right, and the champion alone.
+    """
+
+    name: str
+    candidate: float
+    champion: float
+    gain: float
+    low: float
+    high: float
+    items: int
+    won: int
+    lost: int
+
+
+@dataclass(frozen=True)
 class Judgement:
     """Whether a candidate is to be champion, and why.
 
@@ -78,6 +100,7 @@ class Judgement:
         tolerance: share of the champion's figure that old text may lose.
         comparisons: of all new text, of all old text, and where there are several, of each source
             of new text and each of old text; without those of which no text is held out.
+        probes: that both were asked.
     """
 
     verdict: Literal["promoted", "harm", "unproven"]
@@ -86,6 +109,7 @@ class Judgement:
     higher_is_better: bool
     tolerance: float
     comparisons: tuple[Comparison, ...]
+    probes: tuple[ProbeComparison, ...] = ()
 
     @property
     def promoted(self) -> bool:
