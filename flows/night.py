@@ -213,6 +213,11 @@ def _tags(
         for each in judgement.comparisons
         if each.source is None
     }
+    figures |= {
+        f"gate.probe.{each.name}": f"{each.gain:+.4f} ({each.low:+.4f} to {each.high:+.4f}, "
+        f"{each.items} items)"
+        for each in judgement.probes
+    }
     return figures | {
         "corpus": corpus.digest,
         "held_out": held_out.digest,

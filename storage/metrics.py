@@ -27,6 +27,9 @@ SPAN_ACCURACY = "span_accuracy"
 BLEU = "bleu"
 CHRF = "chrf"
 COPIED_BLEU = "copied_bleu"
+# Of a probe.
+ACCURACY = "accuracy"
+ACCURACY_PER_BYTE = "accuracy_per_byte"
 
 
 def part_of_loss(split: str, head: str) -> str:

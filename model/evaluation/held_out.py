@@ -6,6 +6,7 @@ from dataclasses import replace
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from corpusmill.model.evaluation.causal import score_causal
 from corpusmill.model.evaluation.masked import score_masked
+from corpusmill.model.evaluation.probes import ask
 from corpusmill.model.evaluation.spans import score_spans
 from corpusmill.model.inference.continuation import Writer
 from corpusmill.model.inference.loading import Loaded, load_for_use
@@ -16,17 +17,19 @@ from corpusmill.storage.blocks import Blocks, write_blocks
 from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.corpus.pairs import pair_sources, part_pair
 from corpusmill.storage.errors import CorpusError
+from corpusmill.storage.probes import write_answers
 
 
 def evaluate(job: EvaluationJob) -> EvaluationResult:
     """Figures over every held-out document of the corpus.
 
     An encoder-decoder translates where pairs are held out, and else writes what is cut out. What is
-    found for each block of the documents is written into the job's directory.
+    found for each block of the documents, and for each item of a decoder's probes, is written into
+    the job's directory.
 
     Raises:
         ModelError: the model directory does not hold a model.
-        CorpusError: no document is held out.
+        CorpusError: no document is held out, or a file of a probe cannot be read.
     """
     loaded = load_for_use(job.model, job.evaluation.precision)
     with_pairs = pair_sources(job.corpus)
@@ -43,7 +46,12 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
         )
     result, blocks = _score(loaded, texts, pairs, job.evaluation)
     write_blocks(job.directory, blocks)
-    return result
+    if not (job.evaluation.probes and isinstance(loaded.network, CausalNetwork)):
+        return result
+    writer = Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
+    probes, answers = ask(writer, job.evaluation.probes)
+    write_answers(job.directory, answers)
+    return result.model_copy(update={"probes": probes})
 
 
 def _score(

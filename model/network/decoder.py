@@ -9,15 +9,18 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from corpusmill.model.network.attention import Attention, LayerCache, document_mask
 from corpusmill.model.network.base import Network
 from corpusmill.model.network.block import Block, LayerContext
-from corpusmill.model.network.config import DecoderConfig
+from corpusmill.model.network.config import IGNORED, DecoderConfig
 from corpusmill.model.network.feed_forward import SwiGLU
 from corpusmill.model.network.loss import each_cross_entropy, summed_cross_entropy
 from corpusmill.model.network.norms import LayerNorm, RMSNorm
 from corpusmill.model.network.positions import Rotation, rotation
+
+_ROWS_AT_ONCE = 1024  # of logits
 
 
 class CausalNetwork(Network):
@@ -74,6 +77,25 @@ class CausalNetwork(Network):
         hidden_BTD = self._hidden(ids_BT, positions, None, [None] * len(self.layers))
         nats_N = each_cross_entropy(hidden_BTD.flatten(0, 1), self.head, targets_BT.flatten())
         return nats_N.view(targets_BT.shape)
+
+    def answers(self, ids_BT: Tensor, targets_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """-log p of the N targets that are not -100, row by row, in nats, fp32 (N,), and whether
+        each is the likeliest, bool (N,).
+
+        Args:
+            ids_BT, targets_BT: as of `nats`.
+        """
+        positions = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        hidden_BTD = self._hidden(ids_BT, positions, None, [None] * len(self.layers))
+        used = targets_BT != IGNORED
+        hidden_ND, wanted_N = hidden_BTD[used], targets_BT[used]
+        nats, likeliest = [], []
+        for start in range(0, len(wanted_N), _ROWS_AT_ONCE):
+            targets_N = wanted_N[start : start + _ROWS_AT_ONCE]
+            logits_NV = self.logits(hidden_ND[start : start + _ROWS_AT_ONCE]).float()
+            nats.append(cross_entropy(logits_NV, targets_N, reduction="none"))
+            likeliest.append(logits_NV.argmax(-1) == targets_N)
+        return torch.cat(nats), torch.cat(likeliest)
 
     def continue_from(self, ids_BT: Tensor, caches: Sequence[LayerCache]) -> Tensor:
         """Reads positions after those in `caches`, one a layer, and appends to them.

@@ -5,7 +5,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Outcome:
         baselines: what that figure is without a model, by how it comes about.
         reasons: of a night, why it was promoted or refused.
         compared: of a night, candidate and champion on each part of the held-out text.
+        probes: results of the evaluation's probes, as ProbeResult has them.
     """
 
     model: str
@@ -74,6 +75,7 @@ class Outcome:
     samples: list[dict[str, str | None]]
     flow_run_url: str
     mlflow_url: str
+    probes: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def score(self) -> float:
@@ -124,6 +126,7 @@ def make_outcome(
         samples=[sample.model_dump() for sample in figures.samples],
         flow_run_url=str(runtime.flow_run.ui_url),
         mlflow_url=context.tracker.link,
+        probes=[each.model_dump() for each in figures.probes],
     )
 
 
@@ -156,6 +159,11 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
     tracker.log_metrics(
         {metrics.evaluation(name): value for name, value in outcome.figures.items()}
         | {metrics.baseline(_key(name)): value for name, value in outcome.baselines.items()}
+        | {
+            metrics.probe(each["name"], name): value
+            for each in outcome.probes
+            for name, value in {metrics.ACCURACY: each["accuracy"], **each["beside"]}.items()
+        }
     )
     curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal)
     counts = read_manifest(corpus.path)["counts"]

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.evaluation.probe_items import probe_identity
 from corpusmill.model.hf.families import family_of
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
 from corpusmill.storage.config import read_json, write_json_value
@@ -68,13 +69,31 @@ def make_evaluation(
         f"{result.bytes:,}",
         " - reused" if reused else "",
     )
+    for each in result.probes:
+        _LOGGER.info(
+            "%s: %.1f %% of %d items of %s (95 %% between %.1f and %.1f)",
+            name,
+            100 * each.accuracy,
+            each.items,
+            each.name,
+            100 * each.low,
+            100 * each.high,
+        )
+    if config.probes and result.family != "causal_lm":
+        _LOGGER.info("probes are not asked: a model of %s does not continue text", result.family)
     return evaluation, result
 
 
 def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
-    """What an evaluation is made from: the bytes of the model, not how it was trained."""
+    """What an evaluation is made from: the bytes of the model, not how it was trained.
+
+    Raises:
+        CorpusError: files of a probe are gone.
+    """
     inputs = {"model": content_digest(model), "corpus": corpus.digest}
     decides = config.identity(family_of(model.path)) | {"engines": _ENGINES}
+    if "probes" in decides:
+        decides["probes"] = [probe_identity(each) for each in config.probes]
     return Spec("evaluation", FORMAT_VERSION, inputs, decides)
 
 

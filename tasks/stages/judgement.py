@@ -17,6 +17,7 @@ from corpusmill.storage.blocks import Blocks, read_blocks
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import ModelError
 from corpusmill.tasks.stages.evaluation import in_words
+from corpusmill.tasks.stages.probes import ProbeComparison, compare_probes, said_of_probe
 from corpusmill.tasks.stages.resampling import resampled_sums
 
 Age = Literal["new", "old"]
@@ -66,34 +67,12 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class ProbeComparison:
-    """Two models on the same items of a probe.
-
-    Attributes:
-        candidate, champion: the accuracy of each.
-        gain: how many more items the candidate has right, as a share of all items.
-        low, high: its interval, of 95 % for all probes of a night together.
-        won, lost: items that the candidate alone has right, and the champion alone.
-    """
-
-    name: str
-    candidate: float
-    champion: float
-    gain: float
-    low: float
-    high: float
-    items: int
-    won: int
-    lost: int
-
-
-@dataclass(frozen=True)
 class Judgement:
     """Whether a candidate is to be champion, and why.
 
     Attributes:
-        verdict: promoted; harm: old text has lost more than is tolerated, or new text has got
-            worse; unproven: neither that nor the gain is shown.
+        verdict: promoted; harm: old text has lost more than is tolerated, new text has got
+            worse, or a probe; unproven: neither that nor the gain is shown.
         reasons: for a person to read; the first one decides.
         figure: the name of what is compared.
         higher_is_better: of that figure; a gain above 0 is better in any case.
@@ -135,7 +114,7 @@ def compare(
 
     It is promoted if new text as a whole is better, and neither old text as a whole nor a source of
     it is worse by more than the tolerance: by the lower ends of their intervals, or by the gains
-    themselves where there are few blocks.
+    themselves where there are few blocks. A probe that falls by more than its interval is harm.
 
     Args:
         candidate, champion: folders of evaluations, with the same precision.
@@ -157,7 +136,14 @@ def compare(
     pair = _Pair(figure, ours, theirs, resamples, seed)
     comparisons = tuple(_comparisons(pair, new))
     verdict, reasons = _verdict(comparisons, figure, tolerance)
-    return Judgement(verdict, reasons, figure.name, figure.higher_is_better, tolerance, comparisons)
+    probes = compare_probes(candidate, champion)
+    if fallen := tuple(said_of_probe(each) for each in probes if each.high < 0):
+        # What decides comes first, and harm decides.
+        reasons = (*reasons, *fallen) if verdict == "harm" else (*fallen, *reasons)
+        verdict = "harm"
+    return Judgement(
+        verdict, reasons, figure.name, figure.higher_is_better, tolerance, comparisons, probes
+    )
 
 
 def table_of(judgement: Judgement) -> list[dict[str, Any]]:
