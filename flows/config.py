@@ -8,6 +8,7 @@ from pydantic import BaseModel, create_model, model_validator
 
 from corpusmill.flows.overrides import nearest, override
 from corpusmill.model.config import EvaluationConfig, Hardware
+from corpusmill.model.evaluation.probe_items import read_items
 from corpusmill.model.hf.families import family_of
 from corpusmill.model.network.config import DecoderConfig, Family, ModelConfig
 from corpusmill.model.objectives.config import check_objectives
@@ -186,8 +187,11 @@ def on_this_machine(config: M) -> M:
 
     Raises:
         ConfigError: meant for a GPU and there is none, or a precision that there is not.
+        CorpusError: a probe whose files cannot be read.
     """
     train, evaluation = config.train, config.evaluation
+    for probe in evaluation.probes:
+        read_items(probe)  # which is done after training
     asked = train.hardware
     open_precision = "auto" in (asked.precision, evaluation.precision)
     if not open_precision and asked.num_processes and asked.device == "auto":

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult, ProbeConfig
 from corpusmill.model.evaluation.causal import score_causal
 from corpusmill.model.evaluation.held_out import evaluate
+from corpusmill.model.evaluation.probe_items import read_items
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.answering import load_answerer, text_pieces
 from corpusmill.model.inference.continuation import Writer
@@ -33,6 +34,7 @@ from corpusmill.storage.config import read_json, write_json_value
 from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.errors import CorpusError, ModelError
 from corpusmill.storage.layout import Layout
+from corpusmill.storage.probes import read_answers
 from corpusmill.storage.settings import ComputePrecision
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import evaluation_command
@@ -237,6 +239,18 @@ def test_a_folder_without_model_is_refused(exam: Exam, tmp_path: Path) -> None:
     job = exam.job(tmp_path).model_copy(update={"model": tmp_path})
     with pytest.raises(ModelError, match="not a readable JSON file"):
         evaluate(job)
+
+
+def test_probes_are_asked_and_their_answers_kept(exam: Exam, tmp_path: Path) -> None:
+    items = [{"sentence_good": text, "sentence_bad": text[::-1]} for text in exam.texts]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
+    files = str(tmp_path / "pairs.jsonl")
+    probe = ProbeConfig(name="reversed", files=files, kind="minimal_pairs")
+    config = EvaluationConfig(samples=0, probes=(probe,))
+    (result,) = evaluate(exam.job(tmp_path, config)).probes
+    answers = read_answers(tmp_path)["reversed"]
+    assert result.accuracy == answers.right.mean()
+    assert answers.items == tuple(item.digest for item in read_items(probe))
 
 
 def test_the_process_writes_its_result(exam: Exam, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.model.config import EvaluationResult
+from corpusmill.model.config import EvaluationResult, ProbeResult
 from corpusmill.storage.blocks import Blocks, write_blocks
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import ModelError
+from corpusmill.storage.probes import Answers, write_answers
 from corpusmill.tasks.stages.judgement import Judgement, compare
 from corpusmill.tasks.stages.resampling import resampled_sums
 
@@ -39,11 +41,33 @@ class Night:
         self.champion = generator.gamma(20, 100, len(self._documents))
         self.noise = generator.normal(0, 0.01, len(self._documents))
 
-    def judge(self, candidate: np.ndarray, champion: np.ndarray, tolerance: float) -> Judgement:
+    def judge(
+        self,
+        candidate: np.ndarray,
+        champion: np.ndarray,
+        tolerance: float,
+        right: Mapping[str, np.ndarray] | None = None,
+    ) -> Judgement:
+        """Judges blocks, and what of a probe each has right."""
+        fields = {}
+        if right:
+            probe = ProbeResult(
+                name="grammar",
+                kind="minimal_pairs",
+                accuracy=0.0,
+                low=0.0,
+                high=0.0,
+                items=100,
+                beside={},
+            )
+            fields["probes"] = (probe,)
         ours, theirs = (
-            self.write("ours", candidate[:, None]),
-            self.write("theirs", champion[:, None]),
+            self.write("ours", candidate[:, None], **fields),
+            self.write("theirs", champion[:, None], **fields),
         )
+        for name, each in (right or {}).items():
+            answers = Answers(tuple(map(str, range(len(each)))), each)
+            write_answers(self._folder / name, {"grammar": answers})
         return compare(ours, theirs, NEW, tolerance, resamples=400)
 
     def write(self, name: str, statistics: np.ndarray, **fields: Any) -> Path:
@@ -246,3 +270,24 @@ def test_documents_and_their_blocks_are_drawn_with_replacement() -> None:
     assert np.array_equal(documents, documents.round())
     assert (documents.sum(1) == 4).all()
     assert len({tuple(row) for row in sums.tolist()}) > 500
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "verdict"), [(2, 30, "harm"), (2, 6, "promoted"), (30, 2, "promoted")]
+)
+def test_a_probe_is_harm_where_it_falls_by_more_than_its_interval(
+    tmp_path: Path, won: int, lost: int, verdict: str
+) -> None:
+    night = Night(tmp_path, seed=1)
+    better = night.champion * 0.95
+    right = np.zeros(100, bool)
+    right[: lost + 10] = True
+    candidate = right.copy()
+    candidate[:lost], candidate[50 : 50 + won] = False, True
+    judgement = night.judge(better, night.champion, 0.005, {"ours": candidate, "theirs": right})
+    (probe,) = judgement.probes
+    assert (probe.won, probe.lost, probe.items) == (won, lost, 100)
+    assert probe.gain == pytest.approx((won - lost) / 100)
+    assert probe.low <= probe.gain <= probe.high
+    assert judgement.verdict == verdict
+    assert ("probe grammar falls" in judgement.reasons[0]) == (verdict == "harm")

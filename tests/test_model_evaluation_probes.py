@@ -1,0 +1,226 @@
+"""Probes: what is asked, what is right, and which falls are more than chance."""
+
+import gzip
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.model.config import EvaluationConfig, ProbeConfig, ProbeKind
+from corpusmill.model.evaluation.intervals import paired, wilson
+from corpusmill.model.evaluation.probe_items import probe_identity, read_items
+from corpusmill.model.evaluation.probes import ask, encode_requests, score_requests
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.inference.continuation import Writer
+from corpusmill.model.inference.loading import load_for_use
+from corpusmill.model.network.decoder import CausalNetwork
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.control import end_of_text_id
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError, CorpusError
+from tests.networks import random_decoder
+
+SEQUENCE_LENGTH = 16
+ITEMS: dict[ProbeKind, list[dict[str, Any]]] = {
+    "minimal_pairs": [
+        {
+            "sentence_good": f"the river stood {n}",
+            "sentence_bad": f"the stood river {n}",
+            "UID": "x",
+        }
+        for n in range(9)
+    ],
+    "last_word": [
+        {"context": "the old rain  ", "continuation": "stood"},
+        {"text": "老房子 rain the river stood"},
+        {"text": "the river the old rain the river stood the old rain the river stood the rain"},
+    ],
+    "multiple_choice": [
+        {"query": f"the river {n}:\n", "choices": ["the rain", "老房子", "e"], "gold": n % 3}
+        for n in range(6)
+    ]
+    + [{"question": "the old", "choices": ["rain", "river"], "answer": 1}],
+}
+
+
+def write_probe(folder: Path, kind: ProbeKind, **fields: Any) -> ProbeConfig:
+    path = folder / f"{kind}.jsonl"
+    path.write_text("\n".join(map(json.dumps, ITEMS[kind])), encoding="utf-8")
+    return ProbeConfig(name=kind, files=str(path), kind=kind, **fields)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("model")
+    (root / "tokenizer").mkdir()
+    texts = ["the river stood old rain 老房子 "] * 20
+    train_tokenizer(texts, TokenizerConfig(vocab_size=270), root / "tokenizer")
+    network = random_decoder(270)
+    export_model(network, network.config, root / "tokenizer", SEQUENCE_LENGTH, root / "model")
+    return root / "model"
+
+
+@pytest.fixture(scope="module")
+def writer(model: Path) -> Writer:
+    loaded = load_for_use(model, "fp32")
+    assert isinstance(loaded.network, CausalNetwork)
+    return Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
+
+
+def plain(writer: Writer, context: str, continuation: str) -> tuple[float, bool]:
+    """Nats and greediness by one token after another."""
+
+    def encode(text: str) -> list[int]:
+        return list(writer.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    spaces = context[len(context.rstrip()) :]
+    ids, before = encode(context + continuation), encode(context.removesuffix(spaces))
+    if not context:
+        ids, before = [end_of_text_id(writer.tokenizer), *ids], [0]
+    nats, greedy = 0.0, True
+    start = max(0, len(ids) - 1 - SEQUENCE_LENGTH)
+    for place in range(max(len(before), start + 1), len(ids)):
+        read = torch.tensor([ids[start:place]])
+        with torch.no_grad():
+            logits = writer.model(read)[0, -1].float()
+        nats -= float(logits.log_softmax(-1)[ids[place]])
+        greedy &= int(logits.argmax()) == ids[place]
+    return nats, greedy
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_continuations_are_scored_as_a_plain_computation_does(
+    writer: Writer, tmp_path: Path, kind: ProbeKind
+) -> None:
+    items = read_items(write_probe(tmp_path, kind))
+    options = [option for item in items for option in item.options]
+    # What greedy decoding writes is greedy, after a context that is longer than the model reads.
+    context = "the river stood old rain" * 5
+    ids = writer.tokenizer.encode(context, add_special_tokens=False).ids[-SEQUENCE_LENGTH:]
+    with torch.no_grad():
+        options.append(
+            (
+                context,
+                writer.tokenizer.decode([int(writer.model(torch.tensor([ids]))[0, -1].argmax())]),
+            )
+        )
+    nats, greedy = score_requests(writer, encode_requests(writer, options))
+    expected = [plain(writer, *each) for each in options]
+    np.testing.assert_allclose(nats, [each for each, _ in expected], rtol=1e-4, atol=1e-4)
+    assert greedy.tolist() == [each for _, each in expected]
+
+
+def test_results_are_those_of_the_likeliest_options(writer: Writer, tmp_path: Path) -> None:
+    probes = [write_probe(tmp_path, kind) for kind in ITEMS]
+    results, answers = ask(writer, probes)
+    assert [each.name for each in results] == list(ITEMS)
+    for probe, result in zip(probes, results, strict=True):
+        items = read_items(probe)
+        nats = [[plain(writer, *option)[0] for option in item.options] for item in items]
+        if probe.kind == "last_word":
+            right = [plain(writer, *item.options[0])[1] for item in items]
+            mean = sum(each for (each,) in nats) / len(items)
+            assert result.beside == {"perplexity": pytest.approx(math.exp(mean), rel=1e-3)}
+            assert result.chance is None
+        else:
+            right = [each.index(min(each)) == i.gold for each, i in zip(nats, items, strict=True)]
+            assert result.chance == pytest.approx(
+                sum(1 / len(item.options) for item in items) / len(items)
+            )
+        assert answers[probe.name].right.tolist() == right
+        assert result.accuracy == pytest.approx(sum(right) / len(items))
+        assert (result.low, result.high) == wilson(sum(right), len(items))
+    choice = read_items(probes[2])
+    nats = [
+        [plain(writer, *o)[0] / len(o[1].strip().encode()) for o in item.options] for item in choice
+    ]
+    by_byte = [each.index(min(each)) == i.gold for each, i in zip(nats, choice, strict=True)]
+    assert results[2].beside == {"accuracy_per_byte": pytest.approx(sum(by_byte) / len(choice))}
+
+
+def test_items_are_chosen_by_their_texts_alone(tmp_path: Path) -> None:
+    probe = write_probe(tmp_path, "minimal_pairs", items=4)
+    chosen = read_items(probe)
+    lines = [json.dumps(each | {"UID": "y"}) for each in reversed(ITEMS["minimal_pairs"])]
+    with gzip.open(tmp_path / "other.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write("\n\n".join([*lines, lines[0]]))
+    other = probe.model_copy(update={"files": str(tmp_path / "o*.gz")})
+    assert read_items(other) == chosen and len(chosen) == 4
+    assert len(read_items(other.model_copy(update={"items": 100}))) == 9
+
+
+def test_the_identity_is_of_the_bytes_wherever_they_lie(tmp_path: Path) -> None:
+    probe = write_probe(tmp_path, "last_word")
+    (tmp_path / "moved").mkdir()
+    moved = write_probe(tmp_path / "moved", "last_word")
+    assert probe_identity(probe) == probe_identity(moved)
+    (tmp_path / "moved" / "last_word.jsonl").write_text(json.dumps(ITEMS["last_word"][0]))
+    assert probe_identity(probe) != probe_identity(moved)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("minimal_pairs", {"sentence_good": "a"}),
+        ("minimal_pairs", {"sentence_good": "a", "sentence_bad": " "}),
+        ("minimal_pairs", ["a", "b"]),
+        ("minimal_pairs", {"sentence_good": "a", "sentence_bad": "\ud800"}),
+        ("last_word", {"text": "one"}),
+        ("last_word", {"context": "a", "continuation": 3}),
+        ("multiple_choice", {"question": "a", "choices": ["b"], "answer": 0}),
+        ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": 2}),
+        ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": True}),
+        ("multiple_choice", {"question": "a", "choices": 3, "answer": 0}),
+    ],
+)
+def test_what_is_no_item_is_told_with_its_line(tmp_path: Path, kind: ProbeKind, line: Any) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text(f"{json.dumps(ITEMS[kind][0])}\n{json.dumps(line)}\n")
+    with pytest.raises(CorpusError, match=rf"Line 2 of .*bad.jsonl is no item of {kind}; expected"):
+        read_items(ProbeConfig(name="p", files=str(path), kind=kind))
+
+
+def test_files_that_are_none_are_told_in_a_sentence(tmp_path: Path) -> None:
+    for name, data, said in [
+        ("broken.jsonl.gz", b"\x1f\x8b\x08no", "cannot be read"),
+        ("latin.jsonl", b'{"text": "caf\xe9 au lait"}', "cannot be read"),
+        ("empty.jsonl", b"\n", "has no item"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        probe = ProbeConfig(name="p", files=str(tmp_path / name), kind="last_word")
+        with pytest.raises(CorpusError, match=said):
+            read_items(probe)
+    with pytest.raises(CorpusError, match="there is no such file"):
+        read_items(ProbeConfig(name="p", files=str(tmp_path / "*.json"), kind="last_word"))
+    with pytest.raises(ConfigError, match="no absolute path"):
+        parse(ProbeConfig, {"name": "p", "files": "text.jsonl", "kind": "last_word"})
+    same = {"name": "p", "files": "/text.jsonl", "kind": "last_word"}
+    with pytest.raises(ConfigError, match="expected each name once"):
+        parse(EvaluationConfig, {"probes": [same, same]})
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 30), st.integers(0, 30), st.sampled_from([0.05, 0.0125]))
+def test_a_fall_beyond_the_interval_is_one_by_the_exact_test_of_mcnemar(
+    won: int, lost: int, level: float
+) -> None:
+    low, high = paired(won, lost, 100, level)
+    differ = won + lost
+    at_most = Fraction(sum(math.comb(differ, n) for n in range(won + 1)), 2**differ)
+    assert (high < 0) == (float(at_most) < level / 2)
+    assert -1 <= low <= (won - lost) / 100 <= high <= 1
+    assert paired(lost, won, 100, level) == pytest.approx((-high, -low))
+
+
+def test_wilsons_interval_is_that_of_his_formula() -> None:
+    # Wilson 1927; Brown, Cai and DasGupta 2001, Table 5: n = 50, x = 5.
+    assert wilson(5, 50) == pytest.approx((0.0435, 0.2136), abs=2e-4)
+    assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == pytest.approx(1.0)
