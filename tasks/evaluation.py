@@ -27,13 +27,13 @@ def evaluate(
 
 
 @task(
-    name="measure-xz",
-    task_run_name="measure-xz",
+    name="measure-compressors",
+    task_run_name="measure-compressors",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
 def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
-    """What `xz -9e` needs for the same held-out documents."""
+    """What general compressors need for the same held-out documents."""
     return evaluation.measure_compressor(layout, corpus)

@@ -134,7 +134,8 @@ def _baselines(
     figures: EvaluationResult, compressor: CompressionBaseline | None
 ) -> dict[str, float]:
     if compressor:
-        return {
+        ppmd = "PPMd of order 16 after reading the training text"
+        return ({} if compressor.ppmd is None else {ppmd: compressor.ppmd}) | {
             "xz -9e after reading the training text": compressor.primed,
             "xz -9e alone": compressor.alone,
         }

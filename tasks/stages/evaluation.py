@@ -17,7 +17,12 @@ from corpusmill.storage.corpus.documents import read_documents
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.launch import check_outcome, evaluation_command, supervised, wait
-from corpusmill.tasks.stages.compression import CompressionBaseline, compress_baseline
+from corpusmill.tasks.stages.compression import (
+    PPMD_ORDER,
+    CompressionBaseline,
+    compress_baseline,
+    ppmd_version,
+)
 
 FORMAT_VERSION = 10
 _LOGGER = logging.getLogger(__name__)
@@ -103,7 +108,7 @@ def in_words(figure: str) -> str:
 
 
 def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
-    """What `xz -9e` needs for the same held-out documents."""
+    """What general compressors need for the same held-out documents."""
 
     def write(directory: Path) -> None:
         train, held_out = (
@@ -112,7 +117,8 @@ def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
         measured = compress_baseline(train, held_out)
         (directory / "result.json").write_text(json.dumps(asdict(measured)), encoding="utf-8")
 
-    baseline, reused = obtain(layout, Spec("compression", 1, {"corpus": corpus.digest}), write)
+    spec = Spec("compression", 2, {"corpus": corpus.digest}, {"ppmd": ppmd_version()})
+    baseline, reused = obtain(layout, spec, write)
     figures = json.loads((baseline.path / "result.json").read_text(encoding="utf-8"))
     result = CompressionBaseline(**figures)
     _LOGGER.info(
@@ -121,4 +127,12 @@ def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
         result.primed,
         " - reused" if reused else "",
     )
+    if result.ppmd is None:
+        _LOGGER.info(
+            "PPMd, a better compressor, is not measured: pip install 'corpusmill[ppmd]' (LGPL)"
+        )
+    else:
+        _LOGGER.info(
+            "PPMd of order %d: %.3f bits per byte after the training text", PPMD_ORDER, result.ppmd
+        )
     return result
