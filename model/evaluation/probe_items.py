@@ -4,8 +4,8 @@ An item is a question of log-likelihoods: each of its options is a context and a
 it is right if the option of the index `gold` is the likeliest, or, of a last word, if greedy
 decoding writes it. What is asked is what lm-evaluation-harness asks of the same texts:
 
-- minimal_pairs (BLiMP, Warstadt et al. 2020): `sentence_good`, `sentence_bad`; each a continuation
-  of nothing.
+- minimal_pairs (BLiMP, Warstadt et al. 2020): `sentence_good`, `sentence_bad`; each, with a space
+  before it, a continuation of nothing.
 - last_word (LAMBADA, Paperno et al. 2016): `context` and `continuation`, or `text`, whose last word
   is then the continuation. One space stands between both.
 - multiple_choice: `question` (or `query`), `choices`, and `answer` (or `gold`), an index from 0;
@@ -114,7 +114,7 @@ def _read(path: Path, kind: ProbeKind) -> Iterator[Item]:
 
 def _minimal_pair(fields: Mapping[str, Any]) -> Item:
     pair = [_text(fields[name]) for name in ("sentence_good", "sentence_bad")]
-    return _item([("", each) for each in pair], gold=0)
+    return _item([("", f" {each}") for each in pair], gold=0)
 
 
 def _last_word(fields: Mapping[str, Any]) -> Item:
