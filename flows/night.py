@@ -27,7 +27,7 @@ from corpusmill.tasks.quarantine import inspect, set_aside, set_harmful_aside
 from corpusmill.tasks.registration import fetch_champion, promote_by_judgement, register
 from corpusmill.tasks.reports.corpus.report import report_corpus
 from corpusmill.tasks.reports.model_card import licences_of, render_card
-from corpusmill.tasks.reports.run import make_outcome, report
+from corpusmill.tasks.reports.run import before_of, make_outcome, report, report_quarantine
 from corpusmill.tasks.shards import make_shards
 from corpusmill.tasks.stack.nightlies import Ending
 from corpusmill.tasks.stages.judgement import Judgement
@@ -88,6 +88,7 @@ def look(
         plan = find_sources(layout, config.corpus, past)
         corpus = make_corpus(settings, layout, plan, config.corpus)
         if why := _too_little(corpus):
+            report_quarantine(name, aside, why)
             return ended("Quarantined", why)
     how = _digest(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):
@@ -111,7 +112,7 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
     training = night_training(config, read_manifest(shards.path)["counts"]["train"])
     model = train(context, shards, base, None, training, initialize_from=base)
     with kept(model):
-        figures, judgement = judge(layout, model, base, held_out, night, config.evaluation)
+        figures, theirs, judgement = judge(layout, model, base, held_out, night, config.evaluation)
         after = keep_memory(layout, past.memory, corpus, tonight.plan.sources, new)
         counts = read_manifest(corpus.path)["counts"]
         licences = licences_of(counts, champion.tags.get("licences", "").split("; "))
@@ -126,10 +127,13 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
         if judgement.verdict == "harm":
             set_harmful_aside(layout, name, corpus, judgement, str(runtime.flow_run.name))
         promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)
-        outcome = make_outcome(context, model, version, promotion, figures, judgement=judgement)
-        report(context, model, corpus, outcome, render_card(outcome, counts, licences))
-    left_out = [tonight.found] if tonight.found != corpus else []
-    tidy(settings, layout, name, [shards, held_out, *left_out])
+        before = before_of(champion, theirs, judgement)
+        outcome = make_outcome(
+            context, model, version, promotion, figures, judgement=judgement, before=before
+        )
+        scratch = [shards, held_out, *([tonight.found] if tonight.found != corpus else [])]
+        report(context, model, corpus, outcome, render_card(outcome, counts, licences), scratch)
+    tidy(settings, layout, name, scratch)
     return ended(
         "Completed" if promotion.champion else "Refused",
         f"Version {version.version}: {promotion.words}.",

@@ -11,7 +11,7 @@ from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.markup import on_terminal
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.tracking import file_of_run, open_run
-from corpusmill.tasks.reports.run import SHOWN
+from corpusmill.tasks.reports.outcome import SHOWN
 from corpusmill.tasks.stack.authentication import link
 from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.training import project_journal

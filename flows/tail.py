@@ -49,7 +49,7 @@ def judge_and_register(
         writes = metrics.BITS_PER_BYTE in figures.figures
         baseline = measure_compressor(context.layout, held_out) if writes else None
         outcome = make_outcome(context, model, version, promotion, figures, compressor=baseline)
-        report(context, model, held_out, outcome, render_card(outcome, counts, licences))
+        report(context, model, trained_on, outcome, render_card(outcome, counts, licences))
 
 
 @contextmanager

@@ -64,7 +64,7 @@ class EvaluationConfig(Sampling):
         stride: tokens scored a window; the rest of the window is context. None: half a window.
         batch_size: windows scored at once.
         samples: how many held-out documents are continued.
-        prompt_characters: length of each prompt, cut at the last word.
+        prompt_characters: some length of each prompt, which ends with a sentence.
         sample_tokens: of a continuation.
         translate: whether an encoder-decoder translates pairs that are held out; False judges it by
             what it writes into gaps, as where there are none.

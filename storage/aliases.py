@@ -86,6 +86,15 @@ def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
     return config
 
 
+def text_of(settings: Settings, model: RegisteredModel, path: str) -> str | None:
+    """A text artifact of the run that made a version, or None where it is gone."""
+    connect(settings)
+    try:
+        return mlflow.artifacts.load_text(f"runs:/{model.tags.get(RUN, model.run_id)}/{path}")
+    except MlflowException:
+        return None
+
+
 def names(settings: Settings) -> list[str]:
     """Of all registered models."""
     return [each.name for each in connect(settings).search_registered_models()]

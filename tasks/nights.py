@@ -163,11 +163,14 @@ def judge(
     held_out: Ref,
     night: NightConfig,
     config: EvaluationConfig,
-) -> tuple[EvaluationResult, Judgement]:
-    """Scores both on the same held-out text, and compares them on new and on old text apart."""
+) -> tuple[EvaluationResult, EvaluationResult, Judgement]:
+    """Scores both on the same held-out text, and compares them on new and on old text apart.
+
+    Returns:
+        Figures and samples of the candidate, and of the champion, which answers the same prompts.
+    """
     ours, figures = evaluation.make_evaluation(layout, candidate, held_out, config, "candidate")
-    quick = config.model_copy(update={"samples": 0})
-    theirs, _ = evaluation.make_evaluation(layout, champion, held_out, quick, "champion")
+    theirs, its = evaluation.make_evaluation(layout, champion, held_out, config, "champion")
     new = new_documents(held_out.path)
     judgement = compare(ours.path, theirs.path, new, night.tolerance)
     for reason in judgement.reasons:
@@ -177,7 +180,7 @@ def judge(
         table=[_row(each) for each in table_of(judgement)],
         description=f"{judgement.verdict}: {judgement.reasons[0]}",
     )
-    return figures, judgement
+    return figures, its, judgement
 
 
 def _row(figures: Mapping[str, Any]) -> dict[str, Any]:

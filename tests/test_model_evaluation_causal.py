@@ -212,16 +212,9 @@ def test_samples_continue_passages_of_held_out_text(exam: Exam, tmp_path: Path) 
     result = evaluate(exam.job(tmp_path, config))
     assert len(result.samples) == 3
     for sample in result.samples:
-        assert 0 < len(sample.prompt) <= 20
+        assert 0 < len(sample.prompt) <= 60
         assert any(sample.prompt in text for text in exam.texts)
     assert evaluate(exam.job(tmp_path, config)).samples == result.samples
-
-
-def test_of_a_short_text_the_first_half_is_the_prompt(exam: Exam, tmp_path: Path) -> None:
-    config = EvaluationConfig(samples=3, prompt_characters=10**6, sample_tokens=1)
-    for sample in evaluate(exam.job(tmp_path, config)).samples:
-        whole = next(text for text in exam.texts if text.startswith(sample.prompt))
-        assert 0 < len(sample.prompt) <= max(1, len(whole) // 2)
 
 
 def test_a_corpus_that_holds_nothing_out_is_refused(exam: Exam, tmp_path: Path) -> None:

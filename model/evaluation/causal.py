@@ -9,6 +9,7 @@ import torch
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult, Sample
 from corpusmill.model.evaluation.blocks import BlockSums
+from corpusmill.model.evaluation.passages import passage
 from corpusmill.model.finite import finite_figures
 from corpusmill.model.inference.continuation import Writer
 from corpusmill.model.network.config import IGNORED
@@ -124,25 +125,9 @@ def _samples(writer: Writer, texts: list[str], config: EvaluationConfig) -> Iter
     """Continues passages from the middle of documents spread over the held-out ones."""
     count = min(config.samples, len(texts))
     chosen = [texts[number * len(texts) // count] for number in range(count)]
-    prompts = [_passage(text, config.prompt_characters) for text in chosen]
+    prompts = [passage(text, config.prompt_characters) for text in chosen]
     if not prompts:
         return
     written = writer.continue_texts(prompts, max_new_tokens=config.sample_tokens, sampling=config)
     for prompt, continuation in zip(prompts, written, strict=True):
         yield Sample(prompt=prompt, continuation=continuation)
-
-
-def _passage(text: str, length: int) -> str:
-    """The first words, up to `length` characters, of a line near the middle of `text`.
-
-    Of a short text its first half, so that something is left to write.
-    """
-    middle = len(text) // 2
-    if len(text) <= 2 * length:
-        return text[:middle].rsplit(" ", 1)[0].rstrip() or text[:1]
-    start = text.find("\n", middle) + 1 or text.rfind("\n", 0, middle) + 1
-    passage = text[start:].lstrip()[: length + 1] or text[: length + 1]
-    if len(passage) <= length:
-        return passage.rstrip()
-    # A script without spaces is cut at the character.
-    return passage[:length].rsplit(" ", 1)[0].rstrip() or passage[:length]

@@ -12,7 +12,7 @@ from corpusmill.storage import metrics
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
-from corpusmill.tasks.reports.run import Outcome
+from corpusmill.tasks.reports.outcome import Outcome
 from corpusmill.tasks.stages.evaluation import in_words
 
 _PIPELINES: Mapping[str, str] = {

@@ -1,86 +1,36 @@
-"""What a person reads at the end: a report with the curve, in Prefect and in MLflow."""
+"""What a person reads at the end: figures, report and model card, in MLflow and in Prefect."""
 
-import base64
-import io
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
-from prefect import runtime, task
+from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationResult
-from corpusmill.model.network.config import Family
-from corpusmill.storage import metrics
+from corpusmill.storage import metrics, registry
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.journal import JournalReader
 from corpusmill.storage.layout import RunLayout
-from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.ledger import Ledger, SetAside
 from corpusmill.storage.markup import as_text
-from corpusmill.storage.registry import describe
 from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.registration import Promotion
+from corpusmill.tasks.reports.costs import measure_costs
+from corpusmill.tasks.reports.first_run import describe_first_run
+from corpusmill.tasks.reports.gathering import read_curves, read_line, take_in, waiting_of
+from corpusmill.tasks.reports.html import render_html
+from corpusmill.tasks.reports.markdown import render_markdown
+from corpusmill.tasks.reports.night import describe_night, describe_quarantine
+from corpusmill.tasks.reports.outcome import Before, Outcome, Probe, Sample, to_json
+from corpusmill.tasks.reports.outline import Report
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.compression import CompressionBaseline
-from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.stages.judgement import Judgement, table_of
 from corpusmill.tasks.tracking import FlowContext
 
-# What samples show, by the figure that decides.
-SHOWN: Mapping[str, str] = {
-    metrics.BITS_PER_BYTE: "It writes",
-    metrics.MASKED_ACCURACY: "It fills in",
-    metrics.SPAN_PERPLEXITY: "It writes what was cut out",
-    metrics.BLEU: "It translates",
-}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a flow run came to.
-
-    Attributes:
-        standing: whether it is the champion, in words.
-        figures: of the evaluation, by name.
-        decides: the figure by which versions are compared.
-        signature: how that figure was worked out, where others do it differently.
-        precision: in which the figures were computed.
-        baselines: what that figure is without a model, by how it comes about.
-        reasons: of a night, why it was promoted or refused.
-        compared: of a night, candidate and champion on each part of the held-out text.
-        probes: results of the evaluation's probes, as ProbeResult has them.
-    """
-
-    model: str
-    version: str
-    champion: bool
-    standing: str
-    family: Family
-    figures: dict[str, float]
-    decides: str
-    signature: str
-    precision: str
-    baselines: dict[str, float]
-    reasons: list[str]
-    compared: list[dict[str, Any]]
-    held_out_documents: int
-    held_out_bytes: int
-    tokens_seen: int
-    parameters: int
-    training_seconds: float
-    samples: list[dict[str, str | None]]
-    flow_run_url: str
-    mlflow_url: str
-    probes: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def score(self) -> float:
-        """The figure that decides."""
-        return self.figures[self.decides]
+PAGE = "report/report.html"
 
 
 def make_outcome(
@@ -92,12 +42,13 @@ def make_outcome(
     *,
     compressor: CompressionBaseline | None = None,
     judgement: Judgement | None = None,
+    before: Before | None = None,
 ) -> Outcome:
     """Gathers the figures of a run from its parts.
 
     Args:
         compressor: what a model that writes is compared with.
-        judgement: of a night.
+        judgement, before: of a night.
     """
     finished = [
         record
@@ -113,6 +64,7 @@ def make_outcome(
         family=figures.family,
         figures=figures.figures,
         decides=figures.decides,
+        higher_is_better=figures.higher_is_better,
         signature=figures.signature,
         precision=figures.precision,
         baselines=_baselines(figures, compressor),
@@ -126,8 +78,23 @@ def make_outcome(
         samples=[sample.model_dump() for sample in figures.samples],
         flow_run_url=str(runtime.flow_run.ui_url),
         mlflow_url=context.tracker.link,
-        probes=[each.model_dump() for each in figures.probes],
+        before=before,
+        probes=probes_of(figures),
     )
+
+
+def before_of(champion: RegisteredModel, theirs: EvaluationResult, judgement: Judgement) -> Before:
+    """The champion that a night went on from, with what it wrote after the same prompts."""
+    samples: list[Sample] = [sample.model_dump() for sample in theirs.samples]
+    return Before(champion.version, samples, judgement.tolerance, probes_of(theirs))
+
+
+def probes_of(figures: EvaluationResult) -> list[Probe]:
+    """How the model did on each probe."""
+    return [
+        Probe(each.name, each.accuracy, each.low, each.high, each.items, each.chance, each.beside)
+        for each in figures.probes
+    ]
 
 
 def _baselines(
@@ -154,131 +121,72 @@ def _baselines(
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card: str) -> None:
-    """Logs figures, curve, report and model card to MLflow, and the report to Prefect."""
+def report(
+    context: FlowContext,
+    model: Ref,
+    corpus: Ref,
+    outcome: Outcome,
+    card: str,
+    scratch: Sequence[Ref] = (),
+) -> None:
+    """Logs figures, report and model card to MLflow, and the report to Prefect.
+
+    Args:
+        model, corpus: what was trained, and on what.
+        scratch: what the run will not leave on the disk.
+    """
     tracker = context.tracker
     tracker.log_metrics(
         {metrics.evaluation(name): value for name, value in outcome.figures.items()}
         | {metrics.baseline(_key(name)): value for name, value in outcome.baselines.items()}
         | {
-            metrics.probe(each["name"], name): value
+            metrics.probe(each.name, name): value
             for each in outcome.probes
-            for name, value in {metrics.ACCURACY: each["accuracy"], **each["beside"]}.items()
+            for name, value in {metrics.ACCURACY: each.accuracy, **each.beside}.items()
         }
     )
-    curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal)
-    counts = read_manifest(corpus.path)["counts"]
-    tracker.log_bytes(curve, "loss.png", "report")
-    tracker.log_text(json.dumps(asdict(outcome), ensure_ascii=False, indent=2), "outcome.json")
-    tracker.log_text(render(outcome, counts, "loss.png"), "report/report.md")
+    whole = replace(
+        outcome,
+        curves=read_curves(RunLayout(context.layout.run(model.digest)).journal),
+        intake=take_in(corpus, Ledger(context.layout, outcome.model).read().set_aside),
+        costs=measure_costs(context.layout.root, [each.path for each in scratch]),
+        line=read_line(context.settings, outcome) if outcome.before else [],
+    )
+    tracker.log_text(to_json(whole), "outcome.json")
+    described = describe(whole)
+    text = render_markdown(described)
+    tracker.log_text(render_html(described), PAGE)
+    tracker.log_text(text, "report/report.md")
     tracker.log_text(card, "report/model_card.md")
-    describe(context.settings, outcome.model, outcome.version, card.split("---\n", 2)[-1])
-    picture = f"data:image/png;base64,{base64.b64encode(curve).decode()}"
+    registry.describe(context.settings, outcome.model, outcome.version, card.split("---\n", 2)[-1])
+    page = f"**[The report as a page]({tracker.link_to(PAGE)})**, in MLflow\n\n"
+    create_markdown_artifact(page + text, key="report", description=as_text(described.headline))
+    get_run_logger().info("%s; report: %s", described.headline, tracker.link_to(PAGE))
+
+
+@task(
+    name="report",
+    task_run_name="report",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def report_quarantine(name: str, aside: Sequence[SetAside], why: str) -> None:
+    """Says in Prefect of a night that has no run in MLflow what waits, and how to let it in."""
+    described = describe_quarantine(name, waiting_of(aside), why)
     create_markdown_artifact(
-        render(outcome, counts, picture),
-        key="report",
-        description=f"{as_text(outcome.model)} report",
+        render_markdown(described), key="report", description=as_text(described.headline)
     )
 
 
-def draw_curve(journal: Path) -> bytes:
-    """Training and held-out loss by tokens seen, as a PNG."""
-    from matplotlib.figure import Figure
-
-    train: dict[int, float] = {}
-    held_out: dict[int, float] = {}
-    for record in JournalReader(journal).read():
-        found = record.get("metrics", {})
-        if metrics.TRAIN_LOSS in found:
-            train[record["step"]] = found[metrics.TRAIN_LOSS]
-        if metrics.VALIDATION_LOSS in found:
-            held_out[record["step"]] = found[metrics.VALIDATION_LOSS]
-    figure = Figure(figsize=(8, 3.6), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    axes.plot(list(train), list(train.values()), color="#9db8d9", lw=1.2, label="train")
-    axes.plot(
-        list(held_out), list(held_out.values()), color="#1f4e8c", marker="o", label="held out"
-    )
-    axes.set(xlabel="step", ylabel="loss, nats a token")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def render(outcome: Outcome, counts: dict[str, Any], curve: str) -> str:
-    """The report as markdown; `curve` is the address of the picture."""
-    name, standing = as_text(outcome.model), as_text(outcome.standing)
-    documents = counts["documents"]
-    samples = "\n".join(map(_shown, outcome.samples))
-    baselines = "\n".join(f"| {each} | {value:.3f} |" for each, value in outcome.baselines.items())
-    others = "\n".join(
-        f"| {in_words(key)} | {value:.3f} |"
-        for key, value in outcome.figures.items()
-        if key != outcome.decides
-    )
-    signature = f"\n`{outcome.signature}`\n" if outcome.signature else ""
-    return f"""# {name} version {outcome.version} ({standing})
-
-![loss curve]({curve})
-
-| {in_words(outcome.decides)} of the held-out documents | |
-|---|---|
-| **{name} version {outcome.version}** | **{outcome.score:.3f}** |
-{baselines}
-{signature}{_judged(outcome)}
-| also | |
-|---|---|
-{others}
-
-| the run | |
-|---|---|
-| parameters | {outcome.parameters:,} |
-| tokens seen | {outcome.tokens_seen:,} in {outcome.training_seconds:,.0f} s |
-| held out | {outcome.held_out_documents:,} documents, {outcome.held_out_bytes:,} bytes, \
-scored in {outcome.precision} |
-| documents | {documents["in"]:,} in, {documents["kept"]:,} kept, \
-{documents["in"] - documents["kept"]:,} dropped |
-
-## {SHOWN[outcome.decides]}
-
-{samples}
-
-[MLflow run]({outcome.mlflow_url}) · [Prefect flow run]({outcome.flow_run_url})
-"""
-
-
-def _judged(outcome: Outcome) -> str:
-    """Why a night was promoted or refused, and its figures."""
-    if not outcome.compared:
-        return ""
-    reasons = "\n".join(f"- {as_text(reason)}" for reason in outcome.reasons)
-    rows = "\n".join(
-        f"| {as_text(row['text'])} | {row['candidate']:.4f} | {row['champion']:.4f} "
-        f"| {row['gain']:+.2%} | {row['low']:+.2%} to {row['high']:+.2%} "
-        f"| {row['blocks']}{' (few)' if row['few'] else ''} |"
-        for row in outcome.compared
-    )
-    return f"""
-## Why
-
-{reasons}
-
-| held-out text | this model | the champion | gain | 95 % | blocks |
-|---|---|---|---|---|---|
-{rows}
-"""
+def describe(outcome: Outcome) -> Report:
+    """What is said of a run: of a night, or of a first one."""
+    if outcome.before:
+        return describe_night(outcome, outcome.before)
+    return describe_first_run(outcome)
 
 
 def _key(name: str) -> str:
     """A name as a key of MLflow."""
     return "_".join(re.findall(r"\w+", name))
-
-
-def _shown(sample: Mapping[str, str | None]) -> str:
-    """A prompt, what became of it, and what a person wrote, where that is known."""
-    said = f"- **{as_text(sample['prompt'] or '')}** {as_text(sample['continuation'] or '')}"
-    reference = sample["reference"]
-    return said if reference is None else f"{said} *(reference: {as_text(reference)})*"

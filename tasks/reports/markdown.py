@@ -1,0 +1,67 @@
+"""A report as Markdown, for pages of Prefect and MLflow."""
+
+import base64
+import re
+from collections.abc import Iterator
+
+from corpusmill.storage.markup import as_text
+from corpusmill.tasks.reports.outline import Part, Passages, Plot, Report, Steps, Table
+
+
+def render_markdown(report: Report) -> str:
+    """The same as the page of HTML; pictures are within the text, of a transparent ground."""
+    blocks = [f"# {as_text(report.headline)}", *map(as_text, report.deck)]
+    for part in report.parts:
+        blocks += [f"## {as_text(part.title)}", *_part(part)]
+        if part.note:
+            blocks.append(as_text(part.note))
+    blocks.append(" · ".join(f"[{as_text(words)}]({address})" for words, address in report.links))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _part(part: Part) -> Iterator[str]:
+    match part:
+        case Table():
+            yield _table(part)
+        case Plot():
+            picture = base64.b64encode(part.svg.encode()).decode()
+            yield f"![{as_text(part.alt)}](data:image/svg+xml;base64,{picture})"
+        case Passages():
+            yield "\n".join(_passages(part))
+        case Steps():
+            for why, command in part.rows:
+                yield as_text(why)
+                yield _fenced(command)
+
+
+def _table(table: Table) -> str:
+    words = len(table.head) - table.words
+    sides = ["---" if not n or n >= words else "---:" for n in range(len(table.head))]
+    lines = [_row(map(as_text, table.head)), _row(sides)]
+    for number, row in enumerate(table.rows):
+        cells = map(as_text, row)
+        lines.append(
+            _row(f"**{cell}**" if cell and number == table.strong else cell for cell in cells)
+        )
+    return "\n".join(lines)
+
+
+def _row(cells: Iterator[str] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _passages(passages: Passages) -> Iterator[str]:
+    for row in passages.rows:
+        first, *_ = row.written
+        said = f" {as_text(first)}" if not passages.head else ""
+        yield f"- **{as_text(row.prompt)}**{said}"
+        for name, written in zip(passages.head, row.written, strict=False):
+            yield f"  - {as_text(name)}: {as_text(written)}"
+        if row.reference is not None:
+            yield f"  - *reference:* {as_text(row.reference)}"
+
+
+def _fenced(command: str) -> str:
+    """A block of code in which nothing has a meaning."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    return f"{fence}sh\n{' '.join(command.split())}\n{fence}"

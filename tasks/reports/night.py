@@ -1,0 +1,273 @@
+"""What the morning report says: made for a person with one minute."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from corpusmill.tasks.reports.corpus.words import counted
+from corpusmill.tasks.reports.first_run import (
+    costs,
+    figures,
+    intake,
+    links,
+    samples,
+    training_curve,
+)
+from corpusmill.tasks.reports.outcome import Before, Milestone, Outcome, Probe, Waiting
+from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
+from corpusmill.tasks.reports.plots import Interval, Line, Tone, draw_intervals, draw_lines
+from corpusmill.tasks.stages.evaluation import in_words
+
+_NIGHTS_DRAWN = 5  # of losses, beside that of this night
+_NIGHTS_LEFT = 20  # so many as this one must find room on the disk
+_FILES_NAMED = 5
+
+
+def describe_night(outcome: Outcome, before: Before) -> Report:
+    """The report of a night that has trained."""
+    name = f"{outcome.model} version {outcome.version}"
+    if outcome.champion:
+        said, why = "is promoted", outcome.reasons[0]
+    else:
+        said, why = "is refused", outcome.standing.partition("; ")[2]
+    deck = outcome.reasons
+    if not outcome.champion:
+        deck = [*deck, f"Version {before.version} stays the champion."]
+    return Report(
+        title=f"{name}, after a night",
+        headline=f"{name} {said}: {_in_short(why)}",
+        tone="good" if outcome.champion else "bad",
+        deck=tuple(f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in deck),
+        parts=tuple(_parts(outcome, before)),
+        links=links(outcome),
+    )
+
+
+def describe_quarantine(name: str, waiting: Sequence[Waiting], why: str) -> Report:
+    """The report of a night that has learned nothing, for too much looked unlike what was met."""
+    count = sum(each.documents for each in waiting)
+    return Report(
+        title=f"{name}, after a night",
+        headline=f"{name} has learned nothing: {counted(count, 'document')} set aside",
+        tone="bad",
+        deck=(f"{why[:1].upper()}{why[1:]}",),
+        parts=(_aside(waiting), Steps("What needs a hand", tuple(_release(name, waiting)))),
+    )
+
+
+def _parts(outcome: Outcome, before: Before) -> Iterator[Part]:
+    waiting = outcome.intake.waiting if outcome.intake else []
+    hands = tuple(_hands(outcome, waiting))
+    yield Steps(
+        "What needs a hand",
+        hands or tuple(_undo(outcome)),
+        note="" if hands else "Nothing does; this only if you disagree.",
+    )
+    yield from _gains(outcome, before)
+    if waiting:
+        yield _aside(waiting)
+    if outcome.intake:
+        yield intake(outcome.intake)
+    yield from _curves(outcome)
+    if outcome.probes:
+        yield _probes(outcome, before)
+    yield _side_by_side(outcome, before) if before.samples else samples(outcome)
+    yield figures(outcome)
+    if took := costs(outcome):
+        yield took
+
+
+def _in_short(reason: str) -> str:
+    """A reason without its interval and what that rests on."""
+    return reason.partition(" (95 %")[0].replace(": ", ", ", 1)
+
+
+def _hands(outcome: Outcome, waiting: Sequence[Waiting]) -> Iterator[tuple[str, str]]:
+    if waiting:
+        yield from _release(outcome.model, waiting)
+    elif not outcome.champion:
+        yield (
+            "The text of this night waits, and is tried again with what comes. To have it tried "
+            "again alone:",
+            f"corpusmill release {shlex.quote(outcome.model)}",
+        )
+    found = outcome.costs
+    if found and found.written and found.free < _NIGHTS_LEFT * found.written:
+        yield (
+            f"The disk has room for {found.free // found.written} nights like this one. To see "
+            "what no version needs, and with YES=1 to remove it:",
+            "make prune",
+        )
+
+
+def _undo(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    yield "To go back to the champion before:", f"make rollback MODEL={shlex.quote(outcome.model)}"
+
+
+def _release(name: str, waiting: Sequence[Waiting]) -> Iterator[tuple[str, str]]:
+    count = counted(sum(each.documents for each in waiting), "document")
+    files = counted(len({each.file for each in waiting}), "file")
+    yield (
+        f"{count} of {files} wait. Take away what does not belong there; to see all of them:",
+        f"corpusmill release {shlex.quote(name)} --list",
+    )
+    first = waiting[0].file
+    yield (
+        "To let one file in; all of them, without --file:",
+        f"corpusmill release {shlex.quote(name)} --file {shlex.quote(first)}",
+    )
+
+
+def _aside(waiting: Sequence[Waiting]) -> Table:
+    rows = [
+        (each.file, str(each.documents), f"{_in_short(each.why)}. It begins: {each.excerpt}")
+        for each in waiting[:_FILES_NAMED]
+    ]
+    left = len(waiting) - len(rows)
+    return Table(
+        "What waits for you",
+        ("file", "documents", "why, and how it begins"),
+        tuple(rows),
+        note=f"And {counted(left, 'more file')}." if left else "",
+        words=1,
+        broad=True,
+    )
+
+
+def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
+    rows = outcome.compared
+    intervals = [
+        Interval(row["text"], row["low"], row["gain"], row["high"], row["few"]) for row in rows
+    ]
+    decides = in_words(outcome.decides)
+    if intervals:
+        yield Plot(
+            "Gain on new text, loss on old",
+            draw_intervals(intervals, before.tolerance),
+            "; ".join(
+                f"{row['text']} text {row['gain']:+.2%}"
+                for row in rows
+                if row["text"] in ("new", "old")
+            ),
+            note=f"Share of the figure of version {before.version}, with intervals of 95 %; right "
+            f"of 0 is better. Left of the dashed line old text would have lost more than the "
+            f"{before.tolerance:.2%} that is tolerated; a hollow dot rests on few blocks.",
+        )
+    ours, its = f"version {outcome.version}", f"version {before.version}"
+    yield Table(
+        "The same in figures",
+        (f"held-out text, {decides}", ours, its, "gain", "95 %", "documents"),
+        tuple(map(_compared, rows)),
+        broad=True,
+    )
+
+
+def _compared(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["text"],
+        f"{row['candidate']:.4f}",
+        f"{row['champion']:.4f}",
+        f"{row['gain']:+.2%}",
+        f"{row['low']:+.2%} to {row['high']:+.2%}",
+        f"{row['documents']:,}{' (few)' if row['few'] else ''}",
+    )
+
+
+def _curves(outcome: Outcome) -> Iterator[Part]:
+    line = [*outcome.line, outcome.milestone]
+    if len(line) > 1 and (plot := _line_of_versions(line, in_words(outcome.decides))):
+        yield plot
+    earlier = [each for each in outcome.line if each.validation][-_NIGHTS_DRAWN:]
+    if earlier and outcome.milestone.validation:
+        lines = [Line("", each.validation, "grey", faint=True) for each in earlier]
+        lines.append(
+            Line(f"version {outcome.version}", outcome.milestone.validation, "blue", dots=True)
+        )
+        yield Plot(
+            "Held-out loss of the last nights",
+            draw_lines(lines, "step", "loss, nats"),
+            f"Held-out loss by step, of this night and {len(earlier)} before it",
+            note="In grey those before; each night is validated on text of its own.",
+        )
+    elif curve := training_curve(outcome):
+        yield curve
+
+
+def _line_of_versions(line: Sequence[Milestone], decides: str) -> Plot | None:
+    hollow = frozenset(int(each.version) for each in line if not each.champion)
+    lines = [
+        _over(line, "old text", "blue", [each.old for each in line], hollow),
+        _over(line, "new, before", "grey", [each.new_before for each in line], frozenset()),
+        _over(line, "new, after", "orange", [each.new for each in line], hollow),
+    ]
+    svg = draw_lines([each for each in lines if each.points], "version", decides)
+    if not svg:
+        return None
+    last = line[-1]
+    alt = ", ".join(
+        f"{name} {value:.4f}"
+        for name, value in (("old text", last.old), ("new text", last.new))
+        if value is not None
+    )
+    return Plot(
+        "The line of versions",
+        svg,
+        f"{decides} by version; of version {last.version}: {alt}",
+        note="New text is another one each night: before is the champion's figure, after that of "
+        "the night's version. Hollow dots are versions that were refused.",
+    )
+
+
+def _over(
+    line: Sequence[Milestone],
+    label: str,
+    tone: Tone,
+    values: Sequence[float | None],
+    hollow: frozenset[int],
+) -> Line:
+    points = [
+        (float(each.version), value)
+        for each, value in zip(line, values, strict=True)
+        if value is not None
+    ]
+    unfilled = frozenset(place for place, (x, _) in enumerate(points) if int(x) in hollow)
+    return Line(label, points, tone, dots=True, hollow=unfilled)
+
+
+def _probes(outcome: Outcome, before: Before) -> Table:
+    earlier = [Milestone(before.version, True, None, None, None, (), before.probes)]
+    earlier = [
+        *[each for each in outcome.line if each.probes and each.version != before.version][-3:],
+        *[each for each in earlier if each.probes],
+    ]
+    rows = []
+    for probe in outcome.probes:
+        known = [_of_probe(each.probes, probe.name) for each in earlier]
+        interval = f"{probe.low:.1%} to {probe.high:.1%}"
+        rows.append((probe.name, *known, f"{probe.accuracy:.1%}", interval))
+    head = (*(f"version {each.version}" for each in earlier), f"version {outcome.version}", "95 %")
+    return Table("Probes over nights", ("right answers", *head), tuple(rows), broad=True)
+
+
+def _of_probe(probes: Sequence[Probe], name: str) -> str:
+    found = next((each for each in probes if each.name == name), None)
+    return f"{found.accuracy:.1%}" if found else "–"
+
+
+def _side_by_side(outcome: Outcome, before: Before) -> Passages:
+    theirs = {each["prompt"]: each["continuation"] for each in before.samples}
+    rows = tuple(
+        Passage(
+            each["prompt"] or "",
+            (theirs.get(each["prompt"]) or "–", each["continuation"] or ""),
+            each["reference"],
+        )
+        for each in outcome.samples
+    )
+    head = (f"version {before.version}, yesterday's", f"version {outcome.version}, today's")
+    return Passages(
+        "The same prompts, yesterday and today",
+        head,
+        rows,
+        note="The prompts are from held-out documents, and both draw with one seed.",
+    )
