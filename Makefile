@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook lock clean
+.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -109,6 +109,10 @@ fortnight: $(TEST) ## Show that nights learn, fourteen of them (50 minutes a see
 
 notebook: $(TEST) ## Run docs/notebook.ipynb again and keep what it shows (two minutes)
 	@$(BIN)/python -m tests.notebooks
+
+# RUN_ID and NIGHT are runs in the MLflow of the running stack, or files outcome.json.
+pictures: $(TEST) ## Make README's pictures anew (a minute): make pictures RUN_ID=ID NIGHT=ID
+	@$(BIN)/python -m tests.pictures $(if $(RUN_ID),--run "$(RUN_ID)") $(if $(NIGHT),--night "$(NIGHT)")
 
 clean: ## Remove the virtual environment and the caches; models, runs and corpora stay
 	@if [ -x $(BIN)/corpusmill ]; then $(BIN)/corpusmill down; fi

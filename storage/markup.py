@@ -4,14 +4,15 @@ import re
 
 # Whatever markdown, its dialects for tables, links, formulas and emoji, or HTML give a meaning.
 _MARKS = re.compile(r"[\\`*_{}\[\]<>#|~&$^@]|:(?=//|\w)|=(?==)|(?<=www)\.")
+# The page of Prefect shows entities without a name as they are written: others have a backslash.
+_NAMED = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def as_text(text: str) -> str:
     """Text on one line of markdown, in a cell of a table too, that shows as it is."""
     line = _CONTROLS.sub("\ufffd", " ".join(text.split()))
-    # Entities and not backslashes: no renderer takes them for marks, and all show them.
-    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", line)
+    return _MARKS.sub(lambda mark: _NAMED.get(mark[0], f"\\{mark[0]}"), line)
 
 
 def on_terminal(text: str) -> str:

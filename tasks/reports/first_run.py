@@ -77,7 +77,7 @@ def samples(outcome: Outcome) -> Passages:
         SHOWN[outcome.decides],
         (),
         tuple(
-            Passage(each["prompt"] or "", (each["continuation"] or "",), each["reference"])
+            Passage(one_line(each["prompt"]), (one_line(each["continuation"]),), each["reference"])
             for each in outcome.samples
         ),
         note="The prompts are from held-out documents.",
@@ -204,6 +204,11 @@ def _next(outcome: Outcome) -> Iterator[tuple[str, str]]:
             "Have it learn every night from what is new in its folders.",
             f"corpusmill nightly {name} --at 02:00",
         )
+
+
+def one_line(text: str | None) -> str:
+    """What was written, without its line breaks."""
+    return " ".join((text or "").split())
 
 
 def _beginning(words: str) -> str:

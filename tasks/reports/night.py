@@ -10,6 +10,7 @@ from corpusmill.tasks.reports.first_run import (
     figures,
     intake,
     links,
+    one_line,
     samples,
     training_curve,
 )
@@ -58,11 +59,10 @@ def describe_quarantine(name: str, waiting: Sequence[Waiting], why: str) -> Repo
 def _parts(outcome: Outcome, before: Before) -> Iterator[Part]:
     waiting = outcome.intake.waiting if outcome.intake else []
     hands = tuple(_hands(outcome, waiting))
-    yield Steps(
-        "What needs a hand",
-        hands or tuple(_undo(outcome)),
-        note="" if hands else "Nothing does; this only if you disagree.",
-    )
+    if hands:
+        yield Steps("What needs a hand", hands)
+    elif outcome.champion:
+        yield Steps("Nothing needs a hand", tuple(_undo(outcome)))
     yield from _gains(outcome, before)
     if waiting:
         yield _aside(waiting)
@@ -101,7 +101,8 @@ def _hands(outcome: Outcome, waiting: Sequence[Waiting]) -> Iterator[tuple[str, 
 
 
 def _undo(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    yield "To go back to the champion before:", f"make rollback MODEL={shlex.quote(outcome.model)}"
+    said = "To go back to the champion before, if you see what this report does not:"
+    yield said, f"make rollback MODEL={shlex.quote(outcome.model)}"
 
 
 def _release(name: str, waiting: Sequence[Waiting]) -> Iterator[tuple[str, str]]:
@@ -258,8 +259,8 @@ def _side_by_side(outcome: Outcome, before: Before) -> Passages:
     theirs = {each["prompt"]: each["continuation"] for each in before.samples}
     rows = tuple(
         Passage(
-            each["prompt"] or "",
-            (theirs.get(each["prompt"]) or "–", each["continuation"] or ""),
+            one_line(each["prompt"]),
+            (one_line(theirs.get(each["prompt"])) or "–", one_line(each["continuation"])),
             each["reference"],
         )
         for each in outcome.samples

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 Tone = Literal["blue", "orange", "green", "grey"]
 _COLOURS: dict[Tone, str] = {
@@ -21,6 +21,7 @@ _RED = "#dc5a4b"
 # Small, so that the letters are legible where a phone shows the whole width.
 _WIDTH, _HEIGHT = 440.0, 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 30.0, 38.0
+_SHOWN = 1.25  # times as large where nothing else says how large
 _LABELS = 132.0  # width of the names beside intervals
 
 
@@ -209,11 +210,11 @@ def _short(label: str) -> str:
 
 
 def _svg(height: float, parts: Sequence[Markup]) -> str:
-    return str(
-        Markup('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {:g} {:g}">{}</svg>').format(
-            _WIDTH, height, Markup("").join(map(escape, parts))
-        )
+    size = Markup('width="{:g}" height="{:g}" viewBox="0 0 {:g} {:g}"').format(
+        _SHOWN * _WIDTH, _SHOWN * height, _WIDTH, height
     )
+    head = Markup('<svg xmlns="http://www.w3.org/2000/svg" {}>').format(size)
+    return str(Markup("").join([head, *parts, Markup("</svg>")]))
 
 
 def _ticks(low: float, high: float, count: int, least: float) -> list[float]:
