@@ -88,7 +88,7 @@ def look(
         plan = find_sources(layout, config.corpus, past)
         corpus = make_corpus(settings, layout, plan, config.corpus)
         if why := _too_little(corpus):
-            report_quarantine(name, aside, why)
+            report_quarantine(name, aside)
             return ended("Quarantined", why)
     how = _digest(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):

@@ -62,5 +62,6 @@ def print_outcome(settings: Settings, flow_run_id: str) -> None:
         print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
         print()
     assert settings.key is not None, "settings in effect"
+    print(f"Report   {link(outcome['report_url'], settings.key)}")
     print(f"Prefect  {link(outcome['flow_run_url'], settings.key)}")
     print(f"MLflow   {link(outcome['mlflow_url'], settings.key)}")

@@ -10,7 +10,7 @@ from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.versions import MEMORY
-from corpusmill.tasks.evaluation import evaluate, measure_compressor
+from corpusmill.tasks.evaluation import evaluate, measure_compressor, part_by_source
 from corpusmill.tasks.registration import promote_if_better, register
 from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
@@ -48,7 +48,16 @@ def judge_and_register(
         # What does not write text has no bits to compare.
         writes = metrics.BITS_PER_BYTE in figures.figures
         baseline = measure_compressor(context.layout, held_out) if writes else None
-        outcome = make_outcome(context, model, version, promotion, figures, compressor=baseline)
+        by_source = part_by_source(context.layout, model, held_out, evaluation)
+        outcome = make_outcome(
+            context,
+            model,
+            version,
+            promotion,
+            figures,
+            compressor=baseline,
+            by_source=by_source,
+        )
         report(context, model, trained_on, outcome, render_card(outcome, counts, licences))
 
 

@@ -4,10 +4,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
-from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.artifacts import Ref, find
 from corpusmill.storage.layout import Layout
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages import evaluation
+from corpusmill.tasks.stages.by_source import SourceFigure, figures_by_source
 from corpusmill.tasks.stages.compression import CompressionBaseline
 
 
@@ -37,3 +38,19 @@ def evaluate(
 def measure_compressor(layout: Layout, corpus: Ref) -> CompressionBaseline:
     """What general compressors need for the same held-out documents."""
     return evaluation.measure_compressor(layout, corpus)
+
+
+@task(
+    name="part-by-source",
+    task_run_name="part-by-source",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def part_by_source(
+    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig
+) -> tuple[str, list[SourceFigure]]:
+    """Of an evaluation that is there: the figure by which models are compared, by source."""
+    spec = evaluation.evaluation_spec(model, corpus, config)
+    return figures_by_source(find(layout, spec.kind, spec.digest).path)

@@ -12,6 +12,8 @@ from corpusmill.tasks.reports.outcome import (
     Sample,
     Waiting,
 )
+from corpusmill.tasks.stages.by_source import SourceFigure
+from corpusmill.tasks.stages.contamination import Contamination
 
 HOSTILE = "![x](http://evil.example/a.png) <img src=//evil.example> | `a` CURVE www.evil.example"
 
@@ -39,6 +41,12 @@ def first_run(text: str = HOSTILE) -> Outcome:
         mlflow_url="http://here/mlflow",
         curves={"train/loss": [(0, 6.0), (9, 4.0)], "validation/loss": [(0, 6.1), (9, 4.2)]},
         intake=Intake(14, 9, 1, 123_456, {text: 3, "duplicate": 2}, [text], []),
+        compared_by="bits_per_byte",
+        sources=[
+            SourceFigure(None, 2.0, 1.9, 2.1, 6, 166_050, 80),
+            SourceFigure(text, 2.2, 2.0, 2.4, 2, 66_050, 30),
+        ],
+        contamination=[Contamination("held-out text", 40, 2, 1, 900, 30)],
         costs=Costs([(text, 61.0), ("judge", 12.3)], 31_000_000, 123_000_000, 52_000_000_000),
     )
 
@@ -56,7 +64,7 @@ def night(text: str = HOSTILE) -> Outcome:
         part("old", 2.310, 2.321, 0.0048),
         part(f"old: {text}", 2.310, 2.321, 0.0048),
     ]
-    known = Probe(text, 0.58, 0.53, 0.63)
+    known = Probe(text, 0.58, 0.53, 0.63, 400)
     line = [
         Milestone("1", True, 2.4, None, None, [(0, 5.0), (9, 4.4)]),
         Milestone("2", False, 2.5, 2.6, 2.7, [(0, 5.0), (9, 4.3)], [known]),
@@ -74,7 +82,7 @@ def night(text: str = HOSTILE) -> Outcome:
         ],
         compared=compared,
         before=Before("1", [sample(text, "it wrote before")], 0.003),
-        probes=[Probe(text, 0.61, 0.56, 0.66)],
+        probes=[Probe(text, 0.61, 0.56, 0.66, 400, 0.5)],
         intake=replace(first.intake, waiting=[Waiting(text, 4, text, text)]),
         line=line,
     )

@@ -123,12 +123,12 @@ def outcome_of(run: str) -> tuple[Outcome, bool]:
     return read_outcome(mlflow.artifacts.load_text(f"runs:/{run}/outcome.json")), True
 
 
-def cut(picture: Path, width: int) -> None:
-    """Leaves the left part of a picture."""
+def slim(picture: Path, width: int) -> None:
+    """Leaves the left part of a picture, in as many colours as such pages have."""
     from PIL import Image
 
     with Image.open(picture) as whole:
-        part = whole.crop((0, 0, width, whole.height))
+        part = whole.convert("RGB").crop((0, 0, width, whole.height)).quantize(128)
     part.save(picture, optimize=True)
 
 
@@ -149,8 +149,7 @@ def main(run: str | None, night: str | None, to: Path) -> None:
                 click.echo(f"{outcome.model} version {outcome.version}: {outcome.score:.3f}")
         for shot in shots:
             picture = take(shot, to)
-            if shot.width == _NARROWEST:
-                cut(picture, _PHONE)
+            slim(picture, _PHONE if shot.width == _NARROWEST else shot.width)
             click.echo(f"  {picture}")
 
 

@@ -1,6 +1,5 @@
 """Nights after a first run, one after the other: real servers and processes, text that comes."""
 
-import json
 import logging
 import random
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from corpusmill.storage.memory import KIND, Memory
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.versions import CANDIDATE, CHAMPION, MEMORY, PREVIOUS, RegisteredModel
 from corpusmill.storage.writing import locked
+from corpusmill.tasks.reports.outcome import read_outcome
 from tests.corpora import speeches
 
 NAME = "nights"
@@ -212,6 +212,23 @@ def test_the_outcome_of_a_night_tells_why_part_by_part(nights: Nights) -> None:
     from mlflow.artifacts import load_text
 
     text = load_text(f"runs:/{nights.version(CANDIDATE).run_id}/outcome.json")
-    outcome = json.loads(text)
-    assert outcome["standing"].startswith("refused; ")
-    assert {row["text"] for row in outcome["compared"]} >= {"new", "old"}
+    outcome = read_outcome(text)
+    assert outcome.standing.startswith("refused; ")
+    assert {row["text"] for row in outcome.compared} >= {"new", "old"}
+    assert outcome.before and outcome.before.version == "1"
+    asked, before = (
+        [each["prompt"] for each in those] for those in (outcome.samples, outcome.before.samples)
+    )
+    assert asked == before != []
+    assert [(each.version, each.champion) for each in outcome.line] == [("1", True), ("2", True)]
+    assert outcome.intake and len(outcome.intake.waiting) == 6
+    assert outcome.costs and {"train", "judge"} <= {name for name, _ in outcome.costs.stages}
+    assert outcome.costs.written > 0
+
+
+def test_the_report_of_a_night_is_a_page_in_mlflow(nights: Nights) -> None:
+    from mlflow.artifacts import load_text
+
+    page = load_text(f"runs:/{nights.version(CANDIDATE).run_id}/report/report.html")
+    assert f"{NAME} version 3 is refused: " in page
+    assert f"corpusmill release {NAME} --list" in page

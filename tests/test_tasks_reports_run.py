@@ -105,7 +105,7 @@ def test_a_full_disk_needs_a_hand() -> None:
 
 def test_a_quarantined_night_shows_what_waits_and_how_it_begins() -> None:
     aside = [Waiting("zh.txt", 4, "its language, zh, is none of en", "我们今天")]
-    text = render_markdown(describe_quarantine("ours", aside, "They wait."))
+    text = render_markdown(describe_quarantine("ours", aside))
     assert text.startswith("# ours has learned nothing: 4 documents set aside")
     assert "我们今天" in text and "corpusmill release ours --list" in text
 

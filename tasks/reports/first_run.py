@@ -2,11 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from corpusmill.storage import metrics
 from corpusmill.tasks.reports.corpus.words import counted, number, plain, share, size
-from corpusmill.tasks.reports.outcome import SHOWN, Intake, Outcome
+from corpusmill.tasks.reports.outcome import SHOWN, Intake, Outcome, Probe
 from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
 from corpusmill.tasks.reports.plots import Line, draw_lines
 from corpusmill.tasks.stages.evaluation import in_words
@@ -111,7 +111,7 @@ def _deck(outcome: Outcome) -> Iterator[str]:
     documents = counted(outcome.held_out_documents, "document")
     yield (
         f"{named} of {documents} that it has not learned from ({size(outcome.held_out_bytes)}): "
-        f"the {'more' if more else 'less'} the better."
+        f"the {'more' if more else 'less'} the better.{_interval(outcome)}"
     )
     better = [
         name
@@ -119,9 +119,14 @@ def _deck(outcome: Outcome) -> Iterator[str]:
         if (value > outcome.score if more else value < outcome.score)
     ]
     if better:
+        less = (
+            "less than the repetition of strings gives away"
+            if outcome.decides == metrics.BITS_PER_BYTE
+            else "nothing of use"
+        )
         yield (
-            f"{better[0]} is better than this model: it has found less in the text than the "
-            "strings that repeat. Let it train longer (train.max_steps), or give it more text."
+            f"{better[0]} is better than this model, which has learned {less} as yet. Let it train "
+            "longer (train.max_steps), or give it more text."
         )
     if outcome.held_out_documents == 1:
         yield (
@@ -135,12 +140,27 @@ def _deck(outcome: Outcome) -> Iterator[str]:
         )
 
 
+def _interval(outcome: Outcome) -> str:
+    if outcome.compared_by != outcome.decides or not outcome.sources:
+        return ""
+    whole = outcome.sources[0]
+    return (
+        f" Another draw of documents like these: 95 % between {whole.low:.3f} and {whole.high:.3f}."
+    )
+
+
 def _parts(outcome: Outcome) -> Iterator[Part]:
     yield _peers(outcome)
     if curve := training_curve(outcome):
         yield curve
+    if len(outcome.sources) > 1:
+        yield _by_source(outcome)
     yield figures(outcome)
+    if outcome.probes:
+        yield probes(outcome.probes)
     yield _run(outcome)
+    if outcome.contamination or outcome.memorisation:
+        yield known(outcome)
     if outcome.intake:
         yield intake(outcome.intake)
     if took := costs(outcome):
@@ -162,6 +182,55 @@ def _peers(outcome: Outcome) -> Table:
         strong=next(row for row, (place, _) in enumerate(ordered) if place == 0),
         bars=tuple(value / most for _, (_, value) in ordered),
     )
+
+
+def _by_source(outcome: Outcome) -> Table:
+    rows = tuple(
+        (
+            each.source or "all",
+            f"{each.value:.3f}",
+            f"{each.low:.3f} to {each.high:.3f}",
+            number(each.documents),
+            size(each.bytes),
+        )
+        for each in outcome.sources
+    )
+    head = ("source", in_words(outcome.compared_by), "95 %", "documents", "text")
+    return Table("Source by source", head, rows, broad=True)
+
+
+def probes(found: Sequence[Probe]) -> Table:
+    """Shares of right answers, beside that of a guess."""
+    rows = tuple(
+        (
+            each.name,
+            f"{each.accuracy:.1%}",
+            f"{each.low:.1%} to {each.high:.1%}",
+            "–" if each.chance is None else f"{each.chance:.1%}",
+            number(each.items),
+        )
+        for each in found
+    )
+    return Table("Probes", ("", "right", "95 %", "by chance", "items"), rows, broad=True)
+
+
+def known(outcome: Outcome) -> Table:
+    """What of the evaluation stands in the training text, and what of that is known by heart."""
+    rows = [
+        (f"{each.name}, with words in a row that it was trained on", f"{each.share:.1%}",
+         f"of {number(each.texts)} texts")
+        for each in outcome.contamination
+    ]  # fmt: skip
+    if heart := outcome.memorisation:
+        share = heart.verbatim / heart.passages if heart.passages else 0.0
+        rows.append(
+            (
+                f"training text continued word for word for {heart.tokens} tokens",
+                f"{share:.1%}",
+                f"of {number(heart.passages)} passages; 95 % {heart.low:.1%} to {heart.high:.1%}",
+            )
+        )
+    return Table("Known before", ("", "", ""), tuple(rows), words=1)
 
 
 def _run(outcome: Outcome) -> Table:

@@ -9,6 +9,7 @@ from corpusmill.tasks.reports.first_run import (
     costs,
     figures,
     intake,
+    known,
     links,
     one_line,
     samples,
@@ -44,14 +45,17 @@ def describe_night(outcome: Outcome, before: Before) -> Report:
     )
 
 
-def describe_quarantine(name: str, waiting: Sequence[Waiting], why: str) -> Report:
+def describe_quarantine(name: str, waiting: Sequence[Waiting]) -> Report:
     """The report of a night that has learned nothing, for too much looked unlike what was met."""
     count = sum(each.documents for each in waiting)
     return Report(
         title=f"{name}, after a night",
         headline=f"{name} has learned nothing: {counted(count, 'document')} set aside",
         tone="bad",
-        deck=(f"{why[:1].upper()}{why[1:]}",),
+        deck=(
+            "Too much of what is new looks unlike anything met before: it waits for you.",
+            "What is left of it is too little to learn from.",
+        ),
         parts=(_aside(waiting), Steps("What needs a hand", tuple(_release(name, waiting)))),
     )
 
@@ -73,6 +77,8 @@ def _parts(outcome: Outcome, before: Before) -> Iterator[Part]:
         yield _probes(outcome, before)
     yield _side_by_side(outcome, before) if before.samples else samples(outcome)
     yield figures(outcome)
+    if outcome.contamination or outcome.memorisation:
+        yield known(outcome)
     if took := costs(outcome):
         yield took
 
@@ -121,7 +127,11 @@ def _release(name: str, waiting: Sequence[Waiting]) -> Iterator[tuple[str, str]]
 
 def _aside(waiting: Sequence[Waiting]) -> Table:
     rows = [
-        (each.file, str(each.documents), f"{_in_short(each.why)}. It begins: {each.excerpt}")
+        (
+            each.file,
+            str(each.documents),
+            f"{_in_short(each.why)}. It begins: {one_line(each.excerpt)}",
+        )
         for each in waiting[:_FILES_NAMED]
     ]
     left = len(waiting) - len(rows)
@@ -195,11 +205,20 @@ def _curves(outcome: Outcome) -> Iterator[Part]:
 
 
 def _line_of_versions(line: Sequence[Milestone], decides: str) -> Plot | None:
-    hollow = frozenset(int(each.version) for each in line if not each.champion)
+    scale = [
+        value
+        for each in line
+        for value in ((each.old, each.new) if each.champion else ())
+        if value is not None
+    ] or [each.new_before for each in line if each.new_before is not None]
+    if not scale:
+        return None
+    room = max(scale) - min(scale)
+    within = min(scale) - room, max(scale) + room
     lines = [
-        _over(line, "old text", "blue", [each.old for each in line], hollow),
-        _over(line, "new, before", "grey", [each.new_before for each in line], frozenset()),
-        _over(line, "new, after", "orange", [each.new for each in line], hollow),
+        _over(line, "old text", "blue", [each.old for each in line], within),
+        _over(line, "new, before", "grey", [each.new_before for each in line], within, joined=True),
+        _over(line, "new, after", "orange", [each.new for each in line], within),
     ]
     svg = draw_lines([each for each in lines if each.points], "version", decides)
     if not svg:
@@ -215,7 +234,7 @@ def _line_of_versions(line: Sequence[Milestone], decides: str) -> Plot | None:
         svg,
         f"{decides} by version; of version {last.version}: {alt}",
         note="New text is another one each night: before is the champion's figure, after that of "
-        "the night's version. Hollow dots are versions that were refused.",
+        "the night's version. Rings are versions that were refused, if they lie within the scale.",
     )
 
 
@@ -224,15 +243,17 @@ def _over(
     label: str,
     tone: Tone,
     values: Sequence[float | None],
-    hollow: frozenset[int],
+    within: tuple[float, float],
+    joined: bool = False,
 ) -> Line:
+    """One figure over the versions; of those refused, only what lies within the scale."""
     points = [
-        (float(each.version), value)
+        (float(each.version), value, each.champion or joined)
         for each, value in zip(line, values, strict=True)
-        if value is not None
+        if value is not None and (each.champion or within[0] <= value <= within[1])
     ]
-    unfilled = frozenset(place for place, (x, _) in enumerate(points) if int(x) in hollow)
-    return Line(label, points, tone, dots=True, hollow=unfilled)
+    hollow = frozenset(place for place, (*_, full) in enumerate(points) if not full)
+    return Line(label, [(x, y) for x, y, _ in points], tone, dots=True, hollow=hollow)
 
 
 def _probes(outcome: Outcome, before: Before) -> Table:

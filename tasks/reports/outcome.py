@@ -10,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from corpusmill.model.network.config import Family
 from corpusmill.storage import metrics
 from corpusmill.storage.errors import ConfigError
+from corpusmill.tasks.stages.by_source import SourceFigure
+from corpusmill.tasks.stages.contamination import Contamination
 
 # What samples show, by the figure that decides.
 SHOWN: Mapping[str, str] = {
@@ -42,6 +44,23 @@ class Probe:
     items: int
     chance: float | None = None
     beside: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """Passages of the training text that a model continues word for word.
+
+    Attributes:
+        passages: that were tried, of which `verbatim` were continued as they are.
+        low, high: interval of 95 % of their share.
+        tokens: of a prompt, and of what follows it.
+    """
+
+    passages: int
+    verbatim: int
+    low: float
+    high: float
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,11 @@ class Outcome:
         baselines: what that figure is without a model, by how it comes about.
         reasons: of a night, why it was promoted or refused.
         compared: of a night, candidate and champion on each part of the held-out text.
+        report_url: of the page that shows this, in MLflow.
         curves: training and held-out loss, by the names of the metrics.
+        compared_by, sources: a figure, and its values on all held-out text and source by source.
+        contamination: how much of what it was judged by stands in what it was trained on.
+        memorisation: how much of its training text it knows by heart.
         before: of a night, the champion that it went on from.
         line: of a night, the versions before it, the oldest first.
     """
@@ -167,11 +190,16 @@ class Outcome:
     samples: list[Sample]
     flow_run_url: str
     mlflow_url: str
+    report_url: str = ""
     higher_is_better: bool = False
     reasons: list[str] = field(default_factory=list)
     compared: list[dict[str, Any]] = field(default_factory=list)
     curves: dict[str, Curve] = field(default_factory=dict)
     probes: list[Probe] = field(default_factory=list)
+    compared_by: str = ""
+    sources: list[SourceFigure] = field(default_factory=list)
+    contamination: list[Contamination] = field(default_factory=list)
+    memorisation: Memorisation | None = None
     before: Before | None = None
     intake: Intake | None = None
     costs: Costs | None = None

@@ -30,7 +30,7 @@ class Line:
     """Points of one curve, in order of x.
 
     Attributes:
-        hollow: numbers of points that are marked, but not by a full dot.
+        hollow: numbers of points beside the curve, which are marked by a ring.
         dots: whether all other points are marked.
         faint: a curve that stands behind the others.
         label: in the key; empty for none.
@@ -82,7 +82,7 @@ def draw_intervals(rows: Sequence[Interval], tolerance: float) -> str:
     if not rows:
         return ""
     values = [value for row in rows for value in (row.low, row.value, row.high)]
-    ticks = _ticks(min(*values, -tolerance), max(*values, tolerance), 5, 0)
+    ticks = _ticks(min(*values, -tolerance), max(*values, tolerance), 4, 0)
     step, height = 30.0, 30.0 * len(rows) + 40.0
     span = ticks[-1] - ticks[0]
 
@@ -147,8 +147,9 @@ def _key(lines: Sequence[Line]) -> Iterator[Markup]:
 
 def _curve(line: Line, frame: _Frame) -> Markup:
     places = [(frame.x(x), frame.y(y)) for x, y in line.points]
-    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    parts = [Markup('<path d="M{}" {}/>').format(path, _stroke(line))] if places else []
+    joined = [place for number, place in enumerate(places) if number not in line.hollow]
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in joined)
+    parts = [Markup('<path d="M{}" {}/>').format(path, _stroke(line))] if joined else []
     for number, (x, y) in enumerate(places):
         if line.dots or number in line.hollow:
             colour = _COLOURS[line.tone]

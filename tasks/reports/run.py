@@ -26,6 +26,7 @@ from corpusmill.tasks.reports.night import describe_night, describe_quarantine
 from corpusmill.tasks.reports.outcome import Before, Outcome, Probe, Sample, to_json
 from corpusmill.tasks.reports.outline import Report
 from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages.by_source import SourceFigure
 from corpusmill.tasks.stages.compression import CompressionBaseline
 from corpusmill.tasks.stages.judgement import Judgement, table_of
 from corpusmill.tasks.tracking import FlowContext
@@ -43,12 +44,14 @@ def make_outcome(
     compressor: CompressionBaseline | None = None,
     judgement: Judgement | None = None,
     before: Before | None = None,
+    by_source: tuple[str, Sequence[SourceFigure]] = ("", ()),
 ) -> Outcome:
     """Gathers the figures of a run from its parts.
 
     Args:
         compressor: what a model that writes is compared with.
         judgement, before: of a night.
+        by_source: a figure, and its values on the held-out text.
     """
     finished = [
         record
@@ -78,8 +81,11 @@ def make_outcome(
         samples=[sample.model_dump() for sample in figures.samples],
         flow_run_url=str(runtime.flow_run.ui_url),
         mlflow_url=context.tracker.link,
+        report_url=context.tracker.link_to(PAGE),
         before=before,
         probes=probes_of(figures),
+        compared_by=by_source[0],
+        sources=list(by_source[1]),
     )
 
 
@@ -159,9 +165,9 @@ def report(
     tracker.log_text(text, "report/report.md")
     tracker.log_text(card, "report/model_card.md")
     registry.describe(context.settings, outcome.model, outcome.version, card.split("---\n", 2)[-1])
-    page = f"**[The report as a page]({tracker.link_to(PAGE)})**, in MLflow\n\n"
+    page = f"**[The report as a page]({outcome.report_url})**, in MLflow\n\n"
     create_markdown_artifact(page + text, key="report", description=as_text(described.headline))
-    get_run_logger().info("%s; report: %s", described.headline, tracker.link_to(PAGE))
+    get_run_logger().info("%s; report: %s", described.headline, outcome.report_url)
 
 
 @task(
@@ -172,9 +178,9 @@ def report(
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def report_quarantine(name: str, aside: Sequence[SetAside], why: str) -> None:
+def report_quarantine(name: str, aside: Sequence[SetAside]) -> None:
     """Says in Prefect of a night that has no run in MLflow what waits, and how to let it in."""
-    described = describe_quarantine(name, waiting_of(aside), why)
+    described = describe_quarantine(name, waiting_of(aside))
     create_markdown_artifact(
         render_markdown(described), key="report", description=as_text(described.headline)
     )

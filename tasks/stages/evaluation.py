@@ -24,7 +24,7 @@ from corpusmill.tasks.stages.compression import (
     ppmd_version,
 )
 
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 _LOGGER = logging.getLogger(__name__)
 # They decide what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
