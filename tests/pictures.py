@@ -26,7 +26,6 @@ from corpusmill.tasks.reports.outcome import Outcome, read_outcome
 from corpusmill.tasks.reports.run import describe
 from corpusmill.tasks.stack import control
 from corpusmill.tasks.stack.authentication import link
-from corpusmill.tasks.stack.prefect_server import PrefectServer
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "images"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -37,12 +36,17 @@ _NARROWEST = 500
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: of an address, in a window of so many pixels."""
+    """One picture: of an address, in a window of so many pixels.
+
+    Attributes:
+        kept: how much of the width, from the left, is kept.
+    """
 
     name: str
     address: str
     width: int
     height: int
+    kept: int
     look: Literal["light", "dark"] = "light"
 
 
@@ -79,34 +83,27 @@ def shots_of_report(name: str, outcome: Outcome, scratch: Path) -> Iterator[Shot
     """The page on a screen in the light, and on a telephone in the dark."""
     page = scratch / f"{name}.html"
     page.write_text(render_html(describe(outcome)), encoding="utf-8")
-    yield Shot(name, page.as_uri(), 1100, 1500)
+    yield Shot(name, page.as_uri(), 1100, 1500, 1100)
     frame = scratch / f"{name}-phone.html"
     style = f"border:0;width:{_PHONE}px;height:1500px"
     frame.write_text(f'<body style="margin:0"><iframe src="{page.name}" style="{style}"></iframe>')
-    yield Shot(f"{name}-phone", frame.as_uri(), _NARROWEST, 1500, "dark")
+    yield Shot(f"{name}-phone", frame.as_uri(), _NARROWEST, 1500, _PHONE, "dark")
 
 
-def shots_of_stack(outcome: Outcome) -> Iterator[Shot]:
-    """The pages of a run in Prefect and MLflow."""
+def shots_of_stack(outcome: Outcome, scratch: Path) -> Iterator[Shot]:
+    """The pages of a run in Prefect and MLflow, and its corpus report."""
     settings = running()
     assert settings.key is not None, "settings in effect"
     prefect, tracking = (
-        urlsplit(link(page, settings.key)) for page in (outcome.flow_run_url, outcome.mlflow_url)
+        link(page, settings.key) for page in (outcome.flow_run_url, outcome.mlflow_url)
     )
-    run, _, query = tracking.fragment.partition("?")
-    metrics = tracking._replace(fragment=f"{run}/model-metrics?{query}")
-    flow_run = prefect.query.rpartition("/")[2]
-    found = PrefectServer(settings).request(
-        "POST",
-        "/artifacts/filter",
-        {"artifacts": {"key": {"any_": ["report"]}, "flow_run_id": {"any_": [flow_run]}}},
-    )
-    page = outcome.flow_run_url.partition("/runs/flow-run")[0].partition("/flow-runs")[0]
-    artifact = f"{page}/artifacts/artifact/{found[0]['id']}"
-    yield Shot("prefect-run", prefect.geturl(), 1300, 900)
-    yield Shot("prefect-report", link(artifact, settings.key), 1300, 1100)
-    yield Shot("mlflow-run", tracking.geturl(), 1300, 900)
-    yield Shot("mlflow-metrics", metrics.geturl(), 1300, 900)
+    yield Shot("prefect-run", prefect, 1300, 900, 1300)
+    # What it opens beside that is an advertisement.
+    yield Shot("mlflow-run", tracking, 1300, 900, 960)
+    run = urlsplit(outcome.mlflow_url).fragment.partition("?")[0].rpartition("/")[2]
+    corpus = scratch / "corpus.html"
+    corpus.write_text(mlflow.artifacts.load_text(f"runs:/{run}/corpus.html"), encoding="utf-8")
+    yield Shot("corpus-report", corpus.as_uri(), 1100, 1000, 1100)
 
 
 def running() -> Settings:
@@ -145,11 +142,13 @@ def main(run: str | None, night: str | None, to: Path) -> None:
             if given:
                 outcome, in_mlflow = outcome_of(given)
                 shots += shots_of_report(name, outcome, Path(scratch))
-                shots += shots_of_stack(outcome) if in_mlflow and name == "report" else ()
+                shots += (
+                    shots_of_stack(outcome, Path(scratch)) if in_mlflow and name == "report" else ()
+                )
                 click.echo(f"{outcome.model} version {outcome.version}: {outcome.score:.3f}")
         for shot in shots:
             picture = take(shot, to)
-            slim(picture, _PHONE if shot.width == _NARROWEST else shot.width)
+            slim(picture, shot.kept)
             click.echo(f"  {picture}")
 
 
