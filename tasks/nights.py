@@ -163,9 +163,13 @@ def judge(
     held_out: Ref,
     night: NightConfig,
     config: EvaluationConfig,
+    *,
+    trained_on: Ref,
 ) -> tuple[EvaluationResult, Judgement]:
     """Scores both on the same held-out text, and compares them on new and on old text apart."""
-    ours, figures = evaluation.make_evaluation(layout, candidate, held_out, config, "candidate")
+    ours, figures = evaluation.make_evaluation(
+        layout, candidate, held_out, config, "candidate", trained_on
+    )
     quick = config.model_copy(update={"samples": 0})
     theirs, _ = evaluation.make_evaluation(layout, champion, held_out, quick, "champion")
     new = new_documents(held_out.path)

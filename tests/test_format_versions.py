@@ -84,7 +84,7 @@ GOLDEN = {
     "corpus": ((12, 12), "524e576fd47341a2"),
     "tokenizer": (4, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
-    "evaluation": (10, "6591e6e805fc814a"),
+    "evaluation": (10, "6856162f1729ab1f"),
     "model": (7, "66f323a1d0463cd8"),
 }
 

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.registration import Promotion
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.compression import CompressionBaseline
+from corpusmill.tasks.stages.contamination import Contamination
 from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.stages.judgement import Judgement, table_of
 from corpusmill.tasks.tracking import FlowContext
@@ -53,6 +54,8 @@ class Outcome:
         reasons: of a night, why it was promoted or refused.
         compared: of a night, candidate and champion on each part of the held-out text.
         probes: results of the evaluation's probes, as ProbeResult has them.
+        contamination: of what it was judged by, as Contamination has it.
+        memorisation: of what it was trained on, as Memorisation has it.
     """
 
     model: str
@@ -76,6 +79,8 @@ class Outcome:
     flow_run_url: str
     mlflow_url: str
     probes: list[dict[str, Any]] = field(default_factory=list)
+    contamination: list[dict[str, Any]] = field(default_factory=list)
+    memorisation: dict[str, Any] | None = None
 
     @property
     def score(self) -> float:
@@ -92,18 +97,21 @@ def make_outcome(
     *,
     compressor: CompressionBaseline | None = None,
     judgement: Judgement | None = None,
+    contamination: Sequence[Contamination] = (),
 ) -> Outcome:
     """Gathers the figures of a run from its parts.
 
     Args:
         compressor: what a model that writes is compared with.
         judgement: of a night.
+        contamination: of what the model was judged by.
     """
     finished = [
         record
         for record in JournalReader(RunLayout(context.layout.run(model.digest)).journal).read()
         if record["event"] in ("started", "resumed", "finished")
     ]
+    known = figures.memorisation
     facts = {key: value for record in finished for key, value in record.items()}
     return Outcome(
         model=version.name,
@@ -127,6 +135,8 @@ def make_outcome(
         flow_run_url=str(runtime.flow_run.ui_url),
         mlflow_url=context.tracker.link,
         probes=[each.model_dump() for each in figures.probes],
+        contamination=[asdict(each) | {"share": each.share} for each in contamination],
+        memorisation=known.model_dump() | {"share": known.share} if known else None,
     )
 
 
@@ -165,6 +175,12 @@ def report(context: FlowContext, model: Ref, corpus: Ref, outcome: Outcome, card
             for each in outcome.probes
             for name, value in {metrics.ACCURACY: each["accuracy"], **each["beside"]}.items()
         }
+        | {metrics.contamination(each["name"]): each["share"] for each in outcome.contamination}
+        | (
+            {metrics.evaluation(metrics.MEMORISED): outcome.memorisation["share"]}
+            if outcome.memorisation
+            else {}
+        )
     )
     curve = draw_curve(RunLayout(context.layout.run(model.digest)).journal)
     counts = read_manifest(corpus.path)["counts"]
