@@ -20,6 +20,7 @@ from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import MEMORY, RegisteredModel
 from corpusmill.tasks.corpus import find_sources, make_corpus
+from corpusmill.tasks.evaluation import find_contamination
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.nights import choose_held_out, judge, keep_memory, replay, tidy
@@ -112,7 +113,9 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
     training = night_training(config, read_manifest(shards.path)["counts"]["train"])
     model = train(context, shards, base, None, training, initialize_from=base)
     with kept(model):
-        figures, theirs, judgement = judge(layout, model, base, held_out, night, config.evaluation)
+        figures, theirs, judgement = judge(
+            layout, model, base, held_out, night, config.evaluation, trained_on=corpus
+        )
         after = keep_memory(layout, past.memory, corpus, tonight.plan.sources, new)
         counts = read_manifest(corpus.path)["counts"]
         licences = licences_of(counts, champion.tags.get("licences", "").split("; "))
@@ -129,7 +132,14 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
         promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)
         before = before_of(champion, theirs, judgement)
         outcome = make_outcome(
-            context, model, version, promotion, figures, judgement=judgement, before=before
+            context,
+            model,
+            version,
+            promotion,
+            figures,
+            judgement=judgement,
+            before=before,
+            contamination=find_contamination(layout, corpus, held_out, config.evaluation),
         )
         scratch = [shards, held_out, *([tonight.found] if tonight.found != corpus else [])]
         report(context, model, corpus, outcome, render_card(outcome, counts, licences), scratch)

@@ -10,7 +10,12 @@ from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.versions import MEMORY
-from corpusmill.tasks.evaluation import evaluate, measure_compressor, part_by_source
+from corpusmill.tasks.evaluation import (
+    evaluate,
+    find_contamination,
+    measure_compressor,
+    part_by_source,
+)
 from corpusmill.tasks.registration import promote_if_better, register
 from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
@@ -30,7 +35,8 @@ def judge_and_register(
 ) -> None:
     """Scores the model on `held_out`, registers it, and makes it champion if it is the best."""
     with kept(model):
-        figures = evaluate(context.layout, model, held_out, evaluation, "candidate")
+        layout = context.layout
+        figures = evaluate(layout, model, held_out, evaluation, "candidate", trained_on)
         counts = read_manifest(trained_on.path)["counts"]
         licences = licences_of(counts)
         tags = {
@@ -47,8 +53,7 @@ def judge_and_register(
         promotion = promote_if_better(context, version, figures, held_out, evaluation)
         # What does not write text has no bits to compare.
         writes = metrics.BITS_PER_BYTE in figures.figures
-        baseline = measure_compressor(context.layout, held_out) if writes else None
-        by_source = part_by_source(context.layout, model, held_out, evaluation)
+        baseline = measure_compressor(layout, held_out) if writes else None
         outcome = make_outcome(
             context,
             model,
@@ -56,7 +61,8 @@ def judge_and_register(
             promotion,
             figures,
             compressor=baseline,
-            by_source=by_source,
+            by_source=part_by_source(layout, model, held_out, evaluation),
+            contamination=find_contamination(layout, trained_on, held_out, evaluation),
         )
         report(context, model, trained_on, outcome, render_card(outcome, counts, licences))
 

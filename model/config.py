@@ -123,12 +123,39 @@ _READ_BY: Mapping[str, frozenset[Family]] = {
 
 
 class EvaluationJob(Config):
-    """What the evaluation process is told: a model and the documents it has not seen."""
+    """What the evaluation process is told: a model and the documents it has not seen.
+
+    Attributes:
+        trained_on: the corpus that it has seen, to find what a decoder knows of it by heart.
+    """
 
     directory: Path
     model: Path
     corpus: Path
     evaluation: EvaluationConfig
+    trained_on: Path | None = None
+
+
+class Memorisation(Config):
+    """What of its training text a decoder continues word for word.
+
+    Attributes:
+        passages: that were tried, chosen by hash.
+        verbatim: of these, that greedy decoding continues as they are.
+        low, high: interval of 95 % of their share (Wilson 1927).
+        tokens: of a prompt, and of what follows it.
+    """
+
+    passages: int
+    verbatim: int
+    low: float
+    high: float
+    tokens: int
+
+    @property
+    def share(self) -> float:
+        """Of the passages."""
+        return self.verbatim / self.passages if self.passages else 0.0
 
 
 class Sample(Config):
@@ -179,6 +206,7 @@ class EvaluationResult(Config):
             only with figures of the same signature.
         precision: in which all of them were computed.
         probes: in the order of the config.
+        memorisation: of a decoder, where its training text was at hand.
     """
 
     family: Family
@@ -193,6 +221,7 @@ class EvaluationResult(Config):
     seconds: float
     samples: tuple[Sample, ...] = ()
     probes: tuple[ProbeResult, ...] = ()
+    memorisation: Memorisation | None = None
 
     @property
     def score(self) -> float:

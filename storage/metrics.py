@@ -27,6 +27,7 @@ SPAN_ACCURACY = "span_accuracy"
 BLEU = "bleu"
 CHRF = "chrf"
 COPIED_BLEU = "copied_bleu"
+MEMORISED = "memorised"
 # Of a probe.
 ACCURACY = "accuracy"
 ACCURACY_PER_BYTE = "accuracy_per_byte"
@@ -45,6 +46,11 @@ def evaluation(figure: str) -> str:
 def probe(name: str, figure: str) -> str:
     """A figure of a probe, such as `evaluation/probe/blimp/accuracy`."""
     return evaluation(f"probe/{name}/{figure}")
+
+
+def contamination(name: str) -> str:
+    """Share of a set's texts that stand in the training text: `evaluation/contamination/blimp`."""
+    return evaluation(f"contamination/{'_'.join(name.split())}")
 
 
 def baseline(name: str) -> str:

@@ -163,13 +163,17 @@ def judge(
     held_out: Ref,
     night: NightConfig,
     config: EvaluationConfig,
+    *,
+    trained_on: Ref,
 ) -> tuple[EvaluationResult, EvaluationResult, Judgement]:
     """Scores both on the same held-out text, and compares them on new and on old text apart.
 
     Returns:
         Figures and samples of the candidate, and of the champion, which answers the same prompts.
     """
-    ours, figures = evaluation.make_evaluation(layout, candidate, held_out, config, "candidate")
+    ours, figures = evaluation.make_evaluation(
+        layout, candidate, held_out, config, "candidate", trained_on
+    )
     theirs, its = evaluation.make_evaluation(layout, champion, held_out, config, "champion")
     new = new_documents(held_out.path)
     judgement = compare(ours.path, theirs.path, new, night.tolerance)

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
+from corpusmill.model.config import Memorisation, ProbeResult
 from corpusmill.tasks.reports.outcome import (
     Before,
     Costs,
     Intake,
     Milestone,
     Outcome,
-    Probe,
     Sample,
     Waiting,
 )
@@ -47,7 +47,22 @@ def first_run(text: str = HOSTILE) -> Outcome:
             SourceFigure(text, 2.2, 2.0, 2.4, 2, 66_050, 30),
         ],
         contamination=[Contamination("held-out text", 40, 2, 1, 900, 30)],
+        memorisation=Memorisation(passages=50, verbatim=1, low=0.001, high=0.1, tokens=50),
         costs=Costs([(text, 61.0), ("judge", 12.3)], 31_000_000, 123_000_000, 52_000_000_000),
+    )
+
+
+def probe(accuracy: float) -> ProbeResult:
+    """How a model did on minimal pairs."""
+    return ProbeResult(
+        name="blimp",
+        kind="minimal_pairs",
+        accuracy=accuracy,
+        low=accuracy - 0.05,
+        high=accuracy + 0.05,
+        items=400,
+        chance=0.5,
+        beside={},
     )
 
 
@@ -64,7 +79,7 @@ def night(text: str = HOSTILE) -> Outcome:
         part("old", 2.310, 2.321, 0.0048),
         part(f"old: {text}", 2.310, 2.321, 0.0048),
     ]
-    known = Probe(text, 0.58, 0.53, 0.63, 400)
+    known = probe(0.58)
     line = [
         Milestone("1", True, 2.4, None, None, [(0, 5.0), (9, 4.4)]),
         Milestone("2", False, 2.5, 2.6, 2.7, [(0, 5.0), (9, 4.3)], [known]),
@@ -82,7 +97,7 @@ def night(text: str = HOSTILE) -> Outcome:
         ],
         compared=compared,
         before=Before("1", [sample(text, "it wrote before")], 0.003),
-        probes=[Probe(text, 0.61, 0.56, 0.66, 400, 0.5)],
+        probes=[probe(0.61)],
         intake=replace(first.intake, waiting=[Waiting(text, 4, text, text)]),
         line=line,
     )

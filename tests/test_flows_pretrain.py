@@ -218,7 +218,8 @@ def test_a_second_run_reuses_every_stage_and_registers_nothing_new(
 ) -> None:
     mill.pretrain()
     reused = [line.split()[0] for line in caplog.messages if line.endswith(" - reused")]
-    assert reused == ["corpus", "tokenizer", "shards", "model", "candidate:", "xz"]
+    stages = ["corpus", "tokenizer", "shards", "model", "candidate:", "xz", "contamination:"]
+    assert reused == stages
     assert mill.versions() == ["1"]
     assert not [line for line in caplog.messages if line.startswith("step ")]
 

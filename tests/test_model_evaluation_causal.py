@@ -240,7 +240,10 @@ def test_probes_are_asked_and_their_answers_kept(exam: Exam, tmp_path: Path) -> 
     files = str(tmp_path / "pairs.jsonl")
     probe = ProbeConfig(name="reversed", files=files, kind="minimal_pairs")
     config = EvaluationConfig(samples=0, probes=(probe,))
-    (result,) = evaluate(exam.job(tmp_path, config)).probes
+    job = exam.job(tmp_path, config).model_copy(update={"trained_on": exam.corpus})
+    found = evaluate(job)
+    assert found.memorisation and evaluate(exam.job(tmp_path, config)).memorisation is None
+    (result,) = found.probes
     answers = read_answers(tmp_path)["reversed"]
     assert result.accuracy == answers.right.mean()
     assert answers.items == tuple(item.digest for item in read_items(probe))

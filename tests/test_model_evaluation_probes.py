@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from corpusmill.model.config import EvaluationConfig, ProbeConfig, ProbeKind
 from corpusmill.model.evaluation.intervals import paired, wilson
+from corpusmill.model.evaluation.memorisation import choose_windows, find_memorised
 from corpusmill.model.evaluation.probe_items import probe_identity, read_items
-from corpusmill.model.evaluation.probes import ask, encode_requests, score_requests
+from corpusmill.model.evaluation.probes import Request, ask, encode_requests, score_requests
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.continuation import Writer
 from corpusmill.model.inference.loading import load_for_use
@@ -25,6 +26,7 @@ from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.control import end_of_text_id
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.config import parse
+from corpusmill.storage.corpus.documents import Document
 from corpusmill.storage.errors import ConfigError, CorpusError
 from tests.networks import random_decoder
 
@@ -224,3 +226,29 @@ def test_wilsons_interval_is_that_of_his_formula() -> None:
     # Wilson 1927; Brown, Cai and DasGupta 2001, Table 5: n = 50, x = 5.
     assert wilson(5, 50) == pytest.approx((0.0435, 0.2136), abs=2e-4)
     assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == pytest.approx(1.0)
+
+
+def test_what_the_model_writes_itself_is_known_by_heart(writer: Writer) -> None:
+    half = SEQUENCE_LENGTH // 2
+    start = writer.tokenizer.encode("the river stood old", add_special_tokens=False).ids[:half]
+    ids = list(start)
+    with torch.no_grad():
+        for _ in range(half):
+            ids.append(int(writer.model(torch.tensor([ids]))[0, -1].argmax()))
+    altered = [*ids[:-1], (ids[-1] + 1) % 200]
+    requests = [Request(each, len(ids) - len(start)) for each in (ids, altered)]
+    assert score_requests(writer, requests)[1].tolist() == [True, False]
+
+
+def test_passages_are_chosen_by_hash_and_several_of_few_documents(writer: Writer) -> None:
+    texts = [f"{number} the river stood old rain " * 40 for number in range(12)]
+    documents = [Document(f"{n}", "s", "f", "und", text) for n, text in enumerate(texts)]
+    chosen = list(choose_windows(documents, 5))
+    assert chosen == list(choose_windows(reversed(documents), 5)) and len(set(chosen)) == 5
+    several = list(choose_windows(documents[:2], 9))
+    assert len(several) == 9 and len(set(several)) > 2
+    assert list(choose_windows([Document("0", "s", "f", "und", "short")], 5)) == []
+    found = find_memorised(writer, documents, 5)
+    assert (found.passages, found.tokens) == (5, SEQUENCE_LENGTH // 2)
+    assert found.low <= found.share <= found.high
+    assert find_memorised(writer, [], 5).passages == 0

@@ -25,7 +25,7 @@ def test_what_is_added_is_the_difference_of_two_files() -> None:
         sizes.append(len(encoder.encode(each.encode()) + encoder.flush()))
     assert found.ppmd == pytest.approx(8 * (sizes[1] - sizes[0]) / len(held_out), abs=0.02)
     # Words that were seen cost less than those that were not, and PPMd is the better mark.
-    assert found.ppmd < found.primed < found.alone
+    assert found.ppmd is not None and found.ppmd < found.primed < found.alone
 
 
 def test_without_the_library_xz_alone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

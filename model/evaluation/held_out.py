@@ -6,6 +6,7 @@ from dataclasses import replace
 from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
 from corpusmill.model.evaluation.causal import score_causal
 from corpusmill.model.evaluation.masked import score_masked
+from corpusmill.model.evaluation.memorisation import find_memorised
 from corpusmill.model.evaluation.probes import ask
 from corpusmill.model.evaluation.spans import score_spans
 from corpusmill.model.inference.continuation import Writer
@@ -46,12 +47,20 @@ def evaluate(job: EvaluationJob) -> EvaluationResult:
         )
     result, blocks = _score(loaded, texts, pairs, job.evaluation)
     write_blocks(job.directory, blocks)
-    if not (job.evaluation.probes and isinstance(loaded.network, CausalNetwork)):
+    if not isinstance(loaded.network, CausalNetwork):
         return result
-    writer = Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
-    probes, answers = ask(writer, job.evaluation.probes)
-    write_answers(job.directory, answers)
-    return result.model_copy(update={"probes": probes})
+    return _asked(result, Writer(loaded.network, loaded.tokenizer, loaded.sequence_length), job)
+
+
+def _asked(result: EvaluationResult, writer: Writer, job: EvaluationJob) -> EvaluationResult:
+    """The result of a decoder with its probes, and what it knows by heart."""
+    found: dict[str, object] = {}
+    if job.evaluation.probes:
+        found["probes"], answers = ask(writer, job.evaluation.probes)
+        write_answers(job.directory, answers)
+    if job.trained_on:
+        found["memorisation"] = find_memorised(writer, read_documents(job.trained_on, "train"))
+    return result.model_copy(update=found)
 
 
 def _score(

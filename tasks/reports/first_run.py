@@ -4,9 +4,10 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 
+from corpusmill.model.config import ProbeResult
 from corpusmill.storage import metrics
 from corpusmill.tasks.reports.corpus.words import counted, number, plain, share, size
-from corpusmill.tasks.reports.outcome import SHOWN, Intake, Outcome, Probe
+from corpusmill.tasks.reports.outcome import SHOWN, Intake, Outcome
 from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
 from corpusmill.tasks.reports.plots import Line, draw_lines
 from corpusmill.tasks.stages.evaluation import in_words
@@ -199,7 +200,7 @@ def _by_source(outcome: Outcome) -> Table:
     return Table("Source by source", head, rows, broad=True)
 
 
-def probes(found: Sequence[Probe]) -> Table:
+def probes(found: Sequence[ProbeResult]) -> Table:
     """Shares of right answers, beside that of a guess."""
     rows = tuple(
         (
@@ -222,11 +223,10 @@ def known(outcome: Outcome) -> Table:
         for each in outcome.contamination
     ]  # fmt: skip
     if heart := outcome.memorisation:
-        share = heart.verbatim / heart.passages if heart.passages else 0.0
         rows.append(
             (
                 f"training text continued word for word for {heart.tokens} tokens",
-                f"{share:.1%}",
+                f"{heart.share:.1%}",
                 f"of {number(heart.passages)} passages; 95 % {heart.low:.1%} to {heart.high:.1%}",
             )
         )

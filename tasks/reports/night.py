@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from corpusmill.model.config import ProbeResult
 from corpusmill.tasks.reports.corpus.words import counted
 from corpusmill.tasks.reports.first_run import (
     costs,
@@ -15,7 +16,7 @@ from corpusmill.tasks.reports.first_run import (
     samples,
     training_curve,
 )
-from corpusmill.tasks.reports.outcome import Before, Milestone, Outcome, Probe, Waiting
+from corpusmill.tasks.reports.outcome import Before, Milestone, Outcome, Waiting
 from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
 from corpusmill.tasks.reports.plots import Interval, Line, Tone, draw_intervals, draw_lines
 from corpusmill.tasks.stages.evaluation import in_words
@@ -271,7 +272,7 @@ def _probes(outcome: Outcome, before: Before) -> Table:
     return Table("Probes over nights", ("right answers", *head), tuple(rows), broad=True)
 
 
-def _of_probe(probes: Sequence[Probe], name: str) -> str:
+def _of_probe(probes: Sequence[ProbeResult], name: str) -> str:
     found = next((each for each in probes if each.name == name), None)
     return f"{found.accuracy:.1%}" if found else "–"
 

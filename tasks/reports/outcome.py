@@ -1,12 +1,12 @@
 """What a flow run came to: all that its report shows, kept as outcome.json beside the run."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from corpusmill.model.config import Memorisation, ProbeResult
 from corpusmill.model.network.config import Family
 from corpusmill.storage import metrics
 from corpusmill.storage.errors import ConfigError
@@ -27,43 +27,6 @@ Curve = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True)
-class Probe:
-    """How a model did on a probe.
-
-    Attributes:
-        accuracy: share of its items that are right, 0 to 1; `low` and `high` its interval of 95 %.
-        items: that were asked.
-        chance: the accuracy of a guess; None where nothing is to choose from.
-        beside: other figures, by name.
-    """
-
-    name: str
-    accuracy: float
-    low: float
-    high: float
-    items: int
-    chance: float | None = None
-    beside: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Memorisation:
-    """Passages of the training text that a model continues word for word.
-
-    Attributes:
-        passages: that were tried, of which `verbatim` were continued as they are.
-        low, high: interval of 95 % of their share.
-        tokens: of a prompt, and of what follows it.
-    """
-
-    passages: int
-    verbatim: int
-    low: float
-    high: float
-    tokens: int
-
-
-@dataclass(frozen=True)
 class Before:
     """The champion that a night went on from.
 
@@ -75,7 +38,7 @@ class Before:
     version: str
     samples: list[Sample]
     tolerance: float
-    probes: list[Probe] = field(default_factory=list)
+    probes: list[ProbeResult] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -147,7 +110,7 @@ class Milestone:
     new: float | None
     new_before: float | None
     validation: Curve
-    probes: list[Probe] = field(default_factory=list)
+    probes: list[ProbeResult] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -195,7 +158,7 @@ class Outcome:
     reasons: list[str] = field(default_factory=list)
     compared: list[dict[str, Any]] = field(default_factory=list)
     curves: dict[str, Curve] = field(default_factory=dict)
-    probes: list[Probe] = field(default_factory=list)
+    probes: list[ProbeResult] = field(default_factory=list)
     compared_by: str = ""
     sources: list[SourceFigure] = field(default_factory=list)
     contamination: list[Contamination] = field(default_factory=list)
@@ -228,7 +191,7 @@ class Outcome:
 
 def to_json(outcome: Outcome) -> str:
     """The text of its outcome.json."""
-    return json.dumps(asdict(outcome), ensure_ascii=False, indent=1)
+    return TypeAdapter(Outcome).dump_json(outcome, indent=1).decode()
 
 
 def read_outcome(text: str) -> Outcome:

@@ -23,11 +23,12 @@ from corpusmill.tasks.reports.gathering import read_curves, read_line, take_in, 
 from corpusmill.tasks.reports.html import render_html
 from corpusmill.tasks.reports.markdown import render_markdown
 from corpusmill.tasks.reports.night import describe_night, describe_quarantine
-from corpusmill.tasks.reports.outcome import Before, Outcome, Probe, Sample, to_json
+from corpusmill.tasks.reports.outcome import Before, Outcome, Sample, to_json
 from corpusmill.tasks.reports.outline import Report
 from corpusmill.tasks.retries import can_be_retried
 from corpusmill.tasks.stages.by_source import SourceFigure
 from corpusmill.tasks.stages.compression import CompressionBaseline
+from corpusmill.tasks.stages.contamination import Contamination
 from corpusmill.tasks.stages.judgement import Judgement, table_of
 from corpusmill.tasks.tracking import FlowContext
 
@@ -45,6 +46,7 @@ def make_outcome(
     judgement: Judgement | None = None,
     before: Before | None = None,
     by_source: tuple[str, Sequence[SourceFigure]] = ("", ()),
+    contamination: Sequence[Contamination] = (),
 ) -> Outcome:
     """Gathers the figures of a run from its parts.
 
@@ -52,6 +54,7 @@ def make_outcome(
         compressor: what a model that writes is compared with.
         judgement, before: of a night.
         by_source: a figure, and its values on the held-out text.
+        contamination: of what the model was judged by.
     """
     finished = [
         record
@@ -83,24 +86,18 @@ def make_outcome(
         mlflow_url=context.tracker.link,
         report_url=context.tracker.link_to(PAGE),
         before=before,
-        probes=probes_of(figures),
+        probes=list(figures.probes),
         compared_by=by_source[0],
         sources=list(by_source[1]),
+        contamination=list(contamination),
+        memorisation=figures.memorisation,
     )
 
 
 def before_of(champion: RegisteredModel, theirs: EvaluationResult, judgement: Judgement) -> Before:
     """The champion that a night went on from, with what it wrote after the same prompts."""
     samples: list[Sample] = [sample.model_dump() for sample in theirs.samples]
-    return Before(champion.version, samples, judgement.tolerance, probes_of(theirs))
-
-
-def probes_of(figures: EvaluationResult) -> list[Probe]:
-    """How the model did on each probe."""
-    return [
-        Probe(each.name, each.accuracy, each.low, each.high, each.items, each.chance, each.beside)
-        for each in figures.probes
-    ]
+    return Before(champion.version, samples, judgement.tolerance, list(theirs.probes))
 
 
 def _baselines(
@@ -141,7 +138,7 @@ def report(
         model, corpus: what was trained, and on what.
         scratch: what the run will not leave on the disk.
     """
-    tracker = context.tracker
+    tracker, heart = context.tracker, outcome.memorisation
     tracker.log_metrics(
         {metrics.evaluation(name): value for name, value in outcome.figures.items()}
         | {metrics.baseline(_key(name)): value for name, value in outcome.baselines.items()}
@@ -150,6 +147,8 @@ def report(
             for each in outcome.probes
             for name, value in {metrics.ACCURACY: each.accuracy, **each.beside}.items()
         }
+        | {metrics.contamination(each.name): each.share for each in outcome.contamination}
+        | ({metrics.evaluation(metrics.MEMORISED): heart.share} if heart else {})
     )
     whole = replace(
         outcome,

@@ -91,15 +91,12 @@ def find_contamination(
     ref, reused = obtain(layout, spec, write)
     rows = json.loads((ref.path / "result.json").read_text(encoding="utf-8"))
     results = [Contamination(**row) for row in rows]
-    for each in results:
-        _LOGGER.info(
-            "%s: %d of %d share %d words with the training text%s",
-            each.name,
-            each.contaminated,
-            each.texts,
-            LONG,
-            " - reused" if reused else "",
-        )
+    _LOGGER.info(
+        "contamination: %s share %d words with the training text%s",
+        ", ".join(f"{each.contaminated} of {each.texts} of {each.name}" for each in results),
+        LONG,
+        " - reused" if reused else "",
+    )
     return results
 
 

@@ -8,7 +8,11 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from corpusmill.model.config import EvaluationConfig, EvaluationJob, EvaluationResult
+from corpusmill.model.config import (
+    EvaluationConfig,
+    EvaluationJob,
+    EvaluationResult,
+)
 from corpusmill.model.evaluation.probe_items import probe_identity
 from corpusmill.model.hf.families import family_of
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
@@ -32,7 +36,12 @@ _ENGINES["unicode"] = unicodedata.unidata_version
 
 
 def evaluate(
-    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig, name: str
+    layout: Layout,
+    model: Ref,
+    corpus: Ref,
+    config: EvaluationConfig,
+    name: str,
+    trained_on: Ref | None = None,
 ) -> EvaluationResult:
     """Scores a model on every held-out document of the corpus, in a process of its own.
 
@@ -41,12 +50,19 @@ def evaluate(
     Args:
         config: its precision is not `auto`, since it is part of the identity of the result.
         name: what to call the model in logs: "candidate" or "champion".
+        trained_on: the corpus of the model, to find what it knows by heart. It is no part of the
+            identity: a model's bytes were trained on one corpus.
     """
-    return make_evaluation(layout, model, corpus, config, name)[1]
+    return make_evaluation(layout, model, corpus, config, name, trained_on)[1]
 
 
 def make_evaluation(
-    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig, name: str
+    layout: Layout,
+    model: Ref,
+    corpus: Ref,
+    config: EvaluationConfig,
+    name: str,
+    trained_on: Ref | None = None,
 ) -> tuple[Ref, EvaluationResult]:
     """As `evaluate`, with the artifact, which holds the blocks that a judgement is made from."""
     assert config.precision != "auto"
@@ -55,7 +71,11 @@ def make_evaluation(
         with tempfile.TemporaryDirectory() as scratch:
             job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
             job = EvaluationJob(
-                directory=directory, model=model.path, corpus=corpus.path, evaluation=config
+                directory=directory,
+                model=model.path,
+                corpus=corpus.path,
+                evaluation=config,
+                trained_on=trained_on.path if trained_on else None,
             )
             write_json_value(job_file, job)
             with supervised(evaluation_command(job_file), log) as process:
@@ -83,6 +103,13 @@ def make_evaluation(
             each.name,
             100 * each.low,
             100 * each.high,
+        )
+    if known := result.memorisation:
+        _LOGGER.info(
+            "%s: %d of %d passages of its training text are continued word for word",
+            name,
+            known.verbatim,
+            known.passages,
         )
     if config.probes and result.family != "causal_lm":
         _LOGGER.info("probes are not asked: a model of %s does not continue text", result.family)

@@ -162,16 +162,17 @@ def _tokenizers(layout: Layout, readers: Sequence[Name]) -> set[Name]:
 
 
 def _figures(layout: Layout, models: Collection[str]) -> set[Name]:
-    """Evaluations of models, by digests of their bytes, and what compressors make of the same."""
+    """Evaluations of models, by digests of their bytes, and what else is known of the same."""
     kept: set[Name] = set()
     judged: set[str] = set()
     for name, manifest in manifests(layout, "evaluation"):
         if manifest["inputs"].get("model") in models:
             kept.add(("evaluation", name))
             judged |= set(manifest["inputs"].values())
-    for name, manifest in manifests(layout, "compression"):
-        if judged & set(manifest["inputs"].values()):
-            kept.add(("compression", name))
+    for kind in ("compression", "contamination"):
+        for name, manifest in manifests(layout, kind):
+            if judged & set(manifest["inputs"].values()):
+                kept.add((kind, name))
     return kept
 
 
