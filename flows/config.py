@@ -23,7 +23,7 @@ from corpusmill.storage.extensions import OWN_ERRORS, digest_source, in_short, i
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.names import RegisteredName
 from corpusmill.storage.settings import ComputePrecision, load_settings
-from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
 from corpusmill.tasks.launch import default_processes, find_hardware
 from corpusmill.tasks.stages.night_config import NightConfig
 
@@ -109,6 +109,19 @@ class ContinueConfig(Config):
     registration: RegistrationConfig = RegistrationConfig()
     night: NightConfig = NightConfig()
     family: Family = "causal_lm"
+
+
+class EvaluateConfig(Config):
+    """What a model is scored on, and how.
+
+    Attributes:
+        corpus: the text, of which every document is scored as it is.
+    """
+
+    corpus: CorpusConfig = CorpusConfig(
+        cleaning=CleaningConfig(normalise=False, identify_languages=False, near_duplicates="off")
+    )
+    evaluation: EvaluationConfig = EvaluationConfig()
 
 
 # What fields of these configs were called before, and what they are called now.
@@ -208,6 +221,17 @@ def on_this_machine(config: M) -> M:
                 update={"precision": _precision(evaluation, found)}
             ),
         }
+    )
+
+
+def evaluated_on_this_machine(config: EvaluateConfig) -> EvaluateConfig:
+    """The config with the precision that it leaves to the machine."""
+    evaluation = config.evaluation
+    if evaluation.precision != "auto":
+        return config
+    precision = _precision(evaluation, find_hardware())
+    return config.model_copy(
+        update={"evaluation": evaluation.model_copy(update={"precision": precision})}
     )
 
 

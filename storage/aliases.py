@@ -67,6 +67,33 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
     return champion
 
 
+def version_at(settings: Settings, address: str) -> RegisteredModel:
+    """The version that an address names: `[models:/]NAME`, the champion, `NAME@ALIAS` or `NAME/1`.
+
+    Raises:
+        ConfigError: there is no such version.
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
+    """
+    named = address.removeprefix("models:/")
+    name, slash, number = named.rpartition("/")
+    if slash:
+        found = _version(settings, name, number)
+    else:
+        name, _, alias = named.partition("@")
+        if alias in ("", CHAMPION):
+            return champion_or_refuse(settings, name)
+        found = find_by_alias(settings, name, alias)
+    if found is None:
+        there = sorted({int(each.version) for each in versions(settings, name)})
+        numbers = ", ".join(map(str, there)) or "none"
+        raise ConfigError(
+            f"models:/{named} does not exist; expected NAME, NAME@ALIAS or NAME/VERSION of a "
+            f"registered model: of {name!r} there are the versions {numbers}."
+        )
+    return found
+
+
 def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
     """The resolved config that a version was made by.
 

@@ -17,10 +17,13 @@ from corpusmill.tasks.stages import origin
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def bring_model(layout: Layout, source: str) -> Ref:
+def bring_model(layout: Layout, source: str, *, tokenizer: bool = False) -> Ref:
     """Copies configuration and weights into the store, so that what a run began with stays.
+
+    Args:
+        tokenizer: whether that of the folder comes too, for what is not trained but used.
 
     Raises:
         ModelError: the folder holds no model that can be read.
     """
-    return origin.bring_model(layout, source)
+    return origin.bring_model(layout, source, tokenizer=tokenizer)

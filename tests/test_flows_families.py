@@ -17,6 +17,7 @@ from transformers import (
     GPT2LMHeadModel,
 )
 
+from corpusmill.flows.continued import continue_pretraining
 from corpusmill.flows.pretrain import pretrain
 from corpusmill.model.hf.folder import load_model
 from corpusmill.model.tokenizer.config import TokenizerConfig
@@ -29,6 +30,7 @@ from corpusmill.storage.tracking import FLOW_RUN_TAG, connect, file_of_run
 from corpusmill.storage.versions import CHAMPION
 from tests.corpora import speeches
 
+ACCURACY = ", masked accuracy"
 SHORT = {
     "train.hardware.num_processes": 1,
     "train.max_steps": 6,
@@ -64,6 +66,11 @@ class Mill:
         champion = find_by_alias(self.settings, name, CHAMPION)
         assert champion
         return fetch(self.settings, Layout(self.settings.home), champion).path
+
+    def night(self, recipe: str) -> Any:
+        """The state of a night that learns as fast as the first run, and what it was judged by."""
+        fast = {"night.rate_factor": 1.0, "night.max_steps": 6, "night.tolerance": 0.5}
+        return continue_pretraining(f"families-{recipe}", fast, return_state=True)
 
     def outcome(self) -> Any:
         """What the newest flow run has written."""
@@ -102,6 +109,20 @@ def test_a_bert_is_registered_and_loads_with_transformers(mill: Mill) -> None:
     assert answer.seq_relationship_logits.shape == (1, 2)
 
 
+def test_a_night_of_an_encoder_is_judged_by_its_masked_loss_on_new_and_old_text(mill: Mill) -> None:
+    mill.run("bert-tiny", **TINY, **{"model.next_sentence": True})
+    for number, speech in enumerate(speeches(12)[8:], 8):
+        (mill.text / f"{number}.txt").write_text(speech, encoding="utf-8")
+    state = mill.night("bert-tiny")
+    for number in range(8, 12):
+        (mill.text / f"{number}.txt").unlink()
+    outcome = mill.outcome()
+    assert state.name in ("Completed", "Refused"), state
+    losses = {each["text"]: each["candidate"] for each in outcome["compared"]}
+    assert losses.keys() == {f"{age}{of}" for age in ("new", "old") for of in ("", ACCURACY)}
+    assert all(0 < losses[age] < 2 * outcome["figures"]["loss"] for age in ("new", "old"))
+
+
 def test_an_encoder_decoder_is_registered_and_loads_with_transformers(mill: Mill) -> None:
     layers = {"model.num_encoder_layers": 1, "model.num_decoder_layers": 1}
     shape = {name: value for name, value in TINY.items() if name != "model.num_hidden_layers"}
@@ -115,23 +136,7 @@ def test_an_encoder_decoder_is_registered_and_loads_with_transformers(mill: Mill
 
 
 def test_a_translator_is_judged_by_bleu_registered_and_loads_with_transformers(mill: Mill) -> None:
-    english = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
-    numbers = list(zip(english, "一二三四五六七八", strict=True))
-    lines = [
-        json.dumps({"en": f"{a} men and {b} dogs", "zh": f"{c}个人和{d}只狗"}) + "\n"
-        for a, c in numbers
-        for b, d in numbers
-    ]
-    sources = []
-    for name, some in (("train", lines[8:]), ("test", [*lines[:8], '{"en": "", "zh": "三"}\n'])):
-        path = mill.text.parent / f"{name}.jsonl"
-        path.write_text("".join(some), encoding="utf-8")
-        source = {"files": str(path), "pair": ["en", "zh"], "held_out": name == "test"}
-        sources.append({**source, "name": name})
-    layers = {"model.num_encoder_layers": 1, "model.num_decoder_layers": 1}
-    shape = {name: value for name, value in TINY.items() if name != "model.num_hidden_layers"}
-    more = {"corpus.sources": sources, "corpus.cleaning.near_duplicates": "off"}
-    folder = mill.run("translate-tiny", **shape, **layers, **more)
+    folder = _translator(mill)
     outcome = mill.outcome()
     assert outcome["decides"] == "bleu" and "tok:zh" in outcome["signature"]
     assert outcome["held_out_documents"] == 8
@@ -141,6 +146,40 @@ def test_a_translator_is_judged_by_bleu_registered_and_loads_with_transformers(m
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     given = AutoTokenizer.from_pretrained(folder)("one men", return_tensors="pt")
     assert model.generate(**given, max_new_tokens=5, num_beams=2).shape[0] == 1
+
+
+def test_a_night_of_a_translator_is_judged_by_bleu_and_chrf(mill: Mill) -> None:
+    _translator(mill)
+    new = mill.text.parent / "train-2.jsonl"
+    new.write_text("".join(_pairs("cats", "猫")), encoding="utf-8")
+    state = mill.night("translate-tiny")
+    assert state.name in ("Completed", "Refused"), state
+    compared = [each["text"] for each in mill.outcome()["compared"]]
+    assert compared == ["new", "new, chrF", "old", "old, chrF"]
+
+
+def _translator(mill: Mill) -> Path:
+    lines, sources = _pairs("dogs", "狗"), []
+    for name, some in (("train", lines[8:]), ("test", [*lines[:8], '{"en": "", "zh": "三"}\n'])):
+        path = mill.text.parent / f"{name}.jsonl"
+        path.write_text("".join(some), encoding="utf-8")
+        files = f"{mill.text.parent}/{name}*.jsonl"
+        source = {"files": files, "pair": ["en", "zh"], "held_out": name == "test"}
+        sources.append({**source, "name": name})
+    layers = {"model.num_encoder_layers": 1, "model.num_decoder_layers": 1}
+    shape = {name: value for name, value in TINY.items() if name != "model.num_hidden_layers"}
+    more = {"corpus.sources": sources, "corpus.cleaning.near_duplicates": "off"}
+    return mill.run("translate-tiny", **shape, **layers, **more)
+
+
+def _pairs(animals: str, in_chinese: str) -> list[str]:
+    english = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
+    numbers = list(zip(english, "一二三四五六七八", strict=True))
+    return [
+        json.dumps({"en": f"{a} men and {b} {animals}", "zh": f"{c}个人和{d}只{in_chinese}"}) + "\n"
+        for a, c in numbers
+        for b, d in numbers
+    ]
 
 
 def test_a_model_made_by_transformers_goes_on_learning_with_its_own_tokenizer(

@@ -207,7 +207,7 @@ def test_encoders_are_compared_by_loss_and_denoisers_by_perplexity(
     first = judged.comparisons[0]
     expected = [0.8, 1.0] if figure == "loss" else [np.exp(0.8), np.e]
     assert [first.candidate, first.champion] == pytest.approx(expected)
-    assert list(first.beside.values()) == [(0.4, 0.5)]
+    assert [(each.candidate, each.champion) for each in first.beside] == [(0.4, 0.5)]
 
 
 def test_translations_are_compared_by_bleu_and_chrf_is_told(folder: Path) -> None:
@@ -223,7 +223,9 @@ def test_translations_are_compared_by_bleu_and_chrf_is_told(folder: Path) -> Non
     judged = compare(ours, theirs, NEW, 0.0, resamples=50)
     assert judged.promoted and judged.figure == "bleu"
     assert judged.comparisons[0].candidate > judged.comparisons[0].champion > 0
-    assert judged.comparisons[0].beside["chrf"] == pytest.approx((60.0, 40.0))
+    [chrf] = judged.comparisons[0].beside
+    assert (chrf.figure, chrf.candidate, chrf.champion) == pytest.approx(("chrf", 60.0, 40.0))
+    assert [chrf.low, chrf.gain, chrf.high] == pytest.approx([0.5] * 3)  # all blocks are alike
     assert compare(theirs, ours, NEW, 0.0, resamples=50).verdict == "harm"
     nothing = np.zeros_like(wrong)
     nothing[:2] = 10

@@ -84,8 +84,13 @@ def plan_corpus(layout: Layout, config: CorpusConfig, past: Past | None = None) 
     ref = find_sound(layout, corpus_spec(sources, config, past))
     if ref:
         return CorpusPlan(sources, (), ref, past)
+    return CorpusPlan(sources, partitions_of(sources), None, past)
+
+
+def partitions_of(sources: Sequence[ResolvedSource]) -> tuple[FilePartition, ...]:
+    """The files of these sources in pieces that are read one by one."""
     fragments = (fragment for source in sources for file in source.files for fragment in cut(file))
-    return CorpusPlan(sources, tuple(plan_partitions(fragments)), None, past)
+    return tuple(plan_partitions(fragments))
 
 
 def corpus_spec(

@@ -126,7 +126,8 @@ class FileSource(Config):
         quoted: whether fields of .csv and .tsv may stand in quotation marks, as those of RFC 4180
             do; where it is not given, in .csv they may, and in .tsv quotation marks are text.
         held_out: all of it is for validation and evaluation, and no equal or similar document of
-            another source is trained on; if any source is held out, no other is held out in part.
+            another source is trained on; if any source is held out, no other is held out in part,
+            but for the little that each night keeps to be judged by.
     """
 
     files: Address = Field(min_length=1)

@@ -4,7 +4,7 @@ New and old held-out text are judged apart, for a model that learns what is new 
 old may look better or worse on a mixture of both.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,23 @@ _PERCENTILES = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Another figure of two models on the same text, which decides nothing; more is better.
+
+    Attributes:
+        figure: the name of it.
+        candidate, champion, gain, low, high: as of a comparison.
+    """
+
+    figure: str
+    candidate: float
+    champion: float
+    gain: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two models on one part of the held-out text.
 
@@ -39,7 +56,7 @@ class Comparison:
         low, high: its interval of 95 %, by a paired bootstrap over blocks nested in documents.
         blocks, documents, bytes: how much text that is.
         few: there are fewer than 30 blocks, so the gain itself decides.
-        beside: other figures of the candidate and the champion, by name.
+        beside: other figures that the same text gives.
     """
 
     age: Age
@@ -53,7 +70,7 @@ class Comparison:
     documents: int
     bytes: int
     few: bool
-    beside: Mapping[str, tuple[float, float]]
+    beside: tuple[Beside, ...]
 
     @property
     def least(self) -> float:
@@ -148,21 +165,18 @@ def compare(
 
 def table_of(judgement: Judgement) -> list[dict[str, Any]]:
     """The figures of a judgement, part by part of the held-out text."""
-    return [
-        {
-            "text": each.age if each.source is None else f"{each.age}: {each.source}",
-            "candidate": each.candidate,
-            "champion": each.champion,
-            "gain": each.gain,
-            "low": each.low,
-            "high": each.high,
-            "blocks": each.blocks,
-            "documents": each.documents,
-            "bytes": each.bytes,
-            "few": each.few,
-        }
-        for each in judgement.comparisons
-    ]
+    return [row for each in judgement.comparisons for row in _rows(each)]
+
+
+def _rows(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """What decides, then what stands beside it."""
+    of = comparison
+    text = of.age if of.source is None else f"{of.age}: {of.source}"
+    size = {"blocks": of.blocks, "documents": of.documents, "bytes": of.bytes, "few": of.few}
+    for figure in (comparison, *comparison.beside):
+        named = f"{text}, {in_words(figure.figure)}" if isinstance(figure, Beside) else text
+        values = ("candidate", "champion", "gain", "low", "high")
+        yield {"text": named} | {each: getattr(figure, each) for each in values} | size
 
 
 def _common_figure(candidate: Path, champion: Path) -> Figure:
@@ -203,32 +217,34 @@ class _Pair:
         (candidate, champion), (candidates, champions) = (
             _sums(each) for each in (values.sum(0)[None], drawn)
         )
-        own, its = self.figure.of(candidate), self.figure.of(champion)
-        gains = self._gain(self.figure.of(candidates), self.figure.of(champions))
-        low, high = np.percentile(gains, _PERCENTILES).tolist()
+
+        def measured(of: Callable[[Sums], np.ndarray], higher: bool) -> dict[str, float]:
+            own, its = of(candidate), of(champion)
+            gains = _gain(of(candidates), of(champions), higher)
+            low, high = np.percentile(gains, _PERCENTILES).tolist()
+            gain = float(_gain(own, its, higher)[0])
+            values = {"candidate": float(own[0]), "champion": float(its[0])}
+            return {**values, "gain": gain, "low": low, "high": high}
+
         return Comparison(
             age=age,
             source=source,
-            candidate=float(own[0]),
-            champion=float(its[0]),
-            gain=float(self._gain(own, its)[0]),
-            low=low,
-            high=high,
+            **measured(self.figure.of, self.figure.higher_is_better),
             blocks=len(rows),
             documents=int(documents[-1]) + 1,
             bytes=int(size.sum()),
             few=len(rows) < FEW,
-            beside={
-                name: (float(of(candidate)[0]), float(of(champion)[0]))
-                for name, of in self.figure.beside.items()
-            },
+            beside=tuple(
+                Beside(name, **measured(of, True)) for name, of in self.figure.beside.items()
+            ),
         )
 
-    def _gain(self, ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-        """The whole of it, 1 or -1, where the champion's figure is 0."""
-        better = ours - theirs if self.figure.higher_is_better else theirs - ours
-        gain: np.ndarray = np.divide(better, theirs, where=theirs > 0, out=np.sign(better))
-        return gain
+
+def _gain(ours: np.ndarray, theirs: np.ndarray, higher: bool) -> np.ndarray:
+    """The whole of it, 1 or -1, where the champion's figure is 0."""
+    better = ours - theirs if higher else theirs - ours
+    gain: np.ndarray = np.divide(better, theirs, where=theirs > 0, out=np.sign(better))
+    return gain
 
 
 def _sums(values: np.ndarray) -> tuple[Sums, Sums]:

@@ -11,17 +11,22 @@ from corpusmill.storage.manifest import digest_file
 
 _LOGGER = logging.getLogger(__name__)
 _PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+_TOKENIZER = ("tokenizer.json",)
 
 
-def bring_model(layout: Layout, source: str) -> Ref:
+def bring_model(layout: Layout, source: str, *, tokenizer: bool = False) -> Ref:
     """Copies configuration and weights into the store, so that what a run began with stays.
+
+    Args:
+        tokenizer: whether that of the folder comes too, for what is not trained but used.
 
     Raises:
         ModelError: the folder holds no model that can be read.
     """
     directory = Path(source)
     family = family_of(directory)
-    files = sorted({path for pattern in _PATTERNS for path in directory.glob(pattern)})
+    patterns = _PATTERNS + (_TOKENIZER if tokenizer else ())
+    files = sorted({path for pattern in patterns for path in directory.glob(pattern)})
     inputs = {path.name: digest_file(path) for path in files}
 
     def write(destination: Path) -> None:
@@ -29,7 +34,5 @@ def bring_model(layout: Layout, source: str) -> Ref:
             shutil.copyfile(path, destination / path.name)
 
     model, reused = obtain(layout, Spec("initial", 1, inputs), write)
-    _LOGGER.info(
-        "start from %s, a %s model%s", directory.name, family, " - reused" if reused else ""
-    )
+    _LOGGER.info("%s, a %s model%s", directory.name, family, " - reused" if reused else "")
     return model
