@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
+.PHONY: help run up down rollback ui sample evaluate prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +21,8 @@ PIP := 26.3
 unexport PYTHONDONTWRITEBYTECODE
 # Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
 override export PROMPT := $(value PROMPT)
-sample rollback: override export MODEL := $(value MODEL)
+sample rollback evaluate: override export MODEL := $(value MODEL)
+evaluate: override export TEXT := $(value TEXT)
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +44,9 @@ ui: $(RUN) ## Print the addresses of the web pages
 
 sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
 	@$(BIN)/corpusmill sample $(if $(value MODEL),--model "$$MODEL") "$$PROMPT"
+
+evaluate: $(RUN) ## Score a model: make evaluate MODEL=gpt-tiny@previous TEXT='/text/*.txt'
+	@$(BIN)/corpusmill evaluate $(if $(value MODEL),"$$MODEL") $(if $(value TEXT),--text "$$TEXT")
 
 prune: $(RUN) ## Show what no version needs, and remove it with YES=1; the stack must be up
 	@$(BIN)/corpusmill prune $(if $(YES),--yes)
@@ -78,7 +82,7 @@ bench-data: $(TEST) $(PEERS) ## Measure the data path beside its peers (half an 
 
 # NANOGPT is a checkout of karpathy/nanoGPT, TEXT the tiny Shakespeare of its documented setting.
 NANOGPT ?=
-TEXT ?= $(DATA)/tinyshakespeare/input.txt
+bench-train: TEXT ?= $(DATA)/tinyshakespeare/input.txt
 bench-train: $(TEST) $(TRAINERS) ## Measure training beside its peers (half an hour): make bench-train NANOGPT=../nanoGPT
 	@$(BIN)/python -m tests.benchmarks.training "$(NANOGPT)" "$(TEXT)" .venv-peers-train/bin/python $(ONLY)
 

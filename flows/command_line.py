@@ -91,22 +91,7 @@ def ui() -> None:
 )
 def run(parameters: tuple[str, ...]) -> None:
     """Start the stack if need be, run the pretraining flow and follow it to its end."""
-    given = dict(_parameter(text) for text in parameters)
-    settings = _up(*here())
-    server = PrefectServer(settings)
-    flow_run = server.start_run(DEPLOYMENT, given)
-    page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
-    assert settings.key is not None, "settings in effect"
-    click.echo(f"Run      {link(page, settings.key)}\n")
-    try:
-        for line in server.follow_run(flow_run):
-            _print_line(line)
-    except KeyboardInterrupt:
-        click.echo("\nThe run goes on without this command; `make down` cancels it.")
-        sys.exit(130)
-    state, reason = server.run_state(flow_run)
-    if state != "COMPLETED":
-        raise StackError(f"The run ended {state.lower()}: {reason or 'see its log'} ({page}).")
+    settings, flow_run = _run(DEPLOYMENT, dict(_parameter(text) for text in parameters))
     # Here: what it imports takes a second, and the other commands need none of it.
     from corpusmill.flows.outcome import print_outcome
 
@@ -127,6 +112,23 @@ def sample(prompt: str, model: str) -> None:
 
     champion = champion_or_refuse(settings, name)
     sys.exit(run_to_end(sample_command(fetch(settings, layout, champion).path, prompt)))
+
+
+@main.command()
+@click.argument("model", default=RegistrationConfig().name)
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.option("--text", multiple=True, metavar="FILES", help="A file, folder or glob; repeatable.")
+def evaluate(model: str, overrides: tuple[str, ...], text: tuple[str, ...]) -> None:
+    """Score MODEL on FILES, or on what is held out of its own text, and on its probes.
+
+    MODEL is NAME, NAME@ALIAS or NAME/VERSION of a registered model, or a folder in the Hugging Face
+    format. FIELD=VALUE are fields of corpus and evaluation, such as corpus.text_field=body.
+    """
+    given = dict(_parameter(each) for each in overrides)
+    if text:
+        given["corpus.sources"] = [str(Path(each).absolute()) for each in text]
+    named = str(Path(model).absolute()) if Path(model).is_dir() else model
+    _run("evaluate/model", {"model": named, "overrides": given})
 
 
 @main.command()
@@ -177,6 +179,33 @@ def project(directory: Path) -> None:
     from corpusmill.flows.outcome import project_run
 
     click.echo(project_run(settings, directory))
+
+
+def _run(deployment: str, parameters: dict[str, Any]) -> tuple[Settings, str]:
+    """Starts a run of a deployment on the stack, which is started if need be, and follows it.
+
+    Returns:
+        The settings in effect, and the flow run's id.
+
+    Raises:
+        StackError: it did not end well.
+    """
+    settings = _up(*here())
+    server = PrefectServer(settings)
+    flow_run = server.start_run(deployment, parameters)
+    page = f"{settings.prefect_api_url.removesuffix('/api')}/runs/flow-run/{flow_run}"
+    assert settings.key is not None, "settings in effect"
+    click.echo(f"Run      {link(page, settings.key)}\n")
+    try:
+        for line in server.follow_run(flow_run):
+            _print_line(line)
+    except KeyboardInterrupt:
+        click.echo("\nThe run goes on without this command; `make down` cancels it.")
+        sys.exit(130)
+    state, reason = server.run_state(flow_run)
+    if state != "COMPLETED":
+        raise StackError(f"The run ended {state.lower()}: {reason or 'see its log'} ({page}).")
+    return settings, flow_run
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -1,7 +1,7 @@
 """The versions of registered models in MLflow, and the aliases that move from one to another."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -218,6 +218,21 @@ def roll_back(
 
 def _version(settings: Settings, name: str, number: str | None) -> RegisteredModel | None:
     return next((each for each in versions(settings, name) if each.version == number), None)
+
+
+def note(settings: Settings, model: RegisteredModel, tags: Mapping[str, str]) -> None:
+    """Sets tags of a version.
+
+    Raises:
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
+    """
+    client = connect(settings)
+    try:
+        for key, value in tags.items():
+            client.set_model_version_tag(model.name, model.version, key, value)
+    except MlflowException as error:
+        raise refusal(settings, error) from error
 
 
 def only_one(layout: Layout, name: str) -> AbstractContextManager[None]:

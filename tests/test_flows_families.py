@@ -18,11 +18,14 @@ from transformers import (
 )
 
 from corpusmill.flows.continued import continue_pretraining
+from corpusmill.flows.evaluate import evaluate
 from corpusmill.flows.pretrain import pretrain
 from corpusmill.model.hf.folder import load_model
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage import aliases
 from corpusmill.storage.aliases import find_by_alias
+from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.registry import fetch
 from corpusmill.storage.settings import Settings, load_settings
@@ -73,13 +76,20 @@ class Mill:
         return continue_pretraining(f"families-{recipe}", fast, return_state=True)
 
     def outcome(self) -> Any:
-        """What the newest flow run has written."""
+        """What the newest flow run has come to."""
+        return self._written("outcome.json")
+
+    def scores(self) -> Any:
+        """What the newest evaluation by itself has found."""
+        return self._written("scores.json")
+
+    def _written(self, path: str) -> Any:
         client = connect(self.settings)
         experiment = client.get_experiment_by_name(self.settings.experiment)
         assert experiment
         [run] = client.search_runs([experiment.experiment_id], max_results=1)
         flow_run = run.data.tags[FLOW_RUN_TAG]
-        return json.loads(file_of_run(self.settings, flow_run, "outcome.json") or "")
+        return json.loads(file_of_run(self.settings, flow_run, path) or "")
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +220,24 @@ def test_a_model_made_by_transformers_goes_on_learning_with_its_own_tokenizer(
     torch.testing.assert_close(before[32:], after[32:], atol=1e-5, rtol=1e-4)
     ids = AutoTokenizer.from_pretrained(folder)(text[:200])["input_ids"]
     assert ids == AutoTokenizer.from_pretrained(start)(text[:200])["input_ids"]
+
+
+def test_a_version_and_its_folder_are_scored_alike_and_the_version_says_so(
+    mill: Mill, tmp_path: Path
+) -> None:
+    folder = mill.run("bert-tiny", **TINY, **{"model.next_sentence": True})
+    (tmp_path / "mine.txt").write_text(speeches(13)[12], encoding="utf-8")
+    on_mine = {"corpus.sources": [f"{tmp_path}/mine.txt"], "evaluation.precision": "fp32"}
+    evaluate("families-bert-tiny@champion", on_mine)
+    champion = aliases.version_at(mill.settings, "families-bert-tiny")
+    said = champion.tags["evaluated.mine.txt"]
+    assert said.endswith("1 documents, 33,022 bytes)"), said
+    first = mill.scores()
+    evaluate(str(folder), on_mine)
+    assert mill.scores()["result"]["figures"] == first["result"]["figures"]
+    evaluate(f"families-bert-tiny/{champion.version}")
+    assert "evaluated.held_out" in aliases.version_at(mill.settings, "families-bert-tiny").tags
+    with pytest.raises(ConfigError, match="expected NAME, NAME@ALIAS or NAME/VERSION"):
+        evaluate("families-bert-tiny/99")
+    with pytest.raises(ConfigError, match="expected some to score it on"):
+        evaluate(str(folder))

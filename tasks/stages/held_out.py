@@ -42,8 +42,8 @@ class Choice:
     kind: str
     folders: Sequence[Ref]
     split: Split | None
-    bytes: int
-    document_bytes: int
+    bytes: int = 1 << 62
+    document_bytes: int = 1 << 62
     by_size: bool = False
     altered: Callable[[Document], Document] | None = None
 

@@ -1,0 +1,77 @@
+"""The flow `evaluate`: a version or a folder is scored, and nothing else happens to it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from corpusmill.flows.config import EvaluateConfig, evaluated_on_this_machine
+from corpusmill.flows.inheritance import champions_config
+from corpusmill.flows.overrides import override
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.versions import RegisteredModel
+from corpusmill.tasks.scoring import (
+    collect_held_out,
+    find_version,
+    score,
+    take_text,
+)
+from corpusmill.tasks.origin import bring_model
+from corpusmill.tasks.registration import fetch_champion
+from corpusmill.tasks.reports.scores import report_scores
+from corpusmill.tasks.tracking import begin_flow, tracked_run
+
+
+@flow(name="evaluate")
+def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -> None:
+    """Scores a model on a text or on what is held out of its own, and on probes.
+
+    Args:
+        model: NAME, NAME@ALIAS or NAME/VERSION of a registered model, or the absolute path of a
+            folder in the Hugging Face format.
+        overrides: dotted fields of `corpus` and `evaluation`, such as {"corpus.sources":
+            ["/text/*.txt"]}. The text is scored as it is; without sources, what is held out of the
+            version's own. The evaluation is otherwise as that of the version.
+    """
+    settings, given = begin_flow(), overrides or {}
+    layout = Layout(settings.home)
+    folder = Path(model)
+    if folder.is_absolute():
+        version, recorded = None, {}
+    else:
+        version, recorded = find_version(settings, model)
+    config = evaluated_on_this_machine(_config(version, recorded, given))
+    with tracked_run(settings, "evaluate", config) as context:
+        weights = (
+            fetch_champion(settings, layout, version)
+            if version
+            else bring_model(layout, model, tokenizer=True)
+        )
+        text = _text(layout, version, config, "corpus.sources" in given)
+        report_scores(context, version, score(layout, weights, text, config.evaluation, model))
+
+
+def _config(
+    version: RegisteredModel | None, recorded: Mapping[str, Any], given: Mapping[str, Any]
+) -> EvaluateConfig:
+    config = EvaluateConfig()
+    if version:
+        evaluation = champions_config(recorded, version.name).evaluation
+        config = config.model_copy(update={"evaluation": evaluation})
+    return override(config, given)
+
+
+def _text(
+    layout: Layout, version: RegisteredModel | None, config: EvaluateConfig, named: bool
+) -> Ref:
+    if named:
+        return take_text(layout, config.corpus)
+    if version is None:
+        raise ConfigError(
+            "A folder has no held-out text of its own; expected some to score it on, such as "
+            '{"corpus.sources": ["/text/*.txt"]} in overrides.'
+        )
+    return collect_held_out(layout, version)

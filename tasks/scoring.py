@@ -1,0 +1,89 @@
+"""The tasks of the flow that evaluates: which version, on what text, and its figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from corpusmill.model.config import EvaluationConfig
+from corpusmill.storage import aliases
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.settings import Settings
+from corpusmill.storage.versions import DIGEST, RegisteredModel
+from corpusmill.tasks.ingestion.config import CorpusConfig
+from corpusmill.tasks.reports.scores import Scores
+from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.stages import evaluation, scored_text
+from corpusmill.tasks.stages.by_source import figures_by_source
+from corpusmill.tasks.stages.held_out import Choice, choose_documents
+from corpusmill.tasks.stages.past import held_out_of, memory_of
+
+
+@task(
+    name="find-version",
+    task_run_name="find-version",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def find_version(settings: Settings, address: str) -> tuple[RegisteredModel, Mapping[str, Any]]:
+    """The version at an address, and the config that it was made by.
+
+    Raises:
+        ConfigError: there is none, its config is gone, or another tool registered it.
+        ServerError: the MLflow server does not answer.
+    """
+    version = aliases.version_at(settings, address)
+    version.tag(DIGEST)  # which it has if it is ours
+    return version, aliases.config_of(settings, version)
+
+
+@task(
+    name="take-text",
+    task_run_name="take-text",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def take_text(layout: Layout, config: CorpusConfig) -> Ref:
+    """Every document of some sources, as it is."""
+    return scored_text.take_text(layout, config)
+
+
+@task(
+    name="collect-held-out",
+    task_run_name="collect-held-out",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def collect_held_out(layout: Layout, version: RegisteredModel) -> Ref:
+    """All text that was ever held out of the line of a version.
+
+    Raises:
+        StackError: some of it is gone.
+    """
+    all_of_it = Choice("held out", held_out_of(layout, memory_of(layout, version)), "validation")
+    return choose_documents(layout, [all_of_it])
+
+
+@task(
+    name="score",
+    task_run_name="score",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=5,
+    retry_condition_fn=can_be_retried,
+)
+def score(layout: Layout, model: Ref, text: Ref, config: EvaluationConfig, name: str) -> Scores:
+    """The figures of a model on a text, and that by which models are compared source by source."""
+    scored, result = evaluation.make_evaluation(layout, model, text, config, name)
+    figure, rows = figures_by_source(scored.path)
+    sources = read_manifest(text.path)["counts"].get("sources", ["held out"])
+    return Scores(name, ", ".join(sources), result, figure, rows)
