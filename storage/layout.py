@@ -60,6 +60,11 @@ class Layout:
         """State of the local servers: databases, logs, sockets, PID files."""
         return self.root / "stack"
 
+    @property
+    def tracked_files(self) -> Path:
+        """What the MLflow server of the local stack keeps as files."""
+        return self.stack / "mlflow" / "artifacts"
+
 
 @dataclass(frozen=True)
 class RunLayout:

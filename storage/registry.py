@@ -1,5 +1,6 @@
 """The MLflow model registry: versions without pickle, registered once and fetched again."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from corpusmill.storage.aliases import only_one, view
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import MANIFEST, verify
+from corpusmill.storage.manifest import MANIFEST, digest_file, verify
 from corpusmill.storage.settings import CHECKOUT, Settings
 from corpusmill.storage.tracking import Tracker, connect, refusal
 from corpusmill.storage.versions import CANDIDATE, CONTENT, DIGEST, RUN, RegisteredModel
@@ -46,6 +47,7 @@ def register(
         version = _find(client, name, tags)
         if version is None:
             model_id = _log(tracker, model, example)
+            _keep_once(layout, model, model_id)
             with suppress(MlflowException):  # it is there, or the next call says what is wrong
                 client.create_registered_model(name)
             version = client.create_model_version(
@@ -194,6 +196,19 @@ def _log(tracker: Tracker, model: Ref, example: str) -> str:
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(tracker.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     return str(logged.model_id)
+
+
+def _keep_once(layout: Layout, model: Ref, model_id: str) -> None:
+    """Has the weights that were logged and those in the store be one file by two names.
+
+    Where MLflow keeps its files elsewhere, or on another disk, they stay two.
+    """
+    for logged in layout.tracked_files.glob(f"*/models/{model_id}/**/*.safetensors"):
+        ours, link = model.path / logged.name, logged.with_suffix(".link")
+        if ours.is_file() and digest_file(ours) == digest_file(logged):
+            with suppress(OSError):
+                os.link(ours, link)
+                link.replace(logged)
 
 
 def copy_code(scratch: Path) -> list[str]:

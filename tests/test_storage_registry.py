@@ -17,7 +17,7 @@ from corpusmill.storage.aliases import champion_or_refuse, find_by_alias, promot
 from corpusmill.storage.artifacts import content_digest, discard
 from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.registry import copy_code, describe, fetch, register
+from corpusmill.storage.registry import check_files, copy_code, describe, fetch, register
 from corpusmill.storage.settings import CHECKOUT
 from corpusmill.storage.versions import CANDIDATE, CHAMPION
 from tests.registered import TAGS, Shop, open_shop
@@ -123,6 +123,20 @@ def test_a_model_that_was_trained_in_this_store_is_not_fetched_once_more(
     fetched = fetch(shop.settings, shop.layout, version)
     assert fetched.kind == "registered"
     assert (fetched.path / "model.safetensors").read_text() == "weights 7.0"
+
+
+def test_weights_are_on_disk_once_where_mlflow_keeps_its_files_beside_the_store(
+    shop: Shop, mlflow_artifacts: Path, name: str
+) -> None:
+    shop.layout.tracked_files.parent.mkdir(parents=True)
+    shop.layout.tracked_files.symlink_to(mlflow_artifacts)
+    model, _ = shop.model(7.0)
+    version = shop.register(name, model)
+    shop.layout.tracked_files.unlink()
+    [ours] = model.path.glob("*.safetensors")
+    [logged] = shop.files(mlflow_artifacts, version).rglob(ours.name)
+    assert ours.samefile(logged)
+    check_files(shop.settings, version)
 
 
 def test_a_model_trained_again_with_other_bytes_is_another_one(
