@@ -38,12 +38,10 @@ def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -
     """
     settings, given = begin_flow(), overrides or {}
     layout = Layout(settings.home)
-    folder = Path(model)
-    if folder.is_absolute():
-        version, recorded = None, {}
-    else:
-        version, recorded = find_version(settings, model)
-    config = evaluated_on_this_machine(_config(version, recorded, given))
+    is_folder = Path(model).is_absolute()
+    found = None if is_folder else find_version(settings, model)
+    version = found[0] if found else None
+    config = evaluated_on_this_machine(_config(found, given))
     with tracked_run(settings, "evaluate", config) as context:
         weights = (
             fetch_champion(settings, layout, version)
@@ -55,10 +53,11 @@ def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -
 
 
 def _config(
-    version: RegisteredModel | None, recorded: Mapping[str, Any], given: Mapping[str, Any]
+    found: tuple[RegisteredModel, Mapping[str, Any]] | None, given: Mapping[str, Any]
 ) -> EvaluateConfig:
     config = EvaluateConfig()
-    if version:
+    if found:
+        version, recorded = found
         evaluation = champions_config(recorded, version.name).evaluation
         config = config.model_copy(update={"evaluation": evaluation})
     return override(config, given)

@@ -26,6 +26,7 @@ def take_text(layout: Layout, config: CorpusConfig) -> Ref:
     """
     sources = resolve(config, layout.downloads, layout.file_index)
     parts = [make_part(layout, partition, config) for partition in partitions_of(sources)]
+    names = [source.name for source in sources]
     pairs = sorted(source.name for source in sources if source.pairs)
 
     def write(directory: Path) -> dict[str, Any]:
@@ -36,13 +37,11 @@ def take_text(layout: Layout, config: CorpusConfig) -> Ref:
                 for batch in part_batches(part.path):
                     writer.add(batch)
         if not writer.documents:
-            names = ", ".join(source.name for source in sources)
             raise CorpusError(
-                f"None of the {stats.documents_read} documents of {names} can be scored "
+                f"None of the {stats.documents_read} documents of {', '.join(names)} can be scored "
                 f"({stats.dropped_by_reason() or 'they are empty'}); expected at least one: see "
                 "how they are read with `corpusmill try normalise FILE`."
             )
-        names = [source.name for source in sources]
         return {"validation": writer.counts, "pairs": pairs, "sources": names}
 
     inputs = {str(number): part.digest for number, part in enumerate(parts)}
