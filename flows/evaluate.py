@@ -13,15 +13,15 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.versions import RegisteredModel
+from corpusmill.tasks.origin import bring_model
+from corpusmill.tasks.registration import fetch_champion
+from corpusmill.tasks.reports.scores import report_scores
 from corpusmill.tasks.scoring import (
     collect_held_out,
     find_version,
     score,
     take_text,
 )
-from corpusmill.tasks.origin import bring_model
-from corpusmill.tasks.registration import fetch_champion
-from corpusmill.tasks.reports.scores import report_scores
 from corpusmill.tasks.tracking import begin_flow, tracked_run
 
 
