@@ -8,17 +8,17 @@ from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from corpusmill.flows.config import ContinueConfig
+from corpusmill.flows.config import ContinueConfig, digest_night
 from corpusmill.flows.tail import kept
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import WSDSchedule
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
-from corpusmill.storage.manifest import digest_json, read_manifest
+from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
-from corpusmill.storage.versions import MEMORY, RegisteredModel
+from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
 from corpusmill.tasks.corpus import find_sources, make_corpus
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
@@ -89,7 +89,7 @@ def look(
         corpus = make_corpus(settings, layout, plan, config.corpus)
         if why := _too_little(corpus):
             return ended("Quarantined", why)
-    how = _digest(config)
+    how = digest_night(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):
         return ended(
             "Skipped",
@@ -193,12 +193,6 @@ def _too_little(corpus: Ref) -> str | None:
     return f"{new} new document{'s' * (new > 1)}: too few to learn from and to judge by; they wait."
 
 
-def _digest(config: ContinueConfig) -> str:
-    """Digest of how a night trains and judges."""
-    parts = {"night", "train", "evaluation"}
-    return digest_json(config.model_dump(mode="json", include=parts))
-
-
 def _seed(config: ContinueConfig, champion: RegisteredModel) -> int:
     """Another one each night, that replay draws other text."""
     return config.train.seed + int(champion.version)
@@ -217,7 +211,7 @@ def _tags(
         "corpus": corpus.digest,
         "held_out": held_out.digest,
         MEMORY: memory.digest,
-        "continued_from": champion.version,
+        CONTINUED_FROM: champion.version,
         "gate": f"{judgement.verdict}: {judgement.reasons[0]}"[:4000],
         "prefect.flow_run_url": str(runtime.flow_run.ui_url),
     }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import mlflow
@@ -17,7 +18,14 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.tracking import connect, refusal
-from corpusmill.storage.versions import CHAMPION, PREVIOUS, REPLACED, RUN, RegisteredModel
+from corpusmill.storage.versions import (
+    CHAMPION,
+    PREVIOUS,
+    REPLACED,
+    RUN,
+    RegisteredModel,
+    RunRecord,
+)
 from corpusmill.storage.writing import locked
 
 T = TypeVar("T")
@@ -84,6 +92,37 @@ def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
             f"({error}); expected its config.json: restore the run, or pretrain the model again."
         ) from error
     return config
+
+
+def record_of(settings: Settings, model: RegisteredModel) -> RunRecord | None:
+    """How a version was made; None where its run is gone from MLflow.
+
+    Raises:
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
+    """
+    client = connect(settings)
+    try:
+        run = client.get_run(model.tags.get(RUN, model.run_id))
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise refusal(settings, error) from error
+    try:
+        config = config_of(settings, model)
+    except ConfigError:
+        config = {}
+    return RunRecord(
+        run.info.run_id,
+        str(run.info.run_name),
+        _moment(run.info.start_time),
+        {key: run.data.tags[key] for key in ("recipe",) if key in run.data.tags} | config,
+        {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs},
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def names(settings: Settings) -> list[str]:
@@ -191,5 +230,10 @@ def only_one(layout: Layout, name: str) -> AbstractContextManager[None]:
 
 def view(version: ModelVersion) -> RegisteredModel:
     """A version as MLflow's client gives it."""
-    run_id = str(version.run_id)
-    return RegisteredModel(version.name, str(version.version), run_id, dict(version.tags))
+    return RegisteredModel(
+        version.name,
+        str(version.version),
+        str(version.run_id),
+        dict(version.tags),
+        created=_moment(version.creation_timestamp),
+    )

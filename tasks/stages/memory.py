@@ -116,7 +116,7 @@ def _met_files(
             source.name,
             source.licence or UNKNOWN_LICENCE,
             file.name,
-            file.path,
+            file.path.absolute(),
             file.size,
             file.digest,
             train[source.name, file.name],

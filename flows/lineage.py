@@ -1,0 +1,96 @@
+"""Commands that say where something comes from: the lineage of a version, and what a digest is."""
+
+import json
+from dataclasses import replace
+
+import click
+
+from corpusmill.flows.config import (
+    ContinueConfig,
+    PretrainConfig,
+    RegistrationConfig,
+    digest_config,
+    digest_night,
+)
+from corpusmill.flows.home import here, tracked
+from corpusmill.storage.config import parse
+from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.settings import Settings
+from corpusmill.storage.versions import CHAMPION, DIGEST, RegisteredModel, RunRecord
+
+_SHOWN_FILES = 50
+
+
+@click.command()
+@click.argument("model", metavar="MODEL[@ALIAS|/VERSION]")
+@click.option("--all", "every", is_flag=True, help=f"All files of a source, not {_SHOWN_FILES}.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with all files.")
+def lineage(model: str, every: bool, as_json: bool) -> None:
+    """Print what a version was made of, and each that it goes back to, down to files and digests.
+
+    MODEL is the name of a registered model, whose champion is meant where nothing else is said.
+    """
+    settings, layout = here()
+    settings = tracked(settings, layout)
+    # Here: MLflow takes two seconds to import, and what is refused needs none of it.
+    from corpusmill.storage.aliases import versions
+    from corpusmill.tasks.reports.lineage import as_tree, as_values
+    from corpusmill.tasks.stages.lineage import lineage_of
+
+    name = _name(model)
+    found = versions(settings, name)
+    wanted = _wanted(found, model, name)
+    generations = lineage_of(layout, found, wanted, lambda each: _record(settings, each))
+    if as_json:
+        click.echo(json.dumps(as_values(generations), ensure_ascii=False, indent=2))
+        return
+    for line in as_tree(generations, None if every else _SHOWN_FILES):
+        click.echo(on_terminal(line))
+
+
+def _name(model: str) -> str:
+    name = model.removeprefix("models:/").partition("/")[0].partition("@")[0]
+    return parse(RegistrationConfig, {"name": name}).name
+
+
+def _wanted(found: list[RegisteredModel], model: str, name: str) -> RegisteredModel:
+    """The version that is asked for.
+
+    Raises:
+        ConfigError: there is none, or another tool registered it.
+    """
+    rest = model.removeprefix("models:/").removeprefix(name)
+    alias = rest.removeprefix("@") if rest.startswith("@") or not rest else None
+    number = rest.removeprefix("/")
+    for each in found:
+        if (alias or CHAMPION) in each.aliases if alias is not None else number == each.version:
+            each.tag(DIGEST)
+            return each
+    there = sorted((each.version for each in found), key=int)
+    aliases = sorted({alias for each in found for alias in each.aliases})
+    raise ConfigError(
+        f"There is no {name}{rest or f'@{CHAMPION}'} in the registry; expected a version "
+        f"({', '.join(there) or 'there is none'}) or an alias ({', '.join(aliases) or 'none'}), "
+        f"such as {name}/{there[-1] if there else 1}."
+    )
+
+
+def _record(settings: Settings, version: RegisteredModel) -> RunRecord | None:
+    from corpusmill.storage.aliases import record_of
+
+    record = record_of(settings, version)
+    return replace(record, config_digest=_config_digest(record)) if record else None
+
+
+def _config_digest(record: RunRecord) -> str | None:
+    """The digest of the config of a run, or None where it is not understood any more."""
+    kind = ContinueConfig if "night" in record.config else PretrainConfig
+    values = {key: each for key, each in record.config.items() if key in kind.model_fields}
+    try:
+        config = parse(kind, values)
+        if isinstance(config, ContinueConfig):
+            return digest_night(config)
+        return digest_config(config) if values else None
+    except ConfigError:
+        return None
