@@ -1,6 +1,7 @@
 """Commands that say where something comes from: the lineage of a version, and what a digest is."""
 
 import json
+import re
 from dataclasses import replace
 
 import click
@@ -20,6 +21,7 @@ from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CHAMPION, DIGEST, RegisteredModel, RunRecord
 
 _SHOWN_FILES = 50
+_DIGEST = re.compile(r"[0-9a-fA-F]{6,64}")
 
 
 @click.command()
@@ -47,6 +49,41 @@ def lineage(model: str, every: bool, as_json: bool) -> None:
         return
     for line in as_tree(generations, None if every else _SHOWN_FILES):
         click.echo(on_terminal(line))
+
+
+@click.command()
+@click.argument("digest")
+def show(digest: str) -> None:
+    """Say what DIGEST is, or what begins so: from what, by which config, and who needs it."""
+    if not _DIGEST.fullmatch(digest):
+        raise ConfigError(
+            f"{digest!r} is no digest; expected at least 6 of its hexadecimal digits, such as "
+            "0123abcd."
+        )
+    settings, layout = here()
+    settings = tracked(settings, layout)
+    from corpusmill.storage.aliases import versions
+    from corpusmill.tasks.stages.digests import Meanings, one_digest
+
+    meanings = Meanings(layout, versions(settings), lambda each: _record(settings, each))
+    found = meanings.find(digest.lower())
+    if not found:
+        raise ConfigError(
+            f"Nothing in {layout.root} and its registry has the digest {digest}; expected one of "
+            "an artifact, a run, a version, a config, a file or a document: what no version "
+            "needed may have been pruned."
+        )
+    if not one_digest(found):
+        several = {each.digest: each.what for each in found}
+        some = "; ".join(f"{each}, {what}" for each, what in list(several.items())[:5])
+        raise ConfigError(
+            f"{len(several)} digests begin with {digest}; expected more of its digits: {some}."
+        )
+    click.echo(max((each.digest for each in found), key=len))
+    for each in found:
+        click.echo(on_terminal(each.what))
+        for name, said in each.facts:
+            click.echo(on_terminal(f"  {name:<14} {said}"))
 
 
 def _name(model: str) -> str:
