@@ -6,7 +6,7 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 
 from corpusmill.flows.config import RegistrationConfig, on_this_machine
-from corpusmill.flows.inheritance import inherit
+from corpusmill.flows.inheritance import inherit, kept_by_line
 from corpusmill.flows.night import Tonight, ended, learn, look
 from corpusmill.flows.run_names import NIGHTLY, name_night
 from corpusmill.storage.config import parse
@@ -69,5 +69,5 @@ def _night(
     tonight = look(settings, layout, config, champion, past=past, plan=plan, decisions=decisions)
     if not isinstance(tonight, Tonight):
         return tonight
-    with tracked_run(settings, name, NIGHTLY, config) as context:
+    with tracked_run(settings, name, NIGHTLY, config, kept_by_line(recorded)) as context:
         return learn(context, config, tonight)

@@ -2,7 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from corpusmill.flows.config import (
     digest_night,
 )
 from corpusmill.flows.home import here, tracked
-from corpusmill.storage.config import parse
+from corpusmill.storage.config import Config, parse
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.markup import on_terminal
 from corpusmill.storage.settings import Settings
@@ -122,12 +124,15 @@ def _record(settings: Settings, version: RegisteredModel) -> RunRecord | None:
 
 def _config_digest(record: RunRecord) -> str | None:
     """The digest of the config of a run, or None where it is not understood any more."""
-    kind = ContinueConfig if "night" in record.config else PretrainConfig
-    values = {key: each for key, each in record.config.items() if key in kind.model_fields}
+    values = record.config
     try:
-        config = parse(kind, values)
-        if isinstance(config, ContinueConfig):
-            return digest_night(config)
-        return digest_config(config) if values else None
+        if "night" in values:
+            return digest_night(parse(ContinueConfig, _only(ContinueConfig, values)))
+        return digest_config(parse(PretrainConfig, _only(PretrainConfig, values)))
     except ConfigError:
         return None
+
+
+def _only(kind: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What of values is a field of a config: the recipe's name stands beside them."""
+    return {key: each for key, each in values.items() if key in kind.model_fields}

@@ -1,6 +1,8 @@
 """The names of flow runs, which their runs in MLflow have too: the model, the recipe and when."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from prefect import runtime
 
@@ -14,15 +16,10 @@ _LONGEST = 200
 
 
 def name_pretraining() -> str:
-    """The name of this flow run of `pretrain`, whose parameters were not checked yet."""
+    """The name of this flow run of `pretrain`."""
     given = runtime.flow_run.parameters
-    recipe, overrides = given.get("recipe"), given.get("overrides")
-    model = overrides.get("registration.name") if isinstance(overrides, dict) else None
-    if model is None:
-        try:
-            model = base_of(RECIPES, recipe).registration.name
-        except CorpusmillError:  # which the flow itself says
-            model = "pretrain"
+    recipe = given.get("recipe")
+    model = model_of(recipe, given.get("overrides"))
     return run_name(model, str(recipe), runtime.flow_run.scheduled_start_time)
 
 
@@ -36,3 +33,13 @@ def run_name(model: str, recipe: str, when: datetime) -> str:
     """A name that says what is done and when it was due, by this machine's clock."""
     said = model if recipe == model else f"{model} {recipe}"
     return f"{said[:_LONGEST]} {when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def model_of(recipe: Any, overrides: Any) -> str:
+    """The name that a pretraining registers under, by parameters that were not checked yet."""
+    if isinstance(overrides, Mapping) and "registration.name" in overrides:
+        return str(overrides["registration.name"])
+    try:
+        return base_of(RECIPES, recipe).registration.name
+    except CorpusmillError:  # which the flow itself says
+        return "pretrain"

@@ -112,12 +112,13 @@ def record_of(settings: Settings, model: RegisteredModel) -> RunRecord | None:
         config = config_of(settings, model)
     except ConfigError:
         config = {}
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
     return RunRecord(
         run.info.run_id,
         str(run.info.run_name),
         _moment(run.info.start_time),
         {key: run.data.tags[key] for key in ("recipe",) if key in run.data.tags} | config,
-        {each.dataset.name: each.dataset.digest for each in run.inputs.dataset_inputs},
+        {each.dataset.name: each.dataset.digest for each in inputs},
     )
 
 

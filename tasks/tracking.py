@@ -52,17 +52,23 @@ def begin_flow() -> Settings:
 
 @contextmanager
 def tracked_run(
-    settings: Settings, model: str, recipe: str, config: BaseModel
+    settings: Settings,
+    model: str,
+    recipe: str,
+    config: BaseModel,
+    kept: Mapping[str, Any] | None = None,
 ) -> Iterator[FlowContext]:
     """Opens the MLflow run of this flow run, with links both ways, and ends it with the block.
 
     Args:
         model: the name under which what the flow makes will be registered.
+        kept: what is not the config's to say, and is logged beside it so that runs can be compared.
     """
     tracker = open_tracking(settings, model, recipe)
     get_run_logger().info("MLflow run: %s", tracker.link)
     with tracked(tracker, settings):
-        begin_tracking(settings, tracker, {**_named(recipe), **config.model_dump(mode="json")})
+        logged = {**_named(recipe), **(kept or {}), **config.model_dump(mode="json")}
+        begin_tracking(settings, tracker, logged)
         yield FlowContext(settings, Layout(settings.home), tracker)
 
 
