@@ -31,6 +31,7 @@ from corpusmill.tasks.reports.run import make_outcome, report
 from corpusmill.tasks.shards import make_shards
 from corpusmill.tasks.stack.nightlies import Ending
 from corpusmill.tasks.stages.judgement import Judgement
+from corpusmill.tasks.stages.lineage import lessons_of
 from corpusmill.tasks.stages.past import is_tried, kept_out_by
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import train
@@ -127,7 +128,8 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
             set_harmful_aside(layout, name, corpus, judgement, str(runtime.flow_run.name))
         promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)
         outcome = make_outcome(context, model, version, promotion, figures, judgement=judgement)
-        report(context, model, corpus, outcome, render_card(outcome, counts, licences))
+        card = render_card(outcome, counts, licences, version, lessons_of(after.path))
+        report(context, model, corpus, outcome, card)
     left_out = [tonight.found] if tonight.found != corpus else []
     tidy(settings, layout, name, [shards, held_out, *left_out])
     return ended(

@@ -14,6 +14,7 @@ from corpusmill.tasks.evaluation import evaluate, measure_compressor
 from corpusmill.tasks.registration import promote_if_better, register
 from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
+from corpusmill.tasks.stages.lineage import lessons_of
 from corpusmill.tasks.tracking import FlowContext
 
 
@@ -49,7 +50,8 @@ def judge_and_register(
         writes = metrics.BITS_PER_BYTE in figures.figures
         baseline = measure_compressor(context.layout, held_out) if writes else None
         outcome = make_outcome(context, model, version, promotion, figures, compressor=baseline)
-        report(context, model, held_out, outcome, render_card(outcome, counts, licences))
+        card = render_card(outcome, counts, licences, version, lessons_of(memory.path))
+        report(context, model, held_out, outcome, card)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Text that is shown within markdown, or on a terminal, is not obeyed."""
 
 from html import unescape
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -8,8 +9,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from corpusmill.storage.markup import as_text, on_terminal
+from corpusmill.storage.memory import MetFile
+from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.reports.model_card import render_card
 from corpusmill.tasks.reports.run import Outcome, render
+from corpusmill.tasks.stages.lineage import Lesson
 
 HOSTILE = "![x](http://evil.example/a.png) <img src=//evil.example> | `a` CURVE www.evil.example"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -69,6 +73,9 @@ def test_reports_and_cards_hold_no_pictures_and_links_but_their_own(outcome: Out
         "licences": {HOSTILE: HOSTILE},
     }
     report = MARKDOWN.render(render(outcome, counts, "loss.png"))
-    card = MARKDOWN.render(render_card(outcome, counts, [HOSTILE]).split("---\n", 2)[2])
+    version = RegisteredModel(HOSTILE, "2", "run", {"model_digest": "d", "continued_from": "1"})
+    file = MetFile(bytes(16), HOSTILE, HOSTILE, HOSTILE, Path(HOSTILE), 7, "00")
+    rendered = render_card(outcome, counts, [HOSTILE], version, [Lesson("c", 1, (file,))])
+    card = MARKDOWN.render(rendered.split("---\n", 2)[2])
     assert report.count("<img") == report.count("loss.png") == 1
     assert (report.count("<a "), card.count("<a "), card.count("<img")) == (2, 2, 0)

@@ -49,6 +49,33 @@ class Generation:
     files: tuple[MetFile, ...] | None
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a line has learned at once.
+
+    Attributes:
+        corpus: digest of its corpus.
+        documents: that were met.
+        files: where their names are known.
+    """
+
+    corpus: str
+    documents: int
+    files: tuple[MetFile, ...] | None
+
+
+def lessons_of(memory: Path) -> list[Lesson]:
+    """All that a line has learned, the newest first.
+
+    Raises:
+        ArtifactError: its memory cannot be read.
+    """
+    return [
+        Lesson(each.corpus, each.documents, _files(memory, each))
+        for each in reversed(read_segments(memory))
+    ]
+
+
 def lineage_of(
     layout: Layout,
     versions: Sequence[RegisteredModel],
