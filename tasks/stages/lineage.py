@@ -12,6 +12,9 @@ from corpusmill.storage.manifest import MANIFEST, read_manifest
 from corpusmill.storage.memory import MetFile, Segment, files_path, read_files, read_segments
 from corpusmill.storage.versions import CONTINUED_FROM, DIGEST, MEMORY, RegisteredModel, RunRecord
 
+# What the inputs of a run, where they are not those of before, were to its version.
+_ROLES = {"initialize_from": "initialized from", "shards": "trained on", "corpus": "read from"}
+
 
 @dataclass(frozen=True)
 class Material:
@@ -179,13 +182,14 @@ def _materials(
     segment: Segment | None,
 ) -> Iterator[Material]:
     """What belongs to a version, each digest once."""
+    inputs = record.inputs if record else {}
     named = {
         "model": version.tags.get(DIGEST),
         "memory": version.tags.get(MEMORY),
         "corpus": version.tags.get("corpus"),
         **_named_by(segment),
         "judged by": version.tags.get("held_out"),
-        **{f"from {name}": digest for name, digest in (record.inputs if record else {}).items()},
+        **{_ROLES.get(name, name): digest for name, digest in inputs.items()},
     }
     seen = set[str]()
     for role, digest in named.items():
