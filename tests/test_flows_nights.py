@@ -171,7 +171,7 @@ def test_the_lineage_of_the_champion_goes_down_to_files(nights: Nights) -> None:
     assert said.startswith(f"● {NAME} version 2 (candidate, champion), continued from version 1\n")
     for path in sorted(nights.text.iterdir()):
         assert f"{digest_file(path)}  {path}  {path.stat().st_size:,} bytes" in said
-    card = connect(nights.settings).get_model_version(NAME, "2").description
+    card = str(connect(nights.settings).get_model_version(NAME, "2").description)
     assert "Continued from version 1." in card
     for alias in (PREVIOUS, CHAMPION):
         assert f"| {nights.version(alias).tags['corpus']} |" in card
