@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback ui sample evaluate prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
+.PHONY: help run up down rollback lineage show ui sample evaluate prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +21,7 @@ PIP := 26.3
 unexport PYTHONDONTWRITEBYTECODE
 # Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
 override export PROMPT := $(value PROMPT)
-sample rollback evaluate: override export MODEL := $(value MODEL)
+sample rollback lineage evaluate: override export MODEL := $(value MODEL)
 evaluate: override export TEXT := $(value TEXT)
 
 help: ## List the targets
@@ -38,6 +38,12 @@ down: $(RUN) ## Cancel running flows and stop everything
 
 rollback: $(RUN) ## Go back to the champion before: make rollback MODEL=gpt-tiny
 	@$(BIN)/corpusmill rollback $(if $(value MODEL),"$$MODEL",gpt-tiny)
+
+lineage: $(RUN) ## Print what a version was made of, down to files: make lineage MODEL=gpt-tiny
+	@$(BIN)/corpusmill lineage $(if $(value MODEL),"$$MODEL",gpt-tiny)
+
+show: $(RUN) ## Say what a digest is, or the beginning of one: make show DIGEST=0123abcd
+	@$(BIN)/corpusmill show $(DIGEST)
 
 ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui

@@ -20,6 +20,7 @@ from corpusmill.flows.config import (
 )
 from corpusmill.flows.decisions import forget, release, rollback
 from corpusmill.flows.home import here, tracked
+from corpusmill.flows.lineage import lineage, show
 from corpusmill.flows.nightly import nightly
 from corpusmill.flows.store_commands import prune, verify
 from corpusmill.storage.config import parse
@@ -54,7 +55,7 @@ def main() -> None:
     """Pretrain language models on your own text."""
 
 
-for command in (nightly, rollback, release, forget, prune, verify):
+for command in (nightly, rollback, release, forget, prune, verify, lineage, show):
     main.add_command(command)
 
 

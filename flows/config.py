@@ -192,6 +192,12 @@ def digest_config(config: PretrainConfig) -> str:
     return digest_json([{**values, "train": _identity_of_training(config)}, *own])
 
 
+def digest_night(config: ContinueConfig) -> str:
+    """The digest of how a night trains and judges."""
+    parts = {"night", "train", "evaluation"}
+    return digest_json(config.model_dump(mode="json", include=parts))
+
+
 M = TypeVar("M", PretrainConfig, ContinueConfig)
 
 

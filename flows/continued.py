@@ -6,8 +6,9 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 
 from corpusmill.flows.config import RegistrationConfig, on_this_machine
-from corpusmill.flows.inheritance import inherit
+from corpusmill.flows.inheritance import inherit, kept_by_line
 from corpusmill.flows.night import Tonight, ended, learn, look
+from corpusmill.flows.run_names import NIGHTLY, name_night
 from corpusmill.storage.config import parse
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json
@@ -21,7 +22,7 @@ from corpusmill.tasks.stages.past import kept_out_by
 from corpusmill.tasks.tracking import begin_flow, tracked_run
 
 
-@flow(name="continue-pretraining")
+@flow(name="continue-pretraining", flow_run_name=name_night)
 def continue_pretraining(
     name: str = "gpt-tiny",
     overrides: dict[str, Any] | None = None,
@@ -68,5 +69,5 @@ def _night(
     tonight = look(settings, layout, config, champion, past=past, plan=plan, decisions=decisions)
     if not isinstance(tonight, Tonight):
         return tonight
-    with tracked_run(settings, "nightly", config) as context:
+    with tracked_run(settings, name, NIGHTLY, config, kept_by_line(recorded)) as context:
         return learn(context, config, tonight)

@@ -9,6 +9,7 @@ from prefect import flow
 from corpusmill.flows.config import EvaluateConfig, evaluated_on_this_machine
 from corpusmill.flows.inheritance import champions_config
 from corpusmill.flows.overrides import override
+from corpusmill.flows.run_names import EVALUATION, name_evaluation
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
@@ -25,7 +26,7 @@ from corpusmill.tasks.scoring import (
 from corpusmill.tasks.tracking import begin_flow, tracked_run
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name=name_evaluation)
 def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -> None:
     """Scores a model on a text or on what is held out of its own, and on probes.
 
@@ -42,7 +43,8 @@ def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -
     found = None if is_folder else find_version(settings, model)
     version = found[0] if found else None
     config = evaluated_on_this_machine(_config(found, given))
-    with tracked_run(settings, "evaluate", config) as context:
+    name = version.name if version else Path(model).name
+    with tracked_run(settings, name, EVALUATION, config) as context:
         weights = (
             fetch_champion(settings, layout, version)
             if version

@@ -11,6 +11,8 @@ from corpusmill.storage.errors import ConfigError
 
 # What a night takes over. How it is run is no matter of the model: its parameters say that anew.
 _PARTS = ("corpus", "train", "evaluation", "registration")
+# What a line keeps from its first run on.
+_KEPT = ("tokenizer", "model", "initialize_from")
 # What decides which documents there are, and on which side: with others nothing could be compared.
 _BREAKING = ("corpus.", "family")
 _HARMLESS = ("corpus.sources", "corpus.on_bad_text", "corpus.max_unread", "corpus.readers")
@@ -63,13 +65,18 @@ def inherit(
     return config, changed
 
 
+def kept_by_line(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a champion's recorded config its whole line has, and no night can change."""
+    return {key: recorded[key] for key in _KEPT if key in recorded}
+
+
 def _check_names(overrides: Mapping[str, Any]) -> None:
     """Raises ConfigError for what a night takes from elsewhere than from its overrides."""
     for key in map(str, overrides):
         for own, instead in _NIGHTS_OWN.items():
             if key == own or key.startswith(f"{own}."):
                 raise ConfigError(f"{key} is set by each night; expected {instead} instead.")
-        if key.partition(".")[0] in ("tokenizer", "model", "initialize_from"):
+        if key.partition(".")[0] in _KEPT:
             raise ConfigError(
                 f"{key} is the champion's, for a line keeps its network and tokenizer; expected it "
                 "to be left out: to change it, pretrain another model under a name of its own."

@@ -8,17 +8,17 @@ from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from corpusmill.flows.config import ContinueConfig
+from corpusmill.flows.config import ContinueConfig, digest_night
 from corpusmill.flows.tail import kept
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import WSDSchedule
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
-from corpusmill.storage.manifest import digest_json, read_manifest
+from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
-from corpusmill.storage.versions import MEMORY, RegisteredModel
+from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
 from corpusmill.tasks.corpus import find_sources, make_corpus
 from corpusmill.tasks.evaluation import find_contamination
 from corpusmill.tasks.ingestion.building import CorpusPlan
@@ -32,6 +32,7 @@ from corpusmill.tasks.reports.run import before_of, make_outcome, report, report
 from corpusmill.tasks.shards import make_shards
 from corpusmill.tasks.stack.nightlies import Ending
 from corpusmill.tasks.stages.judgement import Judgement
+from corpusmill.tasks.stages.lineage import lessons_of
 from corpusmill.tasks.stages.past import is_tried, kept_out_by
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import train
@@ -91,7 +92,7 @@ def look(
         if why := _too_little(corpus):
             report_quarantine(name, aside)
             return ended("Quarantined", why)
-    how = _digest(config)
+    how = digest_night(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):
         return ended(
             "Skipped",
@@ -142,7 +143,8 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
             contamination=find_contamination(layout, corpus, held_out, config.evaluation),
         )
         scratch = [shards, held_out, *([tonight.found] if tonight.found != corpus else [])]
-        report(context, model, corpus, outcome, render_card(outcome, counts, licences), scratch)
+        card = render_card(outcome, counts, licences, version, lessons_of(after.path))
+        report(context, model, corpus, outcome, card, scratch)
     tidy(settings, layout, name, scratch)
     return ended(
         "Completed" if promotion.champion else "Refused",
@@ -207,12 +209,6 @@ def _too_little(corpus: Ref) -> str | None:
     return f"{new} new document{'s' * (new > 1)}: too few to learn from and to judge by; they wait."
 
 
-def _digest(config: ContinueConfig) -> str:
-    """Digest of how a night trains and judges."""
-    parts = {"night", "train", "evaluation"}
-    return digest_json(config.model_dump(mode="json", include=parts))
-
-
 def _seed(config: ContinueConfig, champion: RegisteredModel) -> int:
     """Another one each night, that replay draws other text."""
     return config.train.seed + int(champion.version)
@@ -236,7 +232,7 @@ def _tags(
         "corpus": corpus.digest,
         "held_out": held_out.digest,
         MEMORY: memory.digest,
-        "continued_from": champion.version,
+        CONTINUED_FROM: champion.version,
         "gate": f"{judgement.verdict}: {judgement.reasons[0]}"[:4000],
         "prefect.flow_run_url": str(runtime.flow_run.ui_url),
     }

@@ -6,6 +6,7 @@ from prefect import flow
 
 from corpusmill.flows.config import on_this_machine, resolve
 from corpusmill.flows.recipes.catalogue import RECIPES
+from corpusmill.flows.run_names import name_pretraining
 from corpusmill.flows.tail import judge_and_register
 from corpusmill.tasks.corpus import find_sources, make_corpus
 from corpusmill.tasks.nights import keep_memory
@@ -18,7 +19,7 @@ from corpusmill.tasks.tracking import begin_flow, tracked_run
 from corpusmill.tasks.training import train
 
 
-@flow(name="pretrain")
+@flow(name="pretrain", flow_run_name=name_pretraining)
 def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -> None:
     """Ingest, train a tokenizer, shard, train a network, evaluate, register.
 
@@ -27,7 +28,7 @@ def pretrain(recipe: str = "gpt-tiny", overrides: dict[str, Any] | None = None) 
         overrides: dotted fields and their values, such as {"train.max_steps": 100}.
     """
     config = on_this_machine(resolve(RECIPES, recipe, overrides or {}))
-    with tracked_run(begin_flow(), recipe, config) as context:
+    with tracked_run(begin_flow(), config.registration.name, recipe, config) as context:
         layout = context.layout
         look_at_champion(context, config.registration.name)
         plan = find_sources(layout, config.corpus)

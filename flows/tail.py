@@ -19,6 +19,7 @@ from corpusmill.tasks.evaluation import (
 from corpusmill.tasks.registration import promote_if_better, register
 from corpusmill.tasks.reports.model_card import licences_of, render_card
 from corpusmill.tasks.reports.run import make_outcome, report
+from corpusmill.tasks.stages.lineage import lessons_of
 from corpusmill.tasks.tracking import FlowContext
 
 
@@ -64,7 +65,8 @@ def judge_and_register(
             by_source=part_by_source(layout, model, held_out, evaluation),
             contamination=find_contamination(layout, trained_on, held_out, evaluation),
         )
-        report(context, model, trained_on, outcome, render_card(outcome, counts, licences))
+        card = render_card(outcome, counts, licences, version, lessons_of(memory.path))
+        report(context, model, trained_on, outcome, card)
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """The versions of registered models in MLflow, and the aliases that move from one to another."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import mlflow
@@ -17,7 +19,15 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.tracking import connect, refusal
-from corpusmill.storage.versions import CHAMPION, PREVIOUS, REPLACED, RUN, RegisteredModel
+from corpusmill.storage.versions import (
+    CHAMPION,
+    DIGEST,
+    PREVIOUS,
+    REPLACED,
+    RUN,
+    RegisteredModel,
+    RunRecord,
+)
 from corpusmill.storage.writing import locked
 
 T = TypeVar("T")
@@ -71,27 +81,25 @@ def version_at(settings: Settings, address: str) -> RegisteredModel:
     """The version that an address names: `[models:/]NAME`, the champion, `NAME@ALIAS` or `NAME/1`.
 
     Raises:
-        ConfigError: there is no such version.
+        ConfigError: there is no such version, or another tool registered it.
         ServerError: the MLflow server does not answer.
         StackError: it is another stack's.
     """
-    named = address.removeprefix("models:/")
-    name, slash, number = named.rpartition("/")
-    if slash:
-        found = _version(settings, name, number)
-    else:
-        name, _, alias = named.partition("@")
-        if alias in ("", CHAMPION):
-            return champion_or_refuse(settings, name)
-        found = find_by_alias(settings, name, alias)
-    if found is None:
-        there = sorted({int(each.version) for each in versions(settings, name)})
-        numbers = ", ".join(map(str, there)) or "none"
-        raise ConfigError(
-            f"models:/{named} does not exist; expected NAME, NAME@ALIAS or NAME/VERSION of a "
-            f"registered model: of {name!r} there are the versions {numbers}."
-        )
-    return found
+    # Names hold neither mark.
+    parts = re.split("([/@])", address.removeprefix("models:/"), maxsplit=1)
+    name, mark, rest = parts if len(parts) > 1 else (*parts, "@", CHAMPION)
+    found = versions(settings, name)
+    for each in found:
+        if rest == each.version if mark == "/" else rest in each.aliases:
+            each.tag(DIGEST)
+            return each
+    there = sorted((each.version for each in found), key=int)
+    aliases = sorted({alias for each in found for alias in each.aliases})
+    raise ConfigError(
+        f"There is no {name}{mark}{rest} in the registry; expected a version "
+        f"({', '.join(there) or 'there is none'}) or an alias ({', '.join(aliases) or 'none'}), "
+        f"such as {name}/{there[-1] if there else 1}."
+    )
 
 
 def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
@@ -120,6 +128,38 @@ def text_of(settings: Settings, model: RegisteredModel, path: str) -> str | None
         return mlflow.artifacts.load_text(f"runs:/{model.tags.get(RUN, model.run_id)}/{path}")
     except MlflowException:
         return None
+
+
+def record_of(settings: Settings, model: RegisteredModel) -> RunRecord | None:
+    """How a version was made; None where its run is gone from MLflow.
+
+    Raises:
+        ServerError: the MLflow server does not answer.
+        StackError: it is another stack's.
+    """
+    client = connect(settings)
+    try:
+        run = client.get_run(model.tags.get(RUN, model.run_id))
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise refusal(settings, error) from error
+    try:
+        config = config_of(settings, model)
+    except ConfigError:
+        config = {}
+    inputs = run.inputs.dataset_inputs if run.inputs else ()
+    return RunRecord(
+        run.info.run_id,
+        str(run.info.run_name),
+        _moment(run.info.start_time),
+        {key: run.data.tags[key] for key in ("recipe",) if key in run.data.tags} | config,
+        {each.dataset.name: each.dataset.digest for each in inputs},
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def names(settings: Settings) -> list[str]:
@@ -242,5 +282,10 @@ def only_one(layout: Layout, name: str) -> AbstractContextManager[None]:
 
 def view(version: ModelVersion) -> RegisteredModel:
     """A version as MLflow's client gives it."""
-    run_id = str(version.run_id)
-    return RegisteredModel(version.name, str(version.version), run_id, dict(version.tags))
+    return RegisteredModel(
+        version.name,
+        str(version.version),
+        str(version.run_id),
+        dict(version.tags),
+        created=_moment(version.creation_timestamp),
+    )

@@ -167,8 +167,12 @@ def content_digest(ref: Ref) -> str:
 def folder_digest(path: Path) -> str:
     """Digest of the bytes in a folder: as its manifest has them, or read now where it has none."""
     manifested = (path / MANIFEST).exists()
-    files = read_manifest(path)["files"] if manifested else describe_files(path)
-    return digest_json(sorted([entry["path"], entry["sha256"]] for entry in files))
+    return content_of(read_manifest(path) if manifested else {"files": describe_files(path)})
+
+
+def content_of(manifest: Mapping[str, Any]) -> str:
+    """Digest of the bytes that an artifact with this manifest holds."""
+    return digest_json(sorted([entry["path"], entry["sha256"]] for entry in manifest["files"]))
 
 
 def set_aside(path: Path) -> Path:

@@ -2,11 +2,12 @@
 
 A memory is an artifact of segments, one for the corpus that the line began with and one a night.
 `segments.json` lists them; `<name>.documents.arrow` holds 177 bytes a document, and
-`<name>.files.arrow` the digests of the files that were read, each with how it was read. A later
-memory links the segments of the one before it, so that it needs nothing of that, and costs nothing.
+`<name>.files.arrow` the files that were read: digests, names, sources, licences. A later memory
+links the segments of the one before it, so that it needs nothing of that, and costs nothing.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -14,16 +15,32 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.storage.errors import ArtifactError
 
 KIND = "memory"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Sides of documents; one that resembles documents of both sides is on neither.
 TRAIN, HELD_OUT, NEITHER = 0, 1, 2
 _ID_BYTES = 16
 _SEGMENTS = "segments.json"
-_FILES = pa.schema([pa.field("digest", pa.binary(_ID_BYTES), nullable=False)])
+_NAMES = pa.dictionary(pa.int32(), pa.string())
+_FILES = pa.schema(
+    [
+        pa.field("digest", pa.binary(_ID_BYTES), nullable=False),
+        pa.field("source", _NAMES),
+        pa.field("licence", _NAMES),
+        ("name", pa.string()),
+        # A path may be any bytes.
+        ("path", pa.binary()),
+        ("size", pa.int64()),
+        ("sha256", pa.binary(32)),
+        ("train", pa.int64()),
+        ("held_out", pa.int64()),
+        ("waits", pa.bool_()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,33 @@ class Met:
         return len(self.ids)
 
 
+@dataclass(frozen=True)
+class MetFile:
+    """A file that was met.
+
+    Attributes:
+        identity: digest of its bytes and of how they were read, 16 bytes.
+        source: that led to it, with its licence.
+        name: how the corpus calls it.
+        path: where it lay on the machine that read it.
+        size: bytes.
+        sha256: of its bytes, in hex.
+        train, held_out: documents of it that were trained on, and that were held out.
+        waits: whether it is read again, for some of its documents wait for a person.
+    """
+
+    identity: bytes
+    source: str
+    licence: str
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    train: int = 0
+    held_out: int = 0
+    waits: bool = False
+
+
 class Memory:
     """A memory on disk.
 
@@ -91,13 +135,13 @@ class Memory:
 
     @cached_property
     def files(self) -> frozenset[bytes]:
-        """Digests of the files that were read, each with how it was read.
+        """Digests of the files that need not be read again, each with how it was read.
 
         Raises:
             ArtifactError: a segment cannot be read.
         """
         tables = [_read(files_path(self._path, each.name)) for each in self.segments]
-        return frozenset(digest for each in tables for digest in each["digest"].to_pylist())
+        return frozenset(digest for each in tables for digest in _settled(each))
 
     def paths(self) -> list[Path]:
         """The files of all segments."""
@@ -114,7 +158,7 @@ def documents_path(directory: Path, segment: str) -> Path:
 
 
 def files_path(directory: Path, segment: str) -> Path:
-    """The file of the digests of the files of a segment."""
+    """The file of the files of a segment."""
     return directory / f"{segment}.files.arrow"
 
 
@@ -151,11 +195,55 @@ def write_met(path: Path, met: Met) -> None:
         file.write_batch(batch)
 
 
-def write_files(path: Path, digests: Sequence[str]) -> None:
-    """Writes the digests of files, 32 hexadecimal digits each."""
-    column = pa.array(sorted({bytes.fromhex(each) for each in digests}), pa.binary(_ID_BYTES))
-    with pa.ipc.new_file(path, _FILES) as file:
-        file.write_batch(pa.record_batch([column], schema=_FILES))
+def write_files(path: Path, files: Sequence[MetFile]) -> None:
+    """Writes files that were met as a file of their own, in order of their names."""
+    ordered = sorted(files, key=lambda each: (each.source, each.name, each.identity))
+    columns = {
+        "digest": [each.identity for each in ordered],
+        "path": [os.fsencode(each.path) for each in ordered],
+        "sha256": [bytes.fromhex(each.sha256) for each in ordered],
+    }
+    arrays = [
+        pa.array(columns.get(name) or [getattr(each, name) for each in ordered], kind)
+        for name, kind in zip(_FILES.names, _FILES.types, strict=True)
+    ]
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_file(path, _FILES, options=options) as file:
+        file.write_batch(pa.record_batch(arrays, schema=_FILES))
+
+
+def read_files(path: Path) -> list[MetFile] | None:
+    """The files of one segment; None where a release that kept no names of them wrote it.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    table = _read(path)
+    if "name" not in table.column_names:
+        return None
+    return [
+        MetFile(
+            row["digest"],
+            row["source"],
+            row["licence"],
+            row["name"],
+            Path(os.fsdecode(row["path"])),
+            row["size"],
+            row["sha256"].hex(),
+            row["train"],
+            row["held_out"],
+            row["waits"],
+        )
+        for row in table.to_pylist()
+    ]
+
+
+def _settled(files: pa.Table) -> list[bytes]:
+    """Digests of the files none of whose documents wait."""
+    if "waits" in files.column_names:
+        files = files.filter(pc.invert(files["waits"]))
+    digests: list[bytes] = files["digest"].to_pylist()
+    return digests
 
 
 def _binary(rows: np.ndarray, width: int) -> pa.Array:

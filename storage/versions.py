@@ -6,6 +6,8 @@ before it, to which one can go back.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from corpusmill.storage.errors import ConfigError
 
@@ -13,6 +15,7 @@ CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 DIGEST = "model_digest"
 CONTENT = "model_content"
 MEMORY = "memory"
+CONTINUED_FROM = "continued_from"
 # The run that judged a version last, which need not be the one that made it.
 RUN = "run_id"
 REPLACED = "replaced_version"
@@ -24,6 +27,7 @@ class RegisteredModel:
 
     Attributes:
         aliases: as `versions` has found them; empty elsewhere.
+        created: when it was registered.
     """
 
     name: str
@@ -31,6 +35,7 @@ class RegisteredModel:
     run_id: str
     tags: Mapping[str, str]
     aliases: frozenset[str] = field(default=frozenset(), compare=False)
+    created: datetime | None = field(default=None, compare=False)
 
     @property
     def uri(self) -> str:
@@ -62,3 +67,21 @@ class RegisteredModel:
                 "its alias to one that is, on the model's page in MLflow, or name another model."
             )
         return self.tags[key]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How a version was made, as its run in MLflow says.
+
+    Attributes:
+        config: as the run was begun with, and its recipe.
+        inputs: digests of the artifacts that it was made of, by name.
+        config_digest: of the config, where it is still understood.
+    """
+
+    id: str
+    name: str
+    started: datetime
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    config_digest: str | None = None

@@ -18,7 +18,7 @@ from corpusmill.storage.ledger import Decisions, Ledger, Rejected
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.versions import DIGEST, MEMORY, RegisteredModel
+from corpusmill.storage.versions import CONTINUED_FROM, DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
 from corpusmill.tasks.retries import can_be_retried
@@ -216,7 +216,7 @@ def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) 
     versions = aliases.versions(settings)
     in_use = {each.tags.get(DIGEST) for each in versions if each.aliases}
     for version in versions:
-        superseded = version.name == name and "continued_from" in version.tags
+        superseded = version.name == name and CONTINUED_FROM in version.tags
         digest = version.tags.get(DIGEST)
         if superseded and digest and digest not in in_use:
             moments = moments_spec(digest).digest

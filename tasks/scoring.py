@@ -12,7 +12,7 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.versions import DIGEST, RegisteredModel
+from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.reports.scores import Scores
 from corpusmill.tasks.retries import can_be_retried
@@ -38,7 +38,6 @@ def find_version(settings: Settings, address: str) -> tuple[RegisteredModel, Map
         ServerError: the MLflow server does not answer.
     """
     version = aliases.version_at(settings, address)
-    version.tag(DIGEST)  # which it has if it is ours
     return version, aliases.config_of(settings, version)
 
 

@@ -51,12 +51,24 @@ def begin_flow() -> Settings:
 
 
 @contextmanager
-def tracked_run(settings: Settings, recipe: str, config: BaseModel) -> Iterator[FlowContext]:
-    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block."""
-    tracker = open_tracking(settings, recipe)
+def tracked_run(
+    settings: Settings,
+    model: str,
+    recipe: str,
+    config: BaseModel,
+    kept: Mapping[str, Any] | None = None,
+) -> Iterator[FlowContext]:
+    """Opens the MLflow run of this flow run, with links both ways, and ends it with the block.
+
+    Args:
+        model: the name under which what the flow makes will be registered.
+        kept: what is not the config's to say, and is logged beside it so that runs can be compared.
+    """
+    tracker = open_tracking(settings, model, recipe)
     get_run_logger().info("MLflow run: %s", tracker.link)
     with tracked(tracker, settings):
-        begin_tracking(settings, tracker, {**_named(recipe), **config.model_dump(mode="json")})
+        logged = {**_named(recipe), **(kept or {}), **config.model_dump(mode="json")}
+        begin_tracking(settings, tracker, logged)
         yield FlowContext(settings, Layout(settings.home), tracker)
 
 
@@ -73,7 +85,7 @@ def _named(recipe: str) -> dict[str, str]:
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def open_tracking(settings: Settings, recipe: str) -> Tracker:
+def open_tracking(settings: Settings, model: str, recipe: str) -> Tracker:
     """Makes the MLflow run of this flow run, or finds it again, with links both ways.
 
     Raises:
@@ -86,6 +98,7 @@ def open_tracking(settings: Settings, recipe: str) -> Tracker:
         str(flow_run.name),
         {
             "flow": str(flow_run.flow_name),
+            "model": model,
             "recipe": recipe,
             FLOW_RUN_URL_TAG: str(flow_run.ui_url),
             "mlflow.note.content": f"[Prefect flow run]({flow_run.ui_url}), recipe `{recipe}`",

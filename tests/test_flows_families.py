@@ -238,7 +238,7 @@ def test_a_version_and_its_folder_are_scored_alike_and_the_version_says_so(
     assert mill.scores()["result"]["figures"] == first["result"]["figures"]
     evaluate(f"families-bert-tiny/{champion.version}")
     assert "evaluated.held_out" in aliases.version_at(mill.settings, "families-bert-tiny").tags
-    with pytest.raises(ConfigError, match="expected NAME, NAME@ALIAS or NAME/VERSION"):
+    with pytest.raises(ConfigError, match="There is no families-bert-tiny/99 in the registry"):
         evaluate("families-bert-tiny/99")
     with pytest.raises(ConfigError, match="expected some to score it on"):
         evaluate(str(folder))

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from prefect import get_client
 
 from corpusmill.flows.command_line import main
 from corpusmill.flows.continued import continue_pretraining
@@ -17,9 +19,10 @@ from corpusmill.storage.aliases import config_of, find_by_alias
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger
-from corpusmill.storage.manifest import digest_json
+from corpusmill.storage.manifest import digest_file, digest_json
 from corpusmill.storage.memory import KIND, Memory
 from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.tracking import connect
 from corpusmill.storage.versions import CANDIDATE, CHAMPION, MEMORY, PREVIOUS, RegisteredModel
 from corpusmill.storage.writing import locked
 from corpusmill.tasks.reports.outcome import read_outcome
@@ -115,6 +118,10 @@ def test_with_nothing_new_the_night_ends_at_once_and_leaves_no_run(nights: Night
     state = nights.night()
     assert (state.name, state.message) == ("Skipped", "Nothing is new.")
     assert nights.numbers() == {CHAMPION: "1", PREVIOUS: None, CANDIDATE: "1"}
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(state.state_details.flow_run_id)
+    assert run.expected_start_time
+    assert run.name == f"{NAME} nightly {run.expected_start_time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def test_while_another_night_of_the_model_is_at_work_this_one_is_skipped(nights: Nights) -> None:
@@ -137,6 +144,40 @@ def test_new_text_makes_a_new_champion_by_the_config_of_the_old_one(
     assert config["train"]["seed"] == 3
     assert config["corpus"]["validation_fraction"] == 0.2
     assert config["night"]["rate_factor"] == 1
+    assert config["model"]["hidden_size"] == 32
+
+
+def test_the_runs_of_a_model_stand_together_and_can_be_compared(nights: Nights) -> None:
+    client = connect(nights.settings)
+    runs = {
+        alias: client.get_run(nights.version(alias).tags["run_id"])
+        for alias in (PREVIOUS, CHAMPION)
+    }
+    for alias, recipe in ((PREVIOUS, "gpt-smoke"), (CHAMPION, "nightly")):
+        tags = runs[alias].data.tags
+        assert (tags["model"], tags["recipe"]) == (NAME, recipe)
+        assert runs[alias].info.run_name.startswith(f"{NAME} {recipe} 20")
+    first, night = (set(runs[alias].data.params) for alias in (PREVIOUS, CHAMPION))
+    assert first <= night and {each.partition(".")[0] for each in night - first} == {
+        "night",
+        "family",
+    }
+    first, night = (set(runs[alias].data.metrics) for alias in (PREVIOUS, CHAMPION))
+    assert all(each.startswith(("baseline/", "system/")) for each in first ^ night)
+
+
+def test_the_lineage_of_the_champion_goes_down_to_files(nights: Nights) -> None:
+    said = nights.command("lineage", NAME)
+    assert said.startswith(f"● {NAME} version 2 (candidate, champion), continued from version 1\n")
+    for path in sorted(nights.text.iterdir()):
+        assert f"{digest_file(path)}  {path}  {path.stat().st_size:,} bytes" in said
+    card = str(connect(nights.settings).get_model_version(NAME, "2").description)
+    assert "Continued from version 1." in card
+    for alias in (PREVIOUS, CHAMPION):
+        assert f"| {nights.version(alias).tags['corpus']} |" in card
+    config = re.findall(r"│?   config +([0-9a-f]{32})\n", said)
+    assert len(config) == 2
+    assert f"the config of models:/{NAME}/2" in nights.command("show", config[0])
 
 
 def test_the_decision_stands_on_the_version_with_its_figures(nights: Nights) -> None:

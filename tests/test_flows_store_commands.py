@@ -1,5 +1,6 @@
 """`corpusmill prune` and `corpusmill verify`, on a store and a registry of their own."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,49 @@ def test_versions_come_with_their_aliases(home: tuple[Settings, Path]) -> None:
         "models:/theirs/1": frozenset(),
     }
     assert {each.version for each in versions(settings, NAME)} == {"1", "2"}
+
+
+def test_the_lineage_of_a_version_is_printed_as_a_tree_and_as_json(
+    home: tuple[Settings, Path],
+) -> None:
+    settings, _ = home
+    champion = next(each for each in versions(settings, NAME) if CHAMPION in each.aliases)
+    said = _command("lineage", NAME).output
+    assert said.startswith(f"● {NAME} version 2 (candidate, champion)")
+    assert f"{champion.tags['memory']}  memory of" in said and "run                  line," in said
+    assert _command("lineage", f"models:/{NAME}@{CANDIDATE}").output == said
+    (first,) = json.loads(_command("lineage", f"{NAME}/1", "--json").output)
+    assert (first["version"], first["aliases"], first["run"]["name"]) == ("1", [], "line")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("lineage", f"{NAME}/3"), f"There is no {NAME}/3 in the registry; expected a version"),
+        (("lineage", f"{NAME}@best"), "or an alias (candidate, champion), such as"),
+        (("lineage", "nobody"), "There is no nobody@champion in the registry"),
+        (("lineage", "theirs/1"), "so it is not one that corpusmill registered"),
+        (("show", "abcde"), "is no digest; expected at least 6 of its hexadecimal digits"),
+        (("show", "abcdefabcdef"), "and its registry has the digest abcdefabcdef; expected one"),
+    ],
+)
+def test_what_there_is_not_is_said_in_one_sentence(
+    home: tuple[Settings, Path], words: tuple[str, ...], sentence: str
+) -> None:
+    settings, _ = home
+    said = _command(*words)
+    assert said.exit_code == 1 and settings
+    assert sentence in said.output and said.output.count("\n") == 1
+
+
+def test_a_digest_is_explained(home: tuple[Settings, Path]) -> None:
+    settings, _ = home
+    version = versions(settings, NAME)[0]
+    said = _command("show", version.digest[:8])
+    assert said.output.startswith(f"{version.digest}\nan artifact: model\n  folder")
+    assert f"the model of models:/{NAME}/{version.version}" in said.output
+    run = _command("show", version.tags["run_id"]).output
+    assert "the run in MLflow that judged" in run
 
 
 def test_what_is_shown_goes_only_when_asked_for_and_every_version_stays_whole(

@@ -1,13 +1,17 @@
 """Text that is shown within markdown, or on a terminal, is not obeyed."""
 
 from html import unescape
+from pathlib import Path
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from corpusmill.storage.markup import as_text, on_terminal
+from corpusmill.storage.memory import MetFile
+from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.reports.model_card import render_card
+from corpusmill.tasks.stages.lineage import Lesson
 from tests.outcomes import HOSTILE, first_run
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -37,5 +41,8 @@ def test_cards_hold_no_pictures_and_links_but_their_own() -> None:
         "validation": side,
         "licences": {HOSTILE: HOSTILE},
     }
-    card = MARKDOWN.render(render_card(first_run(), counts, [HOSTILE]).split("---\n", 2)[2])
+    version = RegisteredModel(HOSTILE, "2", "run", {"model_digest": "d", "continued_from": "1"})
+    file = MetFile(bytes(16), HOSTILE, HOSTILE, HOSTILE, Path(HOSTILE), 7, "00")
+    rendered = render_card(first_run(), counts, [HOSTILE], version, [Lesson("c", 1, (file,))])
+    card = MARKDOWN.render(rendered.split("---\n", 2)[2])
     assert (card.count("<a "), card.count("<img")) == (2, 0)

@@ -1,8 +1,10 @@
 """The memory of a line of models as it lies on disk."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,11 @@ from corpusmill.storage.memory import (
     TRAIN,
     Memory,
     Met,
+    MetFile,
     Segment,
     documents_path,
     files_path,
+    read_files,
     write_files,
     write_met,
     write_segments,
@@ -34,13 +38,19 @@ def _met(count: int, seed: int, bands: int = BANDS) -> Met:
     )
 
 
-def _write(folder: Path, segments: list[Met], files: list[list[str]]) -> Memory:
+def _file(digest: str, name: str = "text/a.txt", *, waits: bool = False) -> MetFile:
+    path = Path(os.fsdecode(b"/text/\xff.txt"))
+    licence = "CC0-1.0"
+    return MetFile(bytes.fromhex(digest), "text", licence, name, path, 7, 32 * "0a", 3, 1, waits)
+
+
+def _write(folder: Path, segments: list[Met], files: list[list[MetFile]]) -> Memory:
     folder.mkdir(exist_ok=True)
     listed = []
-    for number, (met, digests) in enumerate(zip(segments, files, strict=True)):
+    for number, (met, read) in enumerate(zip(segments, files, strict=True)):
         name = f"{number:06d}"
         write_met(documents_path(folder, name), met)
-        write_files(files_path(folder, name), digests)
+        write_files(files_path(folder, name), read)
         listed.append(Segment(name, "corpus", "shards", "held out", len(met)))
     write_segments(folder, listed)
     return Memory(folder)
@@ -71,8 +81,33 @@ def test_a_document_takes_177_bytes(tmp_path: Path) -> None:
 
 def test_digests_of_files_of_all_segments_are_known(tmp_path: Path) -> None:
     one, other = "00" * 16, "ff" * 16
-    memory = _write(tmp_path, [_met(1, 1), _met(1, 2)], [[one, one], [other]])
+    memory = _write(
+        tmp_path,
+        [_met(1, 1), _met(1, 2)],
+        [[_file(one), _file(one, "text/b.txt")], [_file(other)]],
+    )
     assert memory.files == {bytes.fromhex(one), bytes.fromhex(other)}
+
+
+def test_files_come_back_in_order_of_their_names_with_paths_of_any_bytes(tmp_path: Path) -> None:
+    later, sooner = _file("00" * 16, "text/雪.txt"), _file("ff" * 16, waits=True)
+    write_files(tmp_path / "files", [later, sooner])
+    assert read_files(tmp_path / "files") == [sooner, later]
+
+
+def test_a_file_with_documents_that_wait_is_read_again(tmp_path: Path) -> None:
+    waiting, settled = _file("00" * 16, waits=True), _file("ff" * 16)
+    assert _write(tmp_path, [_met(1, 1)], [[waiting, settled]]).files == {settled.identity}
+
+
+def test_a_segment_of_an_older_release_says_digests_and_no_names(tmp_path: Path) -> None:
+    memory = _write(tmp_path, [_met(1, 1)], [[]])
+    digests = pa.array([bytes(16)], pa.binary(16))
+    path = files_path(tmp_path, "000000")
+    with pa.ipc.new_file(path, pa.schema([("digest", pa.binary(16))])) as file:
+        file.write_batch(pa.record_batch([digests], names=["digest"]))
+    assert memory.files == {bytes(16)}
+    assert read_files(path) is None
 
 
 def test_the_files_of_a_memory_are_all_that_lies_beside_its_list(tmp_path: Path) -> None:

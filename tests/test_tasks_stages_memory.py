@@ -1,5 +1,7 @@
 """The memory of a line: each night adds a segment, and copies none."""
 
+import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from corpusmill.storage.artifacts import Ref, Spec, discard, find, obtain
 from corpusmill.storage.corpus.documents import bands_path
 from corpusmill.storage.errors import ArtifactError
-from corpusmill.storage.memory import Memory
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.memory import Memory, files_path, read_files
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.stages.memory import recall
@@ -66,6 +69,32 @@ def test_the_first_segment_says_what_the_first_corpus_says(tmp_path: Path) -> No
     bands = [np.load(bands_path(line.corpora[0].path, split)) for split in SPLITS]
     assert np.array_equal(met.bands, np.concatenate(bands))
     assert met.sides.tolist() == [0] * len(bands[0]) + [1] * len(bands[1])
+
+
+def test_of_each_file_its_bytes_and_what_became_of_them_are_kept(tmp_path: Path) -> None:
+    line = _line(tmp_path, 1)
+    assert line.memory
+    for number in range(2):
+        (met,) = read_files(files_path(line.memory.path, f"{number:06d}")) or []
+        real = tmp_path / "text" / f"{number}.txt"
+        said = subprocess.check_output(["sha256sum", real], text=True).split()[0]
+        assert (met.sha256, met.size, met.path) == (said, real.stat().st_size, real)
+        assert (met.name, met.source, met.licence) == (f"text/{number}.txt", "text", "unknown")
+        counts = read_manifest(line.corpora[number].path)["counts"]
+        assert (met.train, met.held_out) == tuple(counts[split]["documents"] for split in SPLITS)
+        assert met.train + met.held_out == 10
+
+
+def test_documents_within_an_archive_are_counted_for_it(tmp_path: Path) -> None:
+    folder = tmp_path / "text"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        for number in range(3):
+            archive.writestr(f"in/{number}.txt", f"House {number} stands on hill {number * 7}.")
+    line = begin(tmp_path / "home", CorpusConfig(sources=(str(folder),)))
+    assert line.memory
+    (met,) = read_files(files_path(line.memory.path, "000000")) or []
+    assert met.name == "text/all.zip" and met.train + met.held_out == 3
 
 
 def test_the_same_night_is_remembered_once(tmp_path: Path) -> None:

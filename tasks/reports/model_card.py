@@ -5,16 +5,20 @@ idea).
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from corpusmill.storage import metrics
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
 from corpusmill.tasks.reports.outcome import Outcome
 from corpusmill.tasks.stages.evaluation import in_words
+from corpusmill.tasks.stages.lineage import Lesson
 
+# So many corpora have a row of their own.
+_SHOWN = 20
 _PIPELINES: Mapping[str, str] = {
     metrics.BITS_PER_BYTE: "text-generation",
     metrics.MASKED_ACCURACY: "fill-mask",
@@ -33,8 +37,20 @@ def licences_of(counts: Mapping[str, Any], inherited: Iterable[str] = ()) -> lis
     return sorted({*counts.get("licences", {}).values(), *inherited} - {""})
 
 
-def render_card(outcome: Outcome, counts: Mapping[str, Any], licences: list[str]) -> str:
-    """The card as markdown with YAML front matter."""
+def render_card(
+    outcome: Outcome,
+    counts: Mapping[str, Any],
+    licences: list[str],
+    version: RegisteredModel,
+    lessons: Sequence[Lesson],
+) -> str:
+    """The card as markdown with YAML front matter.
+
+    Args:
+        counts: of the manifest of the corpus that the version learned from.
+        licences: of all text that it goes back to.
+        lessons: of its line, the newest first.
+    """
     sources = counts.get("licences", {})
     rows = "\n".join(f"| {as_text(name)} | {as_text(said)} |" for name, said in sources.items())
     documents = counts["documents"]
@@ -64,5 +80,41 @@ all text it has learned from: {as_text(", ".join(licences) or UNKNOWN_LICENCE)}.
 |---|---|
 {rows}
 
+{render_lineage(version, lessons)}
 [MLflow run]({outcome.mlflow_url}) · [Prefect flow run]({outcome.flow_run_url})
 """
+
+
+def render_lineage(version: RegisteredModel, lessons: Sequence[Lesson]) -> str:
+    """What a version goes back to, as markdown; `lessons` are its line's, the newest first."""
+    before = version.tags.get(CONTINUED_FROM)
+    return f"""## Lineage
+
+{f"Continued from version {before}." if before else "The first of its line."} It has met, the \
+newest first:
+
+| corpus | documents | files | bytes | licences |
+|---|---|---|---|---|
+{_lessons_in_rows(lessons)}
+
+Digests: model `{version.digest}`, its bytes `{version.content}`, memory \
+`{version.tags.get(MEMORY)}`. `corpusmill lineage` names every file with its SHA-256.
+"""
+
+
+def _lessons_in_rows(lessons: Sequence[Lesson]) -> str:
+    rows = [_row(each.corpus, [each]) for each in lessons[:_SHOWN]]
+    if older := lessons[_SHOWN:]:
+        rows.append(_row(f"{len(older):,} before", older))
+    return "\n".join(rows)
+
+
+def _row(corpus: str, lessons: Sequence[Lesson]) -> str:
+    """Figures of one lesson, or of several together, in a table."""
+    documents = sum(each.documents for each in lessons)
+    if any(each.files is None for each in lessons):
+        return f"| {corpus} | {documents:,} | not known | not known | not known |"
+    files = [file for each in lessons for file in each.files or ()]
+    licences = as_text(", ".join(sorted({each.licence for each in files})))
+    size = sum(each.size for each in files)
+    return f"| {corpus} | {documents:,} | {len(files):,} | {size:,} | {licences} |"

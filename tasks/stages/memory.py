@@ -3,15 +3,22 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from corpusmill.storage.artifacts import Ref, Spec, find, obtain
 from corpusmill.storage.corpus import documents as corpora
-from corpusmill.storage.corpus.documents import bands_path, documents_path, ids_of
+from corpusmill.storage.corpus.documents import (
+    bands_path,
+    documents_path,
+    ids_of,
+    record_batches,
+)
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json, read_manifest
@@ -22,6 +29,7 @@ from corpusmill.storage.memory import (
     TRAIN,
     Memory,
     Met,
+    MetFile,
     Segment,
     files_path,
     read_met,
@@ -31,8 +39,9 @@ from corpusmill.storage.memory import (
     write_segments,
 )
 from corpusmill.storage.memory import documents_path as met_path
-from corpusmill.storage.splits import SPLITS
+from corpusmill.storage.splits import SPLITS, Split
 from corpusmill.tasks.ingestion.arrays import map_array
+from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
 from corpusmill.tasks.ingestion.duplicates.signatures import BANDS
 from corpusmill.tasks.ingestion.fragments import SourceFile
 from corpusmill.tasks.ingestion.night import MET, WAITING
@@ -75,7 +84,7 @@ def remember(
             _link(nightly, path)
         else:
             write_met(path, _first_met(corpus.path))
-        write_files(files_path(directory, name), digests)
+        write_files(files_path(directory, name), _met_files(corpus.path, sources, waiting))
         here = Segment(name, corpus.digest, shards.digest, held_out.digest, len(read_met(path)))
         write_segments(directory, [*segments, here])
         return {"met": sum(each.documents for each in (*segments, here)), "new": here.documents}
@@ -93,6 +102,47 @@ def _waiting(corpus: Path, sources: Sequence[ResolvedSource]) -> Iterator[Source
             # What lies in an archive is called by its name, too.
             if any(name == file.name or name.startswith(f"{file.name}/") for name in names):
                 yield file
+
+
+def _met_files(
+    corpus: Path, sources: Sequence[ResolvedSource], waiting: Collection[bytes]
+) -> list[MetFile]:
+    """The files that a corpus was read from, with what became of their documents."""
+    names = {(source.name, file.name) for source in sources for file in source.files}
+    train, held_out = (_documents_by_file(corpus, split, names) for split in SPLITS)
+    return [
+        MetFile(
+            file.identity,
+            source.name,
+            source.licence or UNKNOWN_LICENCE,
+            file.name,
+            file.path.absolute(),
+            file.size,
+            file.digest,
+            train[source.name, file.name],
+            held_out[source.name, file.name],
+            file.identity in waiting,
+        )
+        for source in sources
+        for file in source.files
+    ]
+
+
+def _documents_by_file(
+    corpus: Path, split: Split, names: Collection[tuple[str, str]]
+) -> Counter[tuple[str, str]]:
+    """How many documents of one side each file gave, by source and name."""
+    found = Counter[tuple[str, str]]()
+    for batch in record_batches(documents_path(corpus, split)):
+        origins = pa.table(batch.select(["source", "file"]))
+        counted = origins.group_by(["source", "file"]).aggregate([([], "count_all")])
+        for row in counted.to_pylist():
+            name: str = row["file"]
+            # What lies in an archive is called by its name, too.
+            while (row["source"], name) not in names and "/" in name:
+                name = name.rpartition("/")[0]
+            found[row["source"], name] += row["count_all"]
+    return found
 
 
 def recall(layout: Layout, corpus: Ref) -> Ref:

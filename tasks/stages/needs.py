@@ -54,18 +54,34 @@ def needs_of(layout: Layout, versions: Sequence[RegisteredModel]) -> Needs:
     One registered by a release without memories needs the corpora that say the same, and their
     shards. Those with an alias need their models too, and what these were judged by.
     """
-    finding = _Finding(layout)
-    ours = [each for each in versions if DIGEST in each.tags]
-    for version in ours:
-        if memory := version.tags.get(MEMORY):
-            finding.follow_memory(memory, version.uri)
-        else:
-            finding.follow_corpora(version)
-    shown = [each for each in ours if _AT_HAND & each.aliases]
+    finding = _required(layout, versions)
+    shown = [each for each in versions if DIGEST in each.tags and _AT_HAND & each.aliases]
     useful = {name for each in shown for name in _models(layout, each)}
     useful |= _tokenizers(layout, [*finding.required, *useful])
     useful |= _figures(layout, {content for each in shown for content in _contents(layout, each)})
     return Needs(finding.required, frozenset(useful), finding.unknown)
+
+
+def needed_by(layout: Layout, versions: Sequence[RegisteredModel]) -> Mapping[Name, list[str]]:
+    """Of each artifact that is required, all versions that cannot be gone on from without it."""
+    found: dict[Name, list[str]] = {}
+    for version in versions:
+        for name in _required(layout, [version]).required:
+            found.setdefault(name, []).append(version.uri)
+    return found
+
+
+def _required(layout: Layout, versions: Sequence[RegisteredModel]) -> "_Finding":
+    """What is required by those versions that are ours."""
+    finding = _Finding(layout)
+    for version in versions:
+        if DIGEST not in version.tags:
+            continue
+        if memory := version.tags.get(MEMORY):
+            finding.follow_memory(memory, version.uri)
+        else:
+            finding.follow_corpora(version)
+    return finding
 
 
 class _Finding:

@@ -1,0 +1,143 @@
+"""The family tree of a version, to the bytes of its files, whatever was pruned."""
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from corpusmill.storage.ledger import Ledger, Rejected
+from corpusmill.storage.memory import files_path
+from corpusmill.storage.versions import CHAMPION, CONTINUED_FROM, RegisteredModel, RunRecord
+from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
+from corpusmill.tasks.reports.lineage import as_tree, as_values
+from corpusmill.tasks.stages.lineage import Generation, lineage_of
+from tests.lines import Line, begin
+
+CONFIG = {"recipe": "nightly"}
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    """Before its first night."""
+    folder = tmp_path / "text"
+    folder.mkdir()
+    _write(folder, 0)
+    source = FileSource(files=str(folder), licence="CC0-1.0")
+    return begin(tmp_path / "home", CorpusConfig(sources=(source,), text_unit="line"))
+
+
+def _write(folder: Path, number: int) -> Path:
+    path = folder / f"{number}.txt"
+    path.write_text("\n".join(f"Of {n} houses {n + number * 9} stand." for n in range(10)))
+    return path
+
+
+def _version(line: Line, number: int) -> RegisteredModel:
+    """The version that the last night of a line made."""
+    assert line.memory
+    tags = {"model_digest": f"{number:032x}", "memory": line.memory.digest}
+    tags |= {"corpus": line.corpora[-1].digest, "bits_per_byte": f"1.{number}"}
+    if number > 1:
+        tags[CONTINUED_FROM] = str(number - 1)
+    aliases = frozenset({CHAMPION} if number == 2 else ())
+    return RegisteredModel("ours", str(number), "a run", tags, aliases)
+
+
+def _record(version: RegisteredModel) -> RunRecord:
+    made = {"tokenizer": "f" * 32}
+    return RunRecord("a run", "ours nightly", datetime(2026, 11, 30, tzinfo=UTC), CONFIG, made)
+
+
+@pytest.fixture
+def versions(line: Line, tmp_path: Path) -> list[RegisteredModel]:
+    """Of a first run and a night."""
+    first = _version(line, 1)
+    _write(tmp_path / "text", 1)
+    assert line.night()
+    return [first, _version(line, 2)]
+
+
+def _lineage(line: Line, versions: list[RegisteredModel], number: int = 2) -> list[Generation]:
+    return lineage_of(line.layout, versions, versions[number - 1], _record)
+
+
+def test_the_digest_that_is_printed_is_that_of_the_file(
+    line: Line, versions: list[RegisteredModel], tmp_path: Path
+) -> None:
+    tree = list(as_tree(_lineage(line, versions), None))
+    for number in range(2):
+        real = tmp_path / "text" / f"{number}.txt"
+        digest, path = subprocess.check_output(["sha256sum", real], text=True).split()
+        (said,) = (each for each in tree if path in each)
+        assert f"{digest}  {path}  {real.stat().st_size:,} bytes" in said
+
+
+def test_each_version_shows_what_it_was_the_first_to_learn(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    night, first = as_values(_lineage(line, versions))
+    assert (night["version"], night["continued_from"], night["aliases"]) == ("2", "1", [CHAMPION])
+    assert (first["version"], first["continued_from"]) == ("1", None)
+    assert [each["name"] for each in night["files"]] == ["text/1.txt"]
+    assert [each["name"] for each in first["files"]] == ["text/0.txt"]
+    assert first["files"][0]["licence"] == "CC0-1.0"
+    assert night["figures"] == {"bits_per_byte": "1.2"} and night["recipe"] == "nightly"
+    (corpus,) = (each for each in night["artifacts"] if each["role"] == "corpus")
+    assert corpus["digest"] == line.corpora[1].digest and corpus["kind"] == "corpus"
+
+
+def test_of_a_version_that_is_no_champion_only_its_own_line_is_shown(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    (first,) = as_values(_lineage(line, versions, 1))
+    assert [each["name"] for each in first["files"]] == ["text/0.txt"]
+
+
+def test_a_corpus_that_was_pruned_and_a_version_that_was_deleted_are_still_told(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    shutil.rmtree(line.corpora[0].path)
+    night, gone = lineage_of(line.layout, versions[1:], versions[1], _record)
+    assert night.version == versions[1] and gone.version is None
+    assert gone.files and gone.files[0].name == "text/0.txt"
+    (corpus,) = (each for each in gone.materials if each.role == "corpus")
+    assert corpus.digest == line.corpora[0].digest and corpus.kind is None
+    assert any("the registry has no more" in each for each in as_tree([gone], None))
+
+
+def test_where_no_names_of_files_were_kept_the_number_of_documents_is_said(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    files_path(line.layout.artifact("memory", versions[1].tags["memory"]), "000000").unlink()
+    night, first = _lineage(line, versions)
+    assert night.files and first.files is None and first.documents == 10
+    assert any("10 documents of files of which" in each for each in as_tree([first], None))
+
+
+def test_a_version_whose_memory_is_gone_has_a_tree_all_the_same(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    for version in versions:
+        shutil.rmtree(line.layout.artifact("memory", version.tags["memory"]))
+    night, first = _lineage(line, versions)
+    assert night.files is None and first.files is None
+    assert "no longer in the store" in "\n".join(as_tree([night], None))
+
+
+def test_a_version_that_was_refused_says_so(line: Line, versions: list[RegisteredModel]) -> None:
+    Ledger(line.layout, "ours").reject(Rejected("1", versions[0].tags["memory"], None))
+    assert [each.rejected for each in _lineage(line, versions)] == [False, True]
+
+
+def test_of_many_files_as_many_are_shown_as_asked_for(
+    line: Line, versions: list[RegisteredModel], tmp_path: Path
+) -> None:
+    for number in range(2, 5):
+        _write(tmp_path / "text", number)
+    assert line.night()
+    (night, *_) = _lineage(line, [*versions, _version(line, 3)], 3)
+    tree = "\n".join(as_tree([night], 2))
+    assert "text/3.txt" in tree and "text/4.txt" not in tree
+    assert "and 1 more: --all shows them" in tree
