@@ -17,6 +17,7 @@ from corpusmill.tasks.reports.outcome import Outcome, Waiting, read_outcome, to_
 from corpusmill.tasks.reports.outline import Plot, Report, Steps
 from corpusmill.tasks.reports.plots import Interval, Line, draw_intervals, draw_lines
 from corpusmill.tasks.reports.run import describe
+from corpusmill.tasks.stages.by_source import SourceFigure
 from tests.outcomes import HOSTILE, first_run, night
 from tests.pages import Page
 
@@ -155,6 +156,17 @@ def test_a_first_run_names_the_next_commands() -> None:
 def test_an_outcome_comes_back_from_its_file(outcome: Outcome) -> None:
     again = read_outcome(to_json(outcome))
     assert render_html(describe(again)) == render_html(describe(outcome))
+
+
+def test_an_encoder_stands_on_the_line_by_the_figure_that_its_nights_compare() -> None:
+    first = replace(
+        first_run(),
+        figures={"masked_accuracy": 0.4},
+        decides="masked_accuracy",
+        compared_by="loss",
+        sources=[SourceFigure(None, 3.5, 3.4, 3.6, 6, 166_050, 80)],
+    )
+    assert (first.score, first.milestone.old, first.compares) == (0.4, 3.5, "loss")
 
 
 def test_an_outcome_of_something_else_is_refused_in_a_sentence() -> None:

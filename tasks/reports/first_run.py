@@ -217,11 +217,11 @@ def probes(found: Sequence[ProbeResult]) -> Table:
 
 def known(outcome: Outcome) -> Table:
     """What of the evaluation stands in the training text, and what of that is known by heart."""
+    said = "{}, with words in a row that it was trained on"
     rows = [
-        (f"{each.name}, with words in a row that it was trained on", f"{each.share:.1%}",
-         f"of {number(each.texts)} texts")
+        (said.format(each.name), f"{each.share:.1%}", f"of {number(each.texts)} texts")
         for each in outcome.contamination
-    ]  # fmt: skip
+    ]
     if heart := outcome.memorisation:
         rows.append(
             (

@@ -73,7 +73,7 @@ def read_line(settings: Settings, outcome: Outcome) -> list[Milestone]:
             found = read_outcome(text) if text else None
         except ConfigError:  # an older release's
             continue
-        if found and (found.model, found.decides) == (outcome.model, outcome.decides):
+        if found and (found.model, found.compares) == (outcome.model, outcome.compares):
             line.append(found.milestone)
     return line
 

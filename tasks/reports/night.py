@@ -22,6 +22,7 @@ from corpusmill.tasks.reports.plots import Interval, Line, Tone, draw_intervals,
 from corpusmill.tasks.stages.evaluation import in_words
 
 _NIGHTS_DRAWN = 5  # of losses, beside that of this night
+_PROBES_SHOWN = 3  # versions, beside the champion and this one
 _NIGHTS_LEFT = 20  # so many as this one must find room on the disk
 _FILES_NAMED = 5
 
@@ -151,7 +152,7 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
     intervals = [
         Interval(row["text"], row["low"], row["gain"], row["high"], row["few"]) for row in rows
     ]
-    decides = in_words(outcome.decides)
+    figure = in_words(outcome.compares)
     if intervals:
         yield Plot(
             "Gain on new text, loss on old",
@@ -168,7 +169,7 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
     ours, its = f"version {outcome.version}", f"version {before.version}"
     yield Table(
         "The same in figures",
-        (f"held-out text, {decides}", ours, its, "gain", "95 %", "documents"),
+        (f"held-out text, {figure}", ours, its, "gain", "95 %", "documents"),
         tuple(map(_compared, rows)),
         broad=True,
     )
@@ -187,7 +188,7 @@ def _compared(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _curves(outcome: Outcome) -> Iterator[Part]:
     line = [*outcome.line, outcome.milestone]
-    if len(line) > 1 and (plot := _line_of_versions(line, in_words(outcome.decides))):
+    if len(line) > 1 and (plot := _line_of_versions(line, in_words(outcome.compares))):
         yield plot
     earlier = [each for each in outcome.line if each.validation][-_NIGHTS_DRAWN:]
     if earlier and outcome.milestone.validation:
@@ -205,7 +206,7 @@ def _curves(outcome: Outcome) -> Iterator[Part]:
         yield curve
 
 
-def _line_of_versions(line: Sequence[Milestone], decides: str) -> Plot | None:
+def _line_of_versions(line: Sequence[Milestone], figure: str) -> Plot | None:
     scale = [
         value
         for each in line
@@ -221,7 +222,7 @@ def _line_of_versions(line: Sequence[Milestone], decides: str) -> Plot | None:
         _over(line, "new, before", "grey", [each.new_before for each in line], within, joined=True),
         _over(line, "new, after", "orange", [each.new for each in line], within),
     ]
-    svg = draw_lines([each for each in lines if each.points], "version", decides)
+    svg = draw_lines([each for each in lines if each.points], "version", figure)
     if not svg:
         return None
     last = line[-1]
@@ -233,7 +234,7 @@ def _line_of_versions(line: Sequence[Milestone], decides: str) -> Plot | None:
     return Plot(
         "The line of versions",
         svg,
-        f"{decides} by version; of version {last.version}: {alt}",
+        f"{figure} by version; of version {last.version}: {alt}",
         note="New text is another one each night: before is the champion's figure, after that of "
         "the night's version. Rings are versions that were refused, if they lie within the scale.",
     )
@@ -258,17 +259,17 @@ def _over(
 
 
 def _probes(outcome: Outcome, before: Before) -> Table:
-    earlier = [Milestone(before.version, True, None, None, None, (), before.probes)]
-    earlier = [
-        *[each for each in outcome.line if each.probes and each.version != before.version][-3:],
-        *[each for each in earlier if each.probes],
-    ]
+    nights = {each.version: each.probes for each in outcome.line if each.probes}
+    nights.pop(before.version, None)
+    shown = dict([*nights.items()][-_PROBES_SHOWN:])
+    if before.probes:
+        shown[before.version] = before.probes
     rows = []
     for probe in outcome.probes:
-        known = [_of_probe(each.probes, probe.name) for each in earlier]
+        known = [_of_probe(each, probe.name) for each in shown.values()]
         interval = f"{probe.low:.1%} to {probe.high:.1%}"
         rows.append((probe.name, *known, f"{probe.accuracy:.1%}", interval))
-    head = (*(f"version {each.version}" for each in earlier), f"version {outcome.version}", "95 %")
+    head = (*(f"version {each}" for each in shown), f"version {outcome.version}", "95 %")
     return Table("Probes over nights", ("right answers", *head), tuple(rows), broad=True)
 
 

@@ -99,7 +99,7 @@ class Milestone:
     """A version of the line and its figures on the text it was judged by.
 
     Attributes:
-        old: the figure that decides, on old text; of a first run, on all held-out text.
+        old: the figure by which versions are compared, on old text; of a first run, on all.
         new, new_before: on the new text of its night, and that of the champion before it.
         validation: held-out loss while it was trained.
     """
@@ -128,7 +128,9 @@ class Outcome:
         compared: of a night, candidate and champion on each part of the held-out text.
         report_url: of the page that shows this, in MLflow.
         curves: training and held-out loss, by the names of the metrics.
-        compared_by, sources: a figure, and its values on all held-out text and source by source.
+        compared_by: the figure by which versions are compared part by part of the text, which of an
+            encoder is its loss.
+        sources: of a first run, its values on all held-out text and source by source.
         contamination: how much of what it was judged by stands in what it was trained on.
         memorisation: how much of its training text it knows by heart.
         before: of a night, the champion that it went on from.
@@ -174,6 +176,16 @@ class Outcome:
         return self.figures[self.decides]
 
     @property
+    def compares(self) -> str:
+        """The figure of a comparison; an older outcome does not say it."""
+        return self.compared_by or self.decides
+
+    @property
+    def _whole(self) -> float:
+        """What it is compared by, on all held-out text."""
+        return self.sources[0].value if self.sources else self.score
+
+    @property
     def milestone(self) -> Milestone:
         """What later nights show of it."""
         parts = {row["text"]: row for row in self.compared}
@@ -181,7 +193,7 @@ class Outcome:
         return Milestone(
             version=self.version,
             champion=self.champion,
-            old=old["candidate"] if old else None if parts else self.score,
+            old=old["candidate"] if old else self._whole if not parts else None,
             new=new["candidate"] if new else None,
             new_before=new["champion"] if new else None,
             validation=self.curves.get(metrics.VALIDATION_LOSS, ()),

@@ -87,7 +87,7 @@ def make_outcome(
         report_url=context.tracker.link_to(PAGE),
         before=before,
         probes=list(figures.probes),
-        compared_by=by_source[0],
+        compared_by=judgement.figure if judgement else by_source[0],
         sources=list(by_source[1]),
         contamination=list(contamination),
         memorisation=figures.memorisation,
