@@ -11,6 +11,7 @@ from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.markup import on_terminal
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.tracking import file_of_run, open_run
+from corpusmill.tasks.reports.corpus.words import counted
 from corpusmill.tasks.reports.outcome import SHOWN
 from corpusmill.tasks.stack.authentication import link
 from corpusmill.tasks.stages.evaluation import in_words
@@ -49,7 +50,8 @@ def print_outcome(settings: Settings, flow_run_id: str) -> None:
     print(f"\n{outcome['model']} version {outcome['version']} ({outcome['standing']})\n")
     figure = in_words(outcome["decides"])
     figure = figure[:1].upper() + figure[1:]
-    print(f"{figure} of {outcome['held_out_documents']} held-out documents:")
+    documents = counted(outcome["held_out_documents"], "held-out document")
+    print(f"{figure} of {documents}:")
     score = outcome["figures"][outcome["decides"]]
     for name, value in {"this model": score, **outcome["baselines"]}.items():
         print(f"  {value:.3f}  {name}")

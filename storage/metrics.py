@@ -1,5 +1,7 @@
 """The names of metrics: keys of MLflow, of the training journal, and of figures in reports."""
 
+import re
+
 TRAIN_LOSS = "train/loss"
 LEARNING_RATE = "train/learning_rate"
 GRADIENT_NORM = "train/gradient_norm"
@@ -50,7 +52,8 @@ def probe(name: str, figure: str) -> str:
 
 def contamination(name: str) -> str:
     """Share of a set's texts that stand in the training text: `evaluation/contamination/blimp`."""
-    return evaluation(f"contamination/{'_'.join(name.split())}")
+    words = "_".join(re.findall(r"[\w.]+", name))
+    return evaluation(f"contamination/{words}")
 
 
 def baseline(name: str) -> str:

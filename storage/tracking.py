@@ -31,6 +31,7 @@ from corpusmill.storage.errors import ProcessError, ServerError, StackError
 from corpusmill.storage.journal import Record
 from corpusmill.storage.metrics import TRAIN_LOSS
 from corpusmill.storage.settings import CHECKOUT, USER, Settings, go_around_proxies
+from corpusmill.storage.views import KEY, TAG, view_by_model
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
 _LOGGER = logging.getLogger(__name__)
@@ -52,6 +53,12 @@ class Tracker:
         """Address of the run's page."""
         page = f"{self._url}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
         return f"{page}?workflowType=machine_learning"
+
+    @property
+    def link_to_all(self) -> str:
+        """Address of the page of all runs, grouped by the model that they are of."""
+        page = f"{self._url}/#/experiments/{self.experiment_id}/runs"
+        return f"{page}?workflowType=machine_learning&viewStateShareKey={KEY}"
 
     def link_to(self, path: str) -> str:
         """Address of the page that shows one of the run's artifacts."""
@@ -296,15 +303,15 @@ def _experiment(client: MlflowClient, name: str) -> str:
             f"`mlflow experiments restore --experiment-id {experiment.experiment_id}` in a shell "
             "that has sourced environment.sh, or name another in MLFLOW_EXPERIMENT_NAME."
         )
+    view = view_by_model()
     if experiment:
+        if experiment.tags.get(TAG) != view:
+            client.set_experiment_tag(experiment.experiment_id, TAG, view)
         return str(experiment.experiment_id)
     try:
         # Without this tag the page of the experiment opens in the mode for traces of agents.
-        return str(
-            client.create_experiment(
-                name, tags={"mlflow.experimentKind": "custom_model_development"}
-            )
-        )
+        tags = {"mlflow.experimentKind": "custom_model_development", TAG: view}
+        return str(client.create_experiment(name, tags=tags))
     except MlflowException:
         experiment = client.get_experiment_by_name(name)  # another flow came first
         if experiment is None:

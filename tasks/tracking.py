@@ -19,6 +19,7 @@ from corpusmill.storage.extensions import digest_source, is_own
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
+from corpusmill.storage.views import MODEL, RECIPE
 from corpusmill.tasks.retries import can_be_retried
 
 FLOW_RUN_URL_TAG = "prefect.flow_run_url"
@@ -98,11 +99,14 @@ def open_tracking(settings: Settings, model: str, recipe: str) -> Tracker:
         str(flow_run.name),
         {
             "flow": str(flow_run.flow_name),
-            "model": model,
-            "recipe": recipe,
+            MODEL: model,
+            RECIPE: recipe,
             FLOW_RUN_URL_TAG: str(flow_run.ui_url),
-            "mlflow.note.content": f"[Prefect flow run]({flow_run.ui_url}), recipe `{recipe}`",
         },
+    )
+    here = f"[Prefect flow run]({flow_run.ui_url}), recipe `{recipe}`"
+    tracker.set_tags(
+        {"mlflow.note.content": f"{here}; [all runs, by model]({tracker.link_to_all})"}
     )
     create_link_artifact(
         key="mlflow-run", link=tracker.link, link_text="MLflow run", description="Figures"

@@ -39,6 +39,7 @@ class Line:
         judged = {"model": content_digest(model), "corpus": held_out.digest}
         make("evaluation", judged)
         make("compression", {"corpus": held_out.digest})
+        make("contamination", {"trained_on": corpus.digest, "held_out": held_out.digest})
         tags = {"model_digest": model.digest, "model_content": content_digest(model)}
         tags |= {"corpus": corpus.digest, "held_out": held_out.digest}
         self.corpora.append(corpus)

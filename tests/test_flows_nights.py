@@ -104,7 +104,12 @@ def nights(
         patch.chdir(folder)
         nights = Nights(load_settings(), folder / "text")
         assert nights.night().name == "Sleeping"
-        pretrain("gpt-smoke", FIRST | {"corpus.sources": [f"{folder}/text/*.txt"]})
+        # Of so few items no fall is more than chance.
+        lines = [json.dumps({"text": f"we have {word}"}) for word in ("peace", "war", "hope")]
+        (folder / "words.jsonl").write_text("\n".join(lines))
+        probe = {"name": "words", "files": f"{folder}/words.jsonl", "kind": "last_word"}
+        own = {"corpus.sources": [f"{folder}/text/*.txt"], "evaluation.probes": [probe]}
+        pretrain("gpt-smoke", FIRST | own)
         yield nights
 
 
@@ -184,7 +189,7 @@ def test_the_decision_stands_on_the_version_with_its_figures(nights: Nights) -> 
     tags = nights.version(CHAMPION).tags
     assert tags["gate"].startswith("promoted: new text is better")
     assert tags["continued_from"] == "1"
-    assert {"gate.new", "gate.old", "held_out", "corpus"} <= tags.keys()
+    assert {"gate.new", "gate.old", "gate.probe.words", "held_out", "corpus"} <= tags.keys()
 
 
 def test_a_difference_that_breaks_comparison_is_refused_by_name(nights: Nights) -> None:

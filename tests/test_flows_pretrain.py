@@ -56,7 +56,10 @@ class Mill:
 
     def pretrain(self, **overrides: Any) -> None:
         source = {"files": f"{self.text}/*.txt", "name": "speeches", "licence": "CC0-1.0"}
-        sources = {"corpus.sources": [source]}
+        items = self.text.parent / "order.jsonl"
+        items.write_text('{"sentence_good": "We have peace.", "sentence_bad": "Have peace we."}')
+        probe = {"name": "order", "files": str(items), "kind": "minimal_pairs"}
+        sources = {"corpus.sources": [source], "evaluation.probes": [probe]}
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}
         pretrain("gpt-smoke", SMALL | sources | dotted)
 
@@ -155,6 +158,11 @@ def test_the_run_holds_the_metrics_of_every_step_logged(mill: Mill) -> None:
         "validation/perplexity",
         "validation/bits_per_byte",
         "evaluation/bits_per_byte",
+        "evaluation/memorised",
+        "evaluation/contamination/held_out_text",
+        "evaluation/contamination/order",
+        "evaluation/probe/order/accuracy",
+        "baseline/PPMd_of_order_16_after_reading_the_training_text",
         "baseline/xz_9e_alone",
     } <= set(run.data.metrics)
     assert any(name.startswith("system/") for name in run.data.metrics)

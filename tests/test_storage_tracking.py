@@ -1,5 +1,6 @@
 """MLflow runs against a real server: idempotent, and patient with one that is down."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -46,6 +47,20 @@ def test_a_retry_finds_the_run_of_its_flow_run(settings: Settings) -> None:
     again = open_run(settings, "flow-1", "name", {"flow": "pretrain"})
     assert again.run_id == first.run_id
     assert again.client.get_run(again.run_id).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("of_before", [False, True])
+def test_an_experiment_has_a_view_of_its_runs_by_model(settings: Settings, of_before: bool) -> None:
+    client = connect(settings)
+    if of_before:
+        client.create_experiment(settings.experiment)
+    tracker = open_run(settings, "flow-12", "name", {"flow": "pretrain"})
+    tags = client.get_experiment(tracker.experiment_id).tags
+    key = tracker.link_to_all.rpartition("viewStateShareKey=")[2]
+    view = json.loads(tags[f"mlflow.sharedViewState.{key}"])
+    assert view["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "model"}]
+    assert "metrics.`evaluation/bits_per_byte`" in view["selectedColumns"]
+    assert view["columnWidths"].keys() <= set(view["columnOrder"])
 
 
 def test_a_run_of_a_machine_without_git_names_no_commit(

@@ -83,6 +83,7 @@ def test_of_a_line_with_memories_the_text_itself_goes_and_models_in_use_stay(
     counts = {kind: left.count(kind) for kind in sorted(left)}
     assert counts == {
         "compression": 1,
+        "contamination": 1,
         "evaluation": 1,
         "held_out": 2,
         "memory": 2,

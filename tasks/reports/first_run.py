@@ -132,7 +132,7 @@ def _deck(outcome: Outcome) -> Iterator[str]:
     if outcome.held_out_documents == 1:
         yield (
             "The held-out side is a single document: the figure is that of this document, and "
-            "says little of others. More documents, or text_unit paragraph, hold out several."
+            "says little of others. More documents, or corpus.text_unit=paragraph, give several."
         )
     elif outcome.held_out_bytes < _FEW_BYTES:
         yield (
@@ -142,7 +142,7 @@ def _deck(outcome: Outcome) -> Iterator[str]:
 
 
 def _interval(outcome: Outcome) -> str:
-    if outcome.compared_by != outcome.decides or not outcome.sources:
+    if outcome.compared_by != outcome.decides or outcome.held_out_documents == 1:
         return ""
     whole = outcome.sources[0]
     return (
@@ -217,7 +217,7 @@ def probes(found: Sequence[ProbeResult]) -> Table:
 
 def known(outcome: Outcome) -> Table:
     """What of the evaluation stands in the training text, and what of that is known by heart."""
-    said = "{}, with words in a row that it was trained on"
+    said = "{}: has a run of 13 words, or 8 if it is short, in common with the training text"
     rows = [
         (said.format(each.name), f"{each.share:.1%}", f"of {number(each.texts)} texts")
         for each in outcome.contamination
