@@ -1,5 +1,6 @@
 """Nights after a first run, one after the other: real servers and processes, text that comes."""
 
+import json
 import logging
 import random
 import re
