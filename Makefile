@@ -21,6 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Taken as they were typed: a dollar sign in a prompt or a name is a dollar sign.
 override export PROMPT := $(value PROMPT)
 sample rollback lineage: override export MODEL := $(value MODEL)
+show: override export DIGEST := $(value DIGEST)
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -41,7 +42,7 @@ lineage: $(RUN) ## Print what a version was made of, down to files: make lineage
 	@$(BIN)/corpusmill lineage $(if $(value MODEL),"$$MODEL",gpt-tiny)
 
 show: $(RUN) ## Say what a digest is, or the beginning of one: make show DIGEST=0123abcd
-	@$(BIN)/corpusmill show $(DIGEST)
+	@$(BIN)/corpusmill show "$$DIGEST"
 
 ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui
