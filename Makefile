@@ -23,6 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 override export PROMPT := $(value PROMPT)
 sample rollback lineage evaluate: override export MODEL := $(value MODEL)
 evaluate: override export TEXT := $(value TEXT)
+show: override export DIGEST := $(value DIGEST)
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,7 +44,7 @@ lineage: $(RUN) ## Print what a version was made of, down to files: make lineage
 	@$(BIN)/corpusmill lineage $(if $(value MODEL),"$$MODEL",gpt-tiny)
 
 show: $(RUN) ## Say what a digest is, or the beginning of one: make show DIGEST=0123abcd
-	@$(BIN)/corpusmill show $(DIGEST)
+	@$(BIN)/corpusmill show "$$DIGEST"
 
 ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui

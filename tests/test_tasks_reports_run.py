@@ -143,6 +143,13 @@ def test_the_figures_stand_beside_their_peers_and_perplexity_beside_them() -> No
     assert "perplexity 40.2" in text
 
 
+def test_in_markdown_long_words_stand_behind_the_figures() -> None:
+    text = render_markdown(describe(first_run("ours")))
+    assert "| 1.900 | xz -9e after reading the training text |" in text
+    assert "| **2.000** | **ours version 1** |" in text
+    assert "| perplexity | 40.2 | its own tokens" in text
+
+
 def test_a_first_run_names_the_next_commands() -> None:
     commands = words_of(describe(first_run("ours")))
     assert [each.split()[:2] for each in commands] == [

@@ -84,7 +84,11 @@ def test_each_version_shows_what_it_was_the_first_to_learn(
     assert [each["name"] for each in first["files"]] == ["text/0.txt"]
     assert first["files"][0]["licence"] == "CC0-1.0"
     assert night["figures"] == {"bits_per_byte": "1.2"} and night["recipe"] == "nightly"
-    (corpus,) = (each for each in night["artifacts"] if each["role"] == "corpus")
+    model, corpus = (
+        next(each for each in night["artifacts"] if each["role"] == role)
+        for role in ("model", "corpus")
+    )
+    assert model["said"] == "no longer in the store; MLflow has its files"
     assert corpus["digest"] == line.corpora[1].digest and corpus["kind"] == "corpus"
 
 

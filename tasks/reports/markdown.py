@@ -2,10 +2,12 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from corpusmill.storage.markup import as_text
 from corpusmill.tasks.reports.outline import Part, Passages, Plot, Report, Steps, Table
+
+_NARROW = 24  # characters of a column, beside which there is room for figures
 
 
 def render_markdown(report: Report) -> str:
@@ -35,18 +37,30 @@ def _part(part: Part) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
+    order = _columns(table)
     words = len(table.head) - table.words
-    sides = ["---" if not n or n >= words else "---:" for n in range(len(table.head))]
-    lines = [_row(map(as_text, table.head)), _row(sides)]
+    sides = ["---:" if 0 < column < words else "---" for column in order]
+    lines = [_row(as_text(table.head[column]) for column in order), _row(sides)]
     for number, row in enumerate(table.rows):
-        cells = map(as_text, row)
-        lines.append(
-            _row(f"**{cell}**" if cell and number == table.strong else cell for cell in cells)
-        )
+        cells = (as_text(row[column]) for column in order)
+        strong = number == table.strong
+        lines.append(_row(f"**{cell}**" if cell and strong else cell for cell in cells))
     return "\n".join(lines)
 
 
-def _row(cells: Iterator[str] | list[str]) -> str:
+def _columns(table: Table) -> list[int]:
+    """Numbers of the columns in order; long words stand behind the figures.
+
+    Prefect breaks no line of a table: on a telephone what stands behind them would be cut off.
+    """
+    columns = list(range(len(table.head)))
+    if max((len(row[0]) for row in table.rows), default=0) <= _NARROW:
+        return columns
+    figures = columns[1 : len(columns) - table.words]
+    return [*figures, 0, *columns[len(columns) - table.words :]]
+
+
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

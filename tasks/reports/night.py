@@ -168,8 +168,8 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
         )
     ours, its = f"version {outcome.version}", f"version {before.version}"
     yield Table(
-        "The same in figures",
-        (f"held-out text, {figure}", ours, its, "gain", "95 %", "documents"),
+        f"The same in {figure}",
+        ("text", "gain", "95 %", ours, its, "documents"),
         tuple(map(_compared, rows)),
         broad=True,
     )
@@ -178,10 +178,10 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
 def _compared(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         row["text"],
-        f"{row['candidate']:.4f}",
-        f"{row['champion']:.4f}",
         f"{row['gain']:+.2%}",
         f"{row['low']:+.2%} to {row['high']:+.2%}",
+        f"{row['candidate']:.4f}",
+        f"{row['champion']:.4f}",
         f"{row['documents']:,}{' (few)' if row['few'] else ''}",
     )
 

@@ -1,7 +1,7 @@
 """The family tree of a version: what each of its line was made of, down to files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,10 @@ def _materials(
     for role, digest in named.items():
         if digest and digest not in seen:
             seen.add(digest)
-            yield material_of(layout, role, digest)
+            found = material_of(layout, role, digest)
+            if role == "model" and found.kind is None:
+                found = replace(found, said=f"{found.said}; MLflow has its files")
+            yield found
 
 
 def _named_by(segment: Segment | None) -> dict[str, str]:
