@@ -107,7 +107,7 @@ def test_what_was_not_read_is_said_in_the_log_and_the_table(
     table = _table(gather(corpus.path, None, None), read_manifest(corpus.path)["counts"])
     # Prefect takes the cells of a table for markdown.
     assert not any("**" in row["documents"] for row in table)
-    rows = {unescape(row["documents"]): row for row in table}
+    rows = {unescape(row["documents"].replace("\\", "")): row for row in table}
     assert "its end is missing" in rows["not read: text/cut.jsonl.gz of text"]["examples"]
     assert "narrow corpus.sources" in rows["not read: text/**/*.xyz of text"]["examples"]
     assert "most for duplicate" in rows["nothing from again.jsonl"]["examples"]

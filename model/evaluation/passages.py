@@ -56,4 +56,5 @@ def _cut(text: str, length: int, longest: int) -> str:
         if ends:
             return text[: within[-1] if within else ends[0]].strip()
     # A script without spaces is cut at the character.
-    return text[: length + 1].rsplit(None, 1)[0][:length].strip() or text[:length].strip()
+    words = text[: length + 1].rsplit(None, 1)
+    return (words[0][:length].strip() if words else "") or text[:length].strip()

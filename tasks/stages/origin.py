@@ -11,7 +11,7 @@ from corpusmill.storage.manifest import digest_file
 
 _LOGGER = logging.getLogger(__name__)
 _PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
-_TOKENIZER = ("tokenizer.json",)
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def bring_model(layout: Layout, source: str, *, tokenizer: bool = False) -> Ref:
