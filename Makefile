@@ -38,10 +38,10 @@ down: $(RUN) ## Cancel running flows and stop everything
 	@$(BIN)/corpusmill down
 
 rollback: $(RUN) ## Go back to the champion before: make rollback MODEL=gpt-tiny
-	@$(BIN)/corpusmill rollback $(if $(value MODEL),"$$MODEL",gpt-tiny)
+	@$(BIN)/corpusmill rollback -- $(if $(value MODEL),"$$MODEL",gpt-tiny)
 
 lineage: $(RUN) ## Print what a version was made of, down to files: make lineage MODEL=gpt-tiny
-	@$(BIN)/corpusmill lineage $(if $(value MODEL),"$$MODEL",gpt-tiny)
+	@$(BIN)/corpusmill lineage -- $(if $(value MODEL),"$$MODEL",gpt-tiny)
 
 show: $(RUN) ## Say what a digest is, or the beginning of one: make show DIGEST=0123abcd
 	@$(BIN)/corpusmill show "$$DIGEST"
@@ -50,10 +50,10 @@ ui: $(RUN) ## Print the addresses of the web pages
 	@$(BIN)/corpusmill ui
 
 sample: $(RUN) ## Let a champion answer: make sample PROMPT="Once upon a time" MODEL=gpt-tiny
-	@$(BIN)/corpusmill sample $(if $(value MODEL),--model "$$MODEL") "$$PROMPT"
+	@$(BIN)/corpusmill sample $(if $(value MODEL),--model "$$MODEL") -- "$$PROMPT"
 
 evaluate: $(RUN) ## Score a model: make evaluate MODEL=gpt-tiny@previous TEXT='/text/*.txt'
-	@$(BIN)/corpusmill evaluate $(if $(value MODEL),"$$MODEL") $(if $(value TEXT),--text "$$TEXT")
+	@$(BIN)/corpusmill evaluate $(if $(value TEXT),--text "$$TEXT") -- $(if $(value MODEL),"$$MODEL")
 
 prune: $(RUN) ## Show what no version needs, and remove it with YES=1; the stack must be up
 	@$(BIN)/corpusmill prune $(if $(YES),--yes)

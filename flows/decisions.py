@@ -11,7 +11,7 @@ from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
-from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.markup import command, on_terminal
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CHAMPION, MEMORY
 
@@ -30,7 +30,7 @@ def rollback(name: str) -> None:
         on_terminal(
             f"Version {now.version} of {name} is the champion again, in place of version "
             f"{before.version}. The next night that finds other text too learns what version "
-            f"{before.version} had learned anew; `corpusmill release {name}` has it learn that "
+            f"{before.version} had learned anew; `{command('release', name)}` has it learn that "
             "alone."
         )
     )

@@ -16,6 +16,7 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
 from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.markup import command
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
@@ -23,7 +24,7 @@ from corpusmill.tasks.corpus import find_sources, make_corpus
 from corpusmill.tasks.evaluation import find_contamination
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
-from corpusmill.tasks.nights import choose_held_out, judge, keep_memory, replay, tidy
+from corpusmill.tasks.nights import choose_held_out, judge, keep_memory, misfit_of, replay, tidy
 from corpusmill.tasks.quarantine import inspect, set_aside, set_harmful_aside
 from corpusmill.tasks.registration import fetch_champion, promote_by_judgement, register
 from corpusmill.tasks.reports.corpus.report import report_corpus
@@ -33,7 +34,7 @@ from corpusmill.tasks.shards import make_shards
 from corpusmill.tasks.stack.nightlies import Ending
 from corpusmill.tasks.stages.judgement import Judgement
 from corpusmill.tasks.stages.lineage import lessons_of
-from corpusmill.tasks.stages.past import is_tried, kept_out_by
+from corpusmill.tasks.stages.past import is_tried, kept_out_by, shards_of
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import train
 
@@ -97,7 +98,7 @@ def look(
         return ended(
             "Skipped",
             f"Version {tried} has learned all that is new and is not the champion; the text waits "
-            f"for more, or for `corpusmill release {name}`.",
+            f"for more, or for `{command('release', name)}`.",
         )
     return Tonight(champion, base, past, plan, found, corpus, how)
 
@@ -144,7 +145,8 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
         )
         scratch = [shards, held_out, *([tonight.found] if tonight.found != corpus else [])]
         card = render_card(outcome, counts, licences, version, lessons_of(after.path))
-        report(context, model, corpus, outcome, card, scratch)
+        warnings = _warnings(layout, tonight, new)
+        report(context, model, corpus, outcome, card, scratch=scratch, warnings=warnings)
     tidy(settings, layout, name, scratch)
     return ended(
         "Completed" if promotion.champion else "Refused",
@@ -207,6 +209,13 @@ def _too_little(corpus: Ref) -> str | None:
     if not new:
         return "Nothing is new."
     return f"{new} new document{'s' * (new > 1)}: too few to learn from and to judge by; they wait."
+
+
+def _warnings(layout: Layout, tonight: Tonight, new: Ref) -> list[str]:
+    """What the corpus does not know of the text: sources that are gone, a tokenizer for others."""
+    gone = [f"The source {each.name} is left out: {each.gone}" for each in tonight.plan.gone]
+    misfit = misfit_of(new, shards_of(layout, tonight.past.memory))
+    return [*gone, *([misfit] if misfit else [])]
 
 
 def _seed(config: ContinueConfig, champion: RegisteredModel) -> int:

@@ -25,6 +25,7 @@ class SetAside:
         why: in words.
         ids: of the documents, 32 hexadecimal digits each.
         excerpt: of one of them.
+        night: that set them aside, as the ledger has it.
     """
 
     source: str
@@ -32,6 +33,7 @@ class SetAside:
     why: str
     ids: tuple[str, ...]
     excerpt: str
+    night: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Decisions:
         released: ids of documents that a person has let in.
         forgotten: what is kept out for ever.
         rejected: versions whose text was not released since.
+        rolled_back: versions that were champion and gave way to an older one, released or not.
         champion: number of the version that a flow promoted last, or that was rolled back to.
     """
 
@@ -81,6 +84,7 @@ class Decisions:
     released: set[str] = field(default_factory=set)
     forgotten: list[Forgotten] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    rolled_back: set[str] = field(default_factory=set)
     champion: str | None = None
 
 
@@ -151,7 +155,8 @@ def _take_in(decisions: Decisions, record: Record) -> None:
     match record["event"]:
         case "set_aside":
             decisions.set_aside += [
-                SetAside(**{**each, "ids": tuple(each["ids"])}) for each in record["documents"]
+                SetAside(**{**each, "ids": tuple(each["ids"]), "night": record["night"]})
+                for each in record["documents"]
             ]
         case "released":
             file = record["file"]
@@ -165,13 +170,17 @@ def _take_in(decisions: Decisions, record: Record) -> None:
             decisions.forgotten.append(_forgotten(record))
         case "promoted":
             decisions.champion = record["version"]
+            decisions.rolled_back.discard(record["version"])
         case "refused":
             decisions.rejected.append(
                 Rejected(record["version"], record["memory"], record["config"])
             )
         case "rolled_back":
-            decisions.rejected += [Rejected(**each) for each in record["versions"]]
+            gone = [Rejected(**each) for each in record["versions"]]
+            decisions.rejected += gone
+            decisions.rolled_back.update(each.version for each in gone)
             decisions.champion = record["champion"]
+            decisions.rolled_back.discard(record["champion"])
 
 
 def _forgotten(record: Mapping[str, Any]) -> Forgotten:

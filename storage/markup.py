@@ -1,6 +1,8 @@
-"""Text of documents, files and people within markdown and terminals: it stays text."""
+"""Text of documents, files and people within markdown, terminals and commands: it stays text."""
 
+import os
 import re
+import shlex
 
 # Whatever markdown, its dialects for tables, links, formulas and emoji, or HTML give a meaning.
 _MARKS = re.compile(r"[\\`*_{}\[\]<>#|~&$^@]|:(?=//|\w)|=(?==)|(?<=www)\.")
@@ -18,3 +20,27 @@ def as_text(text: str) -> str:
 def on_terminal(text: str) -> str:
     """Text that a terminal shows and does not obey; line ends and tabs stay."""
     return _CONTROLS.sub("\ufffd", text)
+
+
+def command(verb: str, argument: str, *options: str) -> str:
+    """A command of corpusmill on one line, which a shell takes as it is, whatever was given."""
+    # What begins like an option is an argument behind two dashes.
+    behind = [*options, "--", argument] if argument.startswith("-") else [argument, *options]
+    return " ".join(map(quoted, ("corpusmill", verb, *behind)))
+
+
+def quoted(text: str) -> str:
+    """One word of a shell, bash or zsh, on one line of what can be printed."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_spelt, text))}'"
+
+
+def _spelt(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    named = {"\n": "\\n", "\t": "\\t"}.get(character)
+    # Names of files may hold bytes that are no text.
+    return named or "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

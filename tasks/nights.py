@@ -117,7 +117,8 @@ def replay(
 ) -> Ref:
     """The new shards with old text beside them; says so if the tokenizer does not fit the new."""
     old = shards_of(layout, past.memory)
-    _compare_tokens(new, old)
+    if warning := misfit_of(new, old):
+        get_run_logger().warning("%s", warning)
     mixed = mix_with_old(
         layout,
         new,
@@ -133,19 +134,20 @@ def replay(
     return mixed
 
 
-def _compare_tokens(new: Ref, old: Sequence[Ref]) -> None:
+def misfit_of(new: Ref, old: Sequence[Ref]) -> str | None:
+    """Says of new shards that the tokenizer does not fit their text as it fits the old, if so."""
     here, *before = (read_manifest(shards.path)["counts"]["train"] for shards in (new, *old))
     tokens, size = (sum(each[key] for each in before) for key in ("tokens", "bytes"))
     if not (here["bytes"] and size and tokens):
-        return
+        return None
     times = here["tokens"] / here["bytes"] / (tokens / size)
-    if times >= _MISFIT:
-        get_run_logger().warning(
-            "the tokenizer needs %.1f times the tokens a byte for the new text that it needs for "
-            "the old: it was not made for such text, and little is learned a token; pretrain a "
-            "model with a tokenizer of both, or keep the text of the other kind apart",
-            times,
-        )
+    if times < _MISFIT:
+        return None
+    return (
+        f"The tokenizer needs {times:.1f} times the tokens a byte for the new text that it needs "
+        "for the old: it was not made for such text, and little is learned a token. Pretrain a "
+        "model with a tokenizer of both, or keep the text of the other kind apart."
+    )
 
 
 @task(

@@ -13,7 +13,7 @@ from corpusmill.storage.corpus.documents import Document, read_documents
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions, Ledger, SetAside
 from corpusmill.storage.manifest import read_manifest
-from corpusmill.storage.markup import as_text
+from corpusmill.storage.markup import as_text, command
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.retries import can_be_retried
@@ -116,15 +116,15 @@ def set_aside(layout: Layout, name: str, aside: Sequence[SetAside], night: str) 
     create_table_artifact(
         key="quarantine",
         table=rows,
-        description=f"Set aside until you release it: `corpusmill release {name}`.",
+        description=f"Set aside until you release it: {as_text(command('release', name))}",
     )
     get_run_logger().warning(
         "%d documents of %d files are set aside (%s); look at them in the run's artifacts, and let "
-        "them in with `corpusmill release %s`, or take the files away",
+        "them in with `%s`, or take the files away",
         sum(len(each.ids) for each in aside),
         len({each.file for each in aside}),
         aside[0].why,
-        name,
+        command("release", name),
     )
     return ledger.read()
 
@@ -153,7 +153,7 @@ def set_harmful_aside(
     Ledger(layout, name).set_aside(aside, night)
     get_run_logger().warning(
         "the text of this night, %d files, is set aside, for it did harm; take away what does not "
-        "belong there, and let the rest in with `corpusmill release %s`",
+        "belong there, and let the rest in with `%s`",
         len(aside),
-        name,
+        command("release", name),
     )

@@ -1,9 +1,8 @@
 """Registration: a model and its figures in, a version in the MLflow registry out."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -13,6 +12,7 @@ from corpusmill.storage import aliases, registry
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
+from corpusmill.storage.markup import command
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CHAMPION, DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.evaluation import evaluate
@@ -27,12 +27,22 @@ class Promotion:
     """Whether a new version of a model was promoted.
 
     Attributes:
-        champion: whether it has the MLflow alias `champion`.
+        kind: promoted; of a first run worse or incomparable; of a night the verdict on it, or
+            overtaken where it was judged better than a champion that is none any more.
         words: the same for a person to read, with the reason if it was not promoted.
+        holder: number of the version that has the MLflow alias `champion`.
+        holder_score: its figure that decides, of a first run that is worse.
     """
 
-    champion: bool
+    kind: Literal["promoted", "worse", "incomparable", "harm", "unproven", "overtaken"]
     words: str
+    holder: str
+    holder_score: float | None = None
+
+    @property
+    def champion(self) -> bool:
+        """Whether the new version has the alias."""
+        return self.kind == "promoted"
 
 
 @task(
@@ -151,13 +161,13 @@ def promote_if_better(
     champion = aliases.find_by_alias(context.settings, candidate.name, CHAMPION)
     while champion is None or champion.version != candidate.version:
         if champion:
-            reason = _why_it_stays(context, champion, candidate, figures, corpus, config)
-            if reason:
-                return Promotion(False, f"candidate; {reason}")
+            stays = _stays(context, champion, candidate, figures, corpus, config)
+            if stays:
+                return stays
         else:
             get_run_logger().info(
-                "to have it learn every night: corpusmill nightly %s --at 02:00",
-                shlex.quote(candidate.name),
+                "to have it learn every night: %s",
+                command("nightly", candidate.name, "--at", "02:00"),
             )
         champion = aliases.promote(context.settings, context.layout, candidate, champion)
     return _promoted(context, candidate)
@@ -180,38 +190,43 @@ def promote_by_judgement(
 ) -> Promotion:
     """Makes the candidate of a night the champion if it was judged better; notes it if not.
 
+    If another flow promotes its model meanwhile, the candidate, which was not compared with that
+    one, stays a candidate, and the next night tries the text again.
+
     Args:
         champion: that it was judged against.
         config: digest of how it was trained and judged.
     """
-    reason = judgement.reasons[0]
     if judgement.promoted:
         found = aliases.promote(context.settings, context.layout, candidate, champion)
         if found.version == candidate.version:
             return _promoted(context, candidate)
         reason = f"version {found.version} became the champion meanwhile"
-    else:
-        rejected = Rejected(candidate.version, candidate.tag(MEMORY), config)
-        Ledger(context.layout, candidate.name).reject(rejected)
-    get_run_logger().warning("version %s stays the champion: %s", champion.version, reason)
-    return Promotion(False, f"refused; {reason}")
+        get_run_logger().warning("%s; the text is tried again by the next night", reason)
+        return Promotion("overtaken", f"refused; {reason}", found.version)
+    rejected = Rejected(candidate.version, candidate.tag(MEMORY), config)
+    Ledger(context.layout, candidate.name).reject(rejected)
+    holder = aliases.find_by_alias(context.settings, candidate.name, CHAMPION) or champion
+    reason = judgement.reasons[0]
+    get_run_logger().warning("version %s is the champion: %s", holder.version, reason)
+    return Promotion(judgement.verdict, f"refused; {reason}", holder.version)
 
 
 def _promoted(context: FlowContext, candidate: RegisteredModel) -> Promotion:
     Ledger(context.layout, candidate.name).promote(candidate.version)
     get_run_logger().info("version %s is the champion", candidate.version)
-    return Promotion(True, "champion")
+    return Promotion("promoted", "champion", candidate.version)
 
 
-def _why_it_stays(
+def _stays(
     context: FlowContext,
     champion: RegisteredModel,
     candidate: RegisteredModel,
     figures: EvaluationResult,
     corpus: Ref,
     config: EvaluationConfig,
-) -> str | None:
-    """Why the champion is not to be replaced, or None."""
+) -> Promotion | None:
+    """That the champion is not to be replaced, and why, or None."""
     logger = get_run_logger()
     if champion.content and champion.content == candidate.content:
         return None  # the same model, registered anew because its files were gone
@@ -225,14 +240,12 @@ def _why_it_stays(
         if theirs.judged_by == figures.judged_by:
             if figures.better_than(theirs):
                 return None
-            logger.info(
-                "version %s stays the champion: %.3f against %.3f %s",
-                champion.version,
-                theirs.score,
-                figures.score,
-                in_words(figures.decides),
+            said = (
+                f"version {champion.version}, the champion, is better: {theirs.score:.3f} against "
+                f"{figures.score:.3f}"
             )
-            return "the champion is better"
+            logger.info("%s %s", said, in_words(figures.decides))
+            return Promotion("worse", f"candidate; {said}", champion.version, theirs.score)
         mine, its = (_judged_by(each) for each in (figures, theirs))
         reason = f"it is judged by {its}, not {mine}"
     said = (
@@ -241,7 +254,7 @@ def _why_it_stays(
         "model's page in MLflow"
     )
     logger.warning(said)
-    return said
+    return Promotion("incomparable", f"candidate; {said}", champion.version)
 
 
 def _judged_by(figures: EvaluationResult) -> str:

@@ -48,7 +48,7 @@ def first_run(text: str = HOSTILE) -> Outcome:
         ],
         contamination=[Contamination("held-out text", 40, 2, 1, 900, 30)],
         memorisation=Memorisation(passages=50, verbatim=1, low=0.001, high=0.1, tokens=50),
-        costs=Costs([(text, 61.0), ("judge", 12.3)], 31_000_000, 123_000_000, 52_000_000_000),
+        costs=Costs([(text, 61.0), ("judge", 12.3)], 73.3, 31_000_000, 123_000_000, 52_000_000_000),
     )
 
 

@@ -252,7 +252,7 @@ def test_a_worse_model_scored_in_another_precision_is_candidate_but_not_champion
     outcome = json.loads(
         file_of_run(mill.settings, mill.newest_run().data.tags[FLOW_RUN_TAG], "outcome.json") or ""
     )
-    assert outcome["standing"] == "candidate; the champion is better"
+    assert outcome["standing"].startswith("candidate; version 1, the champion, is better: ")
 
 
 def test_a_champion_that_another_tool_registered_ends_the_night_in_a_sentence(mill: Mill) -> None:

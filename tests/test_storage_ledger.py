@@ -32,7 +32,9 @@ def test_a_ledger_that_was_never_written_decides_nothing(ledger: Ledger) -> None
 def test_what_is_set_aside_waits_as_it_was_said(ledger: Ledger) -> None:
     ledger.set_aside([NOISE], "a night")
     ledger.set_aside([FOREIGN], "another night")
-    assert ledger.read().set_aside == [NOISE, FOREIGN]
+    found = ledger.read().set_aside
+    assert found == [NOISE, FOREIGN]
+    assert [each.night for each in found] == ["a night", "another night"]
 
 
 def test_one_file_is_released_by_itself(ledger: Ledger) -> None:
@@ -79,6 +81,17 @@ def test_refused_and_rolled_back_versions_add_up(ledger: Ledger) -> None:
     found = ledger.read()
     assert found.champion == "1"
     assert found.rejected == [Rejected("2", "two", "config"), Rejected("3", "three", None)]
+
+
+def test_a_version_that_was_rolled_back_is_known_after_a_release_and_until_it_is_promoted(
+    ledger: Ledger,
+) -> None:
+    ledger.promote("3")
+    ledger.roll_back([Rejected("3", "three", None)], "1")
+    ledger.release(None)
+    assert ledger.read().rolled_back == {"3"}
+    ledger.promote("3")
+    assert not ledger.read().rolled_back
 
 
 def test_models_have_ledgers_of_their_own(tmp_path: Path, ledger: Ledger) -> None:

@@ -1,5 +1,7 @@
 """Text that is shown within markdown, or on a terminal, is not obeyed."""
 
+import os
+import subprocess
 from html import unescape
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from corpusmill.storage.markup import as_text, on_terminal
+from corpusmill.storage.markup import as_text, on_terminal, quoted
 from corpusmill.storage.memory import MetFile
 from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.reports.model_card import render_card
@@ -31,6 +33,16 @@ def test_text_in_markdown_shows_as_it_is(text: str) -> None:
 
 def test_a_terminal_shows_text_and_does_not_obey_it() -> None:
     assert on_terminal("字\t\x1b]0;title\x07\x9b2J\n") == "字\t�]0;title��2J\n"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+@example("it's\n\\n $HOME `id`\t\x1b")
+@example("\udcff\n'")
+def test_a_shell_takes_what_was_given_from_one_line(text: str) -> None:
+    line = quoted(text)
+    assert line.isprintable()
+    said = subprocess.run(["bash", "-c", f"printf %s {line}"], capture_output=True, check=True)
+    assert said.stdout == os.fsencode(text)
 
 
 def test_cards_hold_no_pictures_and_links_but_their_own() -> None:

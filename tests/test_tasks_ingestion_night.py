@@ -13,8 +13,9 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.corpus.documents import document_id, is_held_out, read_documents
 from corpusmill.storage.memory import HELD_OUT, NEITHER, TRAIN, Memory
 from corpusmill.storage.splits import SPLITS
+from corpusmill.tasks.ingestion.building import plan_corpus
 from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
-from corpusmill.tasks.ingestion.past import KeptOut
+from corpusmill.tasks.ingestion.past import KeptOut, Past
 from corpusmill.tasks.ingestion.sides import NIGHTLY_BYTES
 from tests.corpora import counts_of, sides_of, speeches, write_jsonl
 from tests.lines import Line, begin
@@ -295,6 +296,9 @@ def test_a_source_that_is_gone_is_left_out_with_a_warning(
     line = begin(tmp_path / "home", _two_sources(tmp_path))
     shutil.rmtree(tmp_path / "one")
     _write_to(tmp_path / "two", [_cut(9), _cut(10)], 9)
+    assert line.memory
+    (gone,) = plan_corpus(line.layout, line.config, Past(line.memory, line.kept_out)).gone
+    assert gone.name == "one" and str(tmp_path / "one") in gone.gone
     with caplog.at_level(logging.WARNING):
         corpus = line.night()
     assert corpus and set(sides_of(corpus)) == {_cut(9), _cut(10)}

@@ -14,12 +14,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import mlflow
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from corpusmill.model.config import EvaluationResult
 from corpusmill.storage.aliases import find_by_alias, only_one
 from corpusmill.storage.artifacts import discard
+from corpusmill.storage.ledger import Ledger
 from corpusmill.storage.tracking import connect
 from corpusmill.storage.versions import CHAMPION, RegisteredModel
 from corpusmill.tasks.progress import ProgressBar
@@ -27,13 +29,19 @@ from corpusmill.tasks.registration import (
     Promotion,
     fetch_champion,
     look_at_champion,
+    promote_by_judgement,
     promote_if_better,
 )
+from corpusmill.tasks.reports.gathering import read_line
+from corpusmill.tasks.reports.outcome import to_json
+from corpusmill.tasks.stages.judgement import Judgement
 from corpusmill.tasks.tracking import FlowContext
+from tests.outcomes import night
 from tests.registered import EVALUATION, Shop, open_shop
 from tests.servers import free_port, wait_for
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
+BETTER = "version 1, the champion, is better: 2.000 against 3.000"
 STAYS = "candidate; version 1, the champion, cannot be compared: .*; to let version 2 take"
 
 
@@ -67,9 +75,9 @@ def crowned(shop: Shop, name: str, bits: float) -> RegisteredModel:
 
 def test_the_better_one_is_champion_and_another_try_changes_nothing(shop: Shop, name: str) -> None:
     for bits, promotion, champion in (
-        (2.0, Promotion(True, "champion"), "1"),
-        (3.0, Promotion(False, "candidate; the champion is better"), "1"),
-        (1.0, Promotion(True, "champion"), "3"),
+        (2.0, Promotion("promoted", "champion", "1"), "1"),
+        (3.0, Promotion("worse", f"candidate; {BETTER}", "1", 2.0), "1"),
+        (1.0, Promotion("promoted", "champion", "3"), "3"),
     ):
         candidate, figures = shop.version(name, bits), shop.model(bits)[1]
         for _ in range(2):
@@ -91,6 +99,37 @@ def test_a_model_promoted_while_another_is_judged_is_its_measure(
             shop.client.set_registered_model_alias(name, CHAMPION, better.version)
         assert not judged.result().champion
     assert champion_of(shop, name) == better.version
+
+
+def test_a_night_that_another_flow_overtakes_names_its_champion_and_rejects_nothing(
+    shop: Shop, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = crowned(shop, name, 3.0)
+    mine, theirs = (shop.version(name, bits) for bits in (2.0, 1.0))
+    shop.client.set_registered_model_alias(name, CHAMPION, theirs.version)
+    better = Judgement("promoted", ("new text is better",), "bits_per_byte", False, 0.003, ())
+    context = FlowContext(shop.settings, shop.layout, shop.tracker)
+    with caplog.at_level(logging.WARNING):
+        promotion = promote_by_judgement(context, mine, before, better, "how")
+    assert promotion == Promotion(
+        "overtaken", "refused; version 3 became the champion meanwhile", "3"
+    )
+    assert "stays the champion" not in caplog.text and "tried again by the next" in caplog.text
+    assert not Ledger(shop.layout, name).read().rejected
+    assert champion_of(shop, name) == "3"
+
+
+def test_a_version_that_was_rolled_back_is_none_of_the_champions_of_the_line(
+    shop: Shop, name: str
+) -> None:
+    version = crowned(shop, name, 3.0)
+    told = replace(night("ours"), model=name, version=version.version)
+    mlflow.MlflowClient(shop.settings.mlflow_url).log_text(
+        version.run_id, to_json(told), "outcome.json"
+    )
+    later = replace(told, version="7")
+    assert [each.champion for each in read_line(shop.settings, later, ())] == [True]
+    assert [each.champion for each in read_line(shop.settings, later, {told.version})] == [False]
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,22 @@
 
 import re
 from dataclasses import replace
-from xml.etree import ElementTree
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.ledger import SetAside
+from corpusmill.tasks.reports.gathering import waiting_of
+from corpusmill.tasks.reports.hands import in_short
 from corpusmill.tasks.reports.html import render_html
 from corpusmill.tasks.reports.markdown import render_markdown
 from corpusmill.tasks.reports.night import describe_quarantine
 from corpusmill.tasks.reports.outcome import Outcome, Waiting, read_outcome, to_json
-from corpusmill.tasks.reports.outline import Plot, Report, Steps
-from corpusmill.tasks.reports.plots import Interval, Line, draw_intervals, draw_lines
+from corpusmill.tasks.reports.outline import Plot, Report, Steps, Table
 from corpusmill.tasks.reports.run import describe
 from corpusmill.tasks.stages.by_source import SourceFigure
-from tests.outcomes import HOSTILE, first_run, night
+from tests.outcomes import HOSTILE, first_run, night, probe
 from tests.pages import Page
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -34,7 +33,25 @@ HOSTILE_TEXTS = [
 
 
 def words_of(report: Report) -> list[str]:
-    return [command for part in report.parts if isinstance(part, Steps) for _, command in part.rows]
+    steps = [part for part in report.parts if isinstance(part, Steps)]
+    return [command for part in steps for _, command in part.rows if command]
+
+
+def hands_of(report: Report) -> str:
+    [steps] = [part for part in report.parts if part.title.endswith("needs a hand")]
+    assert isinstance(steps, Steps)
+    return " ".join([steps.title, *(why for why, _ in steps.rows)])
+
+
+def table_of(report: Report, title: str) -> Table:
+    [table] = [part for part in report.parts if part.title == title]
+    assert isinstance(table, Table)
+    return table
+
+
+def without_waiting(outcome: Outcome) -> Outcome:
+    assert outcome.intake
+    return replace(outcome, intake=replace(outcome.intake, waiting=[], unread=[]))
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
@@ -77,11 +94,26 @@ def test_the_first_line_of_a_night_says_promoted_or_not_and_why() -> None:
     promoted = describe(night("ours"))
     assert promoted.headline == "ours version 3 is promoted: new text is better, +1.02%"
     reason = "old text may lose more than the 0.30% that is tolerated: -0.10% (95 % between …)"
-    refused = replace(night("ours"), champion=False, standing=f"refused; {reason}")
+    refused = replace(
+        night("ours"), champion=False, kind="unproven", holder="1", standing=f"refused; {reason}"
+    )
     assert describe(refused).headline == (
         "ours version 3 is refused: old text may lose more than the 0.30% that is tolerated, -0.10%"
     )
     assert "Version 1 stays the champion." in describe(refused).deck
+
+
+def test_a_night_that_was_overtaken_names_the_champion_and_no_command() -> None:
+    standing = "refused; version 7 became the champion meanwhile"
+    quiet = without_waiting(night("ours"))
+    lost = replace(quiet, champion=False, kind="overtaken", holder="7", standing=standing)
+    report = describe(lost)
+    assert report.headline == "ours version 3 is refused: version 7 became the champion meanwhile"
+    assert (
+        report.deck[-1] == "Version 7 is the champion; the text is tried again by the next night."
+    )
+    assert not any("stays" in each for each in report.deck)
+    assert words_of(report) == []
 
 
 def test_what_waits_is_let_in_by_the_command_that_is_shown() -> None:
@@ -91,10 +123,116 @@ def test_what_waits_is_let_in_by_the_command_that_is_shown() -> None:
 
 
 def test_a_night_that_nothing_waits_of_names_the_way_back() -> None:
+    assert words_of(describe(without_waiting(night("ours")))) == ["make rollback MODEL=ours"]
+
+
+def test_what_was_not_read_or_cannot_be_learned_needs_a_hand() -> None:
+    quiet = without_waiting(night("ours"))
+    assert quiet.intake
+    unread = [f"{number}.txt: not read" for number in range(12)]
+    warned = replace(quiet.intake, unread=unread, warnings=["The source web gave nothing: gone."])
+    for made in (quiet, first_run("ours")):
+        report = describe(replace(made, intake=warned))
+        said = hands_of(report)
+        assert said.startswith("What needs a hand 12 files not read, or not whole: 0.txt")
+        assert "and 9 more" in said and "The source web gave nothing: gone." in said
+        assert "and 9 more" in table_of(report, "Documents").note
+        for page in (Page(render_html(report)).text, render_markdown(report)):
+            assert "The source web gave nothing: gone." in page
+    assert hands_of(describe(quiet)).startswith("Nothing needs a hand")
+
+
+def test_a_night_that_showed_nothing_says_that_its_text_waits_beside_what_waited_before() -> None:
+    unproven = replace(night("ours"), champion=False, kind="unproven", holder="1")
+    assert "The text of this night waits too" in hands_of(describe(unproven))
+    assert "versions that were refused or rolled back is learned again" in (
+        hands_of(describe(unproven))
+    )
+    harm = replace(unproven, kind="harm")
+    assert "The text of this night" not in hands_of(describe(harm))
+    alone = describe(without_waiting(unproven))
+    assert "tried again alone" in hands_of(alone)
+    assert words_of(alone) == ["corpusmill release ours"]
+
+
+def test_what_waits_is_shown_file_by_file_that_of_the_newest_night_first() -> None:
+    def aside(file: str, night: str, count: int) -> SetAside:
+        ids = tuple(f"{night}{number}" for number in range(count))
+        return SetAside("web", file, f"why {night}", ids, f"text {night}", night)
+
+    old = [aside(f"{number}.txt", "first", 1) for number in range(7)]
+    waiting = waiting_of([*old, aside("b.txt", "second", 2), aside("0.txt", "second", 2)])
+    assert [each.file for each in waiting][:3] == ["b.txt", "0.txt", "1.txt"]
+    assert waiting[1] == Waiting("0.txt", 3, "why second", "text second")
     found = night("ours")
     assert found.intake
-    quiet = replace(found, intake=replace(found.intake, waiting=[]))
-    assert words_of(describe(quiet)) == ["make rollback MODEL=ours"]
+    report = describe(replace(found, intake=replace(found.intake, waiting=waiting)))
+    assert "11 documents of 8 files wait." in hands_of(report)
+    assert table_of(report, "What waits for you").note == "And 3 more files."
+
+
+def test_of_many_reasons_three_are_said_first() -> None:
+    many = replace(night("ours"), reasons=[f"reason {number}" for number in range(8)])
+    assert describe(many).deck == ("Reason 0.", "Reason 1.", "Reason 2.", "And 5 more below.")
+
+
+def test_a_reason_is_cut_at_its_gain_and_not_in_the_name_of_a_source() -> None:
+    reason = "old text of a: b (95 % c) loses more than is tolerated: -1.00% (95 % between …)"
+    assert in_short(reason) == ("old text of a: b (95 % c) loses more than is tolerated, -1.00%")
+    assert in_short("its language: zh") == "its language: zh"
+
+
+def test_a_night_of_an_encoder_shows_masked_accuracy_and_not_twice_its_loss() -> None:
+    figures = {"masked_accuracy": 0.4, "loss": 3.5}
+    encoder = replace(night("ours"), figures=figures, decides="masked_accuracy", compared_by="loss")
+    shown = [row[0] for row in table_of(describe(encoder), "Other figures").rows]
+    assert shown == ["masked accuracy"]
+    first = replace(encoder, before=None)
+    assert [row[0] for row in table_of(describe(first), "Other figures").rows] == ["loss"]
+
+
+def test_probes_stand_in_the_order_of_versions_and_say_which_were_refused() -> None:
+    found = night("ours")
+    assert found.before
+    before = replace(found.before, probes=[probe(0.5)])
+    table = table_of(describe(replace(found, before=before)), "Probes over nights")
+    assert table.head == (
+        "right answers", "version 1", "version 2, refused", "version 3", "95 %",
+    )  # fmt: skip
+
+
+def test_a_run_that_was_no_night_is_none_of_the_last_nights() -> None:
+    found = night("ours")
+    pretrained = [each for each in found.line if each.new is None]
+    titles = [part.title for part in describe(replace(found, line=pretrained)).parts]
+    assert "Held-out loss of the last nights" not in titles and "Loss" in titles
+    assert "Held-out loss of the last nights" in [part.title for part in describe(found).parts]
+
+
+def test_a_candidate_stands_beside_the_champion() -> None:
+    said = "version 3, the champion, is better: 1.207 against 2.000"
+    candidate = replace(
+        first_run("ours"),
+        version="4", champion=False, standing=f"candidate; {said}", kind="worse",
+        holder="3", holder_score=1.207,
+    )  # fmt: skip
+    report = describe(candidate)
+    assert report.headline == f"ours version 4 stays a candidate: {said}"
+    peers = table_of(report, "Bits per byte").rows
+    assert peers[0] == ("ours version 3, the champion", "1.207")
+
+
+def test_commands_can_be_copied_whatever_their_names_and_prompts_begin_with() -> None:
+    prompt = {"prompt": "-- he said\n  and\twent", "continuation": "", "reference": None}
+    first = replace(first_run("--help me"), samples=[prompt])
+    sample, _, nightly = words_of(describe(first))
+    assert sample == "corpusmill sample --model '--help me' -- '-- he said and went'"
+    assert nightly == "corpusmill nightly --at 02:00 -- '--help me'"
+    markdown = render_markdown(describe(replace(night("a"), model="two  blanks")))
+    assert "corpusmill release 'two  blanks' --list" in markdown
+    assert "corpusmill release a --file $'x\\ny'" in (
+        words_of(describe_quarantine("a", [Waiting("x\ny", 1, "why", "it")]))
+    )
 
 
 def test_a_full_disk_needs_a_hand() -> None:
@@ -179,39 +317,6 @@ def test_an_encoder_stands_on_the_line_by_the_figure_that_its_nights_compare() -
 def test_an_outcome_of_something_else_is_refused_in_a_sentence() -> None:
     with pytest.raises(ConfigError, match=r"cannot be read \(.*\); expected one of this release"):
         read_outcome('{"model": 1}')
-
-
-VALUES = st.floats(-1e6, 1e6, allow_nan=False)
-
-
-@given(
-    st.lists(st.tuples(VALUES, VALUES), max_size=9),
-    st.text(st.characters(exclude_categories=["Cc", "Cs"])),
-)
-@example([(0, 0.0)], "<&>")
-@example([(1, 2.0), (1, 2.0)], "")
-@example([(0, 1e-12), (1, 0.0)], "")
-def test_any_curve_is_well_formed_and_within_its_picture(
-    points: list[tuple[float, float]], label: str
-) -> None:
-    line = Line(label, points, "blue", dots=True, hollow=frozenset({0}))
-    svg = draw_lines([line], label, label)
-    if not points:
-        assert svg == ""
-        return
-    root = ElementTree.fromstring(svg)
-    for dot in root.iter("{http://www.w3.org/2000/svg}circle"):
-        assert 0 <= float(dot.attrib["cx"]) <= 440 and 0 <= float(dot.attrib["cy"]) <= 260
-
-
-@given(st.lists(st.floats(-1, 1), min_size=3, max_size=3), st.booleans())
-def test_any_interval_is_within_its_picture(values: list[float], few: bool) -> None:
-    low, value, high = sorted(values)
-    root = ElementTree.fromstring(
-        draw_intervals([Interval("a" * 99, low, value, high, few)], 0.003)
-    )
-    (dot,) = root.iter("{http://www.w3.org/2000/svg}circle")
-    assert 0 <= float(dot.attrib["cx"]) <= 440
 
 
 def test_pictures_have_no_ground_of_their_own() -> None:

@@ -55,12 +55,14 @@ class CorpusPlan:
         partitions: each is to become a part; none if the corpus exists already.
         corpus: the corpus, if it exists and is undamaged.
         past: of a night.
+        gone: sources that led somewhere on an earlier night.
     """
 
     sources: tuple[ResolvedSource, ...]
     partitions: tuple[FilePartition, ...]
     corpus: Ref | None
     past: Past | None = None
+    gone: tuple[ResolvedSource, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -79,12 +81,13 @@ def plan_corpus(layout: Layout, config: CorpusConfig, past: Past | None = None) 
     """
     met = Memory(past.memory.path).files if past else None
     sources = tuple(resolve(config, layout.downloads, layout.file_index, met))
+    gone = tuple(source for source in sources if source.gone)
     if past:
         sources = tuple(source for source in sources if source.files)
     ref = find_sound(layout, corpus_spec(sources, config, past))
     if ref:
-        return CorpusPlan(sources, (), ref, past)
-    return CorpusPlan(sources, partitions_of(sources), None, past)
+        return CorpusPlan(sources, (), ref, past, gone)
+    return CorpusPlan(sources, partitions_of(sources), None, past, gone)
 
 
 def partitions_of(sources: Sequence[ResolvedSource]) -> tuple[FilePartition, ...]:

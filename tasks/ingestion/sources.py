@@ -55,6 +55,7 @@ class ResolvedSource:
         pairs: whether its documents are pairs.
         held_out: whether all of it is for validation.
         apart: files of kinds that are not read that its folder or glob leads to, sorted by name.
+        gone: why it leads to nothing any more; empty as long as it does.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ResolvedSource:
     pairs: bool = False
     held_out: bool = False
     apart: tuple[ApartFile, ...] = ()
+    gone: str = ""
 
 
 def resolve(
@@ -81,7 +83,7 @@ def resolve(
     Args:
         index: where digests are kept of files that were read before.
         met: digests (`SourceFile.identity`) of files that are left out. Where it is given, sources
-            may have gone.
+            may have gone, and come back without files.
 
     Raises:
         CorpusError: a source that does not exist, or leads to nothing that is read.
@@ -99,6 +101,7 @@ def resolve(
             if met is None:
                 raise
             _LOGGER.warning("the source %s is left out: %s", name, error)
+            resolved.append(ResolvedSource(name, source.licence, (), gone=str(error)))
             continue
         for path, called in readable:
             key = (path.resolve(), *reading.values())

@@ -1,12 +1,13 @@
 """What the report of a first run says: the figures beside their peers, and what to do next."""
 
 import json
-import shlex
 from collections.abc import Iterator, Sequence
 
 from corpusmill.model.config import ProbeResult
 from corpusmill.storage import metrics
-from corpusmill.tasks.reports.corpus.words import counted, number, plain, share, size
+from corpusmill.storage.markup import command, quoted
+from corpusmill.tasks.reports.corpus.words import counted, number, one_line, plain, share, size
+from corpusmill.tasks.reports.hands import noted, unread
 from corpusmill.tasks.reports.outcome import SHOWN, Intake, Outcome
 from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
 from corpusmill.tasks.reports.plots import Line, draw_lines
@@ -40,11 +41,12 @@ def describe_first_run(outcome: Outcome) -> Report:
 
 
 def figures(outcome: Outcome) -> Table:
-    """All figures of the evaluation but the one that decides, with what they mean."""
+    """All figures of the evaluation but the one that the page has shown, with what they mean."""
+    shown = outcome.compares if outcome.before else outcome.decides
     rows = [
         (in_words(key), figure(key, value), _MEANINGS.get(key, ""))
         for key, value in outcome.figures.items()
-        if key != outcome.decides
+        if key != shown
     ]
     note = f"In {outcome.precision}."
     if outcome.signature:
@@ -67,8 +69,7 @@ def intake(found: Intake) -> Table:
     ]
     dropped = sorted(found.dropped.items(), key=lambda item: -item[1])
     rows += [(plain(name), number(count), share(count, found.read)) for name, count in dropped]
-    unread = found.unread[:3]
-    note = f"Not read, or not whole: {'; '.join(unread)}." if unread else ""
+    note = f"Not read, or not whole: {unread(found)}." if found.unread else ""
     return Table("Documents", ("", "documents", ""), tuple(rows), note=note, words=1)
 
 
@@ -99,12 +100,13 @@ def costs(outcome: Outcome) -> Table | None:
     shown = [(name, seconds) for name, seconds in found.stages if seconds >= 0.02 * longest]
     rows = [(name, f"{seconds:,.1f} s") for name, seconds in shown]
     rows += [
+        ("altogether", f"{found.seconds:,.1f} s"),
         ("written and kept", size(found.written)),
         ("the whole store", size(found.store)),
         ("free on its disk", size(found.free)),
     ]
     bars = [seconds / longest if longest else 0.0 for _, seconds in shown]
-    return Table("What it took", ("", ""), tuple(rows), bars=(*bars, 0.0, 0.0, 0.0))
+    return Table("What it took", ("", ""), tuple(rows), bars=(*bars, 0.0, 0.0, 0.0, 0.0))
 
 
 def _deck(outcome: Outcome) -> Iterator[str]:
@@ -151,6 +153,8 @@ def _interval(outcome: Outcome) -> str:
 
 
 def _parts(outcome: Outcome) -> Iterator[Part]:
+    if outcome.intake and (needed := tuple((said, "") for said in noted(outcome.intake))):
+        yield Steps("What needs a hand", needed)
     yield _peers(outcome)
     if curve := training_curve(outcome):
         yield curve
@@ -172,6 +176,8 @@ def _parts(outcome: Outcome) -> Iterator[Part]:
 
 def _peers(outcome: Outcome) -> Table:
     named = {f"{outcome.model} version {outcome.version}": outcome.score, **outcome.baselines}
+    if outcome.holder_score is not None:
+        named[f"{outcome.model} version {outcome.holder}, the champion"] = outcome.holder_score
     ordered = sorted(
         enumerate(named.items()), key=lambda item: item[1][1], reverse=outcome.higher_is_better
     )
@@ -258,26 +264,20 @@ def training_curve(outcome: Outcome) -> Plot | None:
 
 
 def _next(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    name = shlex.quote(outcome.model)
     if outcome.champion:
-        prompt = shlex.quote((outcome.samples[0]["prompt"] if outcome.samples else "") or "Once")
-        yield "Let it answer you.", f"corpusmill sample --model {name} {prompt}"
+        prompt = one_line(outcome.samples[0]["prompt"] if outcome.samples else "") or "Once"
+        yield "Let it answer you.", command("sample", prompt, "--model", outcome.model)
     overrides = {"corpus.sources": ["/text/**/*.txt"], "registration.name": "ours"}
     yield (
         "Train one on your own text.",
         "prefect deployment run pretrain/full --param "
-        f"{shlex.quote('overrides=' + json.dumps(overrides))}",
+        f"{quoted('overrides=' + json.dumps(overrides))}",
     )
     if outcome.champion:
         yield (
             "Have it learn every night from what is new in its folders.",
-            f"corpusmill nightly {name} --at 02:00",
+            command("nightly", outcome.model, "--at", "02:00"),
         )
-
-
-def one_line(text: str | None) -> str:
-    """What was written, without its line breaks."""
-    return " ".join((text or "").split())
 
 
 def _beginning(words: str) -> str:

@@ -33,7 +33,8 @@ def _part(part: Part) -> Iterator[str]:
         case Steps():
             for why, command in part.rows:
                 yield as_text(why)
-                yield _fenced(command)
+                if command:
+                    yield _fenced(command)
 
 
 def _table(table: Table) -> str:
@@ -77,5 +78,6 @@ def _passages(passages: Passages) -> Iterator[str]:
 
 def _fenced(command: str) -> str:
     """A block of code in which nothing has a meaning."""
+    assert command.isprintable(), "a command is one line"
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
-    return f"{fence}sh\n{' '.join(command.split())}\n{fence}"
+    return f"{fence}sh\n{command}\n{fence}"

@@ -1,21 +1,20 @@
 """What the morning report says: made for a person with one minute."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from corpusmill.model.config import ProbeResult
-from corpusmill.tasks.reports.corpus.words import counted
+from corpusmill.tasks.reports.corpus.words import counted, one_line
 from corpusmill.tasks.reports.first_run import (
     costs,
     figures,
     intake,
     known,
     links,
-    one_line,
     samples,
     training_curve,
 )
+from corpusmill.tasks.reports.hands import aside, hands, in_short, release, undo
 from corpusmill.tasks.reports.outcome import Before, Milestone, Outcome, Waiting
 from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
 from corpusmill.tasks.reports.plots import Interval, Line, Tone, draw_intervals, draw_lines
@@ -23,8 +22,8 @@ from corpusmill.tasks.stages.evaluation import in_words
 
 _NIGHTS_DRAWN = 5  # of losses, beside that of this night
 _PROBES_SHOWN = 3  # versions, beside the champion and this one
-_NIGHTS_LEFT = 20  # so many as this one must find room on the disk
-_FILES_NAMED = 5
+_REASONS_SAID = 3
+_WHOLE = ("new", "old")  # parts of the text that hold all sources
 
 
 def describe_night(outcome: Outcome, before: Before) -> Report:
@@ -34,17 +33,25 @@ def describe_night(outcome: Outcome, before: Before) -> Report:
         said, why = "is promoted", outcome.reasons[0]
     else:
         said, why = "is refused", outcome.standing.partition("; ")[2]
-    deck = outcome.reasons
-    if not outcome.champion:
-        deck = [*deck, f"Version {before.version} stays the champion."]
     return Report(
         title=f"{name}, after a night",
-        headline=f"{name} {said}: {_in_short(why)}",
+        headline=f"{name} {said}: {in_short(why)}",
         tone="good" if outcome.champion else "bad",
-        deck=tuple(f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in deck),
+        deck=tuple(f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in _deck(outcome, before)),
         parts=tuple(_parts(outcome, before)),
         links=links(outcome),
     )
+
+
+def _deck(outcome: Outcome, before: Before) -> Iterator[str]:
+    yield from outcome.reasons[:_REASONS_SAID]
+    if (left := len(outcome.reasons) - _REASONS_SAID) > 0:
+        yield f"And {left} more below"
+    if outcome.kind == "overtaken":
+        yield f"Version {outcome.holder} is the champion; the text is tried again by the next night"
+    elif not outcome.champion:
+        stays = outcome.holder == before.version
+        yield f"Version {outcome.holder} {'stays' if stays else 'is'} the champion"
 
 
 def describe_quarantine(name: str, waiting: Sequence[Waiting]) -> Report:
@@ -58,20 +65,19 @@ def describe_quarantine(name: str, waiting: Sequence[Waiting]) -> Report:
             "Too much of what is new looks unlike anything met before: it waits for you.",
             "What is left of it is too little to learn from.",
         ),
-        parts=(_aside(waiting), Steps("What needs a hand", tuple(_release(name, waiting)))),
+        parts=(aside(waiting), Steps("What needs a hand", tuple(release(name, waiting)))),
     )
 
 
 def _parts(outcome: Outcome, before: Before) -> Iterator[Part]:
     waiting = outcome.intake.waiting if outcome.intake else []
-    hands = tuple(_hands(outcome, waiting))
-    if hands:
-        yield Steps("What needs a hand", hands)
+    if needed := tuple(hands(outcome)):
+        yield Steps("What needs a hand", needed)
     elif outcome.champion:
-        yield Steps("Nothing needs a hand", tuple(_undo(outcome)))
+        yield Steps("Nothing needs a hand", tuple(undo(outcome)))
     yield from _gains(outcome, before)
     if waiting:
-        yield _aside(waiting)
+        yield aside(waiting)
     if outcome.intake:
         yield intake(outcome.intake)
     yield from _curves(outcome)
@@ -85,72 +91,19 @@ def _parts(outcome: Outcome, before: Before) -> Iterator[Part]:
         yield took
 
 
-def _in_short(reason: str) -> str:
-    """A reason without its interval and what that rests on."""
-    return reason.partition(" (95 %")[0].replace(": ", ", ", 1)
-
-
-def _hands(outcome: Outcome, waiting: Sequence[Waiting]) -> Iterator[tuple[str, str]]:
-    if waiting:
-        yield from _release(outcome.model, waiting)
-    elif not outcome.champion:
-        yield (
-            "The text of this night waits, and is tried again with what comes. To have it tried "
-            "again alone:",
-            f"corpusmill release {shlex.quote(outcome.model)}",
-        )
-    found = outcome.costs
-    if found and found.written and found.free < _NIGHTS_LEFT * found.written:
-        yield (
-            f"The disk has room for {found.free // found.written} nights like this one. To see "
-            "what no version needs, and with YES=1 to remove it:",
-            "make prune",
-        )
-
-
-def _undo(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    said = "To go back to the champion before, if you see what this report does not:"
-    yield said, f"make rollback MODEL={shlex.quote(outcome.model)}"
-
-
-def _release(name: str, waiting: Sequence[Waiting]) -> Iterator[tuple[str, str]]:
-    count = counted(sum(each.documents for each in waiting), "document")
-    files = counted(len({each.file for each in waiting}), "file")
-    yield (
-        f"{count} of {files} wait. Take away what does not belong there; to see all of them:",
-        f"corpusmill release {shlex.quote(name)} --list",
-    )
-    first = waiting[0].file
-    yield (
-        "To let one file in; all of them, without --file:",
-        f"corpusmill release {shlex.quote(name)} --file {shlex.quote(first)}",
-    )
-
-
-def _aside(waiting: Sequence[Waiting]) -> Table:
-    rows = [
-        (
-            each.file,
-            str(each.documents),
-            f"{_in_short(each.why)}. It begins: {one_line(each.excerpt)}",
-        )
-        for each in waiting[:_FILES_NAMED]
-    ]
-    left = len(waiting) - len(rows)
-    return Table(
-        "What waits for you",
-        ("file", "documents", "why, and how it begins"),
-        tuple(rows),
-        note=f"And {counted(left, 'more file')}." if left else "",
-        words=1,
-        broad=True,
-    )
-
-
 def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
     rows = outcome.compared
     intervals = [
-        Interval(row["text"], row["low"], row["gain"], row["high"], row["few"]) for row in rows
+        Interval(
+            row["text"],
+            row["low"],
+            row["gain"],
+            row["high"],
+            row["few"],
+            wanted=_wanted(row["text"], before),
+            whole=row["text"] in _WHOLE,
+        )
+        for row in rows
     ]
     figure = in_words(outcome.compares)
     if intervals:
@@ -158,13 +111,12 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
             "Gain on new text, loss on old",
             draw_intervals(intervals, before.tolerance),
             "; ".join(
-                f"{row['text']} text {row['gain']:+.2%}"
-                for row in rows
-                if row["text"] in ("new", "old")
+                f"{row['text']} text {row['gain']:+.2%}" for row in rows if row["text"] in _WHOLE
             ),
             note=f"Share of the figure of version {before.version}, with intervals of 95 %; right "
             f"of 0 is better. Left of the dashed line old text would have lost more than the "
-            f"{before.tolerance:.2%} that is tolerated; a hollow dot rests on few blocks.",
+            f"{before.tolerance:.2%} that is tolerated; a hollow dot rests on few blocks, an "
+            "orange one is good enough but not shown to be, and an arrow leads out of the picture.",
         )
     ours, its = f"version {outcome.version}", f"version {before.version}"
     yield Table(
@@ -173,6 +125,14 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
         tuple(map(_compared, rows)),
         broad=True,
     )
+
+
+def _wanted(text: str, before: Before) -> float | None:
+    """What the lower end has to reach, where it decides."""
+    if text == "new":
+        return 0.0
+    # Other figures of the same text stand beside those that decide.
+    return -before.tolerance if text == "old" or text.startswith("old: ") else None
 
 
 def _compared(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -190,7 +150,8 @@ def _curves(outcome: Outcome) -> Iterator[Part]:
     line = [*outcome.line, outcome.milestone]
     if len(line) > 1 and (plot := _line_of_versions(line, in_words(outcome.compares))):
         yield plot
-    earlier = [each for each in outcome.line if each.validation][-_NIGHTS_DRAWN:]
+    nights = [each for each in outcome.line if each.validation and each.new is not None]
+    earlier = nights[-_NIGHTS_DRAWN:]
     if earlier and outcome.milestone.validation:
         lines = [Line("", each.validation, "grey", faint=True) for each in earlier]
         lines.append(
@@ -259,18 +220,25 @@ def _over(
 
 
 def _probes(outcome: Outcome, before: Before) -> Table:
-    nights = {each.version: each.probes for each in outcome.line if each.probes}
-    nights.pop(before.version, None)
-    shown = dict([*nights.items()][-_PROBES_SHOWN:])
+    asked = [each for each in outcome.line if each.probes and each.version != before.version]
+    shown = {
+        int(each.version): (f"version {each.version}{_marked(each)}", each.probes)
+        for each in asked[-_PROBES_SHOWN:]
+    }
     if before.probes:
-        shown[before.version] = before.probes
+        shown[int(before.version)] = (f"version {before.version}", before.probes)
+    columns = [column for _, column in sorted(shown.items())]
     rows = []
     for probe in outcome.probes:
-        known = [_of_probe(each, probe.name) for each in shown.values()]
+        known = [_of_probe(each, probe.name) for _, each in columns]
         interval = f"{probe.low:.1%} to {probe.high:.1%}"
         rows.append((probe.name, *known, f"{probe.accuracy:.1%}", interval))
-    head = (*(f"version {each}" for each in shown), f"version {outcome.version}", "95 %")
+    head = (*(name for name, _ in columns), f"version {outcome.version}", "95 %")
     return Table("Probes over nights", ("right answers", *head), tuple(rows), broad=True)
+
+
+def _marked(milestone: Milestone) -> str:
+    return "" if milestone.champion else ", refused"
 
 
 def _of_probe(probes: Sequence[ProbeResult], name: str) -> str:

@@ -66,6 +66,7 @@ class Intake:
         dropped: documents, by reason.
         unread: a sentence for each file that could not be read, or not whole.
         waiting: what waits for a person by now, of earlier nights too.
+        warnings: sentences about text of which nothing, or little, can be learned.
     """
 
     read: int
@@ -75,6 +76,7 @@ class Intake:
     dropped: dict[str, int]
     unread: list[str]
     waiting: list[Waiting]
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,15 @@ class Costs:
     """What the run took.
 
     Attributes:
-        stages: (name, seconds on the clock), in the order in which they began.
-        written: bytes that are on the disk since, scratch left out.
+        stages: (name, seconds in which it was at work), in the order in which they began.
+        seconds: in which any of them was.
+        written: bytes that are on the disk since, scratch and databases of servers left out.
         store: bytes of the whole store.
         free: bytes that the disk has left.
     """
 
     stages: list[tuple[str, float]]
+    seconds: float
     written: int
     store: int
     free: int
@@ -119,6 +123,9 @@ class Outcome:
 
     Attributes:
         standing: whether it is the champion, in words.
+        kind: the same as of a promotion.
+        holder: number of the champion when this was decided.
+        holder_score: its figure that decides, of a first run that is worse.
         figures: of the evaluation, by name.
         decides: the figure by which versions are compared.
         signature: how that figure was worked out, where others do it differently.
@@ -156,6 +163,9 @@ class Outcome:
     flow_run_url: str
     mlflow_url: str
     report_url: str = ""
+    kind: str = ""
+    holder: str = ""
+    holder_score: float | None = None
     higher_is_better: bool = False
     reasons: list[str] = field(default_factory=list)
     compared: list[dict[str, Any]] = field(default_factory=list)

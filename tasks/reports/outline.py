@@ -61,7 +61,7 @@ class Passages:
 
 @dataclass(frozen=True)
 class Steps:
-    """What a person can do: (why, the command)."""
+    """What a person can do: (why, the command), which is empty where no command does it."""
 
     title: str
     rows: tuple[tuple[str, str], ...]

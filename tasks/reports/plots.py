@@ -42,7 +42,6 @@ class Line:
     dots: bool = False
     hollow: frozenset[int] = frozenset()
     faint: bool = False
-    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,9 @@ class Interval:
 
     Attributes:
         few: the interval says little.
+        wanted: what the low end has to reach, or the value itself where the interval says little;
+            None where nothing depends on it.
+        whole: it is of all text of its kind; the axis has room for it.
     """
 
     label: str
@@ -58,18 +60,24 @@ class Interval:
     value: float
     high: float
     few: bool
+    wanted: float | None = None
+    whole: bool = False
+
+    def tone(self, tolerance: float) -> Literal["good", "bad", "even", "doubt"]:
+        """Worse than is tolerated, not shown to be as good as it has to, better, or neither."""
+        if self.value < -tolerance:
+            return "bad"
+        if self.wanted is not None and (self.value if self.few else self.low) < self.wanted:
+            return "doubt"
+        return "good" if self.value > 0 else "even"
 
 
-def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, whole_x: bool = True) -> str:
-    """Curves over a common axis, with a key above; empty without points.
-
-    Args:
-        whole_x: only integers are marked on the axis of x.
-    """
+def draw_lines(lines: Sequence[Line], x_label: str, y_label: str) -> str:
+    """Curves over a common axis of integers, with a key above; empty without points."""
     points = [point for line in lines for point in line.points]
     if not points:
         return ""
-    x_ticks = _ticks(min(x for x, _ in points), max(x for x, _ in points), 6, 1 if whole_x else 0)
+    x_ticks = _ticks(min(x for x, _ in points), max(x for x, _ in points), 6, 1)
     y_ticks = _ticks(min(y for _, y in points), max(y for _, y in points), 5, 0)
     frame = _Frame(x_ticks, y_ticks)
     # The strong ones last, over the faint.
@@ -78,33 +86,65 @@ def draw_lines(lines: Sequence[Line], x_label: str, y_label: str, whole_x: bool 
 
 
 def draw_intervals(rows: Sequence[Interval], tolerance: float) -> str:
-    """Gains as dots with whiskers on a common axis, 0 and what may be lost marked."""
+    """Gains as dots with whiskers on a common axis, 0 and what may be lost marked.
+
+    The axis is that of the whole text: what a source with little text has beyond it is cut off with
+    an arrow.
+    """
     if not rows:
         return ""
-    values = [value for row in rows for value in (row.low, row.value, row.high)]
-    ticks = _ticks(min(*values, -tolerance), max(*values, tolerance), 4, 0)
+    axis = _Axis(_span(rows, tolerance))
     step, height = 30.0, 30.0 * len(rows) + 40.0
-    span = ticks[-1] - ticks[0]
-
-    def at(value: float) -> float:
-        return _LABELS + (value - ticks[0]) / span * (_WIDTH - _LABELS - 2 * _RIGHT)
-
     bottom = height - 30
-    parts = [_rule(at(tick), 6, at(tick), bottom, "grid") for tick in ticks]
-    digits = _digits(100 * (ticks[1] - ticks[0]))
+    parts = [_rule(axis.at(tick), 6, axis.at(tick), bottom, "grid") for tick in axis.ticks]
+    digits = _digits(100 * (axis.ticks[1] - axis.ticks[0]))
     parts += [
-        _text(at(tick), height - 12, f"{100 * tick:+.{digits}f} %" if tick else "0", "middle")
-        for tick in ticks
+        _text(axis.at(tick), height - 12, f"{100 * tick:+.{digits}f} %" if tick else "0", "middle")
+        for tick in axis.ticks
     ]
-    parts.append(_rule(at(0), 6, at(0), bottom, "zero"))
-    parts.append(_rule(at(-tolerance), 6, at(-tolerance), bottom, "limit"))
+    parts.append(_rule(axis.at(0), 6, axis.at(0), bottom, "zero"))
+    parts.append(_rule(axis.at(-tolerance), 6, axis.at(-tolerance), bottom, "limit"))
     for number, row in enumerate(rows):
         y = 6 + step * (number + 0.5)
-        tone = "bad" if row.value < -tolerance else "good" if row.value > 0 else "even"
         parts.append(_text(0, y + 4, _short(row.label), "start"))
-        parts.append(_rule(at(row.low), y, at(row.high), y, f"whisker {tone}"))
-        parts.append(_dot(at(row.value), y, tone, row.few))
+        parts += _whisker(row, axis, y, row.tone(tolerance))
     return _svg(height, parts)
+
+
+class _Axis:
+    """Where shares lie on the picture."""
+
+    def __init__(self, ticks: list[float]) -> None:
+        self.ticks = ticks
+
+    def at(self, value: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        return _LABELS + (value - low) / (high - low) * (_WIDTH - _LABELS - 2 * _RIGHT)
+
+    def within(self, value: float) -> bool:
+        return self.ticks[0] <= value <= self.ticks[-1]
+
+
+def _span(rows: Sequence[Interval], tolerance: float) -> list[float]:
+    """Marks of an axis, with half as much room again at each side as the whole text needs."""
+    whole = [row for row in rows if row.whole]
+    values = [value for row in whole or rows for value in (row.low, row.value, row.high)]
+    low, high = min(*values, -tolerance), max(*values, tolerance)
+    room = (high - low) / 2 if whole else 0.0
+    every = [value for row in rows for value in (row.low, row.value, row.high)]
+    return _ticks(max(low - room, min(*every, low)), min(high + room, max(*every, high)), 4, 0)
+
+
+def _whisker(row: Interval, axis: _Axis, y: float, tone: str) -> Iterator[Markup]:
+    left, right = axis.at(axis.ticks[0]), axis.at(axis.ticks[-1])
+    begin, end = (min(max(axis.at(value), left), right) for value in (row.low, row.high))
+    yield _rule(begin, y, end, y, f"whisker {tone}")
+    if row.low < axis.ticks[0]:
+        yield _arrow(left, y, -1, tone)
+    if row.high > axis.ticks[-1]:
+        yield _arrow(right, y, 1, tone)
+    if axis.within(row.value):
+        yield _dot(axis.at(row.value), y, tone, row.few)
 
 
 class _Frame:
@@ -164,11 +204,10 @@ def _curve(line: Line, frame: _Frame) -> Markup:
 
 
 def _stroke(line: Line) -> Markup:
-    return Markup('fill="none" stroke="{}" stroke-width="{}" stroke-linejoin="round"{}{}').format(
+    return Markup('fill="none" stroke="{}" stroke-width="{}" stroke-linejoin="round"{}').format(
         _COLOURS[line.tone],
         1.2 if line.faint else 2,
         Markup(' stroke-opacity="0.65"') if line.faint else "",
-        Markup(' stroke-dasharray="5 4"') if line.dashed else "",
     )
 
 
@@ -179,7 +218,19 @@ def _dot(x: float, y: float, tone: str, hollow: bool) -> Markup:
     ).format(x, y, "none" if hollow else colour, colour)
 
 
-_TONES = {"good": _COLOURS["green"], "bad": _RED, "even": _COLOURS["grey"]}
+def _arrow(x: float, y: float, way: int, tone: str) -> Markup:
+    """The tip of an arrow at the end of an axis, to the left or to the right."""
+    return Markup('<path d="M{:.1f} {:.1f}l{} -5v10z" fill="{}"/>').format(
+        x + 4 * way, y, -8 * way, _TONES[tone]
+    )
+
+
+_TONES = {
+    "good": _COLOURS["green"],
+    "bad": _RED,
+    "even": _COLOURS["grey"],
+    "doubt": _COLOURS["orange"],
+}
 _FONT = Markup('font-size="12" font-family="system-ui, sans-serif" fill="#868d96" class="letters"')
 _RULES = {
     "grid": Markup('stroke="#868d96" stroke-opacity="0.25"'),
@@ -207,7 +258,8 @@ def _text(x: float, y: float, text: str, anchor: str) -> Markup:
 def _short(label: str) -> str:
     """One line without what XML does not hold or what turns the direction of the rest."""
     line = "".join(each if each.isprintable() else "\ufffd" for each in " ".join(label.split()))
-    return line if len(line) <= 20 else f"{line[:19]}…"
+    # Names of sources are told apart by their ends as often as by their beginnings.
+    return line if len(line) <= 20 else f"{line[:9]}…{line[-10:]}"
 
 
 def _svg(height: float, parts: Sequence[Markup]) -> str:
@@ -231,7 +283,7 @@ def _ticks(low: float, high: float, count: int, least: float) -> list[float]:
     if least and step != int(step):
         step = math.ceil(step)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [number * step for number in range(first, last + 1)]
+    return [number * step for number in range(first, max(last, first + 1) + 1)]
 
 
 def _digits(step: float) -> int:

@@ -67,6 +67,9 @@ def make_outcome(
         version=version.version,
         champion=promotion.champion,
         standing=promotion.words,
+        kind=promotion.kind,
+        holder=promotion.holder,
+        holder_score=promotion.holder_score,
         family=figures.family,
         figures=figures.figures,
         decides=figures.decides,
@@ -130,13 +133,16 @@ def report(
     corpus: Ref,
     outcome: Outcome,
     card: str,
+    *,
     scratch: Sequence[Ref] = (),
+    warnings: Sequence[str] = (),
 ) -> None:
     """Logs figures, report and model card to MLflow, and the report to Prefect.
 
     Args:
         model, corpus: what was trained, and on what.
         scratch: what the run will not leave on the disk.
+        warnings: sentences about its text that its corpus does not know.
     """
     tracker, heart = context.tracker, outcome.memorisation
     tracker.log_metrics(
@@ -150,12 +156,13 @@ def report(
         | {metrics.contamination(each.name): each.share for each in outcome.contamination}
         | ({metrics.evaluation(metrics.MEMORISED): heart.share} if heart else {})
     )
+    decisions = Ledger(context.layout, outcome.model).read()
     whole = replace(
         outcome,
         curves=read_curves(RunLayout(context.layout.run(model.digest)).journal),
-        intake=take_in(corpus, Ledger(context.layout, outcome.model).read().set_aside),
-        costs=measure_costs(context.layout.root, [each.path for each in scratch]),
-        line=read_line(context.settings, outcome) if outcome.before else [],
+        intake=take_in(corpus, decisions.set_aside, warnings),
+        costs=measure_costs(context.layout, [each.path for each in scratch]),
+        line=read_line(context.settings, outcome, decisions.rolled_back) if outcome.before else [],
     )
     tracker.log_text(to_json(whole), "outcome.json")
     described = describe(whole)

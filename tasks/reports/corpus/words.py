@@ -78,6 +78,11 @@ def counted(count: int, one: str) -> str:
     return f"{count:,} {one}" if count == 1 else f"{count:,} {one}s"
 
 
+def one_line(text: str | None) -> str:
+    """What was written, without its line breaks."""
+    return " ".join((text or "").split())
+
+
 def unread_sentence(unread: Mapping[str, Any]) -> str:
     """What a file lost because it could not be read: an entry of a manifest's `unread`."""
     lost = f"{counted(unread['documents'], 'document')}, {size(unread['bytes'])}"
