@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.storage.ledger import Ledger, Rejected
+from corpusmill.storage.markup import as_line
 from corpusmill.storage.memory import files_path
 from corpusmill.storage.versions import CHAMPION, CONTINUED_FROM, RegisteredModel, RunRecord
 from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
@@ -72,6 +73,20 @@ def test_the_digest_that_is_printed_is_that_of_the_file(
         digest, path = subprocess.check_output(["sha256sum", real], text=True).split()
         (said,) = (each for each in tree if path in each)
         assert f"{digest}  {path}  {real.stat().st_size:,} bytes" in said
+
+
+def test_a_file_s_name_forges_no_line_of_the_tree(
+    line: Line, versions: list[RegisteredModel], tmp_path: Path
+) -> None:
+    forged = f"x.txt\n● ours version 9 (champion)\n    {'0' * 64}  real.txt  1 bytes\u202e.txt"
+    _write(tmp_path / "text", 3).rename(tmp_path / "text" / forged)
+    assert line.night()
+    tree = list(as_tree(_lineage(line, [*versions, _version(line, 3)], 3), None))
+    shown = "\n".join(map(as_line, tree)).splitlines()
+    assert len(shown) == len(tree) and "\u202e" not in "".join(shown)
+    assert [each[:16] for each in shown if each.startswith("●")] == [
+        f"● ours version {number}" for number in (3, 2, 1)
+    ]
 
 
 def test_each_version_shows_what_it_was_the_first_to_learn(
