@@ -73,7 +73,7 @@ class Decisions:
         set_aside: what still waits.
         released: ids of documents that a person has let in.
         forgotten: what is kept out for ever.
-        rejected: versions whose text was not released since.
+        rejected: versions whose text was not released since, and that were not champion since.
         champion: number of the version that a flow promoted last, or that was rolled back to.
     """
 
@@ -164,14 +164,20 @@ def _take_in(decisions: Decisions, record: Record) -> None:
         case "forgotten":
             decisions.forgotten.append(_forgotten(record))
         case "promoted":
-            decisions.champion = record["version"]
+            _crown(decisions, record["version"])
         case "refused":
             decisions.rejected.append(
                 Rejected(record["version"], record["memory"], record["config"])
             )
         case "rolled_back":
             decisions.rejected += [Rejected(**each) for each in record["versions"]]
-            decisions.champion = record["champion"]
+            _crown(decisions, record["champion"])
+
+
+def _crown(decisions: Decisions, version: str) -> None:
+    """A version is champion, whatever was decided about it before."""
+    decisions.champion = version
+    decisions.rejected = [each for each in decisions.rejected if each.version != version]
 
 
 def _forgotten(record: Mapping[str, Any]) -> Forgotten:

@@ -150,6 +150,16 @@ def test_a_version_that_was_refused_says_so(line: Line, versions: list[Registere
     assert [each.rejected for each in _lineage(line, versions)] == [False, True]
 
 
+def test_a_champion_by_hand_is_not_called_rolled_back_before_a_night_has_noted_it(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    Ledger(line.layout, "ours").roll_back([Rejected("2", versions[1].tags["memory"], None)], "1")
+    assert CHAMPION in versions[1].aliases
+    assert not any(
+        "refused or rolled back" in each for each in as_tree(_lineage(line, versions), 0)
+    )
+
+
 def test_of_many_files_as_many_are_shown_as_asked_for(
     line: Line, versions: list[RegisteredModel], tmp_path: Path
 ) -> None:

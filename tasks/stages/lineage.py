@@ -10,7 +10,14 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger
 from corpusmill.storage.manifest import MANIFEST, read_manifest
 from corpusmill.storage.memory import MetFile, Segment, files_path, read_files, read_segments
-from corpusmill.storage.versions import CONTINUED_FROM, DIGEST, MEMORY, RegisteredModel, RunRecord
+from corpusmill.storage.versions import (
+    CHAMPION,
+    CONTINUED_FROM,
+    DIGEST,
+    MEMORY,
+    RegisteredModel,
+    RunRecord,
+)
 
 # What the inputs of a run, where they are not those of before, were to its version.
 _ROLES = {"initialize_from": "initialized from", "shards": "trained on", "corpus": "read from"}
@@ -39,7 +46,8 @@ class Generation:
     Attributes:
         version: None where the registry has it no more, and a memory says what it has met.
         record: how it was made; None where its run is gone from MLflow.
-        rejected: whether it was refused, or rolled back, and its text not released since.
+        rejected: whether it was refused, or rolled back, and its text not released since; the
+            champion is not, which a person may have made it by hand.
         documents: how many it has met; None where no memory says so.
         files: that it has met; None where none are known by name.
     """
@@ -102,7 +110,7 @@ def lineage_of(
             Generation(
                 version,
                 record,
-                version.version in rejected,
+                version.version in rejected and CHAMPION not in version.aliases,
                 tuple(_materials(layout, version, record, segment)),
                 segment.documents if segment else None,
                 _files(folder, segment),
