@@ -18,6 +18,7 @@ from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.ingestion.fragments import SourceFile
 from corpusmill.tasks.ingestion.night import WAITING
+from corpusmill.tasks.ingestion.readers.formats import Format
 from corpusmill.tasks.ingestion.sources import ResolvedSource
 from corpusmill.tasks.stages.memory import recall, remember
 from tests.lines import Line, begin
@@ -118,7 +119,7 @@ def test_files_are_not_compared_with_all_that_wait(tmp_path: Path) -> None:
     corpus = line.corpora[0]
     inner = [f"text/{number}.zip/in/x.txt" for number in range(0, 600, 2)]
     (corpus.path / WAITING).write_text(json.dumps(["text/7.zipped", "text/0.txt", *inner]))
-    file = SourceFile("text", "", tmp_path, 1, "ab" * 32, 0, "text", "text", "utf-8", "line")
+    file = SourceFile("text", "", tmp_path, 1, "", 0, Format("text"), "text", "utf-8", "line")
     files = tuple(
         replace(file, name=_Compared(f"text/{number}.zip"), digest=f"{number:064x}")
         for number in range(600)
