@@ -26,7 +26,7 @@ from corpusmill.flows.store_commands import prune, verify
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.markup import as_line, on_terminal
 from corpusmill.storage.settings import Settings
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import run_to_end, sample_command
@@ -142,11 +142,11 @@ def config(recipe: str, overrides: tuple[str, ...]) -> None:
     # What is left to the machine (precision, processes) stays so: the digest is the same anywhere.
     resolved = resolve(RECIPES, recipe, dict(_parameter(text) for text in overrides))
     for name, value in flat(resolved).items():
-        click.echo(on_terminal(f"{name} = {_as_json(value)}"))
+        click.echo(as_line(f"{name} = {_as_json(value)}"))
     changed = differences(resolved, base_of(RECIPES, recipe))
     click.echo(f"\n{f'Other than in {recipe}:' if changed else f'All as in {recipe}.'}")
     for name, (value, standard) in changed.items():
-        click.echo(on_terminal(f"  {name} = {_as_json(value)}, not {_as_json(standard)}"))
+        click.echo(as_line(f"  {name} = {_as_json(value)}, not {_as_json(standard)}"))
     click.echo(f"\nDigest {digest_config(resolved)}")
 
 
@@ -169,7 +169,7 @@ def try_step(step: str, file: str, overrides: tuple[str, ...]) -> None:
     given = dict(_parameter(text) for text in overrides)
     result = dry_run(resolve({"try": lambda: base}, "try", given).corpus, layout.downloads)
     for line in in_lines(result):
-        click.echo(on_terminal(line))
+        click.echo(as_line(line))
 
 
 @main.command()

@@ -11,7 +11,7 @@ from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ArtifactError, ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
-from corpusmill.storage.markup import command, on_terminal
+from corpusmill.storage.markup import as_line, command
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CHAMPION, MEMORY
 
@@ -27,7 +27,7 @@ def rollback(name: str) -> None:
     gone = [Rejected(before.version, before.tags[MEMORY], None)] if MEMORY in before.tags else []
     Ledger(layout, name).roll_back(gone, now.version)
     click.echo(
-        on_terminal(
+        as_line(
             f"Version {now.version} of {name} is the champion again, in place of version "
             f"{before.version}. The next night that finds other text too learns what version "
             f"{before.version} had learned anew; `{command('release', name)}` has it learn that "
@@ -58,7 +58,7 @@ def release(name: str, file: str | None, only_list: bool) -> None:
         )
     for each in waiting:
         if file in (None, each.file):
-            click.echo(on_terminal(f"{each.file}: {len(each.ids)} documents; {each.why}"))
+            click.echo(as_line(f"{each.file}: {len(each.ids)} documents; {each.why}"))
     if only_list:
         return
     count = ledger.release(file)
@@ -106,7 +106,7 @@ def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
                 memories[each.version] = find(layout, KIND, each.tags[MEMORY])
             except ArtifactError as error:
                 # What the others have met is kept out all the same.
-                click.echo(on_terminal(f"  what version {each.version} has met is lost: {error}"))
+                click.echo(as_line(f"  what version {each.version} has met is lost: {error}"))
     found = documents_of_file(layout, config.corpus, file)
     if not found.ids:
         raise ConfigError(
@@ -114,9 +114,7 @@ def _forget(settings: Settings, layout: Layout, name: str, file: Path) -> int:
             "text is in."
         )
     Ledger(layout, name).forget(with_relatives(found, memories.values()))
-    click.echo(
-        on_terminal(f"{name}: {len(found.ids)} documents of {file} are kept out from now on.")
-    )
+    click.echo(as_line(f"{name}: {len(found.ids)} documents of {file} are kept out from now on."))
     for version, memory in sorted(memories.items(), key=lambda item: int(item[0])):
         met = meeting(found, memory)
         if met.trained or met.held_out:

@@ -17,7 +17,7 @@ from corpusmill.flows.config import (
 from corpusmill.flows.home import here, tracked
 from corpusmill.storage.config import Config, parse
 from corpusmill.storage.errors import ConfigError
-from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.markup import as_line, json_on_terminal
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import RegisteredModel, RunRecord
 
@@ -45,10 +45,11 @@ def lineage(model: str, every: bool, as_json: bool) -> None:
     found = versions(settings, wanted.name)
     generations = lineage_of(layout, found, wanted, lambda each: _record(settings, each))
     if as_json:
-        click.echo(json.dumps(as_values(generations), ensure_ascii=False, indent=2))
+        text = json.dumps(as_values(generations), ensure_ascii=False, indent=2)
+        click.echo(json_on_terminal(text))
         return
     for line in as_tree(generations, None if every else _SHOWN_FILES):
-        click.echo(on_terminal(line))
+        click.echo(as_line(line))
 
 
 @click.command()
@@ -81,9 +82,9 @@ def show(digest: str) -> None:
         )
     click.echo(max((each.digest for each in found), key=len))
     for each in found:
-        click.echo(on_terminal(each.what))
+        click.echo(as_line(each.what))
         for name, said in each.facts:
-            click.echo(on_terminal(f"  {name:<14} {said}"))
+            click.echo(as_line(f"  {name:<14} {said}"))
 
 
 def _record(settings: Settings, version: RegisteredModel) -> RunRecord | None:

@@ -8,7 +8,7 @@ import click
 
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.markup import as_line
 from corpusmill.storage.names import registrable
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.tasks.stack import automations, control
@@ -95,14 +95,14 @@ def _check(name: str | None, at: str | None, zone: str | None, remove: bool) -> 
 
 def _print_set(settings: Settings, found: Nightly, zone: str | None) -> None:
     click.echo(
-        on_terminal(
+        as_line(
             f"{FLOW}/{found.deployment} continues {found.model} at {', '.join(found.when)}; "
             f"the next night comes {_moment(found, zone)}."
         )
     )
     if _champion(settings, found.model) is None:
         click.echo(
-            on_terminal(
+            as_line(
                 f"{found.model} has no champion yet: its nights sleep until a run that registers "
                 f"under this name, with registration.name={found.model}, makes one."
             )
@@ -111,7 +111,7 @@ def _print_set(settings: Settings, found: Nightly, zone: str | None) -> None:
 
 def _print_removed(found: Nightly) -> None:
     what = "has no schedule any more" if found.deployment == SHIPPED else "is removed"
-    click.echo(on_terminal(f"{FLOW}/{found.deployment}, which continued {found.model}, {what}."))
+    click.echo(as_line(f"{FLOW}/{found.deployment}, which continued {found.model}, {what}."))
 
 
 def _print_all(settings: Settings, found: list[Nightly]) -> None:
@@ -121,12 +121,12 @@ def _print_all(settings: Settings, found: list[Nightly]) -> None:
         champion = _champion(settings, each.model)
         version = f"champion version {champion}" if champion else "no champion yet"
         when = ", ".join(each.when) or "never"
-        click.echo(on_terminal(f"{each.model}  {when}  next {_moment(each, None)}  {version}"))
+        click.echo(as_line(f"{each.model}  {when}  next {_moment(each, None)}  {version}"))
 
 
 def _print_told(to: str | None) -> None:
     nobody = "nobody, but stand in the page's feed; `corpusmill nightly --tell URL` names a webhook"
-    click.echo(on_terminal(f"Nights that fail, are skipped or hang are told to {to or nobody}."))
+    click.echo(as_line(f"Nights that fail, are skipped or hang are told to {to or nobody}."))
 
 
 def _moment(found: Nightly, zone: str | None) -> str:

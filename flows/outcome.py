@@ -8,7 +8,7 @@ from corpusmill.model.training.job import TrainingJob
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import StackError
 from corpusmill.storage.layout import RunLayout
-from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.markup import as_line
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.tracking import file_of_run, open_run
 from corpusmill.tasks.reports.corpus.words import counted
@@ -47,20 +47,21 @@ def print_outcome(settings: Settings, flow_run_id: str) -> None:
             "its outcome: look at its page in Prefect for what happened."
         )
     outcome = json.loads(text)
-    print(f"\n{outcome['model']} version {outcome['version']} ({outcome['standing']})\n")
+    title = f"{outcome['model']} version {outcome['version']} ({outcome['standing']})"
+    print(f"\n{as_line(title)}\n")
     figure = in_words(outcome["decides"])
     figure = figure[:1].upper() + figure[1:]
     documents = counted(outcome["held_out_documents"], "held-out document")
     print(f"{figure} of {documents}:")
     score = outcome["figures"][outcome["decides"]]
     for name, value in {"this model": score, **outcome["baselines"]}.items():
-        print(f"  {value:.3f}  {name}")
+        print(as_line(f"  {value:.3f}  {name}"))
     print(f"\n{SHOWN[outcome['decides']]}:")
     for sample in outcome["samples"]:
         continued = f"[{sample['prompt']}] {sample['continuation']}"
         if sample["reference"] is not None:
             continued += f" (reference: {sample['reference']})"
-        text = on_terminal(" ".join(continued.split()))
+        text = as_line(" ".join(continued.split()))
         print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="  "))
         print()
     assert settings.key is not None, "settings in effect"

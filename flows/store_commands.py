@@ -10,7 +10,7 @@ from operator import attrgetter
 import click
 
 from corpusmill.flows.home import here, tracked
-from corpusmill.storage.markup import on_terminal
+from corpusmill.storage.markup import as_line
 
 
 class _Line:
@@ -19,7 +19,7 @@ class _Line:
     def show(self, percent: float, description: str) -> None:
         """As of `corpusmill.tasks.stages.progress.Bar`."""
         if sys.stderr.isatty():
-            click.echo(f"\r\x1b[K{percent:3.0f} %  {on_terminal(description)}", nl=False, err=True)
+            click.echo(f"\r\x1b[K{percent:3.0f} %  {as_line(description)}", nl=False, err=True)
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def prune(*, yes: bool, age: float) -> None:
         sizes = [each.bytes for each in group]
         click.echo(f"{kind:16} {len(sizes):6,}  {sum(sizes) / 1e6:10,.1f} MB")
     for note in plan.notes:
-        click.echo(on_terminal(note))
+        click.echo(as_line(note))
     total = sum(each.bytes for each in plan.removals) / 1e6
     if not plan.removals:
         click.echo(f"Nothing in {layout.root} is to be removed.")
@@ -87,7 +87,7 @@ def verify() -> None:
         click.echo(f"{each.kind:20} {each.sound:6,} sound" + _not_sound(len(each.wrong)))
     wrong = [sentence for each in checked for sentence in each.wrong]
     for sentence in wrong:
-        click.echo(on_terminal(sentence))
+        click.echo(as_line(sentence))
     if wrong:
         sys.exit(1)
     click.echo(f"All of {layout.root} is as it was written, and so is what MLflow keeps of it.")

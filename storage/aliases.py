@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -80,26 +82,42 @@ def champion_or_refuse(settings: Settings, name: str) -> RegisteredModel:
 def version_at(settings: Settings, address: str) -> RegisteredModel:
     """The version that an address names: `[models:/]NAME`, the champion, `NAME@ALIAS` or `NAME/1`.
 
+    Where no model is called so it may be escaped, as addresses of pages are: `my%20model%2F1`.
+
     Raises:
         ConfigError: there is no such version, or another tool registered it.
         ServerError: the MLflow server does not answer.
         StackError: it is another stack's.
     """
-    # Names hold neither mark.
-    parts = re.split("([/@])", address.removeprefix("models:/"), maxsplit=1)
-    name, mark, rest = parts if len(parts) > 1 else (*parts, "@", CHAMPION)
-    found = versions(settings, name)
+    every = versions(settings)
+    for text in (address, unquote(address)):
+        name, mark, rest = _parts(text)
+        if found := [each for each in every if each.name == name]:
+            break
+    else:
+        models = ", ".join(sorted({each.name for each in every})) or "there is none yet"
+        raise ConfigError(
+            f"There is no {''.join(_parts(address))} in the registry; expected a version of one of "
+            f"its models: {models}."
+        )
     for each in found:
         if rest == each.version if mark == "/" else rest in each.aliases:
             each.tag(DIGEST)
             return each
     there = sorted((each.version for each in found), key=int)
     aliases = sorted({alias for each in found for alias in each.aliases})
+    example = shlex.quote(f"{name}/{there[-1]}")
     raise ConfigError(
         f"There is no {name}{mark}{rest} in the registry; expected a version "
-        f"({', '.join(there) or 'there is none'}) or an alias ({', '.join(aliases) or 'none'}), "
-        f"such as {name}/{there[-1] if there else 1}."
+        f"({', '.join(there)}) or an alias ({', '.join(aliases) or 'none'}), such as {example}."
     )
+
+
+def _parts(address: str) -> tuple[str, str, str]:
+    """Name, `@` or `/`, and alias or version; names hold neither mark."""
+    name, *rest = re.split("([/@])", address.removeprefix("models:/"), maxsplit=1)
+    mark, which = rest or ("@", CHAMPION)
+    return name, mark, which
 
 
 def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:

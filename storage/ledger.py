@@ -75,7 +75,7 @@ class Decisions:
         set_aside: what still waits.
         released: ids of documents that a person has let in.
         forgotten: what is kept out for ever.
-        rejected: versions whose text was not released since.
+        rejected: versions whose text was not released since, and that were not champion since.
         rolled_back: versions that were champion and gave way to an older one, released or not.
         champion: number of the version that a flow promoted last, or that was rolled back to.
     """
@@ -169,8 +169,7 @@ def _take_in(decisions: Decisions, record: Record) -> None:
         case "forgotten":
             decisions.forgotten.append(_forgotten(record))
         case "promoted":
-            decisions.champion = record["version"]
-            decisions.rolled_back.discard(record["version"])
+            _crown(decisions, record["version"])
         case "refused":
             decisions.rejected.append(
                 Rejected(record["version"], record["memory"], record["config"])
@@ -179,8 +178,14 @@ def _take_in(decisions: Decisions, record: Record) -> None:
             gone = [Rejected(**each) for each in record["versions"]]
             decisions.rejected += gone
             decisions.rolled_back.update(each.version for each in gone)
-            decisions.champion = record["champion"]
-            decisions.rolled_back.discard(record["champion"])
+            _crown(decisions, record["champion"])
+
+
+def _crown(decisions: Decisions, version: str) -> None:
+    """A version is champion, whatever was decided about it before."""
+    decisions.champion = version
+    decisions.rejected = [each for each in decisions.rejected if each.version != version]
+    decisions.rolled_back.discard(version)
 
 
 def _forgotten(record: Mapping[str, Any]) -> Forgotten:

@@ -62,13 +62,12 @@ def recall_memory(layout: Layout, champion: RegisteredModel) -> Ref:
 def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel) -> Decisions:
     """What was decided about the text of a model, a rollback by hand being noted first."""
     ledger = Ledger(layout, champion.name)
-    decisions = ledger.read()
-    newest = decisions.champion
+    newest = ledger.read().champion
     if newest is None or int(champion.version) >= int(newest):
         if newest != champion.version:
             # Promoted by hand, or by a flow that ended before it noted that.
             ledger.promote(champion.version)
-        return decisions
+        return ledger.read()
     gone = [
         Rejected(each.version, each.tags[MEMORY], None)
         for each in aliases.versions(settings, champion.name)

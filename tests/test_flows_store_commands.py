@@ -1,9 +1,11 @@
 """`corpusmill prune` and `corpusmill verify`, on a store and a registry of their own."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner, Result
@@ -78,6 +80,7 @@ def test_the_lineage_of_a_version_is_printed_as_a_tree_and_as_json(
     assert said.startswith(f"● {NAME} version 2 (candidate, champion)")
     assert f"{champion.tags['memory']}  memory of" in said and "run                  line," in said
     assert _command("lineage", f"models:/{NAME}@{CANDIDATE}").output == said
+    assert _command("lineage", f"models:/{quote(f'{NAME}@{CANDIDATE}')}").output == said
     (first,) = json.loads(_command("lineage", f"{NAME}/1", "--json").output)
     assert (first["version"], first["aliases"], first["run"]["name"]) == ("1", [], "line")
 
@@ -86,8 +89,12 @@ def test_the_lineage_of_a_version_is_printed_as_a_tree_and_as_json(
     ("words", "sentence"),
     [
         (("lineage", f"{NAME}/3"), f"There is no {NAME}/3 in the registry; expected a version"),
-        (("lineage", f"{NAME}@best"), "or an alias (candidate, champion), such as"),
-        (("lineage", "nobody"), "There is no nobody@champion in the registry"),
+        (
+            ("lineage", f"{NAME}@best"),
+            f"(candidate, champion), such as {shlex.quote(f'{NAME}/2')}.",
+        ),
+        (("lineage", "nobody"), "There is no nobody@champion in the registry; expected a version"),
+        (("lineage", f"{NAME[:-1]}/1"), f"of one of its models: {NAME}, theirs."),
         (("lineage", "theirs/1"), "so it is not one that corpusmill registered"),
         (("show", "abcde"), "is no digest; expected at least 6 of its hexadecimal digits"),
         (("show", "abcdefabcdef"), "and its registry has the digest abcdefabcdef; expected one"),

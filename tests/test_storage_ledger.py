@@ -94,6 +94,17 @@ def test_a_version_that_was_rolled_back_is_known_after_a_release_and_until_it_is
     assert not ledger.read().rolled_back
 
 
+def test_what_is_champion_again_is_not_rejected_any_more(ledger: Ledger) -> None:
+    two, three = Rejected("2", "two", None), Rejected("3", "three", None)
+    ledger.promote("3")
+    ledger.roll_back([two, three], "1")
+    ledger.promote("3")
+    assert ledger.read().rejected == [two]
+    ledger.roll_back([three], "2")
+    found = ledger.read()
+    assert (found.champion, found.rejected) == ("2", [three])
+
+
 def test_models_have_ledgers_of_their_own(tmp_path: Path, ledger: Ledger) -> None:
     ledger.promote("1")
     assert Ledger(Layout(tmp_path), "another model").read().champion is None

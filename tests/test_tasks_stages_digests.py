@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -108,13 +109,34 @@ def test_bytes_files_runs_ledgers_and_configs_have_digests_too(
         path.stem: "the ledger of line",
         "cd" * 16: "how version 1 of line, which was refused, was trained",
         "ef" * 16: "a document of web/雪.txt, which waits for a person: it is noise",
-        RUN: "the run in MLflow of models:/line/1",
+        RUN: "the run in MLflow that made models:/line/1",
         CONFIG: "the config of models:/line/1",
         LOST: "the shards that models:/line/1 was made from; no longer there",
     }.items():
         found = _found(layout, versions, digest[:9])
         assert one_digest(found) and found[0].digest == digest
         assert expected in found[0].what
+
+
+def test_a_config_says_all_that_was_trained_by_it_where_one_version_was_refused(
+    layout: Layout, versions: list[RegisteredModel]
+) -> None:
+    Ledger(layout, "line").reject(Rejected("1", "memory", CONFIG))
+    assert [each.what for each in _found(layout, versions, CONFIG[:9])] == [
+        "the config of models:/line/1",
+        "the config of models:/line/2 (champion)",
+        "how version 1 of line, which was refused, was trained",
+    ]
+
+
+def test_the_run_that_made_a_version_and_the_one_that_judged_it_last_are_told_apart(
+    layout: Layout, versions: list[RegisteredModel]
+) -> None:
+    tagged = replace(versions[0], tags={**versions[0].tags, "run_id": LOST})
+    (made,) = _found(layout, [tagged], RUN[:9])
+    (judged,) = _found(layout, [tagged], LOST[:9])
+    assert made.what == "the run in MLflow that made models:/line/1"
+    assert judged.what == "the run in MLflow that judged models:/line/1 last"
 
 
 def test_files_and_documents_that_were_met_are_known_by_name_and_side(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from corpusmill.storage.ledger import Ledger, Rejected
-from corpusmill.storage.memory import files_path
+from corpusmill.storage.markup import as_line
+from corpusmill.storage.memory import files_path, read_segments, write_files, write_segments
 from corpusmill.storage.versions import CHAMPION, CONTINUED_FROM, RegisteredModel, RunRecord
 from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
 from corpusmill.tasks.reports.lineage import as_tree, as_values
@@ -16,6 +20,7 @@ from corpusmill.tasks.stages.lineage import Generation, lineage_of
 from tests.lines import Line, begin
 
 CONFIG = {"recipe": "nightly"}
+DAMAGED = "its memory is damaged: `make verify`"
 
 
 @pytest.fixture
@@ -74,6 +79,20 @@ def test_the_digest_that_is_printed_is_that_of_the_file(
         assert f"{digest}  {path}  {real.stat().st_size:,} bytes" in said
 
 
+def test_a_file_s_name_forges_no_line_of_the_tree(
+    line: Line, versions: list[RegisteredModel], tmp_path: Path
+) -> None:
+    forged = f"x.txt\n● ours version 9 (champion)\n    {'0' * 64}  real.txt  1 bytes\u202e.txt"
+    _write(tmp_path / "text", 3).rename(tmp_path / "text" / forged)
+    assert line.night()
+    tree = list(as_tree(_lineage(line, [*versions, _version(line, 3)], 3), None))
+    shown = "\n".join(map(as_line, tree)).splitlines()
+    assert len(shown) == len(tree) and "\u202e" not in "".join(shown)
+    assert [each[:16] for each in shown if each.startswith("●")] == [
+        f"● ours version {number}" for number in (3, 2, 1)
+    ]
+
+
 def test_each_version_shows_what_it_was_the_first_to_learn(
     line: Line, versions: list[RegisteredModel]
 ) -> None:
@@ -114,25 +133,107 @@ def test_a_corpus_that_was_pruned_and_a_version_that_was_deleted_are_still_told(
 def test_where_no_names_of_files_were_kept_the_number_of_documents_is_said(
     line: Line, versions: list[RegisteredModel]
 ) -> None:
-    files_path(line.layout.artifact("memory", versions[1].tags["memory"]), "000000").unlink()
+    path = _files_of_the_first(line, versions)
+    names = pa.ipc.open_file(path.read_bytes()).read_all().select(["digest"])
+    with pa.ipc.new_file(path, names.schema) as file:
+        file.write_table(names)
     night, first = _lineage(line, versions)
-    assert night.files and first.files is None and first.documents == 10
-    assert any("10 documents of files of which" in each for each in as_tree([first], None))
+    assert night.files and first.documents == 10
+    assert _learned(first) == "10 documents, files not known: an older release kept no names"
 
 
-def test_a_version_whose_memory_is_gone_has_a_tree_all_the_same(
+def test_files_of_corpora_that_a_memory_was_made_of_later_are_not_known(
     line: Line, versions: list[RegisteredModel]
 ) -> None:
-    for version in versions:
-        shutil.rmtree(line.layout.artifact("memory", version.tags["memory"]))
+    write_files(_files_of_the_first(line, versions), [])
+    _, first = _lineage(line, versions)
+    why = "an older release registered it without a memory"
+    assert _learned(first) == f"10 documents, files not known: {why}"
+
+
+def test_a_segment_without_files_has_none(line: Line, versions: list[RegisteredModel]) -> None:
+    write_files(_files_of_the_first(line, versions), [])
+    folder = line.layout.artifact("memory", versions[1].tags["memory"])
+    first, night = read_segments(folder)
+    write_segments(folder, [replace(first, documents=0), night])
+    (_, found) = _lineage(line, versions)
+    assert found.files == () and found.unknown is None
+    assert _learned(found) == "0 documents, 0 held out, of 0 files, 0 bytes"
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (shutil.rmtree, "its memory is no longer in the store"),
+        (lambda folder: (folder / "segments.json").write_text("{"), DAMAGED),
+        (lambda folder: (folder / "segments.json").unlink(), DAMAGED),
+    ],
+)
+def test_a_version_whose_memory_is_gone_has_a_tree_that_says_why(
+    line: Line,
+    versions: list[RegisteredModel],
+    harm: Callable[[Path], object],
+    why: str,
+) -> None:
+    # Without its own a version is known by the memory of one that went on from it.
+    harm(line.layout.artifact("memory", versions[0].tags["memory"]))
+    assert all(each.files for each in _lineage(line, versions))
+    harm(line.layout.artifact("memory", versions[1].tags["memory"]))
+    for each in _lineage(line, versions):
+        assert (each.documents, each.files, each.unknown) == (None, None, why)
+        assert _learned(each) == f"files not known: {why}"
+    assert [each["unknown"] for each in as_values(_lineage(line, versions))] == [why, why]
+
+
+def test_a_newest_memory_that_is_gone_hides_no_older_one(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    shutil.rmtree(line.layout.artifact("memory", versions[1].tags["memory"]))
     night, first = _lineage(line, versions)
-    assert night.files is None and first.files is None
-    assert "no longer in the store" in "\n".join(as_tree([night], None))
+    assert first.files and night.unknown == "its memory is no longer in the store"
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"ARROW1")])
+def test_files_that_cannot_be_read_are_blamed_on_the_damage(
+    line: Line, versions: list[RegisteredModel], harm: Callable[[Path], object]
+) -> None:
+    harm(_files_of_the_first(line, versions))
+    night, first = _lineage(line, versions)
+    assert night.files and _learned(first) == f"10 documents, files not known: {DAMAGED}"
+
+
+def test_of_a_version_without_a_memory_the_older_release_is_blamed(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    first = replace(versions[0], tags={"model_digest": "0", "corpus": "c"})
+    (only,) = _lineage(line, [first], 1)
+    assert only.unknown == "an older release registered it without a memory"
+
+
+def _files_of_the_first(line: Line, versions: list[RegisteredModel]) -> Path:
+    """The files of the first segment, in the memory of the second version."""
+    return files_path(line.layout.artifact("memory", versions[1].tags["memory"]), "000000")
+
+
+def _learned(generation: Generation) -> str:
+    """What the tree says of it."""
+    (said,) = (each for each in as_tree([generation], None) if "   learned " in each)
+    return said.partition("learned")[2].strip()
 
 
 def test_a_version_that_was_refused_says_so(line: Line, versions: list[RegisteredModel]) -> None:
     Ledger(line.layout, "ours").reject(Rejected("1", versions[0].tags["memory"], None))
     assert [each.rejected for each in _lineage(line, versions)] == [False, True]
+
+
+def test_a_champion_by_hand_is_not_called_rolled_back_before_a_night_has_noted_it(
+    line: Line, versions: list[RegisteredModel]
+) -> None:
+    Ledger(line.layout, "ours").roll_back([Rejected("2", versions[1].tags["memory"], None)], "1")
+    assert CHAMPION in versions[1].aliases
+    assert not any(
+        "refused or rolled back" in each for each in as_tree(_lineage(line, versions), 0)
+    )
 
 
 def test_of_many_files_as_many_are_shown_as_asked_for(

@@ -1,7 +1,9 @@
 """The memory of a line: each night adds a segment, and copies none."""
 
+import json
 import subprocess
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,11 @@ from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.memory import Memory, files_path, read_files
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.config import CorpusConfig
-from corpusmill.tasks.stages.memory import recall
+from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.night import WAITING
+from corpusmill.tasks.ingestion.readers.formats import Format
+from corpusmill.tasks.ingestion.sources import ResolvedSource
+from corpusmill.tasks.stages.memory import recall, remember
 from tests.lines import Line, begin
 
 
@@ -95,6 +101,36 @@ def test_documents_within_an_archive_are_counted_for_it(tmp_path: Path) -> None:
     assert line.memory
     (met,) = read_files(files_path(line.memory.path, "000000")) or []
     assert met.name == "text/all.zip" and met.train + met.held_out == 3
+
+
+class _Compared(str):
+    """A name that counts what it is compared with."""
+
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        _Compared.comparisons += 1
+        return str.__eq__(self, other)
+
+
+def test_files_are_not_compared_with_all_that_wait(tmp_path: Path) -> None:
+    line = _line(tmp_path, 0)
+    corpus = line.corpora[0]
+    inner = [f"text/{number}.zip/in/x.txt" for number in range(0, 600, 2)]
+    (corpus.path / WAITING).write_text(json.dumps(["text/7.zipped", "text/0.txt", *inner]))
+    file = SourceFile("text", "", tmp_path, 1, "", 0, Format("text"), "text", "utf-8", "line")
+    files = tuple(
+        replace(file, name=_Compared(f"text/{number}.zip"), digest=f"{number:064x}")
+        for number in range(600)
+    )
+    source = ResolvedSource("text", None, files)
+    _Compared.comparisons = 0
+    memory = remember(line.layout, None, corpus, [source], shards=corpus, held_out=corpus)
+    met = read_files(files_path(memory.path, "000000")) or []
+    waiting = {each.name for each in met if each.waits}
+    assert waiting == {f"text/{number}.zip" for number in range(0, 600, 2)}
+    assert _Compared.comparisons < 20 * len(files)
 
 
 def test_the_same_night_is_remembered_once(tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def in_lines(run: DryRun) -> Iterator[str]:
     samples = [*run.stats.all_samples(), *run.samples]
     for reason in dict.fromkeys(sample.reason for sample in samples):
         total = f", {dropped[reason]:,} dropped" if reason in dropped else ""
-        yield f"\n{reason}{total}"
+        yield ""
+        yield f"{reason}{total}"
         for sample in samples:
             if sample.reason == reason:
                 said = " ".join((sample.detail or sample.excerpt).split())

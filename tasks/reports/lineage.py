@@ -85,8 +85,8 @@ def _facts(generation: Generation) -> Iterator[tuple[str, str]]:
 def _files_in_lines(generation: Generation, limit: int | None) -> Iterator[str]:
     files = generation.files
     if files is None:
-        met = f"{generation.documents:,} documents of " if generation.documents else ""
-        yield f"{'learned':<{_COLUMN}} {met}files of which an older release kept no names"
+        met = "" if generation.documents is None else f"{generation.documents:,} documents, "
+        yield f"{'learned':<{_COLUMN}} {met}files not known: {generation.unknown}"
         return
     train, held_out = (sum(getattr(each, side) for each in files) for side in ("train", "held_out"))
     yield (
@@ -145,4 +145,5 @@ def _values(generation: Generation) -> dict[str, Any]:
             }
             for each in generation.files
         ],
+        "unknown": generation.unknown,
     }

@@ -96,8 +96,9 @@ class Meanings:
             self._met(prefix),
             self._names(prefix),
         )
-        # Of runs MLflow must be asked one by one.
-        return list(near) or list(self._records(prefix))
+        # Of runs MLflow must be asked one by one. A ledger knows a config of the versions only that
+        # were refused: what else was trained by it, the runs say.
+        return list(near) or [*self._records(prefix), *self._refused(prefix)]
 
     @cached_property
     def _artifacts(self) -> list[_Artifact]:
@@ -158,6 +159,8 @@ class Meanings:
 
     def _tags(self, prefix: str) -> Iterator[Meaning]:
         for version in self.versions:
+            if version.run_id.startswith(prefix):
+                yield Meaning(version.run_id, f"the run in MLflow that made {_titled(version)}")
             for tag, said in _TAGS.items():
                 if (digest := version.tags.get(tag, "")).startswith(prefix):
                     yield Meaning(digest, said.format(_titled(version)))
@@ -203,27 +206,26 @@ class Meanings:
             for said, kind in called.items():
                 if (digest := digest_json([kind, name])).startswith(prefix):
                     yield Meaning(digest, f"{said} {name}")
-            decisions = Ledger(self._layout, name).read()
-            for each in decisions.rejected:
-                if (each.config or "").startswith(prefix):
-                    said = f"how version {each.version} of {name}, which was refused, was trained"
-                    yield Meaning(each.config or "", said)
-            for aside in decisions.set_aside:
+            for aside in Ledger(self._layout, name).read().set_aside:
                 for digest in aside.ids:
                     if digest.startswith(prefix):
                         said = f"a document of {aside.file}, which waits for a person: {aside.why}"
                         yield Meaning(digest, said)
 
+    def _refused(self, prefix: str) -> Iterator[Meaning]:
+        for name in sorted({each.name for each in self.versions}):
+            for each in Ledger(self._layout, name).read().rejected:
+                if (each.config or "").startswith(prefix):
+                    said = f"how version {each.version} of {name}, which was refused, was trained"
+                    yield Meaning(each.config or "", said)
+
     def _records(self, prefix: str) -> Iterator[Meaning]:
         for version in self.versions:
             if not (record := self._record_of(version)):
                 continue
-            for digest, said in (
-                (record.id, "the run in MLflow of"),
-                (record.config_digest or "", "the config of"),
-            ):
-                if digest.startswith(prefix):
-                    yield Meaning(digest, f"{said} {_titled(version)}", (("run", record.name),))
+            if (digest := record.config_digest or "").startswith(prefix):
+                facts = (("run", record.name),)
+                yield Meaning(digest, f"the config of {_titled(version)}", facts)
             for name, digest in record.inputs.items():
                 if digest.startswith(prefix):
                     said = f"the {name} that {_titled(version)} was made from; no longer there"

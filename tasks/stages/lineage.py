@@ -10,8 +10,16 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger
 from corpusmill.storage.manifest import MANIFEST, read_manifest
 from corpusmill.storage.memory import MetFile, Segment, files_path, read_files, read_segments
-from corpusmill.storage.versions import CONTINUED_FROM, DIGEST, MEMORY, RegisteredModel, RunRecord
+from corpusmill.storage.versions import (
+    CHAMPION,
+    CONTINUED_FROM,
+    DIGEST,
+    MEMORY,
+    RegisteredModel,
+    RunRecord,
+)
 
+_DAMAGED = "its memory is damaged: `make verify`"
 # What the inputs of a run, where they are not those of before, were to its version.
 _ROLES = {"initialize_from": "initialized from", "shards": "trained on", "corpus": "read from"}
 
@@ -39,9 +47,11 @@ class Generation:
     Attributes:
         version: None where the registry has it no more, and a memory says what it has met.
         record: how it was made; None where its run is gone from MLflow.
-        rejected: whether it was refused, or rolled back, and its text not released since.
+        rejected: whether it was refused, or rolled back, and its text not released since; the
+            champion is not, which a person may have made it by hand.
         documents: how many it has met; None where no memory says so.
-        files: that it has met; None where none are known by name.
+        files: that it has met; None where they are not known by name.
+        unknown: why they are not, in words; None where they are.
     """
 
     version: RegisteredModel | None
@@ -50,6 +60,7 @@ class Generation:
     materials: tuple[Material, ...]
     documents: int | None
     files: tuple[MetFile, ...] | None
+    unknown: str | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def lessons_of(memory: Path) -> list[Lesson]:
         ArtifactError: its memory cannot be read.
     """
     return [
-        Lesson(each.corpus, each.documents, _files(memory, each))
+        Lesson(each.corpus, each.documents, _files(memory, each)[0])
         for each in reversed(read_segments(memory))
     ]
 
@@ -96,23 +107,26 @@ def lineage_of(
     rejected = {each.version for each in Ledger(layout, wanted.name).read().rejected}
     generations = []
     for version in line:
-        folder, segment = segments.pop(version.tags.get("corpus", ""), (None, None))
+        found = segments.pop(version.tags.get("corpus", ""), None)
+        segment = found[1] if found else None
+        files, unknown = _files(*found) if found else (None, _why_unknown(layout, version))
         record = record_of(version)
         generations.append(
             Generation(
                 version,
                 record,
-                version.version in rejected,
+                version.version in rejected and CHAMPION not in version.aliases,
                 tuple(_materials(layout, version, record, segment)),
                 segment.documents if segment else None,
-                _files(folder, segment),
+                files,
+                unknown,
             )
         )
     for folder, segment in reversed(segments.values()):
         names = _named_by(segment)
         materials = tuple(material_of(layout, *each) for each in names.items())
-        files = _files(folder, segment)
-        generations.append(Generation(None, None, False, materials, segment.documents, files))
+        met = (segment.documents, *_files(folder, segment))
+        generations.append(Generation(None, None, False, materials, *met))
     return generations
 
 
@@ -165,14 +179,32 @@ def _segments(layout: Layout, line: Sequence[RegisteredModel]) -> dict[str, tupl
     return {}
 
 
-def _files(folder: Path | None, segment: Segment | None) -> tuple[MetFile, ...] | None:
-    if folder is None or segment is None:
-        return None
+def _files(folder: Path, segment: Segment) -> tuple[tuple[MetFile, ...] | None, str | None]:
+    """The files of a segment; or None, and why they are not known."""
     try:
         files = read_files(files_path(folder, segment.name))
     except ArtifactError:
-        return None
-    return tuple(files) if files else None
+        return None, _DAMAGED
+    if files is None:
+        return None, "an older release kept no names"
+    if not files and segment.documents:
+        # `recall` has made it, of the corpora.
+        return None, "an older release registered it without a memory"
+    return tuple(files), None
+
+
+def _why_unknown(layout: Layout, version: RegisteredModel) -> str:
+    """Why no memory says what a version was the first to meet."""
+    if MEMORY not in version.tags:
+        return "an older release registered it without a memory"
+    folder = layout.artifact("memory", version.tags[MEMORY])
+    if not folder.exists():
+        return "its memory is no longer in the store"
+    try:
+        read_segments(folder)
+    except ArtifactError:
+        return _DAMAGED
+    return "its memory has nothing of its corpus"
 
 
 def _materials(

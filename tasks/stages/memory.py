@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +97,22 @@ def _waiting(corpus: Path, sources: Sequence[ResolvedSource]) -> Iterator[Source
     """Files with documents that wait for a person: they are read again, under whatever name."""
     listed = corpus / WAITING
     names = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else []
+    wait = _with_parents(names)
     for source in sources:
         for file in source.files:
-            # What lies in an archive is called by its name, too.
-            if any(name == file.name or name.startswith(f"{file.name}/") for name in names):
+            if file.name in wait:
                 yield file
+
+
+def _with_parents(names: Iterable[str]) -> set[str]:
+    """Names, and those of the archives that they may lie in: these begin them, before a `/`."""
+    found = set[str]()
+    for each in names:
+        name = each
+        while name and name not in found:
+            found.add(name)
+            name = name.rpartition("/")[0]
+    return found
 
 
 def _met_files(
