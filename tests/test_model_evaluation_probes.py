@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from corpusmill.model.config import EvaluationConfig, ProbeConfig, ProbeKind
 from corpusmill.model.evaluation.intervals import paired, wilson
 from corpusmill.model.evaluation.memorisation import choose_windows, find_memorised
-from corpusmill.model.evaluation.probe_items import probe_identity, read_items
+from corpusmill.model.evaluation.probe_items import Item, probe_identity, read_items
 from corpusmill.model.evaluation.probes import Request, ask, encode_requests, score_requests
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.continuation import Writer
@@ -148,6 +148,59 @@ def test_results_are_those_of_the_likeliest_options(writer: Writer, tmp_path: Pa
     assert results[2].beside == {"accuracy_per_byte": pytest.approx(sum(by_byte) / len(choice))}
 
 
+def items_of(folder: Path, kind: ProbeKind, *lines: Any, **fields: Any) -> list[Item]:
+    path = folder / "items.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return read_items(ProbeConfig(name="p", files=str(path), kind=kind, **fields))
+
+
+@pytest.mark.parametrize("answer", [{"answer": 1}, {"answerKey": "B"}])
+def test_choices_are_read_as_hugging_face_has_them(tmp_path: Path, answer: dict[str, Any]) -> None:
+    choices = {"text": ["rain", "river"], "label": ["A", "B"]}
+    (theirs,) = items_of(
+        tmp_path, "multiple_choice", {"question": "old", "choices": choices} | answer
+    )
+    (ours,) = items_of(
+        tmp_path, "multiple_choice", {"query": "old", "choices": choices["text"], "gold": 1}
+    )
+    assert theirs == ours and ours.options == (("old", " rain"), ("old", " river"))
+
+
+def test_an_item_whose_answer_is_also_a_wrong_one_is_left_out(tmp_path: Path) -> None:
+    pair = {"sentence_good": "the rain fell", "sentence_bad": "the rain fell "}
+    with pytest.raises(CorpusError, match="has no item"):
+        items_of(tmp_path, "minimal_pairs", pair)
+    choices = {"question": "a", "choices": ["b", "c", "c"]}
+    items = items_of(tmp_path, "multiple_choice", *(choices | {"answer": n} for n in range(3)))
+    assert [item.gold for item in items] == [0]
+
+
+def test_what_stands_before_a_continuation_is_said_by_the_probe(tmp_path: Path) -> None:
+    word = {"context": "我们在这里等他", "continuation": "回来"}
+    (item,) = items_of(tmp_path, "last_word", word, delimiter="")
+    assert (item.options, item.sizes) == ((("我们在这里等他", "回来"),), (6,))
+    pair = {"sentence_good": "雨下了", "sentence_bad": "下雨了了"}
+    (item,) = items_of(tmp_path, "minimal_pairs", pair, delimiter="")
+    assert (item.options, item.sizes) == ((("", "雨下了"), ("", "下雨了了")), (9, 12))
+    choices = {"question": "雨", "choices": [" 下", "了"], "answer": 0}
+    (item,) = items_of(tmp_path, "multiple_choice", choices, delimiter="\n")
+    assert (item.options, item.sizes) == ((("雨", "\n 下"), ("雨", "\n了")), (4, 3))
+
+
+@pytest.mark.parametrize("space", [" ", "  ", "\n", "\u3000"])
+def test_the_last_word_of_a_text_keeps_the_space_that_stands_there(
+    tmp_path: Path, space: str
+) -> None:
+    text = {"text": f"the old rain{space}rain\n"}
+    (item,) = items_of(tmp_path, "last_word", text)
+    assert (item.options, item.sizes) == ((("the old rain", f"{space}rain"),), (4,))
+
+
+def test_a_text_without_spaces_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="context and continuation, or text with a space before"):
+        items_of(tmp_path, "last_word", {"text": "我们在这里等他回来"})
+
+
 def test_items_are_chosen_by_their_texts_alone(tmp_path: Path) -> None:
     probe = write_probe(tmp_path, "minimal_pairs", items=4)
     chosen = read_items(probe)
@@ -181,6 +234,22 @@ def test_the_identity_is_of_the_bytes_wherever_they_lie(tmp_path: Path) -> None:
         ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": 2}),
         ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": True}),
         ("multiple_choice", {"question": "a", "choices": 3, "answer": 0}),
+        ("multiple_choice", {"question": "a", "choices": "bc", "answer": 0}),
+        ("multiple_choice", {"question": "a", "choices": {"text": "bc"}, "answer": 0}),
+        ("multiple_choice", {"question": "a", "choices": {"b": 1, "c": 2}, "answer": 0}),
+        ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answerKey": "B"}),
+        (
+            "multiple_choice",
+            {"question": "a", "choices": {"text": ["b", "c"], "label": ["A", "B"]}, "answer": "B"},
+        ),
+        (
+            "multiple_choice",
+            {"question": "a", "choices": {"text": ["b", "c"], "label": ["A", "A"]}, "answer": 0},
+        ),
+        (
+            "multiple_choice",
+            {"question": "a", "choices": {"text": ["b", "c"], "label": ["A", "B"]}, "answerKey": 1},
+        ),
     ],
 )
 def test_what_is_no_item_is_told_with_its_line(tmp_path: Path, kind: ProbeKind, line: Any) -> None:
