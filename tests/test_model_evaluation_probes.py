@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.model.config import EvaluationConfig, ProbeConfig, ProbeKind
-from corpusmill.model.evaluation.intervals import paired, wilson
+from corpusmill.model.evaluation.intervals import mcnemar, paired, wilson
 from corpusmill.model.evaluation.memorisation import choose_windows, find_memorised
 from corpusmill.model.evaluation.probe_items import Item, probe_identity, read_items
 from corpusmill.model.evaluation.probes import Request, ask, encode_requests, score_requests
@@ -279,16 +279,54 @@ def test_files_that_are_none_are_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 30), st.integers(0, 30), st.sampled_from([0.05, 0.0125]))
-def test_a_fall_beyond_the_interval_is_one_by_the_exact_test_of_mcnemar(
-    won: int, lost: int, level: float
-) -> None:
-    low, high = paired(won, lost, 100, level)
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_p_is_that_of_the_exact_test_of_mcnemar(won: int, lost: int) -> None:
     differ = won + lost
-    at_most = Fraction(sum(math.comb(differ, n) for n in range(won + 1)), 2**differ)
-    assert (high < 0) == (float(at_most) < level / 2)
+    at_most = Fraction(sum(math.comb(differ, n) for n in range(min(won, lost) + 1)), 2**differ)
+    assert mcnemar(won, lost) == pytest.approx(min(1.0, float(2 * at_most)), rel=1e-9)
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40), st.sampled_from([0.05, 0.01]))
+def test_the_interval_of_a_difference_turns_with_it(
+    won: int, lost: int, both: int, level: float
+) -> None:
+    low, high = paired(won, lost, both, 100, level)
     assert -1 <= low <= (won - lost) / 100 <= high <= 1
-    assert paired(lost, won, 100, level) == pytest.approx((-high, -low))
+    assert low < high
+    assert paired(lost, won, both, 100, level) == pytest.approx((-high, -low))
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    # Newcombe 1998: 20 both, 12 and 2 alone, 16 neither.
+    assert paired(12, 2, 20, 50) == pytest.approx((0.0562, 0.3292), abs=5e-5)
+    # Fagerland, Lydersen and Laake 2014: 1 both, 1 and 7 alone, 12 neither.
+    assert paired(1, 7, 1, 21) == pytest.approx((-0.507, -0.026), abs=5e-4)
+
+
+@pytest.mark.parametrize("items", [100, 500])
+@pytest.mark.parametrize(
+    ("won", "lost", "both"),
+    [
+        (0.01, 0.0, 0.5),
+        (0.02, 0.02, 0.5),
+        (0.05, 0.02, 0.3),
+        (0.1, 0.02, 0.6),
+        (0.3, 0.1, 0.2),
+        (0.2, 0.0, 0.3),
+        (0.02, 0.05, 0.9),
+    ],
+)
+def test_the_interval_of_a_difference_holds_the_true_one(
+    won: float, lost: float, both: float, items: int
+) -> None:
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(items, [won, lost, both, 1 - won - lost - both], 4_000)
+    held = 0
+    for row in drawn[:, :3].tolist():
+        low, high = paired(*row, items)
+        held += low <= won - lost <= high
+    assert held / len(drawn) > 0.94
 
 
 def test_wilsons_interval_is_that_of_his_formula() -> None:
