@@ -3,6 +3,10 @@
 import gzip
 import json
 import math
+import os
+import tempfile
+import tracemalloc
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -212,13 +216,50 @@ def test_items_are_chosen_by_their_texts_alone(tmp_path: Path) -> None:
     assert len(read_items(other.model_copy(update={"items": 100}))) == 9
 
 
-def test_the_identity_is_of_the_bytes_wherever_they_lie(tmp_path: Path) -> None:
-    probe = write_probe(tmp_path, "last_word")
-    (tmp_path / "moved").mkdir()
-    moved = write_probe(tmp_path / "moved", "last_word")
-    assert probe_identity(probe) == probe_identity(moved)
-    (tmp_path / "moved" / "last_word.jsonl").write_text(json.dumps(ITEMS["last_word"][0]))
-    assert probe_identity(probe) != probe_identity(moved)
+def test_the_identity_is_of_what_is_asked_wherever_it_lies(tmp_path: Path) -> None:
+    probe = write_probe(tmp_path, "minimal_pairs", items=4)
+    lines = [json.dumps(each) for each in ITEMS["minimal_pairs"]]
+    # In two files, whose names say nothing, and with fields that are not read.
+    for folder, parts in [("a", (lines[:5], lines[5:])), ("b", (lines[5:], lines[:5]))]:
+        (tmp_path / folder).mkdir()
+        for name, part in zip("12", parts, strict=True):
+            (tmp_path / folder / f"{name}.jsonl").write_text("\n\n".join(part) + "\n")
+    for folder in "ab":
+        moved = probe.model_copy(update={"files": str(tmp_path / folder / "*.jsonl")})
+        assert probe_identity(moved) == probe_identity(probe)
+    for change in ({"items": 5}, {"name": "other"}, {"delimiter": ""}):
+        assert probe_identity(probe.model_copy(update=change)) != probe_identity(probe)
+    before = probe_identity(probe)
+    Path(probe.files).write_text("\n".join(lines[:4]))
+    assert probe_identity(probe) != before
+
+
+def test_files_that_have_not_changed_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe, parsed = write_probe(tmp_path, "last_word"), list[str]()
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda line: parsed.append(line) or loads(line))
+    assert read_items(probe) == read_items(probe) and len(parsed) == len(ITEMS["last_word"])
+    assert probe_identity(probe) and len(parsed) == len(ITEMS["last_word"])
+
+
+def test_a_file_of_many_items_is_read_in_the_memory_of_those_asked(tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    with path.open("w") as file:
+        for number in range(20_000):
+            pair = {"sentence_good": f"{number} {'a ' * 100}", "sentence_bad": f"{number} b"}
+            file.write(json.dumps(pair) + "\n")
+    probe = ProbeConfig(name="p", files=str(path), kind="minimal_pairs", items=10)
+    tracemalloc.start()
+    try:
+        chosen = read_items(probe)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < path.stat().st_size / 10
+    every = read_items(probe.model_copy(update={"items": 30_000}))
+    assert len(every) == 20_000 and chosen == every[:10]
 
 
 @pytest.mark.parametrize(
@@ -257,6 +298,54 @@ def test_what_is_no_item_is_told_with_its_line(tmp_path: Path, kind: ProbeKind, 
     path.write_text(f"{json.dumps(ITEMS[kind][0])}\n{json.dumps(line)}\n")
     with pytest.raises(CorpusError, match=rf"Line 2 of .*bad.jsonl is no item of {kind}; expected"):
         read_items(ProbeConfig(name="p", files=str(path), kind=kind))
+
+
+def test_marks_of_byte_order_and_names_of_packed_files_do_not_matter(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbf" + json.dumps(ITEMS["last_word"][1]).encode() + b"\r\n"
+    for name, written in [
+        ("bom.jsonl", data),
+        ("packed.JSONL.GZ", gzip.compress(data)),
+        ("packed.jsonl", gzip.compress(data)),
+        ("plain.gz", data),
+    ]:
+        (tmp_path / name).write_bytes(written)
+        probe = ProbeConfig(name="p", files=str(tmp_path / name), kind="last_word")
+        assert len(read_items(probe)) == 1
+
+
+@pytest.mark.parametrize("read", [read_items, probe_identity])
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("a" * 300 + ".jsonl", "cannot be looked up"),
+        ("**x/*.jsonl", "cannot be looked up|there is no such file"),  # from Python 3.13 on
+        ("a\0b.jsonl", "cannot be looked up|there is no such file"),
+        ("closed/a.jsonl", "cannot be looked up"),
+        ("locked.jsonl", "cannot be read"),
+    ],
+)
+def test_files_that_cannot_be_reached_are_told_in_a_sentence(
+    read: Callable[[ProbeConfig], Any], files: str, said: str
+) -> None:
+    user = os.geteuid()
+    # Not in a folder of pytest, which nobody else may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        locked, closed = Path(folder, "locked.jsonl"), Path(folder, "closed")
+        closed.mkdir()
+        for path in (locked, closed / "a.jsonl"):
+            path.write_text(json.dumps(ITEMS["last_word"][1]))
+        probe = ProbeConfig(name="p", files=f"{folder}/{files}", kind="last_word")
+        Path(folder).chmod(0o755)
+        locked.chmod(0)
+        closed.chmod(0)
+        try:
+            if user == 0:
+                os.seteuid(65534)  # whom modes bind
+            with pytest.raises(CorpusError, match=said):
+                read(probe)
+        finally:
+            os.seteuid(user)
+            closed.chmod(0o755)
 
 
 def test_files_that_are_none_are_told_in_a_sentence(tmp_path: Path) -> None:

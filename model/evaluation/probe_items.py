@@ -22,12 +22,13 @@ import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from corpusmill.model.config import ProbeConfig, ProbeKind
 from corpusmill.storage.errors import CorpusError
-from corpusmill.storage.manifest import digest_file, digest_json
+from corpusmill.storage.manifest import digest_json
 
 _FIELDS: Mapping[ProbeKind, str] = {
     "minimal_pairs": "sentence_good and sentence_bad",
@@ -37,6 +38,7 @@ _FIELDS: Mapping[ProbeKind, str] = {
         "0) or answerKey (a label)"
     ),
 }
+_GZIP = b"\x1f\x8b"  # its first bytes
 
 
 @dataclass(frozen=True)
@@ -54,61 +56,80 @@ class Item:
     sizes: tuple[int, ...]
 
 
-def find_files(probe: ProbeConfig) -> list[Path]:
-    """The files of a probe, by name.
-
-    Raises:
-        CorpusError: there is none.
-    """
-    if Path(probe.files).is_file():
-        return [Path(probe.files)]
-    pattern = probe.files.strip("/")
-    files = sorted(each for each in Path("/").glob(pattern or "-") if each.is_file())
-    if not files:
-        raise CorpusError(
-            f"The probe {probe.name} names {probe.files}, and there is no such file; expected JSON "
-            "Lines: mend evaluation.probes."
-        )
-    return files
-
-
 def probe_identity(probe: ProbeConfig) -> dict[str, Any]:
-    """What decides the figures of a probe: its files' bytes, wherever they lie.
+    """What decides the figures of a probe: the items that are asked, wherever they lie.
 
     Raises:
-        CorpusError: there are no files.
+        CorpusError: as `read_items` does.
     """
-    digests = [digest_file(each) for each in find_files(probe)]
-    return probe.model_dump(mode="json", exclude={"files"}) | {"files": digests}
+    asked = digest_json([item.digest for item in read_items(probe)])
+    return probe.model_dump(mode="json", exclude={"files", "items"}) | {"items": asked}
 
 
 def read_items(probe: ProbeConfig) -> list[Item]:
     """The items that are asked: those of the smallest digests, each once.
 
+    Memory is that of twice as many. Files that have not changed are read once a process.
+
     Raises:
-        CorpusError: a file that is no JSON Lines, an item without its fields, or no item.
+        CorpusError: no file, one that is no JSON Lines, an item without its fields, or no item.
     """
-    items = {each.digest: each for path in find_files(probe) for each in _read(path, probe)}
-    if not items:
+    return list(_chosen(probe, tuple(_find_files(probe))))
+
+
+@dataclass(frozen=True)
+class _Stamped:
+    """A file, and what of it changes with its bytes."""
+
+    path: Path
+    size: int
+    changed: tuple[int, int]
+    inode: int
+
+
+@lru_cache(maxsize=8)
+def _chosen(probe: ProbeConfig, files: tuple[_Stamped, ...]) -> tuple[Item, ...]:
+    kept: dict[str, Item] = {}
+    for item in (item for each in files for item in _read(each.path, probe)):
+        kept[item.digest] = item
+        if len(kept) > 2 * probe.items:
+            kept = {digest: kept[digest] for digest in sorted(kept)[: probe.items]}
+    if not kept:
         raise CorpusError(
             f"The probe {probe.name} has no item in {probe.files}; expected one a line, with the "
-            f"fields {_FIELDS[probe.kind]}."
+            f"fields {_FIELDS[probe.kind]}, and a right answer that is no wrong one."
         )
-    return [items[digest] for digest in sorted(items)[: probe.items]]
+    return tuple(kept[digest] for digest in sorted(kept)[: probe.items])
+
+
+def _find_files(probe: ProbeConfig) -> list[_Stamped]:
+    try:
+        paths = [Path(probe.files)]
+        if not paths[0].is_file():
+            pattern = probe.files.strip("/")
+            paths = sorted(each for each in Path("/").glob(pattern or "-") if each.is_file())
+        found = [_stamped(each) for each in paths]
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise CorpusError(
+            f"The probe {probe.name} names {probe.files}, which cannot be looked up ({error}); "
+            "expected the absolute path, or a glob, of JSON Lines: mend evaluation.probes."
+        ) from error
+    if not found:
+        raise CorpusError(
+            f"The probe {probe.name} names {probe.files}, and there is no such file; expected JSON "
+            "Lines: mend evaluation.probes."
+        )
+    return found
+
+
+def _stamped(path: Path) -> _Stamped:
+    found = path.stat()
+    return _Stamped(path, found.st_size, (found.st_mtime_ns, found.st_ctime_ns), found.st_ino)
 
 
 def _read(path: Path, probe: ProbeConfig) -> Iterator[Item]:
     kind = probe.kind
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as file:
-            lines = file.read().split("\n")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"{path} cannot be read ({error}); expected JSON Lines in UTF-8, as they are or in "
-            "gzip."
-        ) from error
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(path), start=1):
         try:
             item = _PARSED[kind](json.loads(line), probe.delimiter) if line.strip() else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -118,6 +139,19 @@ def _read(path: Path, probe: ProbeConfig) -> Iterator[Item]:
             ) from error
         if item and _asks(item):
             yield item
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open("rb") as file:
+            opened = gzip.open if file.read(2) == _GZIP else open
+        with opened(path, "rt", encoding="utf-8-sig") as file:
+            yield from file
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"{path} cannot be read ({error}); expected JSON Lines in UTF-8, as they are or in "
+            "gzip."
+        ) from error
 
 
 def _minimal_pair(fields: Mapping[str, Any], delimiter: str) -> Item:
