@@ -24,7 +24,7 @@ def items_of(folder: Path, kind: ProbeKind, *lines: Any, **fields: Any) -> list[
     return read_items(ProbeConfig(name="p", files=str(path), kind=kind, **fields))
 
 
-@pytest.mark.parametrize("answer", [{"answer": 1}, {"answerKey": "B"}])
+@pytest.mark.parametrize("answer", [{"answer": 1}, {"answerKey": "B"}, {"gold": 1, "answerKey": 7}])
 def test_choices_are_read_as_hugging_face_has_them(tmp_path: Path, answer: dict[str, Any]) -> None:
     choices = {"text": ["rain", "river"], "label": ["A", "B"]}
     (theirs,) = items_of(
@@ -146,7 +146,10 @@ def test_a_file_of_many_items_is_read_in_the_memory_of_those_asked(tmp_path: Pat
         ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": True}),
         ("multiple_choice", {"question": "a", "choices": 3, "answer": 0}),
         ("multiple_choice", {"question": "a", "choices": "bc", "answer": 0}),
-        ("multiple_choice", {"question": "a", "choices": {"text": "bc"}, "answer": 0}),
+        (
+            "multiple_choice",
+            {"question": "a", "choices": {"text": "bc", "label": ["A", "B"]}, "answer": 0},
+        ),
         ("multiple_choice", {"question": "a", "choices": {"b": 1, "c": 2}, "answer": 0}),
         ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answerKey": "B"}),
         (

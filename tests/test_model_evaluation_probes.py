@@ -68,11 +68,12 @@ def plain(writer: Writer, context: str, continuation: str) -> tuple[float, bool]
     return nats, greedy
 
 
+@pytest.mark.parametrize("delimiter", [" ", ""])
 @pytest.mark.parametrize("kind", ITEMS)
 def test_continuations_are_scored_as_a_plain_computation_does(
-    writer: Writer, tmp_path: Path, kind: ProbeKind
+    writer: Writer, tmp_path: Path, kind: ProbeKind, delimiter: str
 ) -> None:
-    items = read_items(write_probe(tmp_path, kind))
+    items = read_items(write_probe(tmp_path, kind, delimiter=delimiter))
     options = [option for item in items for option in item.options]
     # What greedy decoding writes is greedy, after a context that is longer than the model reads.
     context = "the river stood old rain" * 5

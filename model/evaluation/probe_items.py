@@ -196,12 +196,13 @@ def _gold(fields: Mapping[str, Any], labels: Any, choices: int) -> int:
         or len(labels) != choices
     ):
         raise ValueError("no such labels")
-    if "answerKey" in fields:
-        if labels is None:
-            raise ValueError("no labels")
-        gold = labels.index(fields["answerKey"])
+    told = next((name for name in ("answer", "gold") if name in fields), None)
+    if told:
+        gold = fields[told]
+    elif labels is None:
+        raise ValueError("no labels")
     else:
-        gold = fields["answer"] if "answer" in fields else fields["gold"]
+        gold = labels.index(fields["answerKey"])
     if type(gold) is not int or not 0 <= gold < choices:
         raise ValueError("no such choice")
     return gold
