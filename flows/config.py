@@ -7,8 +7,8 @@ from typing import Any, Self, TypeVar
 from pydantic import BaseModel, create_model, model_validator
 
 from corpusmill.flows.overrides import nearest, override
-from corpusmill.model.config import EvaluationConfig, Hardware
-from corpusmill.model.evaluation.probe_items import read_items
+from corpusmill.model.config import EvaluationConfig, Hardware, ProbeConfig
+from corpusmill.model.evaluation.probe_items import probe_identity, read_items
 from corpusmill.model.hf.families import family_of
 from corpusmill.model.network.config import DecoderConfig, Family, ModelConfig
 from corpusmill.model.objectives.config import check_objectives
@@ -18,7 +18,7 @@ from corpusmill.model.training.groups import HardwareConfig
 from corpusmill.model.training.identity import check_effect, identity_of
 from corpusmill.model.training.renamed import RENAMED
 from corpusmill.storage.config import Config, parse
-from corpusmill.storage.errors import ConfigError, CorpusmillError
+from corpusmill.storage.errors import ConfigError, CorpusError, CorpusmillError
 from corpusmill.storage.extensions import OWN_ERRORS, digest_source, in_short, is_own, load_own
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.names import RegisteredName
@@ -185,17 +185,19 @@ def flat(config: BaseModel) -> dict[str, Any]:
 def digest_config(config: PretrainConfig) -> str:
     """The digest of a resolved config, and of the sources of one's own code that it names.
 
-    Of `train` it has what decides which model comes out, as the identity of the model has it.
+    Of `train` it has what decides which model comes out, as the identity of the model has it, and
+    of probes what is asked.
     """
     own = [digest_source(name) for name in config.corpus.own_names]
-    values = config.model_dump(mode="json", exclude={"train"})
-    return digest_json([{**values, "train": _identity_of_training(config)}, *own])
+    values = config.model_dump(mode="json", exclude={"train", "evaluation"})
+    values |= {"train": _identity_of_training(config), "evaluation": _asked(config.evaluation)}
+    return digest_json([values, *own])
 
 
 def digest_night(config: ContinueConfig) -> str:
-    """The digest of how a night trains and judges."""
-    parts = {"night", "train", "evaluation"}
-    return digest_json(config.model_dump(mode="json", include=parts))
+    """The digest of how a night trains and judges, and of what its probes ask."""
+    values = config.model_dump(mode="json", include={"night", "train"})
+    return digest_json(values | {"evaluation": _asked(config.evaluation)})
 
 
 M = TypeVar("M", PretrainConfig, ContinueConfig)
@@ -209,8 +211,7 @@ def on_this_machine(config: M) -> M:
         CorpusError: a probe whose files cannot be read.
     """
     train, evaluation = config.train, config.evaluation
-    for probe in evaluation.probes:
-        read_items(probe)  # which is done after training
+    _read_probes(evaluation)
     asked = train.hardware
     open_precision = "auto" in (asked.precision, evaluation.precision)
     if not open_precision and asked.num_processes and asked.device == "auto":
@@ -231,14 +232,39 @@ def on_this_machine(config: M) -> M:
 
 
 def evaluated_on_this_machine(config: EvaluateConfig) -> EvaluateConfig:
-    """The config with the precision that it leaves to the machine."""
+    """The config with the precision that it leaves to the machine.
+
+    Raises:
+        CorpusError: a probe whose files cannot be read.
+    """
     evaluation = config.evaluation
+    _read_probes(evaluation)
     if evaluation.precision != "auto":
         return config
     precision = _precision(evaluation, find_hardware())
     return config.model_copy(
         update={"evaluation": evaluation.model_copy(update={"precision": precision})}
     )
+
+
+def _read_probes(config: EvaluationConfig) -> None:
+    """Refuses on the first line of a flow what it would only meet after training and scoring."""
+    for probe in config.probes:
+        read_items(probe)
+
+
+def _asked(config: EvaluationConfig) -> dict[str, Any]:
+    """The config with what its probes ask in the place of their files."""
+    values = config.model_dump(mode="json")
+    return values | {"probes": [_identity_of_probe(each) for each in config.probes]}
+
+
+def _identity_of_probe(probe: ProbeConfig) -> dict[str, Any]:
+    try:
+        return probe_identity(probe)
+    except CorpusError:
+        # A recorded config outlives files; of what is shown no flow has read them either.
+        return probe.model_dump(mode="json")
 
 
 def _identity_of_training(config: PretrainConfig) -> dict[str, Any]:

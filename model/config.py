@@ -49,12 +49,15 @@ class ProbeConfig(Config):
         kind: which fields an item has and when it is right, as
             `corpusmill.model.evaluation.probe_items` explains.
         items: how many are asked, chosen by hash; all where there are fewer.
+        delimiter: what stands before each continuation, as `target_delimiter` of
+            lm-evaluation-harness: nothing in a script without spaces.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")
     files: Annotated[str, AfterValidator(absolute)]
     kind: ProbeKind
     items: PositiveInt = 500
+    delimiter: str = Field(" ", max_length=16)
 
 
 class EvaluationConfig(Sampling):

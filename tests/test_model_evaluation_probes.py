@@ -1,11 +1,8 @@
 """Probes: what is asked, what is right, and which falls are more than chance."""
 
-import gzip
-import json
 import math
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.model.config import EvaluationConfig, ProbeConfig, ProbeKind
-from corpusmill.model.evaluation.intervals import paired, wilson
+from corpusmill.model.config import ProbeKind
+from corpusmill.model.evaluation.intervals import mcnemar, paired, wilson
 from corpusmill.model.evaluation.memorisation import choose_windows, find_memorised
-from corpusmill.model.evaluation.probe_items import probe_identity, read_items
+from corpusmill.model.evaluation.probe_items import read_items
 from corpusmill.model.evaluation.probes import Request, ask, encode_requests, score_requests
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.continuation import Writer
@@ -25,38 +22,11 @@ from corpusmill.model.network.decoder import CausalNetwork
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.control import end_of_text_id
 from corpusmill.model.tokenizer.training import train_tokenizer
-from corpusmill.storage.config import parse
 from corpusmill.storage.corpus.documents import Document
-from corpusmill.storage.errors import ConfigError, CorpusError
 from tests.networks import random_decoder
+from tests.probes import ITEMS, write_probe
 
 SEQUENCE_LENGTH = 16
-ITEMS: dict[ProbeKind, list[dict[str, Any]]] = {
-    "minimal_pairs": [
-        {
-            "sentence_good": f"the river stood {n}",
-            "sentence_bad": f"the stood river {n}",
-            "UID": "x",
-        }
-        for n in range(9)
-    ],
-    "last_word": [
-        {"context": "the old rain  ", "continuation": "stood"},
-        {"text": "老房子 rain the river stood"},
-        {"text": "the river the old rain the river stood the old rain the river stood the rain"},
-    ],
-    "multiple_choice": [
-        {"query": f"the river {n}:\n", "choices": ["the rain", "老房子", "e"], "gold": n % 3}
-        for n in range(6)
-    ]
-    + [{"question": "the old", "choices": ["rain", "river"], "answer": 1}],
-}
-
-
-def write_probe(folder: Path, kind: ProbeKind, **fields: Any) -> ProbeConfig:
-    path = folder / f"{kind}.jsonl"
-    path.write_text("\n".join(map(json.dumps, ITEMS[kind])), encoding="utf-8")
-    return ProbeConfig(name=kind, files=str(path), kind=kind, **fields)
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +68,12 @@ def plain(writer: Writer, context: str, continuation: str) -> tuple[float, bool]
     return nats, greedy
 
 
+@pytest.mark.parametrize("delimiter", [" ", ""])
 @pytest.mark.parametrize("kind", ITEMS)
 def test_continuations_are_scored_as_a_plain_computation_does(
-    writer: Writer, tmp_path: Path, kind: ProbeKind
+    writer: Writer, tmp_path: Path, kind: ProbeKind, delimiter: str
 ) -> None:
-    items = read_items(write_probe(tmp_path, kind))
+    items = read_items(write_probe(tmp_path, kind, delimiter=delimiter))
     options = [option for item in items for option in item.options]
     # What greedy decoding writes is greedy, after a context that is longer than the model reads.
     context = "the river stood old rain" * 5
@@ -148,78 +119,55 @@ def test_results_are_those_of_the_likeliest_options(writer: Writer, tmp_path: Pa
     assert results[2].beside == {"accuracy_per_byte": pytest.approx(sum(by_byte) / len(choice))}
 
 
-def test_items_are_chosen_by_their_texts_alone(tmp_path: Path) -> None:
-    probe = write_probe(tmp_path, "minimal_pairs", items=4)
-    chosen = read_items(probe)
-    lines = [json.dumps(each | {"UID": "y"}) for each in reversed(ITEMS["minimal_pairs"])]
-    with gzip.open(tmp_path / "other.jsonl.gz", "wt", encoding="utf-8") as file:
-        file.write("\n\n".join([*lines, lines[0]]))
-    other = probe.model_copy(update={"files": str(tmp_path / "o*.gz")})
-    assert read_items(other) == chosen and len(chosen) == 4
-    assert len(read_items(other.model_copy(update={"items": 100}))) == 9
-
-
-def test_the_identity_is_of_the_bytes_wherever_they_lie(tmp_path: Path) -> None:
-    probe = write_probe(tmp_path, "last_word")
-    (tmp_path / "moved").mkdir()
-    moved = write_probe(tmp_path / "moved", "last_word")
-    assert probe_identity(probe) == probe_identity(moved)
-    (tmp_path / "moved" / "last_word.jsonl").write_text(json.dumps(ITEMS["last_word"][0]))
-    assert probe_identity(probe) != probe_identity(moved)
-
-
-@pytest.mark.parametrize(
-    ("kind", "line"),
-    [
-        ("minimal_pairs", {"sentence_good": "a"}),
-        ("minimal_pairs", {"sentence_good": "a", "sentence_bad": " "}),
-        ("minimal_pairs", ["a", "b"]),
-        ("minimal_pairs", {"sentence_good": "a", "sentence_bad": "\ud800"}),
-        ("last_word", {"text": "one"}),
-        ("last_word", {"context": "a", "continuation": 3}),
-        ("multiple_choice", {"question": "a", "choices": ["b"], "answer": 0}),
-        ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": 2}),
-        ("multiple_choice", {"question": "a", "choices": ["b", "c"], "answer": True}),
-        ("multiple_choice", {"question": "a", "choices": 3, "answer": 0}),
-    ],
-)
-def test_what_is_no_item_is_told_with_its_line(tmp_path: Path, kind: ProbeKind, line: Any) -> None:
-    path = tmp_path / "bad.jsonl"
-    path.write_text(f"{json.dumps(ITEMS[kind][0])}\n{json.dumps(line)}\n")
-    with pytest.raises(CorpusError, match=rf"Line 2 of .*bad.jsonl is no item of {kind}; expected"):
-        read_items(ProbeConfig(name="p", files=str(path), kind=kind))
-
-
-def test_files_that_are_none_are_told_in_a_sentence(tmp_path: Path) -> None:
-    for name, data, said in [
-        ("broken.jsonl.gz", b"\x1f\x8b\x08no", "cannot be read"),
-        ("latin.jsonl", b'{"text": "caf\xe9 au lait"}', "cannot be read"),
-        ("empty.jsonl", b"\n", "has no item"),
-    ]:
-        (tmp_path / name).write_bytes(data)
-        probe = ProbeConfig(name="p", files=str(tmp_path / name), kind="last_word")
-        with pytest.raises(CorpusError, match=said):
-            read_items(probe)
-    with pytest.raises(CorpusError, match="there is no such file"):
-        read_items(ProbeConfig(name="p", files=str(tmp_path / "*.json"), kind="last_word"))
-    with pytest.raises(ConfigError, match="no absolute path"):
-        parse(ProbeConfig, {"name": "p", "files": "text.jsonl", "kind": "last_word"})
-    same = {"name": "p", "files": "/text.jsonl", "kind": "last_word"}
-    with pytest.raises(ConfigError, match="expected each name once"):
-        parse(EvaluationConfig, {"probes": [same, same]})
+@settings(max_examples=60)
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_p_is_that_of_the_exact_test_of_mcnemar(won: int, lost: int) -> None:
+    differ = won + lost
+    at_most = Fraction(sum(math.comb(differ, n) for n in range(min(won, lost) + 1)), 2**differ)
+    assert mcnemar(won, lost) == pytest.approx(min(1.0, float(2 * at_most)), rel=1e-9)
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 30), st.integers(0, 30), st.sampled_from([0.05, 0.0125]))
-def test_a_fall_beyond_the_interval_is_one_by_the_exact_test_of_mcnemar(
-    won: int, lost: int, level: float
+@given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 40), st.sampled_from([0.05, 0.01]))
+def test_the_interval_of_a_difference_turns_with_it(
+    won: int, lost: int, both: int, level: float
 ) -> None:
-    low, high = paired(won, lost, 100, level)
-    differ = won + lost
-    at_most = Fraction(sum(math.comb(differ, n) for n in range(won + 1)), 2**differ)
-    assert (high < 0) == (float(at_most) < level / 2)
+    low, high = paired(won, lost, both, 100, level)
     assert -1 <= low <= (won - lost) / 100 <= high <= 1
-    assert paired(lost, won, 100, level) == pytest.approx((-high, -low))
+    assert low < high
+    assert paired(lost, won, both, 100, level) == pytest.approx((-high, -low))
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    # Newcombe 1998: 20 both, 12 and 2 alone, 16 neither.
+    assert paired(12, 2, 20, 50) == pytest.approx((0.0562, 0.3292), abs=5e-5)
+    # Fagerland, Lydersen and Laake 2014: 1 both, 1 and 7 alone, 12 neither.
+    assert paired(1, 7, 1, 21) == pytest.approx((-0.507, -0.026), abs=5e-4)
+
+
+@pytest.mark.parametrize("items", [100, 500])
+@pytest.mark.parametrize(
+    ("won", "lost", "both"),
+    [
+        (0.01, 0.0, 0.5),
+        (0.02, 0.02, 0.5),
+        (0.05, 0.02, 0.3),
+        (0.1, 0.02, 0.6),
+        (0.3, 0.1, 0.2),
+        (0.2, 0.0, 0.3),
+        (0.02, 0.05, 0.9),
+    ],
+)
+def test_the_interval_of_a_difference_holds_the_true_one(
+    won: float, lost: float, both: float, items: int
+) -> None:
+    generator = np.random.default_rng(0)
+    drawn = generator.multinomial(items, [won, lost, both, 1 - won - lost - both], 4_000)
+    held = 0
+    for alone, other, together, _ in drawn.tolist():
+        low, high = paired(alone, other, together, items)
+        held += low <= won - lost <= high
+    assert held / len(drawn) > 0.94
 
 
 def test_wilsons_interval_is_that_of_his_formula() -> None:

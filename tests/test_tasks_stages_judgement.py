@@ -275,9 +275,10 @@ def test_documents_and_their_blocks_are_drawn_with_replacement() -> None:
 
 
 @pytest.mark.parametrize(
-    ("won", "lost", "verdict"), [(2, 30, "harm"), (2, 6, "promoted"), (30, 2, "promoted")]
+    ("won", "lost", "verdict"),
+    [(2, 30, "harm"), (0, 6, "harm"), (0, 5, "promoted"), (30, 2, "promoted")],
 )
-def test_a_probe_is_harm_where_it_falls_by_more_than_its_interval(
+def test_a_probe_is_harm_where_it_falls_beyond_chance(
     tmp_path: Path, won: int, lost: int, verdict: str
 ) -> None:
     night = Night(tmp_path, seed=1)
@@ -291,5 +292,6 @@ def test_a_probe_is_harm_where_it_falls_by_more_than_its_interval(
     assert (probe.won, probe.lost, probe.items) == (won, lost, 100)
     assert probe.gain == pytest.approx((won - lost) / 100)
     assert probe.low <= probe.gain <= probe.high
+    assert probe.fell == (verdict == "harm")
     assert judgement.verdict == verdict
     assert ("probe grammar falls" in judgement.reasons[0]) == (verdict == "harm")

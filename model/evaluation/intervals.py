@@ -1,60 +1,67 @@
-"""Intervals of shares of items. No torch."""
+"""Intervals of shares of items, and whether two shares of the same items differ. No torch."""
 
 import math
-from collections.abc import Callable
-
-_Z = 1.959964  # of 95 %
+from statistics import NormalDist
 
 
-def wilson(right: int, items: int) -> tuple[float, float]:
-    """Interval of 95 % of a share (Wilson 1927)."""
-    share, z2 = right / items, _Z**2 / items
+def wilson(right: int, items: int, level: float = 0.05) -> tuple[float, float]:
+    """Interval of a share (Wilson 1927), of 95 % unless `level` says otherwise."""
+    z = _quantile(level)
+    share, z2 = right / items, z**2 / items
     middle = (share + z2 / 2) / (1 + z2)
     reach = math.sqrt(share * (1 - share) * z2 + z2**2 / 4) / (1 + z2)
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def paired(won: int, lost: int, items: int, level: float) -> tuple[float, float]:
+def paired(won: int, lost: int, both: int, items: int, level: float = 0.05) -> tuple[float, float]:
     """Interval of the difference of two shares of the same items.
 
-    Of the items on which both differ, the share that was won has an exact interval (Clopper and
-    Pearson 1934): the difference's lies wholly below 0 where the exact test of McNemar (1947)
-    finds a fall.
+    Newcombe (1998, Improved confidence intervals for the difference between binomial proportions
+    based on paired data), method 10: Wilson's intervals of both, with the correlation of both.
 
     Args:
         won, lost: items that only the first, only the second has right.
-        level: chance that the true difference lies outside, such as 0.05.
+        both: that both have right.
+        level: chance that the true difference lies outside.
+    """
+    neither = items - won - lost - both
+    first, second = (both + won) / items, (both + lost) / items
+    low1, high1 = wilson(both + won, items, level)
+    low2, high2 = wilson(both + lost, items, level)
+    phi = _correlation(won, lost, both, neither)
+    below = _reach(first - low1, high2 - second, phi)
+    above = _reach(high1 - first, second - low2, phi)
+    return max(-1.0, first - second - below), min(1.0, first - second + above)
+
+
+def mcnemar(won: int, lost: int) -> float:
+    """Two-sided p of the exact test of McNemar (1947): how likely a difference like this is between
+    two that are equally often right.
+
+    Args:
+        won, lost: items that only the first, only the second has right.
     """
     differ = won + lost
-    if not differ:
-        return 0.0, 0.0
-    low = _root(lambda p: _at_most(lost, differ, 1 - p), level / 2) if won else 0.0
-    high = 1 - _root(lambda p: _at_most(won, differ, 1 - p), level / 2) if lost else 1.0
-    return (2 * low - 1) * differ / items, (2 * high - 1) * differ / items
+    ways = [
+        math.lgamma(differ + 1) - math.lgamma(each + 1) - math.lgamma(differ - each + 1)
+        for each in range(min(won, lost) + 1)
+    ]
+    return min(1.0, 2 * math.fsum(math.exp(each - differ * math.log(2)) for each in ways))
 
 
-def _at_most(count: int, trials: int, chance: float) -> float:
-    """P(X <= count) of a binomial distribution, 0 < chance < 1."""
-    logs = math.log(chance), math.log1p(-chance)
-    return sum(
-        math.exp(
-            math.lgamma(trials + 1)
-            - math.lgamma(each + 1)
-            - math.lgamma(trials - each + 1)
-            + each * logs[0]
-            + (trials - each) * logs[1]
-        )
-        for each in range(count + 1)
-    )
+def _correlation(won: int, lost: int, both: int, neither: int) -> float:
+    """phi, brought nearer to 0 by half an item where it is above."""
+    spread = (both + won) * (lost + neither) * (both + lost) * (won + neither)
+    if not spread:
+        return 0.0
+    items = both + won + lost + neither
+    excess = both * neither - won * lost
+    return (excess if excess < 0 else max(excess - items / 2, 0.0)) / math.sqrt(spread)
 
 
-def _root(rising: Callable[[float], float], value: float) -> float:
-    """Where between 0 and 1 a rising function has this value."""
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        if rising(middle) < value:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+def _reach(one: float, other: float, phi: float) -> float:
+    return math.sqrt(max(0.0, one**2 - 2 * phi * one * other + other**2))
+
+
+def _quantile(level: float) -> float:
+    return NormalDist().inv_cdf(1 - level / 2)

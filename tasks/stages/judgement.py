@@ -131,7 +131,7 @@ def compare(
 
     It is promoted if new text as a whole is better, and neither old text as a whole nor a source of
     it is worse by more than the tolerance: by the lower ends of their intervals, or by the gains
-    themselves where there are few blocks. A probe that falls by more than its interval is harm.
+    themselves where there are few blocks. A probe that falls beyond chance is harm.
 
     Args:
         candidate, champion: folders of evaluations, with the same precision.
@@ -154,7 +154,7 @@ def compare(
     comparisons = tuple(_comparisons(pair, new))
     verdict, reasons = _verdict(comparisons, figure, tolerance)
     probes = compare_probes(candidate, champion)
-    if fallen := tuple(said_of_probe(each) for each in probes if each.high < 0):
+    if fallen := tuple(said_of_probe(each) for each in probes if each.fell):
         # What decides comes first, and harm decides.
         reasons = (*reasons, *fallen) if verdict == "harm" else (*fallen, *reasons)
         verdict = "harm"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpusmill.model.config import EvaluationResult
-from corpusmill.model.evaluation.intervals import paired
+from corpusmill.model.evaluation.intervals import mcnemar, paired
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import ModelError
 from corpusmill.storage.probes import read_answers
@@ -19,8 +19,10 @@ class ProbeComparison:
     Attributes:
         candidate, champion: the accuracy of each.
         gain: how many more items the candidate has right, as a share of all items.
-        low, high: its interval, of 95 % for all probes of a night together.
+        low, high: its interval, of 95 % for all probes of a night together (Newcombe 1998).
         won, lost: items that the candidate alone has right, and the champion alone.
+        p: of the exact test of McNemar (1947), times the number of probes (Bonferroni).
+        fell: whether the candidate is worse and p is below 5 %.
     """
 
     name: str
@@ -32,13 +34,15 @@ class ProbeComparison:
     items: int
     won: int
     lost: int
+    p: float
+    fell: bool
 
 
 def compare_probes(candidate: Path, champion: Path) -> tuple[ProbeComparison, ...]:
     """Both models on the probes that both were asked, item by item.
 
-    The intervals hold together for all of them (Bonferroni): of nights that change nothing, one in
-    forty at most has a probe that falls below its own, however many probes there are.
+    Tests and intervals are of all of them together (Bonferroni): of nights that change nothing, one
+    in forty at most has a probe that falls, however many probes there are.
 
     Args:
         candidate, champion: folders of evaluations.
@@ -66,19 +70,21 @@ def compare_probes(candidate: Path, champion: Path) -> tuple[ProbeComparison, ..
             )
         mine, its = ours[name].right, theirs[name].right
         won, lost, items = int((mine & ~its).sum()), int((its & ~mine).sum()), len(mine)
-        low, high = paired(won, lost, items, _LEVEL / len(common))
-        gain = (won - lost) / items
+        low, high = paired(won, lost, int((mine & its).sum()), items, _LEVEL / len(common))
+        p = min(1.0, len(common) * mcnemar(won, lost))
         found.append(
             ProbeComparison(
                 name=name,
                 candidate=float(mine.mean()),
                 champion=float(its.mean()),
-                gain=gain,
+                gain=(won - lost) / items,
                 low=low,
                 high=high,
                 items=items,
                 won=won,
                 lost=lost,
+                p=p,
+                fell=won < lost and p < _LEVEL,
             )
         )
     return tuple(found)
@@ -86,12 +92,13 @@ def compare_probes(candidate: Path, champion: Path) -> tuple[ProbeComparison, ..
 
 def said_of_probe(of: ProbeComparison) -> str:
     """A comparison as a sentence."""
-    if of.high < 0:
-        what = "falls by more than its interval"
+    if of.fell:
+        what = "falls beyond chance"
     else:
-        what = "rises by more than its interval" if of.low > 0 else "does not change beyond chance"
+        rose = of.won > of.lost and of.p < _LEVEL
+        what = "rises beyond chance" if rose else "does not change beyond chance"
     return (
         f"probe {of.name} {what}: {of.gain:+.1%} of {of.items} items (95 % between {of.low:+.1%} "
-        f"and {of.high:+.1%}; {of.won} won, {of.lost} lost; {of.candidate:.1%} against "
-        f"{of.champion:.1%})"
+        f"and {of.high:+.1%}; {of.won} won, {of.lost} lost, p {of.p:.2g}; {of.candidate:.1%} "
+        f"against {of.champion:.1%})"
     )

@@ -61,7 +61,7 @@ def tasks_of(data: Path, last_words: Path) -> list[Task]:
     word = {
         "output_type": "loglikelihood",
         "doc_to_text": "{{context}}",
-        "doc_to_target": "{{' ' + choices[0]}}",
+        "doc_to_target": "{{continuation}}",
     }
     choices = {"output_type": "multiple_choice", "doc_to_target": "gold"}
     return [
@@ -152,6 +152,7 @@ def _write_task(folder: Path, task: Task) -> None:
         for item in read_items(task.probe):
             choices = [each.removeprefix(" ") for _, each in item.options]
             line = {"context": item.options[0][0], "choices": choices, "gold": item.gold}
+            line["continuation"] = item.options[0][1]
             file.write(json.dumps(line) + "\n")
     fields = {
         "task": f"our_{name}",
