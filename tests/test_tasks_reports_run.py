@@ -195,10 +195,19 @@ def test_probes_stand_in_the_order_of_versions_and_say_which_were_refused() -> N
     found = night("ours")
     assert found.before
     before = replace(found.before, probes=[probe(0.5)])
-    table = table_of(describe(replace(found, before=before)), "Probes over nights")
+    last = replace(found.line[-1], version="3", champion=False, rolled_back=True)
+    changed = replace(found, version="4", before=before, line=[*found.line, last])
+    table = table_of(describe(changed), "Probes over nights")
     assert table.head == (
-        "right answers", "version 1", "version 2, refused", "version 3", "95 %",
+        "right answers", "version 1", "version 2, refused", "version 3, rolled back", "version 4",
+        "95 %",
     )  # fmt: skip
+
+
+def test_what_it_took_ends_with_all_stages_together() -> None:
+    rows = table_of(describe(night("ours")), "What it took").rows
+    assert [row[0] for row in rows][-4:-3] == ["altogether"]
+    assert ("altogether", "73.3 s") in rows
 
 
 def test_a_run_that_was_no_night_is_none_of_the_last_nights() -> None:
