@@ -1,11 +1,13 @@
 """Reports of runs: what they say first, that both renderings say it, and that text stays text."""
 
 import re
+import shlex
 from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 
+from corpusmill.flows.command_line import main
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.ledger import SetAside
 from corpusmill.tasks.reports.gathering import waiting_of
@@ -17,7 +19,7 @@ from corpusmill.tasks.reports.outcome import Outcome, Waiting, read_outcome, to_
 from corpusmill.tasks.reports.outline import Plot, Report, Steps, Table
 from corpusmill.tasks.reports.run import describe
 from corpusmill.tasks.stages.by_source import SourceFigure
-from tests.outcomes import HOSTILE, first_run, night, probe
+from tests.outcomes import HOSTILE, first_run, night, probe, sample
 from tests.pages import Page
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -202,6 +204,20 @@ def test_probes_stand_in_the_order_of_versions_and_say_which_were_refused() -> N
         "right answers", "version 1", "version 2, refused", "version 3, rolled back", "version 4",
         "95 %",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["--help me", "-x", "it's `so`", "a\nb"])
+def test_the_command_line_takes_the_commands_that_are_shown(text: str) -> None:
+    first = replace(first_run(text), samples=[sample(text)])
+    aside = describe_quarantine(text, [Waiting(text, 1, "why", "it")])
+    for command in words_of(describe(first)) + words_of(aside):
+        program, verb, *given = shlex.split(command.replace("$'a\\nb'", "'a\nb'"))
+        if program != "corpusmill":
+            continue
+        taken = main.commands[verb].make_context(verb, given).params
+        assert taken.get("name", taken.get("model")) == text, command
+        assert taken.get("prompt", " ".join(text.split())) == " ".join(text.split())
+        assert taken.get("file") in (None, text)
 
 
 def test_what_it_took_ends_with_all_stages_together() -> None:
