@@ -129,7 +129,8 @@ def test_a_version_that_was_rolled_back_is_none_of_the_champions_of_the_line(
     )
     later = replace(told, version="7")
     assert [each.champion for each in read_line(shop.settings, later, ())] == [True]
-    assert [each.champion for each in read_line(shop.settings, later, {told.version})] == [False]
+    (gone,) = read_line(shop.settings, later, {told.version})
+    assert (gone.champion, gone.rolled_back) == (False, True)
 
 
 @pytest.mark.parametrize(

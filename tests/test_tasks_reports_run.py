@@ -1,11 +1,13 @@
 """Reports of runs: what they say first, that both renderings say it, and that text stays text."""
 
 import re
+import shlex
 from dataclasses import replace
 
 import pytest
 from markdown_it import MarkdownIt
 
+from corpusmill.flows.command_line import main
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.ledger import SetAside
 from corpusmill.tasks.reports.gathering import waiting_of
@@ -17,7 +19,7 @@ from corpusmill.tasks.reports.outcome import Outcome, Waiting, read_outcome, to_
 from corpusmill.tasks.reports.outline import Plot, Report, Steps, Table
 from corpusmill.tasks.reports.run import describe
 from corpusmill.tasks.stages.by_source import SourceFigure
-from tests.outcomes import HOSTILE, first_run, night, probe
+from tests.outcomes import HOSTILE, first_run, night, probe, sample
 from tests.pages import Page
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -195,10 +197,33 @@ def test_probes_stand_in_the_order_of_versions_and_say_which_were_refused() -> N
     found = night("ours")
     assert found.before
     before = replace(found.before, probes=[probe(0.5)])
-    table = table_of(describe(replace(found, before=before)), "Probes over nights")
+    last = replace(found.line[-1], version="3", champion=False, rolled_back=True)
+    changed = replace(found, version="4", before=before, line=[*found.line, last])
+    table = table_of(describe(changed), "Probes over nights")
     assert table.head == (
-        "right answers", "version 1", "version 2, refused", "version 3", "95 %",
+        "right answers", "version 1", "version 2, refused", "version 3, rolled back", "version 4",
+        "95 %",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["--help me", "-x", "it's `so`", "a\nb"])
+def test_the_command_line_takes_the_commands_that_are_shown(text: str) -> None:
+    first = replace(first_run(text), samples=[sample(text)])
+    aside = describe_quarantine(text, [Waiting(text, 1, "why", "it")])
+    for command in words_of(describe(first)) + words_of(aside):
+        program, verb, *given = shlex.split(command.replace("$'a\\nb'", "'a\nb'"))
+        if program != "corpusmill":
+            continue
+        taken = main.commands[verb].make_context(verb, given).params
+        assert taken.get("name", taken.get("model")) == text, command
+        assert taken.get("prompt", " ".join(text.split())) == " ".join(text.split())
+        assert taken.get("file") in (None, text)
+
+
+def test_what_it_took_ends_with_all_stages_together() -> None:
+    rows = table_of(describe(night("ours")), "What it took").rows
+    assert [row[0] for row in rows][-4:-3] == ["altogether"]
+    assert ("altogether", "73.3 s") in rows
 
 
 def test_a_run_that_was_no_night_is_none_of_the_last_nights() -> None:

@@ -119,7 +119,8 @@ def read_line(
             continue
         if found and (found.model, found.compares) == (outcome.model, outcome.compares):
             gone = found.version in rolled_back
-            line.append(replace(found.milestone, champion=found.champion and not gone))
+            champion = found.champion and not gone
+            line.append(replace(found.milestone, champion=champion, rolled_back=gone))
     return line
 
 

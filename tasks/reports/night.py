@@ -116,7 +116,7 @@ def _gains(outcome: Outcome, before: Before) -> Iterator[Part]:
             note=f"Share of the figure of version {before.version}, with intervals of 95 %; right "
             f"of 0 is better. Left of the dashed line old text would have lost more than the "
             f"{before.tolerance:.2%} that is tolerated; a hollow dot rests on few blocks, an "
-            "orange one is good enough but not shown to be, and an arrow leads out of the picture.",
+            "orange one does not show what it has to, and an arrow leads out of the picture.",
         )
     ours, its = f"version {outcome.version}", f"version {before.version}"
     yield Table(
@@ -197,7 +197,8 @@ def _line_of_versions(line: Sequence[Milestone], figure: str) -> Plot | None:
         svg,
         f"{figure} by version; of version {last.version}: {alt}",
         note="New text is another one each night: before is the champion's figure, after that of "
-        "the night's version. Rings are versions that were refused, if they lie within the scale.",
+        "the night's version. Rings are versions that were refused or rolled back, if they lie "
+        "within the scale.",
     )
 
 
@@ -238,7 +239,9 @@ def _probes(outcome: Outcome, before: Before) -> Table:
 
 
 def _marked(milestone: Milestone) -> str:
-    return "" if milestone.champion else ", refused"
+    if milestone.champion:
+        return ""
+    return ", rolled back" if milestone.rolled_back else ", refused"
 
 
 def _of_probe(probes: Sequence[ProbeResult], name: str) -> str:

@@ -106,6 +106,7 @@ class Milestone:
         old: the figure by which versions are compared, on old text; of a first run, on all.
         new, new_before: on the new text of its night, and that of the champion before it.
         validation: held-out loss while it was trained.
+        rolled_back: it was the champion, and gave way to an older one.
     """
 
     version: str
@@ -115,6 +116,7 @@ class Milestone:
     new_before: float | None
     validation: Curve
     probes: list[ProbeResult] = field(default_factory=list)
+    rolled_back: bool = False
 
 
 @dataclass(frozen=True)
