@@ -140,7 +140,7 @@ class Memorisation(Config):
     """What of its training text a decoder continues word for word.
 
     Attributes:
-        passages: that were tried, chosen by hash.
+        passages: that were tried, all different, chosen by hash.
         verbatim: of these, that greedy decoding continues as they are.
         low, high: interval of 95 % of their share (Wilson 1927).
         tokens: of a prompt, and of what follows it.
@@ -153,9 +153,9 @@ class Memorisation(Config):
     tokens: int
 
     @property
-    def share(self) -> float:
-        """Of the passages."""
-        return self.verbatim / self.passages if self.passages else 0.0
+    def share(self) -> float | None:
+        """Of the passages; None where no text was long enough for one."""
+        return self.verbatim / self.passages if self.passages else None
 
 
 class Sample(Config):

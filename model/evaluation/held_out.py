@@ -59,7 +59,8 @@ def _asked(result: EvaluationResult, writer: Writer, job: EvaluationJob) -> Eval
         found["probes"], answers = ask(writer, job.evaluation.probes)
         write_answers(job.directory, answers)
     if job.trained_on:
-        found["memorisation"] = find_memorised(writer, read_documents(job.trained_on, "train"))
+        learned, with_pairs = read_documents(job.trained_on, "train"), pair_sources(job.trained_on)
+        found["memorisation"] = find_memorised(writer, learned, with_pairs=with_pairs)
     return result.model_copy(update=found)
 
 
