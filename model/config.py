@@ -126,12 +126,13 @@ class EvaluationJob(Config):
     """What the evaluation process is told: a model and the documents it has not seen.
 
     Attributes:
+        corpus: None to ask probes alone.
         trained_on: the corpus that it has seen, to find what a decoder knows of it by heart.
     """
 
     directory: Path
     model: Path
-    corpus: Path
+    corpus: Path | None
     evaluation: EvaluationConfig
     trained_on: Path | None = None
 
@@ -201,7 +202,8 @@ class EvaluationResult(Config):
             between models with one tokenizer; bits_per_byte: comparable between any two models and
             with compressors, for what a tokenizer loses is paid for; the others are explained where
             they are worked out.
-        decides: the figure by which versions of a model are compared.
+        decides: the figure by which versions of a model are compared; empty, like `figures`, where
+            probes alone were asked.
         signature: how that figure was worked out, where others do it differently: it compares
             only with figures of the same signature.
         precision: in which all of them were computed.

@@ -58,12 +58,16 @@ def evaluate(
 def make_evaluation(
     layout: Layout,
     model: Ref,
-    corpus: Ref,
+    corpus: Ref | None,
     config: EvaluationConfig,
     name: str,
     trained_on: Ref | None = None,
 ) -> tuple[Ref, EvaluationResult]:
-    """As `evaluate`, with the artifact, which holds the blocks that a judgement is made from."""
+    """As `evaluate`, with the artifact, which holds the blocks that a judgement is made from.
+
+    Args:
+        corpus: None to ask probes alone.
+    """
     assert config.precision != "auto"
 
     def write(directory: Path) -> None:
@@ -72,7 +76,7 @@ def make_evaluation(
             job = EvaluationJob(
                 directory=directory,
                 model=model.path,
-                corpus=corpus.path,
+                corpus=corpus.path if corpus else None,
                 evaluation=config,
                 trained_on=trained_on.path if trained_on else None,
             )
@@ -84,15 +88,16 @@ def make_evaluation(
 
     evaluation, reused = obtain(layout, evaluation_spec(model, corpus, config, trained_on), write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
-    _LOGGER.info(
-        "%s: %.3f %s over %d held-out documents (%s bytes)%s",
-        name,
-        result.score,
-        in_words(result.decides),
-        result.documents,
-        f"{result.bytes:,}",
-        " - reused" if reused else "",
-    )
+    if corpus:
+        _LOGGER.info(
+            "%s: %.3f %s over %d held-out documents (%s bytes)%s",
+            name,
+            result.score,
+            in_words(result.decides),
+            result.documents,
+            f"{result.bytes:,}",
+            " - reused" if reused else "",
+        )
     for each in result.probes:
         _LOGGER.info(
             "%s: %.1f %% of %d items of %s (95 %% between %.1f and %.1f)",
@@ -116,7 +121,7 @@ def make_evaluation(
 
 
 def evaluation_spec(
-    model: Ref, corpus: Ref, config: EvaluationConfig, trained_on: Ref | None = None
+    model: Ref, corpus: Ref | None, config: EvaluationConfig, trained_on: Ref | None = None
 ) -> Spec:
     """What an evaluation is made from: the bytes of the model, not how it was trained.
 
@@ -125,7 +130,7 @@ def evaluation_spec(
     Raises:
         CorpusError: files of a probe are gone.
     """
-    inputs = {"model": content_digest(model), "corpus": corpus.digest}
+    inputs = {"model": content_digest(model)} | ({"corpus": corpus.digest} if corpus else {})
     family = family_of(model.path)
     if trained_on and family == "causal_lm":
         inputs["trained_on"] = trained_on.digest
