@@ -10,7 +10,6 @@ from corpusmill.flows.config import EvaluateConfig, evaluated_on_this_machine
 from corpusmill.flows.inheritance import champions_config
 from corpusmill.flows.overrides import override
 from corpusmill.flows.run_names import EVALUATION, name_evaluation
-from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.versions import RegisteredModel
@@ -35,9 +34,13 @@ def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -
             folder in the Hugging Face format.
         overrides: dotted fields of `corpus` and `evaluation`, such as {"corpus.sources":
             ["/text/*.txt"]}. The text is scored as it is; without sources, what is held out of the
-            version's own. The evaluation is otherwise as that of the version.
+            version's own, and of a folder probes alone, as with {"corpus.sources": []}. The
+            evaluation is otherwise as that of the version.
     """
-    settings, given = begin_flow(), overrides or {}
+    settings, given = begin_flow(), dict(overrides or {})
+    without_text = given.get("corpus.sources") in ([], ())
+    if without_text:
+        del given["corpus.sources"]
     layout = Layout(settings.home)
     is_folder = Path(model).is_absolute()
     found = None if is_folder else find_version(settings, model)
@@ -50,7 +53,17 @@ def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -
             if version
             else bring_model(layout, model, tokenizer=True)
         )
-        text = _text(layout, version, config, "corpus.sources" in given)
+        text = None
+        if "corpus.sources" in given:
+            text = take_text(layout, config.corpus)
+        elif version and not without_text:
+            text = collect_held_out(layout, version)
+        elif not config.evaluation.probes:
+            raise ConfigError(
+                "There is neither text nor a probe to score on, and a folder has no held-out text "
+                'of its own; expected {"corpus.sources": ["/text/*.txt"]} or evaluation.probes in '
+                "overrides."
+            )
         report_scores(context, version, score(layout, weights, text, config.evaluation, model))
 
 
@@ -63,16 +76,3 @@ def _config(
         evaluation = champions_config(recorded, version.name).evaluation
         config = config.model_copy(update={"evaluation": evaluation})
     return override(config, given)
-
-
-def _text(
-    layout: Layout, version: RegisteredModel | None, config: EvaluateConfig, named: bool
-) -> Ref:
-    if named:
-        return take_text(layout, config.corpus)
-    if version is None:
-        raise ConfigError(
-            "A folder has no held-out text of its own; expected some to score it on, such as "
-            '{"corpus.sources": ["/text/*.txt"]} in overrides.'
-        )
-    return collect_held_out(layout, version)

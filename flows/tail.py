@@ -62,7 +62,7 @@ def judge_and_register(
             promotion,
             figures,
             compressor=baseline,
-            by_source=part_by_source(layout, model, held_out, evaluation),
+            by_source=part_by_source(layout, model, held_out, evaluation, trained_on),
             contamination=find_contamination(layout, trained_on, held_out, evaluation),
         )
         card = render_card(outcome, counts, licences, version, lessons_of(memory.path))

@@ -129,12 +129,13 @@ class EvaluationJob(Config):
     """What the evaluation process is told: a model and the documents it has not seen.
 
     Attributes:
+        corpus: None to ask probes alone.
         trained_on: the corpus that it has seen, to find what a decoder knows of it by heart.
     """
 
     directory: Path
     model: Path
-    corpus: Path
+    corpus: Path | None
     evaluation: EvaluationConfig
     trained_on: Path | None = None
 
@@ -143,7 +144,7 @@ class Memorisation(Config):
     """What of its training text a decoder continues word for word.
 
     Attributes:
-        passages: that were tried, chosen by hash.
+        passages: that were tried, all different, chosen by hash.
         verbatim: of these, that greedy decoding continues as they are.
         low, high: interval of 95 % of their share (Wilson 1927).
         tokens: of a prompt, and of what follows it.
@@ -156,9 +157,9 @@ class Memorisation(Config):
     tokens: int
 
     @property
-    def share(self) -> float:
-        """Of the passages."""
-        return self.verbatim / self.passages if self.passages else 0.0
+    def share(self) -> float | None:
+        """Of the passages; None where no text was long enough for one."""
+        return self.verbatim / self.passages if self.passages else None
 
 
 class Sample(Config):
@@ -204,7 +205,8 @@ class EvaluationResult(Config):
             between models with one tokenizer; bits_per_byte: comparable between any two models and
             with compressors, for what a tokenizer loses is paid for; the others are explained where
             they are worked out.
-        decides: the figure by which versions of a model are compared.
+        decides: the figure by which versions of a model are compared; empty, like `figures`, where
+            probes alone were asked.
         signature: how that figure was worked out, where others do it differently: it compares
             only with figures of the same signature.
         precision: in which all of them were computed.

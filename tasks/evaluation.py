@@ -70,8 +70,12 @@ def find_contamination(
     retry_condition_fn=can_be_retried,
 )
 def part_by_source(
-    layout: Layout, model: Ref, corpus: Ref, config: EvaluationConfig
+    layout: Layout,
+    model: Ref,
+    corpus: Ref,
+    config: EvaluationConfig,
+    trained_on: Ref | None = None,
 ) -> tuple[str, list[SourceFigure]]:
     """Of an evaluation that is there: the figure by which models are compared, by source."""
-    spec = evaluation.evaluation_spec(model, corpus, config)
+    spec = evaluation.evaluation_spec(model, corpus, config, trained_on)
     return figures_by_source(find(layout, spec.kind, spec.digest).path)

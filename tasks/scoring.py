@@ -7,10 +7,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig
+from corpusmill.model.evaluation.probe_items import probe_identity
 from corpusmill.storage import aliases
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
-from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.manifest import digest_json, read_manifest
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.ingestion.config import CorpusConfig
@@ -80,9 +81,33 @@ def collect_held_out(layout: Layout, version: RegisteredModel) -> Ref:
     retry_delay_seconds=5,
     retry_condition_fn=can_be_retried,
 )
-def score(layout: Layout, model: Ref, text: Ref, config: EvaluationConfig, name: str) -> Scores:
-    """The figures of a model on a text, and that by which models are compared source by source."""
+def score(
+    layout: Layout, model: Ref, text: Ref | None, config: EvaluationConfig, name: str
+) -> Scores:
+    """The figures of a model on a text, and that by which models are compared source by source.
+
+    Args:
+        text: None where probes alone are asked.
+
+    Raises:
+        CorpusError: files of a probe are gone.
+    """
     scored, result = evaluation.make_evaluation(layout, model, text, config, name)
+    asked = {each.name for each in result.probes}
+    digests = {
+        each.name: digest_json(probe_identity(each)) for each in config.probes if each.name in asked
+    }
+    if text is None:
+        return Scores(name, "", result, "", (), probe_digests=digests)
     figure, rows = figures_by_source(scored.path)
     sources = read_manifest(text.path)["counts"].get("sources", ["held out"])
-    return Scores(name, ", ".join(sources), result, figure, rows)
+    return Scores(
+        name,
+        ", ".join(sources),
+        result,
+        figure,
+        rows,
+        text_digest=text.digest,
+        probe_digests=digests,
+        dropped=scored_text.dropped_of(text),
+    )

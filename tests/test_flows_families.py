@@ -231,14 +231,15 @@ def test_a_version_and_its_folder_are_scored_alike_and_the_version_says_so(
     on_mine = {"corpus.sources": [f"{tmp_path}/mine.txt"], "evaluation.precision": "fp32"}
     evaluate("families-bert-tiny@champion", on_mine)
     champion = aliases.version_at(mill.settings, "families-bert-tiny")
-    said = champion.tags["evaluated.mine.txt"]
-    assert said.endswith(f"1 documents, {len(text.encode()):,} bytes)"), said
+    said = champion.tags["evaluated.text.mine.txt"]
+    assert f"1 documents, {len(text.encode()):,} bytes; text " in said, said
     first = mill.scores()
     evaluate(str(folder), on_mine)
     assert mill.scores()["result"]["figures"] == first["result"]["figures"]
     evaluate(f"families-bert-tiny/{champion.version}")
-    assert "evaluated.held_out" in aliases.version_at(mill.settings, "families-bert-tiny").tags
+    tags = aliases.version_at(mill.settings, "families-bert-tiny").tags
+    assert [key for key in tags if key.startswith("evaluated.text.held_out.")]
     with pytest.raises(ConfigError, match="There is no families-bert-tiny/99 in the registry"):
         evaluate("families-bert-tiny/99")
-    with pytest.raises(ConfigError, match="expected some to score it on"):
+    with pytest.raises(ConfigError, match="neither text nor a probe"):
         evaluate(str(folder))

@@ -57,7 +57,10 @@ class Mill:
     def pretrain(self, **overrides: Any) -> None:
         source = {"files": f"{self.text}/*.txt", "name": "speeches", "licence": "CC0-1.0"}
         items = self.text.parent / "order.jsonl"
-        items.write_text('{"sentence_good": "We have peace.", "sentence_bad": "Have peace we."}')
+        good, bad = "We have peace", "Have peace we"
+        rest = "with all of the nations of this world."
+        item = {"sentence_good": f"{good} {rest}", "sentence_bad": f"{bad} {rest}"}
+        items.write_text(json.dumps(item))
         probe = {"name": "order", "files": str(items), "kind": "minimal_pairs"}
         sources = {"corpus.sources": [source], "evaluation.probes": [probe]}
         dotted = {name.replace("__", "."): value for name, value in overrides.items()}

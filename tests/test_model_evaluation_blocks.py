@@ -9,18 +9,29 @@ from sacrebleu import BLEU, CHRF
 
 from corpusmill.model.evaluation.blocks import BlockSums
 from corpusmill.model.evaluation.figures import BLEU_STATISTICS, Sums, bleu, chrf
-from corpusmill.storage.corpus.documents import Document
+from corpusmill.storage.corpus.documents import Document, document_id
 
 # Bytes of a text and its tokens.
 TEXTS = st.lists(st.tuples(st.integers(0, 9000), st.integers(0, 3000)), min_size=1, max_size=9)
 
 
 def _documents(sizes: list[int]) -> list[Document]:
-    """Two in a row have one id, as the sides of a pair do."""
-    return [
-        Document(f"{number // 2:032}", "ab"[number // 4 % 2], "file", "und", "x" * size)
-        for number, size in enumerate(sizes)
+    """Two in a row are the sides of a pair; the last one may be alone."""
+    texts = ["x" * size for size in sizes]
+    ids = [
+        document_id("\u2029".join(texts[row - row % 2 : row - row % 2 + 2]).encode())
+        for row in range(len(texts))
     ]
+    return [
+        Document(name, "ab"[number // 4 % 2], "file", "und", text)
+        for number, (name, text) in enumerate(zip(ids, texts, strict=True))
+    ]
+
+
+def test_equal_documents_are_several() -> None:
+    same = Document(document_id(b"x" * 5000), "a", "file", "und", "x" * 5000)
+    blocks = (sums := BlockSums([same] * 3, [1] * 3, values=1)).blocks(sums.values)
+    assert blocks.numbers.tolist() == [0, 1] * 3
 
 
 @given(TEXTS)
@@ -32,9 +43,11 @@ def test_every_token_is_in_one_block_of_its_text(texts: list[tuple[int, int]]) -
     sums.add(order, text_of[order], np.ones(len(order), bool))
     blocks = sums.blocks(sums.values)
     assert blocks.predictions.tolist() == sums.values[:, 1].tolist()
-    for number, document in enumerate(documents[::2]):
-        here = np.array([each == document.id for each in blocks.documents])
+    # Pairs of one size are equal, and stand apart.
+    document_of = np.cumsum(blocks.numbers == 0) - 1
+    for number in range(len(documents[::2])):
         some = slice(2 * number, 2 * number + 2)
+        here = document_of == number
         assert blocks.numbers[here].tolist() == list(range(here.sum()))
         assert blocks.bytes[here].sum() == sum(size for size, _ in texts[some])
         assert blocks.predictions[here].sum() == sum(counts[some])

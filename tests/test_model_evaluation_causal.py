@@ -247,6 +247,8 @@ def test_probes_are_asked_and_their_answers_kept(exam: Exam, tmp_path: Path) -> 
     answers = read_answers(tmp_path)["reversed"]
     assert result.accuracy == answers.right.mean()
     assert answers.items == tuple(item.digest for item in read_items(probe))
+    alone = evaluate(exam.job(tmp_path, config).model_copy(update={"corpus": None}))
+    assert (alone.probes, alone.documents, alone.figures) == (found.probes, 0, {})
 
 
 def test_the_process_writes_its_result(exam: Exam, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpusmill.model.config import ProbeKind
 from corpusmill.model.evaluation.intervals import mcnemar, paired, wilson
-from corpusmill.model.evaluation.memorisation import choose_windows, find_memorised
+from corpusmill.model.evaluation.memorisation import choose_passages, find_memorised
 from corpusmill.model.evaluation.probe_items import read_items
 from corpusmill.model.evaluation.probes import Request, ask, encode_requests, score_requests
 from corpusmill.model.hf.folder import export_model
@@ -21,8 +21,10 @@ from corpusmill.model.inference.loading import load_for_use
 from corpusmill.model.network.decoder import CausalNetwork
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.control import end_of_text_id
+from corpusmill.model.tokenizer.encoding import encode_texts
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.corpus.documents import Document
+from corpusmill.storage.corpus.pairs import join_pair, part_pair
 from tests.networks import random_decoder
 from tests.probes import ITEMS, write_probe
 
@@ -191,12 +193,38 @@ def test_what_the_model_writes_itself_is_known_by_heart(writer: Writer) -> None:
 def test_passages_are_chosen_by_hash_and_several_of_few_documents(writer: Writer) -> None:
     texts = [f"{number} the river stood old rain " * 40 for number in range(12)]
     documents = [Document(f"{n}", "s", "f", "und", text) for n, text in enumerate(texts)]
-    chosen = list(choose_windows(documents, 5))
-    assert chosen == list(choose_windows(reversed(documents), 5)) and len(set(chosen)) == 5
-    several = list(choose_windows(documents[:2], 9))
-    assert len(several) == 9 and len(set(several)) > 2
-    assert list(choose_windows([Document("0", "s", "f", "und", "short")], 5)) == []
     found = find_memorised(writer, documents, 5)
     assert (found.passages, found.tokens) == (5, SEQUENCE_LENGTH // 2)
-    assert found.low <= found.share <= found.high
-    assert find_memorised(writer, [], 5).passages == 0
+    assert found.share is not None and found.low <= found.share <= found.high
+    assert find_memorised(writer, reversed(documents), 5) == found
+    nothing = find_memorised(writer, [Document("0", "s", "f", "und", "short")], 5)
+    assert (nothing.passages, nothing.share) == (0, None)
+
+
+def test_passages_are_different_ones_of_texts_as_they_were_learned(writer: Writer) -> None:
+    """Chinese of few characters, texts that are too short, and pairs, side by side."""
+    tokenizer, length = writer.tokenizer, 16
+    chinese = "".join(chr(0x4E00 + n) for n in range(100))
+    (learned,) = encode_texts(tokenizer, [chinese])
+    passages = choose_passages(tokenizer, [("a", chinese)], length, 50)
+    assert len(passages) == len(set(map(tuple, passages))) == 50
+    windows = [learned[start : start + length] for start in range(len(learned) - length + 1)]
+    assert all(passage in windows for passage in passages)
+    # No more than there are: of a text of 18 tokens three, of one that repeats itself two.
+    assert len(choose_passages(tokenizer, [("a", "0123456789abcdefgh")], 16, 50)) == 3
+    assert len(choose_passages(tokenizer, [("a", "01" * 40)], 16, 50)) == 2
+    short = [(f"short {n}", "the river") for n in range(200)]
+    assert len(choose_passages(tokenizer, [*short, ("a", chinese)], length, 9)) == 9
+    pairs = [
+        Document(f"{n}", "p", "f", "und", join_pair(f"{n} {chinese}"[:9], f"{n} {chinese}"[:3]))
+        for n in range(20)
+    ]
+    assert find_memorised(writer, pairs, 50, with_pairs={"p"}).passages > 0
+    whole = find_memorised(writer, pairs, 500, with_pairs={"p"})
+    sides = [side for pair in pairs for side in part_pair(pair.text)]
+    of_sides = {
+        tuple(ids[start : start + 16])
+        for ids in encode_texts(tokenizer, sides)
+        for start in range(len(ids) - 15)
+    }
+    assert whole.passages == len(of_sides)

@@ -8,6 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from corpusmill.flows.command_line import main
+from corpusmill.model.config import Memorisation
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.ledger import SetAside
 from corpusmill.tasks.reports.gathering import waiting_of
@@ -17,8 +18,9 @@ from corpusmill.tasks.reports.markdown import render_markdown
 from corpusmill.tasks.reports.night import describe_quarantine
 from corpusmill.tasks.reports.outcome import Outcome, Waiting, read_outcome, to_json
 from corpusmill.tasks.reports.outline import Plot, Report, Steps, Table
-from corpusmill.tasks.reports.run import describe
+from corpusmill.tasks.reports.run import describe, known_before
 from corpusmill.tasks.stages.by_source import SourceFigure
+from corpusmill.tasks.stages.contamination import Contamination
 from tests.outcomes import HOSTILE, first_run, night, probe, sample
 from tests.pages import Page
 
@@ -348,3 +350,20 @@ def test_pictures_have_no_ground_of_their_own() -> None:
     plots = [part for part in describe(night()).parts if isinstance(part, Plot)]
     assert len(plots) == 3
     assert not any("<rect" in plot.svg or "background" in plot.svg for plot in plots)
+
+
+def test_where_nothing_can_be_said_no_share_is_logged_and_the_report_says_so() -> None:
+    short = Contamination("blimp", texts=0, contaminated=0, too_short=1500, runs=0, shared=0)
+    nothing = Memorisation(passages=0, verbatim=0, low=0.0, high=1.0, tokens=50)
+    outcome = replace(first_run(), contamination=[short], memorisation=nothing)
+    assert known_before(outcome) == {}
+    text = render_markdown(describe(outcome))
+    assert "none long enough (1,500 too short)" in text and "0.0%" not in text
+    found = replace(outcome, contamination=[replace(short, texts=4, contaminated=1)])
+    assert known_before(found) == {"evaluation/contamination/blimp": 0.25}
+
+
+def test_few_blocks_have_no_interval() -> None:
+    sources = [SourceFigure(name, 1.0, 0.625, 1.375, 2, 4096, 2) for name in (None, "a", "b")]
+    text = render_markdown(describe(replace(first_run(), sources=sources)))
+    assert "few" in text and "0.625" not in text

@@ -11,11 +11,11 @@ from corpusmill.storage.config import write_json_value
 from corpusmill.tasks.stages.by_source import figures_by_source
 
 
-def evaluation(folder: Path, sources: list[str], bits: np.ndarray) -> Path:
+def evaluation(folder: Path, sources: list[str], bits: np.ndarray, *, equal: bool = False) -> Path:
     """Of documents of two blocks each."""
     rows = len(sources)
     blocks = Blocks(
-        documents=[str(row // 2) for row in range(rows)],
+        documents=["same" if equal else str(row // 2) for row in range(rows)],
         sources=sources,
         numbers=(np.arange(rows) % 2).astype(np.int32),
         bytes=np.full(rows, 1000),
@@ -60,5 +60,12 @@ def test_each_source_has_the_figure_of_its_blocks_within_an_interval(tmp_path: P
 
 def test_of_one_source_there_is_one_figure(tmp_path: Path) -> None:
     _, (row,) = figures_by_source(evaluation(tmp_path, ["a"] * 8, np.full(8, 900.0)))
-    assert row.source is None
+    assert row.source is None and row.few
     assert (row.value, row.low, row.high) == pytest.approx((0.9, 0.9, 0.9))
+
+
+def test_equal_documents_are_as_many_documents(tmp_path: Path) -> None:
+    _, (row,) = figures_by_source(
+        evaluation(tmp_path, ["a"] * 40, np.linspace(500, 900, 40), equal=True)
+    )
+    assert (row.documents, row.few) == (20, False)

@@ -1,11 +1,13 @@
 """What is found for single tokens of held-out texts, summed over blocks of them."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from corpusmill.storage.blocks import BLOCK_BYTES, Blocks
-from corpusmill.storage.corpus.documents import Document
+from corpusmill.storage.corpus.documents import Document, document_id
+from corpusmill.storage.corpus.pairs import SEPARATOR
 
 
 class BlockSums:
@@ -20,7 +22,7 @@ class BlockSums:
         """Divides texts into blocks.
 
         Args:
-            texts: those of one id are one document, such as the sides of a pair.
+            texts: the sides of a pair, next to each other, are one document of its id.
             tokens: of each text.
             values: numbers for each token.
         """
@@ -43,11 +45,11 @@ class BlockSums:
 
     def _before(self, texts: Sequence[Document]) -> np.ndarray:
         """Blocks that a document has before each of its texts; int64 (texts,)."""
-        seen: dict[str, int] = {}
-        before = np.empty(len(texts), np.int64)
-        for row, (text, count) in enumerate(zip(texts, self._counts.tolist(), strict=True)):
-            before[row] = seen.get(text.id, 0)
-            seen[text.id] = before[row] + count
+        before = np.zeros(len(texts), np.int64)
+        for row, (first, second) in enumerate(pairwise(texts), 1):
+            # Equal texts have one id too, but are as many documents.
+            if first.id == second.id and before[row - 1] == 0 and _are_sides(first, second):
+                before[row] = self._counts[row - 1]
         return before
 
     def add(self, tokens: np.ndarray, *values: np.ndarray) -> None:
@@ -78,3 +80,8 @@ class BlockSums:
             predictions=self.predictions,
             statistics=statistics,
         )
+
+
+def _are_sides(first: Document, second: Document) -> bool:
+    whole = SEPARATOR.join((first.text, second.text))
+    return document_id(whole.encode()) == first.id

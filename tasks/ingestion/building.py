@@ -178,7 +178,7 @@ def _stats(sources: Sequence[ResolvedSource], config: CorpusConfig, parts: Seque
     for part in parts:
         stats.add(read_stats(part))
     for source in sources:
-        _count_apart(stats, source)
+        count_apart(stats, source)
     _check_unread(stats, config.max_unread)
     return stats
 
@@ -207,7 +207,7 @@ def _write_documents(
     return writers, figures
 
 
-def _count_apart(stats: Stats, source: ResolvedSource) -> None:
+def count_apart(stats: Stats, source: ResolvedSource) -> None:
     """Counts the files of kinds that are not read, as is done for members of an archive."""
     for file in source.apart:
         folder, _, place = file.name.partition("/")

@@ -147,6 +147,8 @@ def _interval(outcome: Outcome) -> str:
     if outcome.compared_by != outcome.decides or outcome.held_out_documents == 1:
         return ""
     whole = outcome.sources[0]
+    if whole.few:
+        return ""
     return (
         f" Another draw of documents like these: 95 % between {whole.low:.3f} and {whole.high:.3f}."
     )
@@ -196,7 +198,7 @@ def _by_source(outcome: Outcome) -> Table:
         (
             each.source or "all",
             f"{each.value:.3f}",
-            f"{each.low:.3f} to {each.high:.3f}",
+            "few" if each.few else f"{each.low:.3f} to {each.high:.3f}",
             number(each.documents),
             size(each.bytes),
         )
@@ -223,17 +225,29 @@ def probes(found: Sequence[ProbeResult]) -> Table:
 
 def known(outcome: Outcome) -> Table:
     """What of the evaluation stands in the training text, and what of that is known by heart."""
-    said = "{}: has a run of 13 words, or 8 if it is short, in common with the training text"
+    said = (
+        "{}: has a run of 13 words, or 8 if it is short (22 and 14 characters of a script without "
+        "spaces), in common with the training text"
+    )
     rows = [
-        (said.format(each.name), f"{each.share:.1%}", f"of {number(each.texts)} texts")
+        (
+            said.format(each.name),
+            "–" if each.share is None else f"{each.share:.1%}",
+            f"none long enough ({number(each.too_short)} too short)"
+            if each.share is None
+            else f"of {number(each.texts)} texts",
+        )
         for each in outcome.contamination
     ]
     if heart := outcome.memorisation:
         rows.append(
             (
                 f"training text continued word for word for {heart.tokens} tokens",
-                f"{heart.share:.1%}",
-                f"of {number(heart.passages)} passages; 95 % {heart.low:.1%} to {heart.high:.1%}",
+                "–" if heart.share is None else f"{heart.share:.1%}",
+                "none long enough"
+                if heart.share is None
+                else f"of {number(heart.passages)} passages; "
+                f"95 % {heart.low:.1%} to {heart.high:.1%}",
             )
         )
     return Table("Known before", ("", "", ""), tuple(rows), words=1)

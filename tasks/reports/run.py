@@ -144,7 +144,7 @@ def report(
         scratch: what the run will not leave on the disk.
         warnings: sentences about its text that its corpus does not know.
     """
-    tracker, heart = context.tracker, outcome.memorisation
+    tracker = context.tracker
     tracker.log_metrics(
         {metrics.evaluation(name): value for name, value in outcome.figures.items()}
         | {metrics.baseline(_key(name)): value for name, value in outcome.baselines.items()}
@@ -153,8 +153,7 @@ def report(
             for each in outcome.probes
             for name, value in {metrics.ACCURACY: each.accuracy, **each.beside}.items()
         }
-        | {metrics.contamination(each.name): each.share for each in outcome.contamination}
-        | ({metrics.evaluation(metrics.MEMORISED): heart.share} if heart else {})
+        | known_before(outcome)
     )
     decisions = Ledger(context.layout, outcome.model).read()
     whole = replace(
@@ -190,6 +189,14 @@ def report_quarantine(name: str, aside: Sequence[SetAside]) -> None:
     create_markdown_artifact(
         render_markdown(described), key="report", description=as_text(described.headline)
     )
+
+
+def known_before(outcome: Outcome) -> dict[str, float]:
+    """Shares of what was known before, by metric, but for those of which nothing can be said."""
+    shares = {metrics.contamination(each.name): each.share for each in outcome.contamination}
+    if outcome.memorisation:
+        shares[metrics.evaluation(metrics.MEMORISED)] = outcome.memorisation.share
+    return {name: share for name, share in shares.items() if share is not None}
 
 
 def describe(outcome: Outcome) -> Report:

@@ -9,6 +9,7 @@ from corpusmill.model.config import EvaluationResult
 from corpusmill.model.evaluation.figures import Sums, figure_for
 from corpusmill.storage.blocks import read_blocks
 from corpusmill.storage.config import read_json
+from corpusmill.tasks.stages.judgement import FEW
 from corpusmill.tasks.stages.resampling import resampled_sums
 
 RESAMPLES = 2_000
@@ -33,6 +34,11 @@ class SourceFigure:
     documents: int
     bytes: int
     blocks: int
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few blocks for the interval to say anything."""
+        return self.blocks < FEW
 
 
 def figures_by_source(
@@ -61,7 +67,9 @@ def figures_by_source(
     rows = []
     for source, chosen in parts:
         own, ids = values[chosen], documents[chosen]
-        numbers = np.cumsum(np.append(False, ids[1:] != ids[:-1]))
+        # Equal documents have one id, and each its first block.
+        begins = (ids[1:] != ids[:-1]) | (blocks.numbers[chosen][1:] == 0)
+        numbers = np.cumsum(np.append(False, begins))
         drawn = figure.of(_sums(resampled_sums(own, numbers, resamples, seed)))
         low, high = np.percentile(drawn, _PERCENTILES).tolist()
         whole = float(figure.of(_sums(own.sum(0)[None]))[0])

@@ -28,7 +28,7 @@ from corpusmill.tasks.stages.compression import (
     ppmd_version,
 )
 
-FORMAT_VERSION = 11
+FORMAT_VERSION = 12
 _LOGGER = logging.getLogger(__name__)
 # They decide what is counted: tokens, and the words that BLEU compares.
 _ENGINES = {name: version(name) for name in ("sacrebleu", "tokenizers")}
@@ -50,8 +50,7 @@ def evaluate(
     Args:
         config: its precision is not `auto`, since it is part of the identity of the result.
         name: what to call the model in logs: "candidate" or "champion".
-        trained_on: the corpus of the model, to find what it knows by heart. It is no part of the
-            identity: a model's bytes were trained on one corpus.
+        trained_on: the corpus of the model, to find what a decoder knows of it by heart.
     """
     return make_evaluation(layout, model, corpus, config, name, trained_on)[1]
 
@@ -59,12 +58,16 @@ def evaluate(
 def make_evaluation(
     layout: Layout,
     model: Ref,
-    corpus: Ref,
+    corpus: Ref | None,
     config: EvaluationConfig,
     name: str,
     trained_on: Ref | None = None,
 ) -> tuple[Ref, EvaluationResult]:
-    """As `evaluate`, with the artifact, which holds the blocks that a judgement is made from."""
+    """As `evaluate`, with the artifact, which holds the blocks that a judgement is made from.
+
+    Args:
+        corpus: None to ask probes alone.
+    """
     assert config.precision != "auto"
 
     def write(directory: Path) -> None:
@@ -73,7 +76,7 @@ def make_evaluation(
             job = EvaluationJob(
                 directory=directory,
                 model=model.path,
-                corpus=corpus.path,
+                corpus=corpus.path if corpus else None,
                 evaluation=config,
                 trained_on=trained_on.path if trained_on else None,
             )
@@ -83,17 +86,18 @@ def make_evaluation(
                     pass
             check_outcome(process, log, "evaluation")
 
-    evaluation, reused = obtain(layout, evaluation_spec(model, corpus, config), write)
+    evaluation, reused = obtain(layout, evaluation_spec(model, corpus, config, trained_on), write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
-    _LOGGER.info(
-        "%s: %.3f %s over %d held-out documents (%s bytes)%s",
-        name,
-        result.score,
-        in_words(result.decides),
-        result.documents,
-        f"{result.bytes:,}",
-        " - reused" if reused else "",
-    )
+    if corpus:
+        _LOGGER.info(
+            "%s: %.3f %s over %d held-out documents (%s bytes)%s",
+            name,
+            result.score,
+            in_words(result.decides),
+            result.documents,
+            f"{result.bytes:,}",
+            " - reused" if reused else "",
+        )
     for each in result.probes:
         _LOGGER.info(
             "%s: %.1f %% of %d items of %s (95 %% between %.1f and %.1f)",
@@ -106,24 +110,31 @@ def make_evaluation(
         )
     if known := result.memorisation:
         _LOGGER.info(
-            "%s: %d of %d passages of its training text are continued word for word",
+            "%s: %s of its training text %s",
             name,
-            known.verbatim,
-            known.passages,
+            f"{known.verbatim} of {known.passages} passages" if known.passages else "nothing",
+            "are continued word for word" if known.passages else "is long enough for a passage",
         )
     if config.probes and result.family != "causal_lm":
         _LOGGER.info("probes are not asked: a model of %s does not continue text", result.family)
     return evaluation, result
 
 
-def evaluation_spec(model: Ref, corpus: Ref, config: EvaluationConfig) -> Spec:
+def evaluation_spec(
+    model: Ref, corpus: Ref | None, config: EvaluationConfig, trained_on: Ref | None = None
+) -> Spec:
     """What an evaluation is made from: the bytes of the model, not how it was trained.
+
+    The corpus that it was trained on counts where a decoder is asked what it knows by heart of it.
 
     Raises:
         CorpusError: files of a probe are gone.
     """
-    inputs = {"model": content_digest(model), "corpus": corpus.digest}
-    decides = config.identity(family_of(model.path)) | {"engines": _ENGINES}
+    inputs = {"model": content_digest(model)} | ({"corpus": corpus.digest} if corpus else {})
+    family = family_of(model.path)
+    if trained_on and family == "causal_lm":
+        inputs["trained_on"] = trained_on.digest
+    decides = config.identity(family) | {"engines": _ENGINES}
     if "probes" in decides:
         decides["probes"] = [probe_identity(each) for each in config.probes]
     return Spec("evaluation", FORMAT_VERSION, inputs, decides)
