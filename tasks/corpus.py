@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
@@ -19,7 +18,7 @@ from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.mapping import map_partitions
 from corpusmill.tasks.reports.corpus.findings import Findings, gather
 from corpusmill.tasks.reports.corpus.words import counted, language, unread_sentence
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.corpus import join_parts
 
 
@@ -44,14 +43,7 @@ def make_corpus(settings: Settings, layout: Layout, plan: CorpusPlan, config: Co
             return corpus
 
 
-@task(
-    name="find-sources",
-    task_run_name="find-sources",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=10,
-    retry_condition_fn=can_be_retried,
-)
+@stage("find-sources", retries=3, delay=10)
 def find_sources(layout: Layout, config: CorpusConfig, past: Past | None = None) -> CorpusPlan:
     """Finds, fetches and digests the sources, and the corpus that was made of them before.
 
@@ -73,26 +65,13 @@ def find_sources(layout: Layout, config: CorpusConfig, past: Past | None = None)
     return plan
 
 
-@task(
-    name="clean",
-    task_run_name="clean-{partition.number}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_condition_fn=can_be_retried,
-)
+@stage("clean", "clean-{partition.number}", delay=0)
 def clean(layout: Layout, partition: FilePartition, config: CorpusConfig) -> Ref:
     """Reads and cleans one partition of files and hashes its MinHash bands."""
     return make_part(layout, partition, config)
 
 
-@task(
-    name="merge",
-    task_run_name="merge",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("merge")
 def merge(layout: Layout, plan: CorpusPlan, config: CorpusConfig, parts: list[Ref]) -> Ref | None:
     """Drops duplicates across all parts, splits the documents and writes the corpus.
 

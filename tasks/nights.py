@@ -4,9 +4,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.model.tokenizer.folder import load_tokenizer
@@ -21,7 +20,7 @@ from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CONTINUED_FROM, DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.ingestion.sources import ResolvedSource
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, keep_held_out, new_documents
 from corpusmill.tasks.stages.judgement import Judgement, compare, table_of
@@ -34,14 +33,7 @@ from corpusmill.tasks.stages.replay import mix_with_old
 _MISFIT = 1.5
 
 
-@task(
-    name="recall",
-    task_run_name="recall",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("recall")
 def recall_memory(layout: Layout, champion: RegisteredModel) -> Ref:
     """What the champion's line has met.
 
@@ -51,14 +43,7 @@ def recall_memory(layout: Layout, champion: RegisteredModel) -> Ref:
     return memory_of(layout, champion)
 
 
-@task(
-    name="note-rollback",
-    task_run_name="note-rollback",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("note-rollback")
 def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel) -> Decisions:
     """What was decided about the text of a model, a rollback by hand being noted first."""
     ledger = Ledger(layout, champion.name)
@@ -82,14 +67,7 @@ def note_rollback(settings: Settings, layout: Layout, champion: RegisteredModel)
     return ledger.read()
 
 
-@task(
-    name="choose-held-out",
-    task_run_name="choose-held-out",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("choose-held-out")
 def choose_held_out(layout: Layout, past: Past, corpus: Ref, night: NightConfig) -> Ref:
     """What both models are judged by: old and new held-out text, of a bounded size."""
     limit = night.document_bytes
@@ -98,14 +76,7 @@ def choose_held_out(layout: Layout, past: Past, corpus: Ref, night: NightConfig)
     return choose_documents(layout, [old, new], past.forgotten)
 
 
-@task(
-    name="replay",
-    task_run_name="replay",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("replay")
 def replay(
     layout: Layout,
     past: Past,
@@ -149,14 +120,7 @@ def misfit_of(new: Ref, old: Sequence[Ref]) -> str | None:
     )
 
 
-@task(
-    name="judge",
-    task_run_name="judge",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("judge")
 def judge(
     layout: Layout,
     candidate: Ref,
@@ -199,14 +163,7 @@ def _row(figures: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@task(
-    name="tidy",
-    task_run_name="tidy",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("tidy")
 def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) -> None:
     """Drops what a night was made with, and the store's copies of superseded nights.
 
@@ -228,14 +185,7 @@ def tidy(settings: Settings, layout: Layout, name: str, scratch: Sequence[Ref]) 
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-@task(
-    name="remember",
-    task_run_name="remember",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("remember")
 def keep_memory(
     layout: Layout,
     before: Ref | None,

@@ -1,22 +1,12 @@
 """A model brought along, as a task."""
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import origin
 
 
-@task(
-    name="bring-model",
-    task_run_name="bring-model",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("bring-model")
 def bring_model(layout: Layout, source: str, *, tokenizer: bool = False) -> Ref:
     """Copies configuration and weights into the store, so that what a run began with stays.
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationConfig
 from corpusmill.storage.artifacts import Ref, discard
@@ -16,7 +15,7 @@ from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text, command
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.past import Past
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, new_documents
 from corpusmill.tasks.stages.judgement import Judgement
@@ -35,14 +34,7 @@ from corpusmill.tasks.stages.quarantine import (
 _PIECE_BYTES = 1_000
 
 
-@task(
-    name="inspect",
-    task_run_name="inspect",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("inspect")
 def inspect(
     layout: Layout,
     champion: Ref,
@@ -92,14 +84,7 @@ def _read_some(
     return reading_of(blocks, set(blocks.documents) - new)
 
 
-@task(
-    name="set-aside",
-    task_run_name="set-aside",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("set-aside")
 def set_aside(layout: Layout, name: str, aside: Sequence[SetAside], night: str) -> Decisions:
     """Keeps documents for a person to look at; what is decided from now on."""
     ledger = Ledger(layout, name)
@@ -129,14 +114,7 @@ def set_aside(layout: Layout, name: str, aside: Sequence[SetAside], night: str) 
     return ledger.read()
 
 
-@task(
-    name="set-harmful-aside",
-    task_run_name="set-harmful-aside",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("set-harmful-aside")
 def set_harmful_aside(
     layout: Layout, name: str, corpus: Ref, judgement: Judgement, night: str
 ) -> None:

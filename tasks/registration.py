@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_run_logger
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
 from corpusmill.storage import aliases, registry
@@ -16,7 +15,7 @@ from corpusmill.storage.markup import command
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CHAMPION, DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.evaluation import evaluate
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.stages.judgement import Judgement
 from corpusmill.tasks.tracking import FlowContext
@@ -45,14 +44,7 @@ class Promotion:
         return self.kind == "promoted"
 
 
-@task(
-    name="look-at-champion",
-    task_run_name="look-at-champion",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("look-at-champion")
 def look_at_champion(context: FlowContext, name: str) -> None:
     """Warns, before training is paid for, of a champion that no candidate can be compared with."""
     champion = aliases.find_by_alias(context.settings, name, CHAMPION)
@@ -69,14 +61,7 @@ def look_at_champion(context: FlowContext, name: str) -> None:
         )
 
 
-@task(
-    name="find-champion",
-    task_run_name="find-champion",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("find-champion")
 def find_champion(
     settings: Settings, name: str
 ) -> tuple[RegisteredModel, Mapping[str, Any]] | None:
@@ -93,14 +78,7 @@ def find_champion(
     return champion, aliases.config_of(settings, champion)
 
 
-@task(
-    name="fetch-champion",
-    task_run_name="fetch-champion",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("fetch-champion")
 def fetch_champion(settings: Settings, layout: Layout, champion: RegisteredModel) -> Ref:
     """The model folder of a champion, to be trained on.
 
@@ -112,14 +90,7 @@ def fetch_champion(settings: Settings, layout: Layout, champion: RegisteredModel
     return registry.fetch(settings, layout, champion)
 
 
-@task(
-    name="register",
-    task_run_name="register",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("register")
 def register(
     context: FlowContext,
     name: str,
@@ -137,14 +108,7 @@ def register(
     return version
 
 
-@task(
-    name="promote",
-    task_run_name="promote",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("promote")
 def promote_if_better(
     context: FlowContext,
     candidate: RegisteredModel,
@@ -173,14 +137,7 @@ def promote_if_better(
     return _promoted(context, candidate)
 
 
-@task(
-    name="decide",
-    task_run_name="decide",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("decide")
 def promote_by_judgement(
     context: FlowContext,
     candidate: RegisteredModel,

@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from corpusmill.model.config import EvaluationConfig
 from corpusmill.model.evaluation.probe_items import probe_identity
 from corpusmill.storage import aliases
@@ -16,21 +13,14 @@ from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import RegisteredModel
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.reports.scores import Scores
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import evaluation, scored_text
 from corpusmill.tasks.stages.by_source import figures_by_source
 from corpusmill.tasks.stages.held_out import Choice, choose_documents
 from corpusmill.tasks.stages.past import held_out_of, memory_of
 
 
-@task(
-    name="find-version",
-    task_run_name="find-version",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("find-version")
 def find_version(settings: Settings, address: str) -> tuple[RegisteredModel, Mapping[str, Any]]:
     """The version at an address, and the config that it was made by.
 
@@ -42,27 +32,13 @@ def find_version(settings: Settings, address: str) -> tuple[RegisteredModel, Map
     return version, aliases.config_of(settings, version)
 
 
-@task(
-    name="take-text",
-    task_run_name="take-text",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("take-text")
 def take_text(layout: Layout, config: CorpusConfig) -> Ref:
     """Every document of some sources, as it is."""
     return scored_text.take_text(layout, config)
 
 
-@task(
-    name="collect-held-out",
-    task_run_name="collect-held-out",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("collect-held-out")
 def collect_held_out(layout: Layout, version: RegisteredModel) -> Ref:
     """All text that was ever held out of the line of a version.
 
@@ -73,14 +49,7 @@ def collect_held_out(layout: Layout, version: RegisteredModel) -> Ref:
     return choose_documents(layout, [all_of_it])
 
 
-@task(
-    name="score",
-    task_run_name="score",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("score")
 def score(
     layout: Layout, model: Ref, text: Ref | None, config: EvaluationConfig, name: str
 ) -> Scores:

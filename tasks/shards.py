@@ -1,14 +1,11 @@
 """Sharding as tasks: one for each partition of documents, one that joins what they made."""
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.corpus.partitions import CorpusPartition
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import Settings
 from corpusmill.tasks.mapping import map_partitions
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import shards
 from corpusmill.tasks.stages.shards import ShardsPlan
 
@@ -30,13 +27,7 @@ def make_shards(
     return shard(layout, plan, parts)
 
 
-@task(
-    name="tokenize",
-    task_run_name="tokenize-{documents.split}-{documents.number}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_condition_fn=can_be_retried,
-)
+@stage("tokenize", "tokenize-{documents.split}-{documents.number}", delay=0)
 def tokenize(
     layout: Layout, documents: CorpusPartition, tokenizer: Ref, threads: int | None
 ) -> Ref:
@@ -44,14 +35,7 @@ def tokenize(
     return shards.tokenize(layout, documents, tokenizer, threads)
 
 
-@task(
-    name="shard",
-    task_run_name="shard",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("shard")
 def shard(layout: Layout, plan: ShardsPlan, parts: list[Ref]) -> Ref:
     """Puts the encoded documents together, in their order, into the shards."""
     return shards.join(layout, plan, parts)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect import get_client, get_run_logger, runtime, task
+from prefect import get_client, get_run_logger, runtime
 from prefect.artifacts import create_link_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ObjectNotFound
 from pydantic import BaseModel
 
@@ -20,7 +19,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import Tracker, close_run, open_run, running_flow_runs, tracked
 from corpusmill.storage.views import MODEL, RECIPE
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 
 FLOW_RUN_URL_TAG = "prefect.flow_run_url"
 
@@ -78,14 +77,7 @@ def _named(recipe: str) -> dict[str, str]:
     return {"recipe": recipe} | ({"recipe_source": digest_source(recipe)} if is_own(recipe) else {})
 
 
-@task(
-    name="open-run",
-    task_run_name="open-run",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("open-run")
 def open_tracking(settings: Settings, model: str, recipe: str) -> Tracker:
     """Makes the MLflow run of this flow run, or finds it again, with links both ways.
 
@@ -114,14 +106,7 @@ def open_tracking(settings: Settings, model: str, recipe: str) -> Tracker:
     return tracker
 
 
-@task(
-    name="log-config",
-    task_run_name="log-config",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("log-config")
 def begin_tracking(settings: Settings, tracker: Tracker, config: Mapping[str, Any]) -> None:
     """Logs the config, and ends MLflow runs whose flow run ended before it could do that itself."""
     tracker.log_config(config)

@@ -4,9 +4,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.training.config import (
@@ -23,7 +22,7 @@ from corpusmill.storage.metrics import (
 )
 from corpusmill.storage.tracking import MetricProjection, Tracker
 from corpusmill.tasks.progress import ProgressBar
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import training
 from corpusmill.tasks.tracking import FlowContext
 
@@ -31,14 +30,7 @@ _POLL_SECONDS = 0.5
 _PROGRESS_SECONDS = 2.0
 
 
-@task(
-    name="train",
-    task_run_name="train",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("train", retries=3)
 def train(
     context: FlowContext,
     shards: Ref,

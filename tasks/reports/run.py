@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from prefect import get_run_logger, runtime, task
+from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationResult
 from corpusmill.storage import metrics, registry
@@ -25,7 +24,7 @@ from corpusmill.tasks.reports.markdown import render_markdown
 from corpusmill.tasks.reports.night import describe_night, describe_quarantine
 from corpusmill.tasks.reports.outcome import Before, Outcome, Sample, to_json
 from corpusmill.tasks.reports.outline import Report
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.by_source import SourceFigure
 from corpusmill.tasks.stages.compression import CompressionBaseline
 from corpusmill.tasks.stages.contamination import Contamination
@@ -119,14 +118,7 @@ def _baselines(
     return {said: figures.figures[key] for key, said in named.items() if key in figures.figures}
 
 
-@task(
-    name="report",
-    task_run_name="report",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("report")
 def report(
     context: FlowContext,
     model: Ref,
@@ -175,14 +167,7 @@ def report(
     get_run_logger().info("%s; report: %s", described.headline, outcome.report_url)
 
 
-@task(
-    name="report",
-    task_run_name="report",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("report")
 def report_quarantine(name: str, aside: Sequence[SetAside]) -> None:
     """Says in Prefect of a night that has no run in MLflow what waits, and how to let it in."""
     described = describe_quarantine(name, waiting_of(aside))

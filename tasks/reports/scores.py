@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import count
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.model.config import EvaluationResult, ProbeResult
 from corpusmill.storage import metrics
 from corpusmill.storage.aliases import note
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.versions import RegisteredModel
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.by_source import SourceFigure
 from corpusmill.tasks.stages.evaluation import in_words
 from corpusmill.tasks.stages.judgement import FEW
@@ -51,14 +50,7 @@ class Scores:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-@task(
-    name="report-scores",
-    task_run_name="report-scores",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("report-scores")
 def report_scores(context: FlowContext, version: RegisteredModel | None, scores: Scores) -> None:
     """Writes figures to the run in MLflow, to the version, and into Prefect."""
     result, tracker = scores.result, context.tracker

@@ -1,8 +1,7 @@
 """The task that shows the corpus report: the page in MLflow, its summary in Prefect."""
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.markup import as_text
@@ -17,20 +16,13 @@ from corpusmill.tasks.reports.corpus.words import (
     size,
     unread_sentence,
 )
-from corpusmill.tasks.retries import can_be_retried
+from corpusmill.tasks.retries import stage
 from corpusmill.tasks.tracking import FlowContext
 
 _PAGE = "corpus.html"
 
 
-@task(
-    name="report-corpus",
-    task_run_name="report-corpus",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=5,
-    retry_condition_fn=can_be_retried,
-)
+@stage("report-corpus")
 def report_corpus(context: FlowContext, corpus: Ref, tokenizer: Ref, shards: Ref) -> None:
     """Keeps the corpus report among the MLflow run's files, and its summary in Prefect."""
     findings = gather(corpus.path, tokenizer.path, shards.path)
