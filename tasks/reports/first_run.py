@@ -235,7 +235,7 @@ def known(outcome: Outcome) -> Table:
             "–" if each.share is None else f"{each.share:.1%}",
             f"none long enough ({number(each.too_short)} too short)"
             if each.share is None
-            else f"of {number(each.texts)} texts",
+            else f"of {number(each.texts)} texts; {share(each.shared, each.runs)} of their runs",
         )
         for each in outcome.contamination
     ]
@@ -250,7 +250,8 @@ def known(outcome: Outcome) -> Table:
                 f"95 % {heart.low:.1%} to {heart.high:.1%}",
             )
         )
-    return Table("Known before", ("", "", ""), tuple(rows), words=1)
+    note = "A text counts by one such run; how much of the text that is, the share of runs says."
+    return Table("Known before", ("", "", ""), tuple(rows), note if rows else "", words=1)
 
 
 def _run(outcome: Outcome) -> Table:

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from corpusmill.tasks.reports.corpus.words import visible
@@ -14,14 +14,24 @@ def render_html(report: Report) -> str:
     return _environment().get_template("report.html").render(report=report)
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("corpusmill.tasks.reports", "pages"),
+def environment(*folders: tuple[str, str]) -> Environment:
+    """Templates of pages that ask for nothing else, with the style that all pages share.
+
+    Args:
+        folders: further ones with templates, each a package and a path in it.
+    """
+    places = (("corpusmill.tasks.reports", "pages"), *folders)
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(*place) for place in places]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "drawn": Markup}
-    return environment
+
+
+@cache
+def _environment() -> Environment:
+    found = environment()
+    found.filters |= {"visible": visible, "drawn": Markup}
+    return found

@@ -22,6 +22,7 @@ _RED = "#dc5a4b"
 _WIDTH, _HEIGHT = 440.0, 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 30.0, 38.0
 _SHOWN = 1.25  # times as large where nothing else says how large
+_CHARACTER = 7.0  # width of a digit
 _LABELS = 132.0  # width of the names beside intervals
 
 
@@ -169,7 +170,10 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> Iterator[Markup]:
         yield _rule(left, frame.y(tick), right, frame.y(tick), "grid")
         yield _text(left - 6, frame.y(tick) + 4, f"{tick:.{digits}f}", "end")
     for tick in frame.x_ticks:
-        yield _text(frame.x(tick), bottom + 16, f"{tick:,.0f}", "middle")
+        label = f"{tick:,.0f}"
+        # The last one would be cut at the edge.
+        middle = min(frame.x(tick), _WIDTH - len(label) * _CHARACTER / 2)
+        yield _text(middle, bottom + 16, label, "middle")
     yield _text((left + right) / 2, _HEIGHT - 5, x_label, "middle")
     yield Markup(
         '<text transform="translate(11 {:.1f}) rotate(-90)" text-anchor="middle" {}>{}</text>'

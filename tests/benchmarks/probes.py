@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpusmill.model.config import ProbeConfig
+from corpusmill.model.config import ProbeConfig, ProbeKind
 from corpusmill.model.evaluation.probe_items import read_items
 from corpusmill.model.evaluation.probes import ask
 from corpusmill.model.inference.continuation import Writer
@@ -64,42 +64,24 @@ def tasks_of(data: Path, last_words: Path) -> list[Task]:
         "doc_to_target": "{{continuation}}",
     }
     choices = {"output_type": "multiple_choice", "doc_to_target": "gold"}
+    by_word = word, {"accuracy": "acc", "perplexity": "perplexity"}
+    pairs = choices | {"doc_to_text": "", "doc_to_choice": "{{choices}}"}
+    questions = choices | {"doc_to_text": "{{context}}", "doc_to_choice": "{{choices}}"}
+    by_choice = questions, {"accuracy": "acc", "accuracy_per_byte": "acc_bytes"}
+
+    def probe(name: str, files: Path, kind: ProbeKind) -> ProbeConfig:
+        return ProbeConfig(name=name, files=str(files), kind=kind, items=ITEMS)
+
+    lambada, arc = (
+        data / "lambada" / "lambada_openai.jsonl",
+        data / "mcq_eval" / "arc_easy.jsonl.gz",
+    )
+    blimp = probe("blimp", data / "blimp" / "blimp.jsonl.gz", "minimal_pairs")
     return [
-        Task(
-            ProbeConfig(
-                name="blimp",
-                files=str(data / "blimp" / "blimp.jsonl.gz"),
-                kind="minimal_pairs",
-                items=ITEMS,
-            ),
-            choices | {"doc_to_text": "", "doc_to_choice": "{{choices}}"},
-            {"accuracy": "acc"},
-        ),
-        Task(
-            ProbeConfig(
-                name="lambada",
-                files=str(data / "lambada" / "lambada_openai.jsonl"),
-                kind="last_word",
-                items=ITEMS,
-            ),
-            word,
-            {"accuracy": "acc", "perplexity": "perplexity"},
-        ),
-        Task(
-            ProbeConfig(name="speeches", files=str(last_words), kind="last_word", items=ITEMS),
-            word,
-            {"accuracy": "acc", "perplexity": "perplexity"},
-        ),
-        Task(
-            ProbeConfig(
-                name="arc_easy",
-                files=str(data / "mcq_eval" / "arc_easy.jsonl.gz"),
-                kind="multiple_choice",
-                items=ITEMS,
-            ),
-            choices | {"doc_to_text": "{{context}}", "doc_to_choice": "{{choices}}"},
-            {"accuracy": "acc", "accuracy_per_byte": "acc_bytes"},
-        ),
+        Task(blimp, pairs, {"accuracy": "acc"}),
+        Task(probe("lambada", lambada, "last_word"), *by_word),
+        Task(probe("speeches", last_words, "last_word"), *by_word),
+        Task(probe("arc_easy", arc, "multiple_choice"), *by_choice),
     ]
 
 

@@ -3,23 +3,16 @@
 import json
 from collections.abc import Mapping
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from corpusmill.tasks.reports.corpus import sentences, words
 from corpusmill.tasks.reports.corpus.findings import Findings
 from corpusmill.tasks.reports.corpus.plots import bins, final_bars, median_bin, stages
+from corpusmill.tasks.reports.html import environment
 
 
 def render(findings: Findings) -> str:
     """The report as HTML; what was not measured is left out or said."""
-    environment = Environment(
-        loader=PackageLoader("corpusmill.tasks.reports.corpus", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    templates = environment(("corpusmill.tasks.reports.corpus", "."))
+    templates.filters |= {
         name: getattr(words, name)
         for name in (
             "number",
@@ -34,7 +27,7 @@ def render(findings: Findings) -> str:
         )
     }
     histogram = bins(findings.figures["lengths"]) if findings.figures else []
-    return environment.get_template("page.html").render(
+    return templates.get_template("page.html").render(
         findings=findings,
         figures=findings.figures,
         headline=sentences.headline(findings),
