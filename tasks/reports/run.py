@@ -24,6 +24,7 @@ from corpusmill.tasks.reports.markdown import render_markdown
 from corpusmill.tasks.reports.night import describe_night, describe_quarantine
 from corpusmill.tasks.reports.outcome import Before, Outcome, Sample, to_json
 from corpusmill.tasks.reports.outline import Report
+from corpusmill.tasks.reports.scores import metrics_of
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.by_source import SourceFigure
 from corpusmill.tasks.stages.compression import CompressionBaseline
@@ -140,11 +141,7 @@ def report(
     tracker.log_metrics(
         {metrics.evaluation(name): value for name, value in outcome.figures.items()}
         | {metrics.baseline(_key(name)): value for name, value in outcome.baselines.items()}
-        | {
-            metrics.probe(each.name, name): value
-            for each in outcome.probes
-            for name, value in {metrics.ACCURACY: each.accuracy, **each.beside}.items()
-        }
+        | metrics_of(outcome.probes)
         | known_before(outcome)
     )
     decisions = Ledger(context.layout, outcome.model).read()
