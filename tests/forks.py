@@ -17,7 +17,7 @@ ON_A_CPU = {"CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": str(os.cpu_count())}
 # what it is asked to do, and ends when they have.
 _SERVER = """
 import importlib, json, os, resource, signal, sys
-import corpusmill.model.training.loop, torch._dynamo, psutil
+import corpusmill.model.training.loop, torch._dynamo, torch.distributed.fsdp, psutil
 from corpusmill.model.train import main
 
 def lead(ranks):

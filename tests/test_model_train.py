@@ -191,6 +191,22 @@ def test_the_shape_of_a_run_changes_nothing_it_learns(
     assert losses(unhurt[shape], key) == pytest.approx(expected, abs=1e-4)
 
 
+def test_an_eager_run_by_one_process_imports_no_compiler(workshop: Workshop) -> None:
+    layout = workshop.prepare("eager", override(SHORT, {"hardware.compile": "never"}))
+    code = (
+        "import sys; from corpusmill.model.train import main; assert main() == 0; "
+        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(layout.job)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **ON_A_CPU},
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_a_run_starts_finishes_and_says_how_it_learned(unhurt: dict[str, RunLayout]) -> None:
     layout = unhurt["pair"]
     (started,), (finished,) = records(layout, "started"), records(layout, "finished")

@@ -1,5 +1,7 @@
 """The optimizers: which parameter each of them moves, how fast, and what decays."""
 
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -10,6 +12,7 @@ from corpusmill.model.network.build import build_network
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.network.decoder import Decoder
 from corpusmill.model.network.linear import Linear
+from corpusmill.model.training.adamw import AdamW
 from corpusmill.model.training.groups import AdamWConfig, MuonConfig, Optimizer
 from corpusmill.model.training.muon import POLAR_EXPRESS, Muon, orthogonalized
 from corpusmill.model.training.optimizer import build_optimizers, kinds, remembered
@@ -188,3 +191,17 @@ def test_the_kinds_share_out_all_parameters() -> None:
     found = [parameter for members in kinds(network).values() for parameter in members]
     assert {id(each) for each in found} == {id(each) for each in network.parameters()}
     assert len(found) == len(list(network.parameters()))
+
+
+def test_adamw_moves_as_that_of_torch_does() -> None:
+    own, other = (torch.nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4)) for _ in range(2))
+    shape: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.2}
+    given: dict[str, Any] = {"betas": (0.7, 0.9), "eps": 1e-6}
+    mine = AdamW([{"params": [own], **shape}], **given)
+    theirs = torch.optim.AdamW([{"params": [other], **shape}], **given, fused=True)
+    for step in range(5):
+        for parameter, optimizer in ((own, mine), (other, theirs)):
+            torch.autograd.backward((parameter.sin() * (step + 1)).sum())
+            optimizer.step()
+            parameter.grad = None
+    assert torch.equal(own, other)

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from corpusmill.model.finite import first_not_finite
+from corpusmill.model.training.adamw import AdamW, Optimizer
 from corpusmill.model.training.averaging import WeightAverage
 from corpusmill.model.training.muon import Muon
 from corpusmill.model.training.optimizer import Optimizers
@@ -24,9 +25,9 @@ from corpusmill.storage.writing import sweep
 _PREFIX = "step-"
 _KEPT = 2
 # What each optimizer remembers of a parameter.
-_REMEMBERED: dict[type[optim.Optimizer], tuple[str, ...]] = {
+_REMEMBERED: dict[type[Optimizer], tuple[str, ...]] = {
     Muon: ("momentum",),
-    optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    AdamW: ("step", "exp_avg", "exp_avg_sq"),
 }
 # The files of a checkpoint, and in each of them tensors by name.
 Tensors = Mapping[str, Mapping[str, Tensor]]
@@ -114,7 +115,7 @@ class Loaded:
     progress: Progress
     manifest: str
     weights: Mapping[str, Tensor]
-    states: Sequence[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]]
+    states: Sequence[tuple[Optimizer, Tensor, dict[str, Tensor]]]
     averaged: Mapping[str, Tensor]
 
 
@@ -203,9 +204,9 @@ def _check_shapes(model: nn.Module, weights: dict[str, Tensor]) -> None:
 
 def _read_states(
     model: nn.Module, optimizers: Optimizers, tensors: dict[str, Tensor]
-) -> list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]]:
+) -> list[tuple[Optimizer, Tensor, dict[str, Tensor]]]:
     owners = optimizers.owners()
-    states: list[tuple[optim.Optimizer, Tensor, dict[str, Tensor]]] = []
+    states: list[tuple[Optimizer, Tensor, dict[str, Tensor]]] = []
     for name, parameter in model.named_parameters():
         owner = owners[parameter]
         state = {key: tensors[f"{key}:{name}"] for key in _REMEMBERED[type(owner)]}

@@ -9,7 +9,6 @@ import shutil
 from dataclasses import asdict, dataclass
 
 import torch
-from torch._inductor.runtime.cache_dir_utils import cache_dir
 
 from corpusmill.model.network.base import Network
 from corpusmill.model.training.config import TrainConfig
@@ -85,6 +84,9 @@ def _seconds(
 
 def _fault(device: torch.device) -> str | None:
     """Why nothing can be compiled on this device, where that is so."""
+    # The compiler takes seconds to import, and most runs on a CPU do without.
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
     for path in (cache_dir(), torch.__path__[0]):
         # torch 2.13 gives the compiler and the linker such a path unquoted.
         if not _is_one_word(path):

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from corpusmill.model.finite import first_not_finite
+from corpusmill.model.training.adamw import AdamW
 from corpusmill.model.training.optimizer import Optimizers
 from corpusmill.model.training.parallel import placed, whole
 from corpusmill.storage.errors import ArtifactError
@@ -30,7 +31,7 @@ def moments_of(network: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
     names = {parameter: name for name, parameter in network.named_parameters()}
     found: dict[str, Tensor] = {}
     for optimizer in optimizers.each:
-        if not isinstance(optimizer, optim.AdamW):
+        if not isinstance(optimizer, AdamW):
             continue
         for group in optimizer.param_groups:
             for parameter in group["params"]:
@@ -62,7 +63,7 @@ def take_over(folder: Path, network: nn.Module, optimizers: Optimizers) -> None:
         raise _unfit(folder, f"{name} is not finite")
     names = {parameter: name for name, parameter in network.named_parameters()}
     for optimizer in optimizers.each:
-        if not isinstance(optimizer, optim.AdamW):
+        if not isinstance(optimizer, AdamW):
             continue
         for group in optimizer.param_groups:
             for parameter in group["params"]:

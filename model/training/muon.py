@@ -9,8 +9,9 @@ from collections.abc import Iterable
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from torch import Tensor, optim
+from torch import Tensor
 
+from corpusmill.model.training.adamw import Optimizer
 from corpusmill.model.training.parallel import placed, whole
 
 # Polar Express (Amsel et al. 2025, algorithm 1): the polynomials a·x + b·x³ + c·x⁵ that drive
@@ -58,7 +59,7 @@ def orthogonalized_together(bank_NRC: Tensor, steps: int) -> Tensor:
     return padded_NRC[: len(bank_NRC)]
 
 
-class Muon(optim.Optimizer):
+class Muon(Optimizer):
     """W ← (1 - lr · decay) W - lr · √max(1, R/C) · orthogonalized(Nesterov momentum).
 
     The factor keeps the change of a layer's outputs the same at any width (Bernstein 2025), so
@@ -87,7 +88,7 @@ class Muon(optim.Optimizer):
         self._dtype = dtype
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Moves every matrix; all of them must have a gradient."""
         for group in self.param_groups:
             self._move(group["params"], group["lr"], group["momentum"], group["weight_decay"])

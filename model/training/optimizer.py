@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import get_args
 
-from torch import Tensor, nn, optim
+from torch import Tensor, nn
 
 from corpusmill.model.network.base import Network
 from corpusmill.model.network.roles import Kind, with_roles
+from corpusmill.model.training.adamw import AdamW, Optimizer
 from corpusmill.model.training.groups import MuonConfig
 from corpusmill.model.training.groups import Optimizer as OptimizerConfig
 from corpusmill.model.training.muon import Muon
@@ -33,7 +34,7 @@ _NEVER_DECAY: Set[Kind] = {"gains", "head_gain"}
 class Optimizers:
     """What moves the parameters, each by one of them."""
 
-    each: tuple[optim.Optimizer, ...]
+    each: tuple[Optimizer, ...]
 
     def step(self, rate_factor: float) -> None:
         """One step of all of them at this share of their rates; gradients are gone after it."""
@@ -41,14 +42,14 @@ class Optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["full_lr"] * rate_factor
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.forget_gradients()
 
     def states(self) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
         """Every parameter that has moved, with what its optimizer remembers of it."""
         for optimizer in self.each:
             yield from optimizer.state.items()
 
-    def owners(self) -> dict[Tensor, optim.Optimizer]:
+    def owners(self) -> dict[Tensor, Optimizer]:
         """Every parameter with the optimizer that moves it."""
         return {
             parameter: optimizer
@@ -90,7 +91,7 @@ def build_optimizers(model: Network, config: OptimizerConfig) -> Optimizers:
         "embeddings": config.embedding_learning_rate,
         "head": config.head_learning_rate,
     }
-    each: list[optim.Optimizer] = []
+    each: list[Optimizer] = []
     if isinstance(config, MuonConfig) and "matrices" in by_kind:
         matrices = by_kind.pop("matrices")
         muon = Muon(
@@ -109,7 +110,7 @@ def build_optimizers(model: Network, config: OptimizerConfig) -> Optimizers:
         decay = config.weight_decay if decays else 0.0
         groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
     betas = config.adam_beta1, config.adam_beta2
-    each.append(optim.AdamW(groups, betas=betas, eps=config.adam_epsilon, fused=True))
+    each.append(AdamW(groups, betas=betas, eps=config.adam_epsilon))
     for optimizer in each:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]

@@ -66,8 +66,8 @@ def _validation_losses(run: Run) -> np.ndarray:
     run.network.eval()
     # Every process in as many rounds: shards are gathered by all of them together.
     rounds = -(-len(chosen) // (accelerator.num_processes * config.hardware.micro_batch_size))
-    # It would be compiled once more for this.
-    with torch.compiler.set_stance("force_eager"):
+    # It would be compiled once more for this; and of a run that is not, no compiler is imported.
+    with torch.compiler.set_stance("force_eager") if run.compiling else nullcontext():
         for piece in np.array_split(mine, rounds):
             numbers = piece if len(piece) else chosen[:1]
             batch = run.validation.read(numbers, numbers)
