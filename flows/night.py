@@ -11,12 +11,13 @@ from prefect.states import Completed
 from corpusmill.flows.config import ContinueConfig, digest_night
 from corpusmill.flows.tail import kept
 from corpusmill.model.training.config import TrainConfig
-from corpusmill.model.training.groups import WSDSchedule
+from corpusmill.model.training.groups import LineMeanConfig, WSDSchedule
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Decisions
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import command
+from corpusmill.storage.memory import read_segments
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
@@ -112,7 +113,8 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
     new = make_shards(settings, layout, corpus, base, held_out)
     report_corpus(context, corpus, base, new)
     shards = replay(layout, past, new, base, night, _seed(config, champion))
-    training = night_training(config, read_manifest(shards.path)["counts"]["train"])
+    lessons = len(read_segments(past.memory.path))
+    training = night_training(config, read_manifest(shards.path)["counts"]["train"], lessons)
     model = train(context, shards, base, None, training, initialize_from=base)
     with kept(model):
         figures, theirs, judgement = judge(
@@ -160,11 +162,14 @@ def ended(how: Ending, why: str) -> State[None]:
     return Completed(name=how, message=why)
 
 
-def night_training(config: ContinueConfig, counts: Mapping[str, int]) -> TrainConfig:
+def night_training(config: ContinueConfig, counts: Mapping[str, int], lessons: int) -> TrainConfig:
     """How a night trains on so much text: as the line was pretrained, with rates of its own.
 
     Phases of mixing and warm-ups of batch and length are of the run that began with noise, and so
-    are early stopping and means of weights.
+    is early stopping; the mean of weights is the line's.
+
+    Args:
+        lessons: that the line has learned before, what it began with being the first.
     """
     train, night = config.train, config.night
     samples = (
@@ -185,7 +190,7 @@ def night_training(config: ContinueConfig, counts: Mapping[str, int]) -> TrainCo
         "mixing": (),
         "batch_size_warmup": None,
         "sequence_length_warmup": None,
-        "average": None,
+        "average": LineMeanConfig(share=max(night.line_share, 1 / (1 + lessons))),
         "optimizer": train.optimizer.model_copy(update=rates),
         "schedule": WSDSchedule(
             warmup_steps=min(night.warmup_steps, steps - 1), decay_fraction=night.decay_fraction

@@ -143,7 +143,7 @@ def test_new_text_makes_a_new_champion_by_the_config_of_the_old_one(
     _write(nights.text, range(10, 14))
     with caplog.at_level(logging.INFO):
         assert nights.night().name == "Completed"
-    assert "night.rate_factor is 1.0, not 0.05" in caplog.text
+    assert "night.rate_factor is 1.0, not 0.2" in caplog.text
     assert nights.numbers() == {CHAMPION: "2", PREVIOUS: "1", CANDIDATE: "2"}
     assert nights.met(CHAMPION) == before + 4
     config = config_of(nights.settings, nights.version(CHAMPION))

@@ -142,6 +142,12 @@ def test_a_mean_of_the_last_checkpoints_needs_a_last_step_that_is_known() -> Non
         parse(TrainConfig, {"max_seconds": 60, "average": mean})
 
 
+def test_a_mean_with_the_last_weights_is_not_one_of_the_best() -> None:
+    given = {"average": {"name": "line"}, "validation": {"early_stopping": 2}}
+    with pytest.raises(ConfigError, match="early_stopping exports others; leave one of them out"):
+        parse(TrainConfig, given)
+
+
 def _configs(kind: type[Config]) -> list[type[Config]]:
     return [kind, *(below for each in kind.__subclasses__() for below in _configs(each))]
 

@@ -7,12 +7,14 @@ import pytest
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.objectives.config import MaskedTokens
 from corpusmill.model.training.config import TrainConfig
+from corpusmill.model.training.groups import LineMeanConfig
 from corpusmill.model.training.job import TrainingJob, model_spec
 from corpusmill.storage.artifacts import Ref, Spec, obtain
 from corpusmill.storage.config import read_json
+from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.writing import locked
-from corpusmill.tasks.stages.training import TrainingRun, train
+from corpusmill.tasks.stages.training import TrainingRun, plan_run, train
 from tests.training_runs import SHORT, Workshop, finish_all
 
 INPUTS = ("shards", "tokenizer", "initial")
@@ -55,6 +57,14 @@ def test_what_says_what_a_word_is_names_a_model_that_masks_whole_words(
     monkeypatch.setattr("corpusmill.storage.packages.version", lambda _: "another")
     assert digest(whole_words=False) == before[False]
     assert digest(whole_words=True) != before[True]
+
+
+def test_a_mean_with_the_model_before_needs_one(workshop: Workshop, tmp_path: Path) -> None:
+    job = read_json(TrainingJob, workshop.prepare("noise", SHORT).job)
+    shards, tokenizer = (Ref(kind, "", workshop.root / kind) for kind in INPUTS[:2])
+    config = job.train.model_copy(update={"average": LineMeanConfig()})
+    with pytest.raises(ConfigError, match="this run begins with noise; expected ema"):
+        plan_run(Layout(tmp_path), shards, tokenizer, job.model, config)
 
 
 class _Blind:

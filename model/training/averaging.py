@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from corpusmill.model.training.groups import Average, EMAConfig
-from corpusmill.model.training.parallel import placed
+from corpusmill.model.training.groups import Average, EMAConfig, LineMeanConfig
+from corpusmill.model.training.parallel import placed, whole
 
 
 class WeightAverage:
@@ -54,6 +54,50 @@ class WeightAverage:
             mean.copy_(placed(named[name], mean))
 
 
+class LineMean(WeightAverage):
+    """The mean of the weights that the run has come to and of those that it was made with.
+
+    Along a line of runs, each of which goes on from where the one before has come to, it is the
+    exponential mean of the places that they came to (as Izmailov et al. 2018 have it of one run).
+    """
+
+    def __init__(self, network: nn.Module, config: LineMeanConfig) -> None:
+        super().__init__(network, config, 0)
+        self._share = config.share
+
+    def update(self, step: int) -> None:
+        """The mean is made where it is asked for."""
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """A context in which the network's weights are the mean; restored after it."""
+        last = [weight.detach().clone() for weight in self._weights]
+        with torch.no_grad():
+            torch._foreach_lerp_(self._weights, self._mean, 1 - self._share)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(self._weights, last)
+
+    @torch.no_grad()
+    def ahead(self, network: nn.Module) -> dict[str, Tensor]:
+        """How far the weights are from their mean, in bf16; every process must ask for it."""
+        ways = ((w - m) * (1 - self._share) for w, m in zip(self._weights, self._mean, strict=True))
+        names = [name for name, _ in network.named_parameters()]
+        return {
+            name: whole(way).to(torch.bfloat16).cpu().contiguous()
+            for name, way in zip(names, ways, strict=True)
+        }
+
+
+def start_average(network: nn.Module, config: Average, max_steps: int) -> WeightAverage:
+    """The mean that the config asks for, of the weights as they are."""
+    if isinstance(config, LineMeanConfig):
+        return LineMean(network, config)
+    return WeightAverage(network, config, max_steps)
+
+
 def new_share(step: int, config: Average, max_steps: int) -> float:
     """Share of the weights after optimizer step number `step` in the mean after it; 0 for none.
 
@@ -63,6 +107,7 @@ def new_share(step: int, config: Average, max_steps: int) -> float:
     """
     if isinstance(config, EMAConfig):
         return 1 - min(config.decay, (1 + step) / (10 + step))
+    assert not isinstance(config, LineMeanConfig), "its mean is made where it is asked for"
     every = config.every
     first = max(1, max_steps - (config.checkpoints - 1) * every)
     after = step - first

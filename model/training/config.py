@@ -13,6 +13,7 @@ from corpusmill.model.training.groups import (
     Average,
     CheckpointAverageConfig,
     HardwareConfig,
+    LineMeanConfig,
     MuonConfig,
     Optimizer,
     Packing,
@@ -95,6 +96,11 @@ class TrainConfig(Config):
             raise ValueError(
                 f"average.name is checkpoints, those before the last step, which max_seconds "
                 f"{self.max_seconds:g} leaves open; set average.name to ema, or leave one out"
+            )
+        if self.validation.early_stopping and isinstance(self.average, LineMeanConfig):
+            raise ValueError(
+                "average.name is line, the mean with the last weights, and "
+                "validation.early_stopping exports others; leave one of them out"
             )
         return self
 

@@ -120,7 +120,23 @@ class CheckpointAverageConfig(Config):
     every: PositiveInt = 10
 
 
-Average = Annotated[EMAConfig | CheckpointAverageConfig, Field(discriminator="name")]
+class LineMeanConfig(Config):
+    """The mean is one over the runs of a line, each of which begins where the one before has ended.
+
+    A run goes on from the last weights of that before it, and exports the mean of its own last ones
+    and of the model that that one exported.
+
+    Attributes:
+        share: of its own last weights.
+    """
+
+    name: Literal["line"] = "line"
+    share: float = Field(0.2, gt=0, le=1)
+
+
+Average = Annotated[
+    EMAConfig | CheckpointAverageConfig | LineMeanConfig, Field(discriminator="name")
+]
 
 
 class WindowPacking(Config):

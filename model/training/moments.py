@@ -1,8 +1,9 @@
-"""What AdamW has learned of a text beside the weights: the mean squares of the gradients.
+"""What a run leaves to the one that goes on with its model, beside that.
 
-A fresh optimizer moves a rare token's row by as much as a common one's, and so forgets most where a
-night says least; docs/nights.md has the measurement. First moments, and Muon's momentum, are of the
-last steps alone and begin anew.
+AdamW's second moments, the mean squares of the gradients: a fresh optimizer moves a rare token's
+row by as much as a common one's, and so forgets most where a night says least. First moments, and
+Muon's momentum, are of the last steps alone and begin anew. And how far the run came beyond its
+model, where that is a mean. docs/nights.md has the measurements.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.manifest import verify
 
 FILE = "moments.safetensors"
+AHEAD = "ahead.safetensors"
 # After so many steps the corrections for a beginning at zero are 1.
 _SETTLED = 1e6
 
@@ -43,9 +45,15 @@ def moments_of(network: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
     return found
 
 
-def write_moments(directory: Path, moments: dict[str, Tensor]) -> None:
-    """Writes them as a file of the folder."""
+def write_moments(directory: Path, moments: dict[str, Tensor], ahead: dict[str, Tensor]) -> None:
+    """Writes them as files of the folder.
+
+    Args:
+        ahead: how far the run came beyond its model, where that is a mean; else empty.
+    """
     save_file(moments, directory / FILE)
+    if ahead:
+        save_file(ahead, directory / AHEAD)
 
 
 def take_over(folder: Path, network: nn.Module, optimizers: Optimizers) -> None:
@@ -54,13 +62,7 @@ def take_over(folder: Path, network: nn.Module, optimizers: Optimizers) -> None:
     Raises:
         ArtifactError: they are damaged, or of another network.
     """
-    verify(folder)
-    try:
-        moments = load_file(folder / FILE)
-    except (OSError, SafetensorError) as error:
-        raise _unfit(folder, error) from error
-    if name := first_not_finite(moments):
-        raise _unfit(folder, f"{name} is not finite")
+    moments = _read(folder, FILE)
     names = {parameter: name for name, parameter in network.named_parameters()}
     for optimizer in optimizers.each:
         if not isinstance(optimizer, AdamW):
@@ -77,6 +79,33 @@ def take_over(folder: Path, network: nn.Module, optimizers: Optimizers) -> None:
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": placed(second.to(torch.float32), parameter),
                 }
+
+
+@torch.no_grad()
+def go_ahead(folder: Path, network: nn.Module) -> None:
+    """Has a network with the weights of a model go to where the run came to that has made it.
+
+    Raises:
+        ArtifactError: what that has left is damaged, or of another network.
+    """
+    if not (folder / AHEAD).exists():
+        return
+    ahead = _read(folder, AHEAD)
+    for name, parameter in network.named_parameters():
+        if name not in ahead or ahead[name].shape != parameter.shape:
+            raise _unfit(folder, f"there is no {name} of its shape")
+        parameter.add_(placed(ahead[name].to(parameter.dtype), parameter))
+
+
+def _read(folder: Path, file: str) -> dict[str, Tensor]:
+    verify(folder)
+    try:
+        found = load_file(folder / file)
+    except (OSError, SafetensorError) as error:
+        raise _unfit(folder, error) from error
+    if name := first_not_finite(found):
+        raise _unfit(folder, f"{name} is not finite")
+    return found
 
 
 def _unfit(folder: Path, found: object) -> ArtifactError:

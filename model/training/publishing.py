@@ -1,4 +1,4 @@
-"""What a run leaves: its model, in the Hugging Face format, and its optimizer's moments."""
+"""What a run leaves: its model, in the Hugging Face format, and what the next run goes on with."""
 
 import shutil
 from contextlib import nullcontext
@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.network.base import Network
 from corpusmill.model.network.build import build_network
+from corpusmill.model.training.averaging import LineMean
 from corpusmill.model.training.checkpoint import load_weights
 from corpusmill.model.training.job import moments_spec
 from corpusmill.model.training.moments import moments_of, write_moments
@@ -26,11 +27,14 @@ def publish_model(run: Run) -> None:
         ModelError: a weight is not finite.
     """
     moments = moments_of(run.network, run.optimizers)
+    ahead = run.average.ahead(run.network) if isinstance(run.average, LineMean) else {}
     if run.journal and moments:
         if run.layout.moments.exists():
             shutil.rmtree(run.layout.moments)
         spec = moments_spec(run.spec.digest)
-        publish(run.layout.moments, spec, lambda directory: write_moments(directory, moments))
+        publish(
+            run.layout.moments, spec, lambda directory: write_moments(directory, moments, ahead)
+        )
     if run.config.validation.early_stopping is None:
         with run.average.applied() if run.average else nullcontext():
             network = whole_network(run.network)

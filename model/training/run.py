@@ -16,7 +16,7 @@ from corpusmill.model.network.build import build_network
 from corpusmill.model.objectives.config import check_objectives
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.training.async_checkpoint import AsyncCheckpointer
-from corpusmill.model.training.averaging import WeightAverage
+from corpusmill.model.training.averaging import LineMean, WeightAverage, start_average
 from corpusmill.model.training.checkpoint import Progress, clear_leftovers, diverged
 from corpusmill.model.training.compilation import Compilation, decide_compilation
 from corpusmill.model.training.config import (
@@ -31,7 +31,7 @@ from corpusmill.model.training.flops import flops_per_token
 from corpusmill.model.training.gauges import Gauges, measured_peak
 from corpusmill.model.training.job import TrainingJob
 from corpusmill.model.training.micro_batch import drawn_otherwise, fitting_micro_batches
-from corpusmill.model.training.moments import take_over
+from corpusmill.model.training.moments import go_ahead, take_over
 from corpusmill.model.training.optimizer import Optimizers, build_optimizers
 from corpusmill.model.training.parallel import distribute
 from corpusmill.model.training.profile import Profile
@@ -138,8 +138,11 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     job = _fitted(job, network, feed, accelerator, journal)
     model = distribute(network, accelerator, job.train.hardware)
     optimizers = build_optimizers(network, job.train.optimizer)
+    average = _average(network, job.train)
     if job.moments:
         take_over(job.moments, network, optimizers)
+        if isinstance(average, LineMean):
+            go_ahead(job.moments, network)
     return Run(
         job=job,
         spec=spec,
@@ -161,7 +164,7 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
         peak_flops=_peak_flops(network, accelerator),
         known_length=known_length,
         profile=Profile(layout.profile, job.train) if journal and job.train.profile_steps else None,
-        average=_average(network, job.train),
+        average=average,
         loss_sum=torch.zeros(len(network.losses), device=accelerator.device),
         diverged=torch.zeros((), dtype=torch.bool, device=accelerator.device),
     )
@@ -195,7 +198,7 @@ def _check_fit(job: TrainingJob, network: Network) -> None:
 
 
 def _average(network: Network, train: TrainConfig) -> WeightAverage | None:
-    return WeightAverage(network, train.average, train.max_steps) if train.average else None
+    return start_average(network, train.average, train.max_steps) if train.average else None
 
 
 def _peak_flops(network: Network, accelerator: Accelerator) -> float:

@@ -35,6 +35,9 @@ class NightConfig(Config):
         max_seconds: of training at most; it then ends with what it has learned and is judged.
         replay: share of the tokens that is text the line has learned before.
         rate_factor: of the learning rate that the line was pretrained at.
+        line_share: of the weights that the night comes to in the model that it exports, the rest
+            being the champion's; the next night goes on from the former. A line's first nights have
+            equal shares with what it began with, as long as they are larger.
         warmup_steps: in which the rate rises to that.
         decay_fraction: share of the steps, at the end, in which it falls to zero.
         tolerance: how much worse, in proportion, a candidate may be on old held-out text.
@@ -45,8 +48,9 @@ class NightConfig(Config):
     max_epochs: float = Field(1.0, gt=0)
     max_steps: PositiveInt = 20_000
     max_seconds: float = Field(4 * 3600.0, gt=0)
-    replay: float = Field(0.75, ge=0, lt=1)
-    rate_factor: float = Field(0.05, gt=0, le=1)
+    replay: float = Field(0.5, ge=0, lt=1)
+    rate_factor: float = Field(0.2, gt=0, le=1)
+    line_share: float = Field(0.2, gt=0, le=1)
     warmup_steps: int = Field(5, ge=0)
     decay_fraction: float = Field(0.8, ge=0, le=1)
     tolerance: float = Field(0.003, ge=0)

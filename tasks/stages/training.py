@@ -18,6 +18,7 @@ from corpusmill.model.training.config import (
     check_positions,
     check_sequence_length,
 )
+from corpusmill.model.training.groups import LineMeanConfig
 from corpusmill.model.training.job import TrainingJob, model_spec, moments_spec
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, find_sound, obtain, set_aside
 from corpusmill.storage.config import write_json_value
@@ -82,6 +83,11 @@ def plan_run(
         ConfigError: the shards do not suffice for it, are of another tokenizer, or it does not fit
             itself.
     """
+    if isinstance(config.average, LineMeanConfig) and not initialize_from:
+        raise ConfigError(
+            "train.average.name is line, the mean with the model that a run goes on from, but this "
+            "run begins with noise; expected ema, checkpoints or nothing: set that."
+        )
     _check_tokenizer(shards, tokenizer, model)
     num_processes = config.hardware.num_processes
     assert num_processes and config.hardware.precision != "auto"
