@@ -8,6 +8,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_table_artifact
 
 from corpusmill.model.config import EvaluationConfig, EvaluationResult
+from corpusmill.model.hf.families import family_of
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.training.job import moments_spec
 from corpusmill.storage import aliases
@@ -136,12 +137,23 @@ def judge(
     Returns:
         Figures and samples of the candidate, and of the champion, which answers the same prompts.
     """
+    # Probes by themselves: what the champion answered when it was a candidate is there yet.
+    apart = bool(config.probes) and family_of(candidate.path) == "causal_lm"
+    text = config.model_copy(update={"probes": ()}) if apart else config
     ours, figures = evaluation.make_evaluation(
-        layout, candidate, held_out, config, "candidate", trained_on
+        layout, candidate, held_out, text, "candidate", trained_on
     )
-    theirs, its = evaluation.make_evaluation(layout, champion, held_out, config, "champion")
-    new = new_documents(held_out.path)
-    judgement = compare(ours.path, theirs.path, new, night.tolerance)
+    theirs, its = evaluation.make_evaluation(layout, champion, held_out, text, "champion")
+    asked = None
+    if apart:
+        mine, answers = evaluation.make_evaluation(layout, candidate, None, config, "candidate")
+        others, its_answers = evaluation.make_evaluation(layout, champion, None, config, "champion")
+        asked = mine.path, others.path
+        figures = figures.model_copy(update={"probes": answers.probes})
+        its = its.model_copy(update={"probes": its_answers.probes})
+    judgement = compare(
+        ours.path, theirs.path, new_documents(held_out.path), night.tolerance, asked=asked
+    )
     for reason in judgement.reasons:
         get_run_logger().info("%s", reason)
     create_table_artifact(

@@ -16,11 +16,15 @@ from prefect import get_client
 from corpusmill.flows.command_line import main
 from corpusmill.flows.continued import continue_pretraining
 from corpusmill.flows.pretrain import pretrain
+from corpusmill.model.training.groups import LineMeanConfig
+from corpusmill.model.training.job import TrainingJob
+from corpusmill.model.training.moments import AHEAD
 from corpusmill.storage.aliases import config_of, find_by_alias
+from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import ConfigError
-from corpusmill.storage.layout import Layout
+from corpusmill.storage.layout import Layout, RunLayout
 from corpusmill.storage.ledger import Ledger
-from corpusmill.storage.manifest import digest_file, digest_json
+from corpusmill.storage.manifest import digest_file, digest_json, read_manifest
 from corpusmill.storage.memory import KIND, Memory
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import connect
@@ -146,11 +150,25 @@ def test_new_text_makes_a_new_champion_by_the_config_of_the_old_one(
     assert "night.rate_factor is 1.0, not 0.2" in caplog.text
     assert nights.numbers() == {CHAMPION: "2", PREVIOUS: "1", CANDIDATE: "2"}
     assert nights.met(CHAMPION) == before + 4
+    run = RunLayout(nights.layout.run(nights.version(CHAMPION).digest))
+    assert read_json(TrainingJob, run.job).train.average == LineMeanConfig(share=0.5)
+    assert (run.moments / AHEAD).exists()
     config = config_of(nights.settings, nights.version(CHAMPION))
     assert config["train"]["seed"] == 3
     assert config["corpus"]["validation_fraction"] == 0.2
     assert config["night"]["rate_factor"] == 1
     assert config["model"]["hidden_size"] == 32
+
+
+def test_probes_are_asked_apart_from_text_for_the_next_night_to_find(nights: Nights) -> None:
+    made = [
+        read_manifest(folder)["config"].get("probes")
+        for folder in nights.layout.artifacts("evaluation").iterdir()
+        if "corpus" not in read_manifest(folder)["inputs"]
+    ]
+    # Those of the first run were asked with its text.
+    assert len(made) == 2
+    assert all(made)
 
 
 def test_the_runs_of_a_model_stand_together_and_can_be_compared(nights: Nights) -> None:

@@ -49,7 +49,9 @@ RUNS = {
     ),
     "muon fsdp 3": _layout(BASE, "fsdp", 3, {"average.name": "ema"}),
     "adamw ddp 2": _layout(ADAMW, "ddp", 2),
-    "adamw fsdp 3": _layout(ADAMW, "fsdp", 3, {"hardware.micro_batch_size": 4}),
+    "adamw fsdp 3": _layout(
+        ADAMW, "fsdp", 3, {"hardware.micro_batch_size": 4, "average.name": "line"}
+    ),
 }
 MOVED = BASE.model_copy(update={"max_steps": 40, "checkpoint_every": 10})
 MOVES = {

@@ -78,11 +78,14 @@ class LineMean(WeightAverage):
             yield
         finally:
             with torch.no_grad():
-                torch._foreach_copy_(self._weights, last)
+                for weight, each in zip(self._weights, last, strict=True):
+                    weight.copy_(each)
 
     @torch.no_grad()
     def ahead(self, network: nn.Module) -> dict[str, Tensor]:
         """How far the weights are from their mean, in bf16; every process must ask for it."""
+        if self._share == 1:
+            return {}
         ways = ((w - m) * (1 - self._share) for w, m in zip(self._weights, self._mean, strict=True))
         names = [name for name, _ in network.named_parameters()]
         return {

@@ -124,6 +124,7 @@ def compare(
     new: Collection[str],
     tolerance: float,
     *,
+    asked: tuple[Path, Path] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Judgement:
@@ -137,6 +138,7 @@ def compare(
         candidate, champion: folders of evaluations, with the same precision.
         new: ids of the held-out documents that are new; all others are old.
         tolerance: share of the champion's figure, such as 0.005.
+        asked: folders of evaluations with the probes of both; None where they are in the former.
         seed: of the resampling.
 
     Raises:
@@ -153,7 +155,7 @@ def compare(
     pair = _Pair(figure, ours, theirs, resamples, seed)
     comparisons = tuple(_comparisons(pair, new))
     verdict, reasons = _verdict(comparisons, figure, tolerance)
-    probes = compare_probes(candidate, champion)
+    probes = compare_probes(*(asked or (candidate, champion)))
     if fallen := tuple(said_of_probe(each) for each in probes if each.fell):
         # What decides comes first, and harm decides.
         reasons = (*reasons, *fallen) if verdict == "harm" else (*fallen, *reasons)
