@@ -136,8 +136,11 @@ def _said(record: Record) -> str:
 
 
 def _poison_set_aside(later: Sequence[Record]) -> Mark:
-    """Of the night after the poisoned one, with other poison and with good text."""
-    night = next(each for each in later if each.kind == "speeches")
+    """Of the night that learned the good text which had come with other poison.
+
+    That may be the night after: a single good document waits for more.
+    """
+    night = next(each for each in later if each.kind == "speeches" and each.version)
     value = f"{dict(night.waiting)}, {_said(night)}"[:120]
     reached = bool(night.waiting.get("poison-2")) and night.promoted
     # Good text is not to be set aside with it.
