@@ -19,15 +19,15 @@ from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, new_documents
 from corpusmill.tasks.stages.judgement import Judgement
-from corpusmill.tasks.stages.night_config import NightConfig, QuarantineConfig
+from corpusmill.tasks.stages.night_config import NightConfig
 from corpusmill.tasks.stages.past import held_out_of, shards_of
 from corpusmill.tasks.stages.quarantine import (
     EXCERPT,
     Reading,
-    find_unlike,
     known_languages,
     reading_of,
     shuffled,
+    suspects,
 )
 
 # Of each document that is inspected.
@@ -48,15 +48,16 @@ def inspect(
     """The new documents that wait for a person: too many are unlike anything met before."""
     if night.quarantine.max_unlike == 1:
         return []
-    aside, share = find_unlike(
-        corpus,
-        _read_some(layout, champion, past, corpus, night.quarantine, config),
-        known_languages(shards_of(layout, past.memory), night.quarantine.language_share),
-        night.quarantine,
-        released,
-    )
+    quarantine = night.quarantine
+    languages = known_languages(shards_of(layout, past.memory), quarantine.language_share)
+
+    def read(size: int) -> Reading | None:
+        sizes = quarantine.sample_bytes, size
+        return _read_some(layout, champion, past, corpus, sizes, config)
+
+    aside, share = suspects(corpus, read, languages, quarantine, released)
     get_run_logger().info("%.0f%% of the new text looks unlike what was met", 100 * share)
-    return aside if share > night.quarantine.max_unlike else []
+    return aside
 
 
 def _read_some(
@@ -64,17 +65,21 @@ def _read_some(
     champion: Ref,
     past: Past,
     corpus: Ref,
-    quarantine: QuarantineConfig,
+    sizes: tuple[int, int],
     config: EvaluationConfig,
 ) -> Reading | None:
-    """How well the champion reads some of the new text; None for pairs, which have no such loss."""
+    """How well the champion reads some of the new text; None for pairs, which have no such loss.
+
+    Args:
+        sizes: bytes of old and of new text.
+    """
     if read_manifest(corpus.path)["counts"].get("pairs"):
         return None
-    size, piece = quarantine.sample_bytes, _PIECE_BYTES
+    piece = _PIECE_BYTES
     old = held_out_of(layout, past.memory)
     choices = [
-        Choice("old", old, "validation", size, piece, altered=shuffled),
-        Choice("new", [corpus], None, size, piece, by_size=True, altered=shuffled),
+        Choice("old", old, "validation", sizes[0], piece, altered=shuffled),
+        Choice("new", [corpus], None, sizes[1], piece, by_size=True, altered=shuffled),
     ]
     chosen = choose_documents(layout, choices, past.forgotten)
     quick = config.held_out_alone

@@ -23,6 +23,7 @@ from corpusmill.tasks.stages.quarantine import (
     known_languages,
     reading_of,
     shuffled,
+    suspects,
 )
 from tests.corpora import speeches
 
@@ -129,6 +130,35 @@ def test_a_file_that_was_not_read_is_as_the_most_of_its_language(tmp_path: Path)
     reading = Reading(1.0, {_id(text): loss for text, loss in losses.items()})
     aside, _ = find_unlike(_corpus(tmp_path, [*PLAIN, *bad]), reading, (), CONFIG, ())
     assert {each.file for each in aside} == {file for file, _, _ in bad}
+
+
+def test_good_text_among_bad_does_not_wait_for_it_was_read_before(tmp_path: Path) -> None:
+    bad: list[Row] = [(f"bad-{n}.txt", "en", f"{n} {SPEECHES[n][5000:8000]}") for n in range(6)]
+    losses = {_id(text): 1.1 for _, _, text in PLAIN} | {_id(text): 3.0 for _, _, text in bad}
+    asked: list[int] = []
+
+    def read(size: int) -> Reading:
+        asked.append(size)
+        glance = {_id(bad[n][2]): 3.0 for n in range(3)}
+        return Reading(1.0, losses if len(asked) > 1 else glance)
+
+    corpus = _corpus(tmp_path, [*PLAIN[:2], *bad])
+    aside, share = suspects(corpus, read, ENGLISH, CONFIG, ())
+    assert {each.file for each in aside} == {file for file, _, _ in bad}
+    assert share < 1
+    assert asked == [CONFIG.sample_bytes, 10 * CONFIG.sample_bytes]
+
+
+def test_while_little_is_unlike_none_waits_and_no_more_is_read(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def read(size: int) -> Reading:
+        asked.append(size)
+        return Reading(1.0, {_id(text): 1.1 for _, _, text in PLAIN})
+
+    odd: Row = ("odd.txt", "zh", "一二三")
+    assert suspects(_corpus(tmp_path, [*PLAIN, odd]), read, ENGLISH, CONFIG, ())[0] == []
+    assert asked == [CONFIG.sample_bytes]
 
 
 def test_without_languages_that_are_known_none_is_foreign(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ class QuarantineConfig(Config):
             nothing aside.
         loss_factor: times the champion's loss a byte on old held-out text.
         language_share: a language with less than this share of the text that was met is new.
-        sample_bytes: of new text that the champion reads, in pieces from as many files as possible.
+        sample_bytes: of new text that the champion reads, in pieces from as many files as possible;
+            ten times as much before anything is set aside.
     """
 
     max_unlike: float = Field(0.2, ge=0, le=1)

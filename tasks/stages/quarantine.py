@@ -7,7 +7,7 @@ language, tables, noise. The champion itself tells: it reads such text far worse
 import random
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,6 +33,8 @@ EXCERPT = 200
 _KNOWS_ORDER, _LEAST_ORDER = 0.05, 0.25
 _SHUFFLED = "~"
 _LEAST_WORDS = 20
+# Times as much is read before text is set aside.
+_CLOSER = 10
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,30 @@ def known_languages(line: Sequence[Ref], share: float) -> frozenset[str]:
         languages = read_manifest(shards.path)["counts"]["train"]["languages"]
         total.update({name: each["tokens"] for name, each in languages.items()})
     return frozenset(name for name, tokens in total.items() if tokens >= share * total.total())
+
+
+def suspects(
+    corpus: Ref,
+    read: Callable[[int], Reading | None],
+    languages: Collection[str],
+    config: QuarantineConfig,
+    released: Collection[str],
+) -> tuple[list[SetAside], float]:
+    """The documents of a night that wait for a person, by file; the share of what is unlike.
+
+    None waits while what is unlike is within its share. What was not read is taken to be as its
+    neighbours are, so that good text among bad is not known by a glance: more is read then.
+
+    Args:
+        read: so many bytes of the new text, by the champion.
+        released: ids of documents that a person has let in.
+    """
+    share = 0.0
+    for size in (config.sample_bytes, _CLOSER * config.sample_bytes):
+        aside, share = find_unlike(corpus, read(size), languages, config, released)
+        if share <= config.max_unlike:
+            return [], share
+    return aside, share
 
 
 def find_unlike(
