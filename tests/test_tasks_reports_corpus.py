@@ -42,6 +42,7 @@ def write_corpus(
     pairs: tuple[SimilarPair, ...] = (),
     edited_away: int = 0,
     told: Mapping[str, int] | None = None,
+    why: str = "gopher.word_count",
 ) -> Path:
     """A corpus of one source, `web`, whose documents have 100 bytes each."""
     dropped = dropped or {}
@@ -51,7 +52,7 @@ def write_corpus(
         stats.dropped["web", reason, "documents"] = documents
         stats.dropped["web", reason, "bytes"] = count
     for language, documents in (told or {}).items():
-        stats.told[language] = stats.losses[language, "gopher.word_count"] = documents
+        stats.told[language] = stats.losses[language, why] = documents
     for sample in samples:
         stats.samples.setdefault(sample.reason, []).append(sample)
     kept = read - sum(documents for documents, _ in dropped.values())
@@ -176,6 +177,12 @@ def test_a_language_of_which_nothing_is_left_is_a_warning(tmp_path: Path) -> Non
     assert f"Nothing in Chinese was kept: {said}." in Page(rendered(corpus, None, None)).text
     summary = summarise(gather(corpus, None, None), "address")
     assert f"**Warning: nothing in Chinese was kept** ({said})." in summary
+
+
+def test_a_language_that_was_met_or_set_aside_is_no_warning(tmp_path: Path) -> None:
+    lost = {"set_aside": (12, 1200)}
+    corpus = write_corpus(tmp_path / "corpus", dropped=lost, told={"zh": 12}, why="set_aside")
+    assert "Nothing in Chinese" not in Page(rendered(corpus, None, None)).text
 
 
 def test_reasons_come_the_most_frequent_first(tmp_path: Path) -> None:

@@ -16,11 +16,9 @@ from corpusmill.tasks.ingestion.duplicates.exact import exact_duplicates
 from corpusmill.tasks.ingestion.parts import part_bands, part_batches, part_documents
 
 _PAIRS = 10
-REASONS = (
-    *("", "duplicate", "near_duplicate"),
-    # Of nights alone.
-    *("seen", "near_duplicate_of_seen", "relative_of_both", "forgotten", "set_aside"),
-)
+# Of nights alone.
+OF_NIGHTS = ("seen", "near_duplicate_of_seen", "relative_of_both", "forgotten", "set_aside")
+REASONS = ("", "duplicate", "near_duplicate", *OF_NIGHTS)
 
 
 @dataclass(frozen=True)

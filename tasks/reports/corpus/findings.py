@@ -10,6 +10,7 @@ from typing import Any
 
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.tasks.ingestion.figures import FIGURES, empty_sources, read_figures
+from corpusmill.tasks.ingestion.verdicts import OF_NIGHTS
 from corpusmill.tasks.reports.corpus.words import counted, plain
 
 READABLE, CLEANED = "Readable", "Cleaned"
@@ -201,13 +202,14 @@ class Findings:
     @property
     def lost_languages(self) -> dict[str, str]:
         """The languages of which nothing was kept, and why: those that were asked for in any case,
-        others unless they are of single documents among many."""
+        others unless they are of single documents among many, or it is for what a line has met."""
         if self.figures is None:
             return {}
         lost = {
             code: f"{counted(each['documents'], 'document')}, dropped most often for "
             f"{plain(each['reason'])}"
             for code, each in self.figures["lost_languages"].items()
+            if each["reason"] not in OF_NIGHTS
         }
         cleaning = self.manifest["config"].get("cleaning", {})
         for code in cleaning.get("languages", ()):
