@@ -30,6 +30,8 @@ from corpusmill.tasks.stack.authentication import link
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "images"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _PHONE = 390
+# Below stands text of nights in whatever script, for which there may be no letters.
+_HEIGHTS = {"report": 1500, "night": 1130}
 # The narrowest window of a browser without a screen is wider than a telephone.
 _NARROWEST = 500
 
@@ -83,7 +85,7 @@ def shots_of_report(name: str, outcome: Outcome, scratch: Path) -> Iterator[Shot
     """The page on a screen in the light, and on a telephone in the dark."""
     page = scratch / f"{name}.html"
     page.write_text(render_html(describe(outcome)), encoding="utf-8")
-    yield Shot(name, page.as_uri(), 1100, 1500, 1100)
+    yield Shot(name, page.as_uri(), 1100, _HEIGHTS[name], 1100)
     frame = scratch / f"{name}-phone.html"
     style = f"border:0;width:{_PHONE}px;height:1500px"
     frame.write_text(f'<body style="margin:0"><iframe src="{page.name}" style="{style}"></iframe>')
