@@ -115,7 +115,7 @@ nights: $(TEST) ## Hold the laws of lines over random nights (minutes): make nig
 
 # QUICK=1 tries the program itself in minutes, RESUME=1 goes on with what is there.
 SEEDS ?= 1
-fortnight: $(TEST) ## Show that nights learn, fourteen of them (50 minutes a seed): make fortnight SEEDS=2
+fortnight: $(TEST) ## Show that nights learn, fourteen of them (an hour a seed): make fortnight SEEDS=2
 	@$(BIN)/python -m tests.fortnight --seeds $(SEEDS) --data "$(DATA)" $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 
 notebook: $(TEST) ## Run docs/notebook.ipynb again and keep what it shows (two minutes)
