@@ -4,6 +4,7 @@
 four seconds that no run needs which does not compile.
 """
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Moves parameters by their gradients.
 
     Attributes:
@@ -28,9 +29,9 @@ class Optimizer:
         self.param_groups: list[dict[str, Any]] = [{**defaults, **each} for each in groups]
         self.state: defaultdict[Tensor, dict[str, Tensor]] = defaultdict(dict)
 
+    @abstractmethod
     def step(self) -> None:
         """Moves every parameter."""
-        raise NotImplementedError
 
     def forget_gradients(self) -> None:
         """Frees the gradients of all parameters."""

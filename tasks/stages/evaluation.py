@@ -88,7 +88,13 @@ def make_evaluation(
 
     evaluation, reused = obtain(layout, evaluation_spec(model, corpus, config, trained_on), write)
     result = read_json(EvaluationResult, evaluation.path / "result.json")
-    if corpus:
+    _tell(name, result, config, reused=reused)
+    return evaluation, result
+
+
+def _tell(name: str, result: EvaluationResult, config: EvaluationConfig, *, reused: bool) -> None:
+    """Logs the figures of a model: on text, of probes, and what it knows by heart."""
+    if result.documents:
         _LOGGER.info(
             "%s: %.3f %s over %d held-out documents (%s bytes)%s",
             name,
@@ -117,7 +123,6 @@ def make_evaluation(
         )
     if config.probes and result.family != "causal_lm":
         _LOGGER.info("probes are not asked: a model of %s does not continue text", result.family)
-    return evaluation, result
 
 
 def evaluation_spec(
