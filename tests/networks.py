@@ -2,7 +2,7 @@
 
 import torch
 
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.build import build_network
 from corpusmill.model.network.config import (
     BertConfig,
@@ -38,7 +38,7 @@ SHAPES: dict[str, ModelConfig] = {
 
 def random_network(
     config: ModelConfig, vocab_size: int, dtype: torch.dtype = torch.float32
-) -> Network:
+) -> LanguageModel:
     """A network in which no weight is zero or one, so that every path carries something."""
     network = build_network(config, vocab_size, dtype)
     network.init_weights(seed=0)

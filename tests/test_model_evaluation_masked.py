@@ -17,7 +17,7 @@ from corpusmill.model.hf.folder import export_model
 from corpusmill.model.inference.answering import load_answerer
 from corpusmill.model.inference.loading import load_for_use
 from corpusmill.model.inference.request import Sampling
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.bert import Bert
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.tokenizer.config import TokenizerConfig
@@ -44,7 +44,7 @@ OPTIONS: dict[str, Any] = {"max_new_tokens": 9, "sampling": Sampling(temperature
 @dataclass(frozen=True)
 class Exam:
     model: Path
-    network: Network
+    network: LanguageModel
     corpus: Path
     texts: tuple[str, ...]
 

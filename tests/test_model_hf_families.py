@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from corpusmill.model.hf.folder import export_model, load_model
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.bert import Bert
 from corpusmill.model.network.config import BertConfig, ModelConfig
 from corpusmill.model.network.encoder_decoder import EncoderDecoder
@@ -66,7 +66,7 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizers:
 @pytest.fixture(params=OURS)
 def exported(
     request: pytest.FixtureRequest, tokenizers: Tokenizers, tmp_path: Path
-) -> tuple[Network, Path, str]:
+) -> tuple[LanguageModel, Path, str]:
     config, architecture = OURS[request.param]
     network = random_network(config, VOCAB).eval()
     export_model(network, config, tokenizers(config.family), TRAINED, tmp_path / "exported")
@@ -80,7 +80,7 @@ def _theirs(directory: Path, architecture: str) -> Any:
     return model.eval()
 
 
-def _logits(network: Network, theirs: Any) -> list[tuple[Tensor, Tensor]]:
+def _logits(network: LanguageModel, theirs: Any) -> list[tuple[Tensor, Tensor]]:
     """Pairs of logits, ours and theirs, where padding stands in neither."""
     with torch.no_grad():
         if isinstance(network, Bert):
@@ -99,19 +99,19 @@ def _logits(network: Network, theirs: Any) -> list[tuple[Tensor, Tensor]]:
         return [(network(IDS), theirs(IDS).logits)]
 
 
-def test_transformers_computes_the_same_logits(exported: tuple[Network, Path, str]) -> None:
+def test_transformers_computes_the_same_logits(exported: tuple[LanguageModel, Path, str]) -> None:
     network, directory, architecture = exported
     for ours, expected in _logits(network, _theirs(directory, architecture)):
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_config_json_names_the_class(exported: tuple[Network, Path, str]) -> None:
+def test_config_json_names_the_class(exported: tuple[LanguageModel, Path, str]) -> None:
     _, directory, architecture = exported
     assert transformers.AutoConfig.from_pretrained(directory).architectures == [architecture]
 
 
 def test_what_transformers_saves_comes_back(
-    exported: tuple[Network, Path, str], tmp_path: Path
+    exported: tuple[LanguageModel, Path, str], tmp_path: Path
 ) -> None:
     network, directory, architecture = exported
     _theirs(directory, architecture).save_pretrained(tmp_path / "theirs")
@@ -123,7 +123,7 @@ def test_what_transformers_saves_comes_back(
 
 
 def test_a_round_trip_changes_no_byte(
-    exported: tuple[Network, Path, str], tokenizers: Tokenizers, tmp_path: Path
+    exported: tuple[LanguageModel, Path, str], tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
     _, directory, _ = exported
     back, config, sequence_length = load_model(directory)

@@ -14,7 +14,7 @@ from corpusmill.model.network.attention import (
     explicit_attention,
     padding_mask,
 )
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.bert import Bert
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.network.encoder_decoder import EncoderDecoder
@@ -33,7 +33,7 @@ LENGTHS = torch.tensor([12, 7, 1])
 BOTH = pytest.mark.parametrize("shape", [TRANSFORMER, NORM_FIRST], ids=["after", "first"])
 
 
-def _batch(network: Network) -> dict[str, Tensor]:
+def _batch(network: LanguageModel) -> dict[str, Tensor]:
     """A batch with everything that the network learns from."""
     targets = IDS.roll(-1, 1)
     if isinstance(network, Bert):

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.build import build_network
 from corpusmill.model.network.config import DecoderConfig
 from corpusmill.model.network.decoder import Decoder
@@ -28,7 +28,7 @@ def _network(*, tied: bool = False) -> Decoder:
     return network
 
 
-def _groups(network: Network, config: Optimizer) -> dict[str, tuple[str, float, float]]:
+def _groups(network: LanguageModel, config: Optimizer) -> dict[str, tuple[str, float, float]]:
     """Optimizer, full rate (nine digits) and decay of each parameter, by name."""
     names = {parameter: name for name, parameter in network.named_parameters()}
     return {

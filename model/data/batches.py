@@ -63,7 +63,21 @@ class PairBatch:
     targets_BT: np.ndarray
 
 
-AnyBatch = Batch | MaskedBatch | PairBatch
+@dataclass(frozen=True)
+class LabelledBatch:
+    """Some texts with their labels; arguments of `Labeller` by their names, padding at the ends.
+
+    Attributes:
+        targets: int64 (sequences,), fp32 (sequences,) or fp32 (sequences, labels).
+    """
+
+    ids_BT: np.ndarray
+    lengths_B: np.ndarray
+    targets: np.ndarray
+    segments_BT: np.ndarray | None = None
+
+
+AnyBatch = Batch | MaskedBatch | PairBatch | LabelledBatch
 
 
 class Samples(Protocol):

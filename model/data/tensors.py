@@ -12,7 +12,7 @@ from corpusmill.model.network.config import IGNORED
 
 
 def as_tensors(batch: AnyBatch, on: torch.device) -> dict[str, Tensor]:
-    """What `forward` of the network takes, int64, widened only where the network is."""
+    """What `forward` of the network takes: integers as int64, widened only where the network is."""
     if isinstance(batch, Batch):
         return _causal(batch, on)
     fields = ((field.name, getattr(batch, field.name)) for field in dataclasses.fields(batch))
@@ -39,7 +39,8 @@ def _widened(numbers: np.ndarray, on: torch.device) -> Tensor:
     if on.type == "cuda":
         # A copy from pinned memory waits for nothing: the next batch is read while the GPU works.
         read = read.pin_memory()
-    return read.to(on, non_blocking=True).long()
+    there = read.to(on, non_blocking=True)
+    return there if there.is_floating_point() else there.long()
 
 
 def cut(batch: Mapping[str, Tensor], length: int) -> dict[str, Tensor]:

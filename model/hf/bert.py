@@ -11,7 +11,6 @@ _POOLER = ("bert.pooler.dense.weight", "bert.pooler.dense.bias")
 
 
 def _mappings(model: Bert) -> dict[str, TensorMapping]:
-    assert model.head_bias is not None
     embeddings = "bert.embeddings"
     found = {
         f"{embeddings}.word_embeddings.weight": TensorMapping(
@@ -20,10 +19,11 @@ def _mappings(model: Bert) -> dict[str, TensorMapping]:
         f"{embeddings}.position_embeddings.weight": TensorMapping((model.embed_positions.weight,)),
         f"{embeddings}.token_type_embeddings.weight": TensorMapping((model.embed_segments.weight,)),
         **norm(f"{embeddings}.LayerNorm", model.embedding_norm),
-        **linear("cls.predictions.transform.dense", model.transform),
-        **norm("cls.predictions.transform.LayerNorm", model.transform_norm),
-        "cls.predictions.bias": TensorMapping((rows(model, model.head_bias),)),
     }
+    if model.head_bias is not None:
+        found |= linear("cls.predictions.transform.dense", model.transform)
+        found |= norm("cls.predictions.transform.LayerNorm", model.transform_norm)
+        found["cls.predictions.bias"] = TensorMapping((rows(model, model.head_bias),))
     for number, block in enumerate(model.blocks()):
         name, attention = f"bert.encoder.layer.{number}", block.self_attn
         found |= linear(f"{name}.attention.self.query", attention.q_proj)
@@ -34,7 +34,7 @@ def _mappings(model: Bert) -> dict[str, TensorMapping]:
         found |= linear(f"{name}.intermediate.dense", block.mlp.up_proj)
         found |= linear(f"{name}.output.dense", block.mlp.down_proj)
         found |= norm(f"{name}.output.LayerNorm", block.mlp_norm)
-    if model.config.next_sentence:
+    if model.pooler is not None:
         found |= linear("bert.pooler.dense", model.pooler)
         found |= linear("cls.seq_relationship", model.next_head)
     return found

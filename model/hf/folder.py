@@ -5,9 +5,9 @@ What is written loads with an Auto class of transformers and no remote code.
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -20,7 +20,7 @@ from corpusmill.model.hf.description import describe, format_for, understand
 from corpusmill.model.hf.format import Format, TensorMapping
 from corpusmill.model.hf.repeated import positions_of, resolve
 from corpusmill.model.hf.tensors import read_tensors
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel, Network
 from corpusmill.model.network.build import build_network
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.tokenizer.control import end_of_text_id, read_roles
@@ -32,7 +32,7 @@ _LAYER = re.compile(r"^(.*?(?:layers?|h))\.(\d+)\.")
 
 
 def export_model(
-    model: Network,
+    model: LanguageModel,
     config: ModelConfig,
     tokenizer_dir: Path,
     sequence_length: int,
@@ -49,6 +49,23 @@ def export_model(
         ModelError: the tokenizer folder is incomplete, or has more tokens than the model; a weight
             is not finite.
     """
+    ids = write_tokenizer(model, tokenizer_dir, destination)
+    write_json(destination / CONFIG, describe(config, model.vocab_size, sequence_length) | ids)
+    if config.family != "masked_lm":
+        generation = {"pad_token_id": ids["eos_token_id"], **ids, "max_length": sequence_length}
+        write_json(destination / "generation_config.json", generation)
+    fmt = format_for(config)
+    tensors = {name: each.gather() for name, each in fmt.mappings(model).items()}
+    tensors |= positions_of(fmt, config) if fmt.writes_sinusoids else {}
+    write_tensors(tensors, destination)
+
+
+def write_tokenizer(model: Network, tokenizer_dir: Path, destination: Path) -> dict[str, Any]:
+    """Copies the files of the tokenizer, and returns the ids of control tokens for config.json.
+
+    Raises:
+        ModelError: the tokenizer folder is incomplete, or has more tokens than the model.
+    """
     tokenizer = load_tokenizer(tokenizer_dir)
     if tokenizer.get_vocab_size() > model.vocab_size:
         raise ModelError(
@@ -60,21 +77,22 @@ def export_model(
         if not (tokenizer_dir / name).is_file():
             raise ModelError(f"{tokenizer_dir / name} is missing; retrain or mend the tokenizer.")
         shutil.copyfile(tokenizer_dir / name, destination / name)
-    ids = _control_ids(config, tokenizer, tokenizer_dir)
-    write_json(destination / CONFIG, describe(config, model.vocab_size, sequence_length) | ids)
-    if config.family != "masked_lm":
-        generation = {"pad_token_id": ids["eos_token_id"], **ids, "max_length": sequence_length}
-        write_json(destination / "generation_config.json", generation)
-    fmt = format_for(config)
-    tensors = {name: each.gather() for name, each in fmt.mappings(model).items()}
-    tensors |= positions_of(fmt, config) if fmt.writes_sinusoids else {}
+    return _control_ids(model.config, tokenizer, tokenizer_dir)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], destination: Path) -> None:
+    """Writes the weights.
+
+    Raises:
+        ModelError: one is not finite.
+    """
     _check_finite(tensors, destination)
     save_file(_apart(tensors), destination / WEIGHTS, metadata={"format": "pt"})
 
 
 def load_model(
     directory: Path, compute_dtype: torch.dtype = torch.float32
-) -> tuple[Network, ModelConfig, int]:
+) -> tuple[LanguageModel, ModelConfig, int]:
     """Reads a folder in the Hugging Face format.
 
     Returns:
@@ -94,15 +112,32 @@ def load_model(
             model = build_network(config, vocab_size, compute_dtype)
     except (RuntimeError, OverflowError, TypeError) as error:
         raise ModelError(f"{path} has impossible sizes ({error}).") from error
-    _check_shapes(fmt.mappings(model), tensors, weights)
+    fill(model, fmt.mappings, tensors, directory)
+    return model, config, sequence_length
+
+
+N = TypeVar("N", bound=Network)
+
+
+def fill(
+    model: N,
+    mappings: Callable[[N], Mapping[str, TensorMapping]],
+    tensors: Mapping[str, Tensor],
+    directory: Path,
+) -> None:
+    """Fills a network on the meta device, which comes to the CPU, with the tensors of a folder.
+
+    Raises:
+        ModelError: one is missing, superfluous, of another shape or not finite.
+    """
+    _check_shapes(mappings(model), tensors, directory / WEIGHTS)
     model.to_empty(device="cpu")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.zero_()
-        for name, each in fmt.mappings(model).items():
+        for name, each in mappings(model).items():
             each.fill(tensors[name])
     _check_finite(dict(model.named_parameters()), directory)
-    return model, config, sequence_length
 
 
 def _control_ids(config: ModelConfig, tokenizer: Tokenizer, directory: Path) -> dict[str, Any]:

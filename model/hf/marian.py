@@ -19,17 +19,17 @@ _SINUSOIDS = ("model.encoder.embed_positions.weight", "model.decoder.embed_posit
 
 
 def _mappings(model: EncoderDecoder) -> dict[str, TensorMapping]:
-    assert model.head_bias is not None
     embeddings = rows(model, model.embed_tokens.weight)
-    found = {
-        "model.shared.weight": TensorMapping((embeddings,)),
-        "final_logits_bias": TensorMapping((rows(model, model.head_bias),), leading=True),
-    }
+    found = {"model.shared.weight": TensorMapping((embeddings,))}
+    if model.head_bias is not None:
+        bias = rows(model, model.head_bias)
+        found["final_logits_bias"] = TensorMapping((bias,), leading=True)
     for half, layers in (("encoder", model.encoder), ("decoder", model.layers)):
         for number, block in enumerate(layers):
             found |= _block(f"model.{half}.layers.{number}", block)
     if model.encoder_norm is not None:
         found |= norm("model.encoder.layer_norm", model.encoder_norm)
+    if model.norm is not None:
         found |= norm("model.decoder.layer_norm", model.norm)
     if model.lm_head is not None:
         found["lm_head.weight"] = TensorMapping((rows(model, model.lm_head.weight),))

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from corpusmill.model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_threads
 from corpusmill.model.hf.folder import load_model
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.settings import Precision
@@ -25,7 +25,7 @@ class Loaded:
     """
 
     directory: Path
-    network: Network
+    network: LanguageModel
     tokenizer: Tokenizer
     sequence_length: int
 

@@ -21,41 +21,26 @@ from corpusmill.storage.settings import ComputePrecision
 class Network(nn.Module, ABC):
     """A single-device network with fp32 parameters, which knows nothing of ranks.
 
-    The embedding and the head have `padded_vocab_size(vocab_size)` rows; those beyond the
-    vocabulary never reach a logit, a loss or an exported file.
-
     Attributes:
         config: its shape.
         vocab_size: V, ids of the tokenizer.
         compute_dtype: of everything between the embeddings and the logits.
         dropout: share of the embeddings that is dropped in training; see `set_dropout`.
         smoothing: of the targets in training; see `corpusmill.model.network.loss`.
-        embeds: what its tables of embeddings are to the optimizer.
     """
 
     # What it learns, of which `forward` gives the sums.
     losses: tuple[str, ...] = ("",)
     # Whether attention weights are dropped too, as BERT and GPT-2 do.
     drops_attention = False
-    roles: Mapping[str, Role] = {"head_bias": BIAS}
 
-    def __init__(
-        self, config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype, *, tied: bool
-    ) -> None:
+    def __init__(self, config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype) -> None:
         super().__init__()
         self.config = config
         self.vocab_size = vocab_size
         self.compute_dtype = compute_dtype
         self.dropout = 0.0
         self.smoothing = 0.0
-        rows = padded_vocab_size(vocab_size)
-        # What is added to embeddings that are the head too begins as small, and moves as the head.
-        self.embeds: Kind = "head" if tied else "embeddings"
-        self.embed_tokens = Embedding(rows, config.hidden_size, self.embeds)
-        head = Role("head", "zeros")
-        self.lm_head = None if tied else Linear(config.hidden_size, rows, role=head)
-        self.head_bias: nn.Parameter | None
-        self.register_parameter("head_bias", None)
 
     @property
     def precision(self) -> ComputePrecision:
@@ -80,6 +65,75 @@ class Network(nn.Module, ABC):
         for block in self.blocks():
             block.recomputed = True
 
+    def dropped(self, x: Tensor) -> Tensor:
+        """Embeddings of which some numbers are dropped in training."""
+        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+
+    @property
+    def tied_gain(self) -> Tensor | None:
+        """Gain of the norm before a head that is the embeddings too, (D,); None without one."""
+        return None
+
+    def embedding_std(self, width: int) -> float:  # noqa: ARG002 - of all but some
+        """Standard deviation with which embeddings of this width begin."""
+        return 1.0
+
+    @abstractmethod
+    def blank(self) -> "Network":
+        """Another one of the same kind, with parameters that are yet to be filled."""
+
+
+class LanguageModel(Network):
+    """A network whose head gives tokens.
+
+    The embedding and the head have `padded_vocab_size(vocab_size)` rows; those beyond the
+    vocabulary never reach a logit, a loss or an exported file.
+
+    Attributes:
+        embeds: what its tables of embeddings are to the optimizer.
+    """
+
+    roles: Mapping[str, Role] = {"head_bias": BIAS}
+
+    def __init__(
+        self, config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype, *, tied: bool
+    ) -> None:
+        super().__init__(config, vocab_size, compute_dtype)
+        rows = padded_vocab_size(vocab_size)
+        # What is added to embeddings that are the head too begins as small, and moves as the head.
+        self.embeds: Kind = "head" if tied else "embeddings"
+        self.embed_tokens = Embedding(rows, config.hidden_size, self.embeds)
+        head = Role("head", "zeros")
+        self.lm_head = None if tied else Linear(config.hidden_size, rows, role=head)
+        self.head_bias: nn.Parameter | None
+        self.register_parameter("head_bias", None)
+
+    def blank(self) -> "LanguageModel":
+        """Another one of the same kind, with parameters that are yet to be filled."""
+        return type(self)(self.config, self.vocab_size, self.compute_dtype)  # type: ignore[call-arg]
+
+    @abstractmethod
+    def states(
+        self, ids_BT: Tensor, lengths_B: Tensor, segments_BT: Tensor | None = None
+    ) -> Tensor:
+        """The last hidden states of texts by themselves, (B, T, D).
+
+        Args:
+            ids_BT: token ids, int64, padded at the end.
+            lengths_B: positions of each sequence before its padding, 1 or more.
+            segments_BT: 0 for the first text of a pair, 1 for the second, where it tells them.
+        """
+
+    def drop_head(self) -> None:
+        """Takes out the parameters that `states` does not need."""
+        self.lm_head = None
+        self.head_bias = None
+
+    @property
+    def tied_gain(self) -> Tensor | None:
+        """Gain of the norm before a head that is the embeddings too, (D,); None without one."""
+        return self.head_gain if self.lm_head is None else None
+
     @property
     def head(self) -> Head:
         """What turns the last hidden states into logits."""
@@ -92,10 +146,6 @@ class Network(nn.Module, ABC):
         bias = None if self.head_bias is None else self.head_bias.to(hidden.dtype)
         all_rows = F.linear(hidden, self.head.weight_PD.to(hidden.dtype), bias)
         return all_rows[..., : self.vocab_size]
-
-    def dropped(self, x: Tensor) -> Tensor:
-        """Embeddings of which some numbers are dropped in training."""
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
 
     @torch.no_grad()
     def init_weights(self, seed: int) -> None:

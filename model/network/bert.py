@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from corpusmill.model.network.attention import Attention, document_mask, padding_mask
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.block import Block, LayerContext
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.network.embedding import Embedding
@@ -21,7 +21,7 @@ from corpusmill.model.network.loss import summed_cross_entropy
 from corpusmill.model.network.norms import LayerNorm
 
 
-class Bert(Network):
+class Bert(LanguageModel):
     """Learned positions and segments, LayerNorm after each addition, GELU.
 
     Attributes:
@@ -43,8 +43,8 @@ class Bert(Network):
         self.embed_segments = Embedding(config.type_vocab_size, width, self.embeds)
         self.embedding_norm = LayerNorm(width, eps)
         self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
-        self.transform = Linear(width, width, bias=True)
-        self.transform_norm = LayerNorm(width, eps)
+        self.transform: Linear | None = Linear(width, width, bias=True)
+        self.transform_norm: LayerNorm | None = LayerNorm(width, eps)
         self.head_bias = nn.Parameter(torch.zeros(self.embed_tokens.num_embeddings))
         if config.next_sentence:
             self.losses = ("masked_lm", "next_sentence")
@@ -54,6 +54,7 @@ class Bert(Network):
     @property
     def head_gain(self) -> Tensor:
         """Gain of the norm whose output the head reads, (D,)."""
+        assert self.transform_norm is not None
         return self.transform_norm.weight
 
     def forward(
@@ -93,6 +94,17 @@ class Bert(Network):
         logits_B2 = self.next_logits(hidden_BTD).float()
         return torch.stack([masked, cross_entropy(logits_B2, random_next_B, reduction="sum")])
 
+    def states(
+        self, ids_BT: Tensor, lengths_B: Tensor, segments_BT: Tensor | None = None
+    ) -> Tensor:
+        """The last hidden states of texts by themselves, (B, T, D)."""
+        return self.hidden(ids_BT, lengths_B, segments_BT)
+
+    def drop_head(self) -> None:
+        """Takes out what fills in masked tokens, and what judges if B follows A."""
+        super().drop_head()
+        self.transform = self.transform_norm = self.pooler = self.next_head = None
+
     def hidden(
         self,
         ids_BT: Tensor,
@@ -131,6 +143,7 @@ class Bert(Network):
         return logits
 
     def _transformed(self, hidden: Tensor) -> Tensor:
+        assert self.transform is not None and self.transform_norm is not None
         activation = ACTIVATIONS[self.config.hidden_act]
         out: Tensor = self.transform_norm(activation(self.transform(hidden)))
         return out

@@ -2,7 +2,7 @@
 
 import torch
 
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.bert import Bert
 from corpusmill.model.network.config import (
     BertConfig,
@@ -18,7 +18,7 @@ from corpusmill.model.network.gpt2 import GPT2
 
 def build_network(
     config: ModelConfig, vocab_size: int, compute_dtype: torch.dtype = torch.float32
-) -> Network:
+) -> LanguageModel:
     """A network whose weights are still to be filled, by `init_weights` or from a file."""
     match config:
         case DecoderConfig():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from corpusmill.model.network.attention import Attention, LayerCache, document_mask
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.block import Block, LayerContext
 from corpusmill.model.network.config import IGNORED, DecoderConfig
 from corpusmill.model.network.feed_forward import SwiGLU
@@ -23,7 +23,7 @@ from corpusmill.model.network.positions import Rotation, rotation
 _ROWS_AT_ONCE = 1024  # of logits
 
 
-class CausalNetwork(Network):
+class CausalNetwork(LanguageModel):
     """A network that predicts every token from those before it.
 
     A subclass says in `_embedded` how positions come in.
@@ -66,6 +66,16 @@ class CausalNetwork(Network):
         if targets_BT is None:
             return self.logits(hidden_BTD)
         return summed_cross_entropy(hidden_BTD.flatten(0, 1), self.head, targets_BT.flatten())
+
+    def states(
+        self,
+        ids_BT: Tensor,
+        lengths_B: Tensor,  # noqa: ARG002 - nothing sees the padding after it
+        segments_BT: Tensor | None = None,  # noqa: ARG002 - it reads one text
+    ) -> Tensor:
+        """The last hidden states of texts by themselves, (B, T, D)."""
+        positions = torch.arange(ids_BT.shape[1], device=ids_BT.device)
+        return self._hidden(ids_BT, positions, None, [None] * len(self.layers))
 
     def nats(self, ids_BT: Tensor, targets_BT: Tensor) -> Tensor:
         """-log p of each target by itself, 0 where it is -100, in nats, fp32; (B, T).

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from corpusmill.model.network.attention import Attention, LayerCache, padding_mask
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.block import Block, LayerContext
 from corpusmill.model.network.config import IGNORED, EncoderDecoderConfig
 from corpusmill.model.network.feed_forward import FeedForward
@@ -22,7 +22,7 @@ from corpusmill.model.network.positions import sinusoids
 _NORM_EPS = 1e-5  # which the Hugging Face format has no field for
 
 
-class EncoderDecoder(Network):
+class EncoderDecoder(LanguageModel):
     """Sinusoidal positions; the norm after each addition as in the paper, or before it.
 
     With the norm first each half ends in a norm of its own.
@@ -88,6 +88,22 @@ class EncoderDecoder(Network):
         # A third of the work is the head's: padding is left out of it.
         used = targets_BT != IGNORED
         return summed_cross_entropy(hidden_BTD[used], self.head, targets_BT[used])
+
+    def states(
+        self,
+        ids_BT: Tensor,
+        lengths_B: Tensor,
+        segments_BT: Tensor | None = None,  # noqa: ARG002 - it reads one text
+    ) -> Tensor:
+        """The last hidden states of the encoder, (B, T, D)."""
+        states_BTD = self.read(ids_BT, lengths_B).source_BSD
+        assert states_BTD is not None
+        return states_BTD
+
+    def drop_head(self) -> None:
+        """Takes out the decoder."""
+        super().drop_head()
+        self.layers, self.norm = nn.ModuleList(), None
 
     def read(self, source_BS: Tensor, lengths_B: Tensor) -> LayerContext:
         """Encodes sources: what the decoder looks at."""

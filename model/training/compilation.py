@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from corpusmill.model.network.base import Network
+from corpusmill.model.tasks.network import Labeller
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.ranks import of_all
 
@@ -55,8 +56,11 @@ def _decide(
     network: Network, config: TrainConfig, device: torch.device, num_processes: int
 ) -> Compilation:
     asked = config.hardware.compile
-    if asked == "auto" and "translation" in {o.objective for o in config.objectives}:
-        return Compilation(False, "batches of pairs differ in shape; the run stays eager")
+    differ = isinstance(network, Labeller) or "translation" in {
+        each.objective for each in config.objectives
+    }
+    if asked == "auto" and differ:
+        return Compilation(False, "batches differ in shape; the run stays eager")
     cost, won = _seconds(network, config, device, num_processes)
     reason = (
         f"compiling costs {cost:.0f} s and would win {won:.0f} s over {config.max_steps} steps"

@@ -12,6 +12,7 @@ from corpusmill.model.data.config import MixingPhase
 from corpusmill.model.data.mixing import Mixture
 from corpusmill.model.data.order import Order
 from corpusmill.model.objectives.joined import Joined
+from corpusmill.model.objectives.labelled import LabelledTexts
 from corpusmill.model.training.config import TrainConfig, check_mixing
 from corpusmill.model.training.samples import Reading, open_joined, open_samples
 from corpusmill.model.training.schedule import first_sample
@@ -49,7 +50,8 @@ class Feed:
     def __init__(self, samples: Samples, order: Ordered, config: TrainConfig) -> None:
         self.samples = samples
         self._order: Ordered = order
-        if any(each.objective == "translation" for each in config.objectives):
+        translates = any(each.objective == "translation" for each in config.objectives)
+        if translates or isinstance(samples, LabelledTexts):
             # Not as many as the micro-batch, which is smaller where there is less memory.
             size = max(1, config.global_batch_size // _BUCKETS_A_STEP)
             self._order = Bucketed(order, samples, size, config.seed)

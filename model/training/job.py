@@ -1,14 +1,16 @@
 """What a training process is told and how it ended: jobs in, results out. Imports no torch."""
 
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from corpusmill.model.hf.families import family_of
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.objectives.config import engines_of
+from corpusmill.model.tasks.config import MethodConfig
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.identity import identity_of
 from corpusmill.model.training.renamed import is_flat, job_in_groups
@@ -50,6 +52,25 @@ def model_spec(
     return Spec("model", FORMAT_VERSION, inputs, config)
 
 
+def labeller_spec(
+    examples: Path,
+    initialize_from: Path,
+    method: MethodConfig,
+    train: TrainConfig,
+    num_processes: int,
+) -> Spec:
+    """What a network that answers with labels is made from, as `model_spec`."""
+    inputs = {
+        "examples": folder_digest(examples),
+        "initialize_from": folder_digest(initialize_from),
+    }
+    decides = identity_of(train, family_of(initialize_from), None, num_processes)
+    for name in ("objectives", "packing"):
+        decides.pop(name, None)
+    config = {"method": method.model_dump(mode="json"), "train": decides}
+    return Spec("model", FORMAT_VERSION, inputs, config)
+
+
 def moments_spec(model: str) -> Spec:
     """What the moments of the run are made from that made the model with this digest."""
     return Spec("moments", 1, {"model": model})
@@ -62,6 +83,7 @@ class TrainingJob(Config):
         digest: identity of the run; its checkpoints carry it.
         directory: the run's working folder (journal, checkpoints, result).
         shards, tokenizer: artifact folders.
+        examples, method: of a network that is to answer with labels, in the place of shards.
         initialize_from: folder of a model in the Hugging Face format whose weights a new run
             starts from.
         moments: folder of the moments that the optimizer of that model's run has left, if any.
@@ -71,8 +93,10 @@ class TrainingJob(Config):
 
     digest: str
     directory: Path
-    shards: Path
+    shards: Path | None = None
     tokenizer: Path
+    examples: Path | None = Field(None, exclude_if=operator.not_)
+    method: MethodConfig | None = Field(None, exclude_if=operator.not_)
     initialize_from: Path | None = None
     moments: Path | None = None
     num_processes: PositiveInt
@@ -88,10 +112,19 @@ class TrainingJob(Config):
     def _check_origin(self) -> "TrainingJob":
         if (self.model is None) == (self.initialize_from is None):
             raise ValueError("give either model or initialize_from, the other must be null")
+        if (self.shards is None) == (self.examples is None):
+            raise ValueError("give either shards or examples, the other must be null")
+        if self.examples and (self.method is None or self.initialize_from is None):
+            raise ValueError("examples need a method, and a model in initialize_from")
         return self
 
     def spec(self) -> Spec:
         """What decides which model comes out, whatever the job is called and wherever it runs."""
+        if self.examples:
+            assert self.method and self.initialize_from
+            learns = self.examples, self.initialize_from, self.method
+            return labeller_spec(*learns, self.train, self.num_processes)
+        assert self.shards
         where = self.shards, self.tokenizer, self.initialize_from
         given = self.model, self.train, self.num_processes
         return model_spec(*where, *given, moments=self.moments)

@@ -99,7 +99,8 @@ def _try(
     # What is there from the second micro-batch or step on: gradients, what the optimizers remember,
     # and the average.
     copies = 2 if config.average else 1
-    held = [torch.empty_like(each) for each in network.parameters() for _ in range(copies)]
+    learning = [each for each in network.parameters() if each.requires_grad]
+    held = [torch.empty_like(each) for each in learning for _ in range(copies)]
     held += [torch.empty_like(each) for each in remembered(network, config.optimizer)]
     for optimizer in build_optimizers(network, config.optimizer).each:
         if isinstance(optimizer, Muon):

@@ -60,16 +60,17 @@ class Optimizers:
 
 
 def kinds(model: Network) -> dict[Kind, list[Tensor]]:
-    """Parameters by the kind that the modules which own them declare.
+    """Parameters that learn, by the kind that the modules which own them declare.
 
     A head that is tied to the embeddings counts as the head, and so do positions and segments that
     are added to them: all of these begin as small. The gain before it is of a kind of its own.
     """
     found: dict[Kind, list[Tensor]] = {kind: [] for kind in _MULTIPLES["muon"]}
-    tied = model.lm_head is None
+    tied_gain = model.tied_gain
     for parameter, role in with_roles(model):
-        kind = "head_gain" if tied and parameter is model.head_gain else role.kind
-        found[kind].append(parameter)
+        kind = "head_gain" if parameter is tied_gain else role.kind
+        if parameter.requires_grad:
+            found[kind].append(parameter)
     return {kind: parameters for kind, parameters in found.items() if parameters}
 
 
@@ -120,7 +121,7 @@ def build_optimizers(model: Network, config: OptimizerConfig) -> Optimizers:
 def _multiple(kind: Kind, model: Network, config: OptimizerConfig) -> float:
     """The kind's share of the learning rate."""
     multiple = _MULTIPLES[config.name][kind]
-    if config.name == "muon" and kind == "head" and model.lm_head is None:
+    if config.name == "muon" and kind == "head" and model.tied_gain is not None:
         # The rate is one for embeddings that begin at 0.02; the gain before them is smaller by as
         # much as they are larger.
         return multiple * model.embedding_std(model.config.hidden_size) / 0.02
@@ -140,7 +141,7 @@ def _carried_over(kind: Kind, model: Network, config: OptimizerConfig) -> float:
     if base is None or kind == "gains":
         return 1.0
     begins = model.embedding_std(width) / model.embedding_std(base)
-    if kind == "head" and model.lm_head is None:
+    if kind == "head" and model.tied_gain is not None:
         return 1.0 if config.name == "muon" else begins
     return {"embeddings": begins, "head_gain": base / width / begins}.get(kind, base / width)
 

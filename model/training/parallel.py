@@ -15,7 +15,6 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from corpusmill.model.network.base import Network
-from corpusmill.model.network.build import build_network
 from corpusmill.model.training.groups import HardwareConfig
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def whole_network(network: Network) -> Network:
     """The network with full parameters, itself if it has them; every process must ask for it."""
     if all(_sharded(parameter) is None for parameter in network.parameters()):
         return network
-    copy = build_network(network.config, network.vocab_size, network.compute_dtype)
+    copy = network.blank()
     for target, parameter in zip(copy.parameters(), network.parameters(), strict=True):
         target.copy_(whole(parameter))
     return copy

@@ -2,10 +2,13 @@
 
 import shutil
 from contextlib import nullcontext
+from pathlib import Path
 
 from corpusmill.model.hf.folder import export_model
-from corpusmill.model.network.base import Network
-from corpusmill.model.network.build import build_network
+from corpusmill.model.hf.labeller import export_labeller
+from corpusmill.model.network.base import LanguageModel, Network
+from corpusmill.model.tasks.calibration import calibrated
+from corpusmill.model.tasks.network import Labeller
 from corpusmill.model.training.averaging import LineMean
 from corpusmill.model.training.checkpoint import load_weights
 from corpusmill.model.training.job import moments_spec
@@ -26,7 +29,8 @@ def publish_model(run: Run) -> None:
         ArtifactError: the checkpoint of the best validation is damaged.
         ModelError: a weight is not finite.
     """
-    moments = moments_of(run.network, run.optimizers)
+    # Nobody goes on from a network that has learned a task.
+    moments = {} if run.job.method else moments_of(run.network, run.optimizers)
     ahead = run.average.ahead(run.network) if isinstance(run.average, LineMean) else {}
     if run.journal and moments:
         if run.layout.moments.exists():
@@ -47,7 +51,7 @@ def publish_model(run: Run) -> None:
 def _best(run: Run) -> Network:
     """The network as it was validated best."""
     network = run.network
-    best = build_network(network.config, network.vocab_size, network.compute_dtype)
+    best = network.blank()
     step, averaged = run.progress.best_step, run.average is not None
     load_weights(run.layout.checkpoints, step, best, averaged=averaged)
     return best
@@ -58,10 +62,18 @@ def _publish(run: Run, network: Network, steps: int) -> None:
         set_aside(run.layout.model)
     read = min(run.feed.samples.longest, sequence_length(steps - 1, run.config))
     length = max(run.known_length, read)
+    if isinstance(network, Labeller):
+        network.head = calibrated(network, run.validation)
     publish(
         run.layout.model,
         run.spec,
-        lambda directory: export_model(
-            network, network.config, run.job.tokenizer, length, directory
-        ),
+        lambda directory: _export(network, run.job.tokenizer, length, directory),
     )
+
+
+def _export(network: Network, tokenizer: Path, length: int, directory: Path) -> None:
+    if isinstance(network, Labeller):
+        export_labeller(network, tokenizer, length, directory)
+        return
+    assert isinstance(network, LanguageModel)
+    export_model(network, network.config, tokenizer, length, directory)

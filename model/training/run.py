@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from corpusmill.model.hf.folder import load_model
 from corpusmill.model.network.base import Network
 from corpusmill.model.network.build import build_network
 from corpusmill.model.objectives.config import check_objectives
+from corpusmill.model.tasks.network import Labeller
+from corpusmill.model.tasks.starting import start_labeller
 from corpusmill.model.tokenizer.folder import load_tokenizer
 from corpusmill.model.training.async_checkpoint import AsyncCheckpointer
 from corpusmill.model.training.averaging import LineMean, WeightAverage, start_average
@@ -126,14 +129,12 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     check_device(job.train, torch.cuda.device_count(), load_settings().processors)
     check_batch(job.train, job.num_processes)
     use_threads()
-    verify(job.shards)
-    counts = read_manifest(job.shards)["counts"]
-    check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
+    counts = _counts(job)
     journal = JournalWriter(layout.journal) if accelerator.is_main_process else None
     network, known_length = _network(job)
     network = network.to(accelerator.device)
     _check_fit(job, network)
-    reading = Reading(job.shards, network.config, job.tokenizer)
+    reading = _reading(job, network)
     feed = open_feed(reading, job.train, counts["train"])
     job = _fitted(job, network, feed, accelerator, journal)
     model = distribute(network, accelerator, job.train.hardware)
@@ -170,6 +171,25 @@ def build_run(job: TrainingJob, layout: RunLayout, accelerator: Accelerator) -> 
     )
 
 
+def _counts(job: TrainingJob) -> Mapping[str, Any]:
+    """What the manifest of the verified data says of each split."""
+    if job.shards is None:
+        assert job.examples
+        verify(job.examples)
+        return dict.fromkeys(SPLITS, {})
+    verify(job.shards)
+    counts: Mapping[str, Any] = read_manifest(job.shards)["counts"]
+    check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})
+    return counts
+
+
+def _reading(job: TrainingJob, network: Network) -> Reading:
+    head = network.head if isinstance(network, Labeller) else None
+    data = job.shards or job.examples
+    assert data
+    return Reading(data, network.config, job.tokenizer, head)
+
+
 def _check_same(job: TrainingJob, spec: Spec) -> None:
     """Raises ConfigError unless all processes have read one job, and see one text and model."""
     every = of_all([job.model_dump(mode="json"), spec.digest])
@@ -177,7 +197,8 @@ def _check_same(job: TrainingJob, spec: Spec) -> None:
         if read != every[0]:
             raise ConfigError(
                 f"Process {rank} reads another job.json, or other files that it names, than the "
-                f"main process; expected {job.directory} and {job.shards} to be the same folders "
+                f"main process; expected {job.directory} and {job.shards or job.examples} to be the same "
+                "folders "
                 "on every machine: mend what it sees of the store, then run again."
             )
 
@@ -230,13 +251,19 @@ def _fitted(
 def _network(job: TrainingJob) -> tuple[Network, int]:
     """The network as it begins, and how many tokens it can read at once already."""
     dtype, known_length = COMPUTE_DTYPES[resolve_precision(job.train.hardware.precision)], 0
-    if job.initialize_from:
+    network: Network
+    if job.method:
+        assert job.initialize_from and job.examples
+        given = job.method, job.examples, job.train.seed
+        network, known_length = start_labeller(job.initialize_from, dtype, *given)
+    elif job.initialize_from:
         network, _, known_length = load_model(job.initialize_from, dtype)
     else:
         assert job.model
         vocab_size = load_tokenizer(job.tokenizer).get_vocab_size()
-        network = build_network(job.model, vocab_size, dtype)
-        network.init_weights(job.train.seed)
+        begun = build_network(job.model, vocab_size, dtype)
+        begun.init_weights(job.train.seed)
+        network = begun
     network.set_dropout(job.train.dropout)
     network.smoothing = job.train.label_smoothing
     if job.train.hardware.activation_checkpointing:

@@ -18,12 +18,14 @@ from corpusmill.model.objectives.config import (
     default_objective,
 )
 from corpusmill.model.objectives.infilling import Infilled
+from corpusmill.model.objectives.labelled import open_labelled
 from corpusmill.model.objectives.masked import MaskedRows
 from corpusmill.model.objectives.masking import Masking
 from corpusmill.model.objectives.pairs import SentencePairs
 from corpusmill.model.objectives.spans import CorruptedRows
 from corpusmill.model.objectives.translation import TranslatedPairs
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
+from corpusmill.model.tasks.config import HeadConfig
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import BestFitPacking, WindowPacking
 from corpusmill.storage.shards.reading import TokenStream, read_document_ends, read_pairs
@@ -39,11 +41,13 @@ class Reading:
     Attributes:
         shards: their folder.
         tokenizer: its folder; a causal network is taught without looking at it.
+        head: of a network that answers with labels; `shards` are then examples.
     """
 
     shards: Path
     model: ModelConfig = field(default_factory=DecoderConfig)
     tokenizer: Path | None = None
+    head: HeadConfig | None = None
 
 
 def open_samples(
@@ -58,6 +62,10 @@ def open_samples(
         ArtifactError: the files are not token shards.
         ConfigError: the objective does not fit the tokenizer or the text.
     """
+    if reading.head:
+        assert reading.tokenizer
+        given = reading.tokenizer, reading.model.family, config.sequence_length, reading.head
+        return open_labelled(reading.shards, *given, split)
     stream = TokenStream(reading.shards, split)
     sections = sections or [(0, len(stream))]
     objective = (config.objectives or (default_objective(reading.model.family),))[0]

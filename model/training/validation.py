@@ -9,7 +9,7 @@ import torch
 
 from corpusmill.model.data.order import Order
 from corpusmill.model.data.tensors import as_tensors
-from corpusmill.model.network.base import Network
+from corpusmill.model.network.base import LanguageModel, Network
 from corpusmill.model.training.checkpoint import diverged
 from corpusmill.model.training.parallel import reshard
 from corpusmill.model.training.run import Run
@@ -39,9 +39,10 @@ def validate(run: Run) -> bool:
     metrics = {
         VALIDATION_LOSS: loss,
         **named_losses("validation", run.network, losses),
-        VALIDATION_PERPLEXITY: math.exp(min(float(losses[0]), 700)),
     }
-    if run.network.config.family == "causal_lm":
+    if isinstance(run.network, LanguageModel):
+        metrics[VALIDATION_PERPLEXITY] = math.exp(min(float(losses[0]), 700))
+    if "tokens" in run.held_out and run.network.config.family == "causal_lm":
         bits = loss / math.log(2) * run.held_out["tokens"] + 8 * run.held_out["lost_bytes"]
         metrics[VALIDATION_BITS_PER_BYTE] = bits / max(1, run.held_out["bytes"])
     run.write("metrics", metrics=metrics)

@@ -69,6 +69,7 @@ def train_ours(run: Path, data: Path) -> dict[str, Any]:
             raise SystemExit(layout.log.read_text(encoding="utf-8"))
         tokens = read_json(TrainingResult, layout.result).tokens_seen
         loss = _score(layout.model, data)
+    assert job.shards
     held_out = read_manifest(job.shards)["counts"]["validation"]
     bits = held_out["tokens"] / held_out["bytes"] / math.log(2)
     return {

@@ -44,6 +44,7 @@ def train_control(fortnight: Fortnight, line: Sequence[RegisteredModel]) -> Ref:
     """
     layout, settings = fortnight.stack.layout, fortnight.stack.settings
     base, _ = fortnight.training_of(line[0])
+    assert base.shards
     shards, tokenizer = (
         Ref(kind, path.name, path)
         for kind, path in (("shards", base.shards), ("tokenizer", base.tokenizer))
@@ -68,6 +69,7 @@ def train_at_once(
 ) -> RegisteredModel:
     """A model that is pretrained on all text together, with the tokens of the whole line."""
     base, _ = fortnight.training_of(line[0])
+    assert base.shards
     tokens = tokens_of(fortnight, line)
     steps = round(tokens / (base.train.global_batch_size * base.train.sequence_length))
     return fortnight.pretrain(AT_ONCE, text, {"train.max_steps": steps})

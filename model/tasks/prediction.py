@@ -1,0 +1,108 @@
+"""What a network that answers with labels says of texts."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from corpusmill.model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_threads
+from corpusmill.model.hf.labeller import load_labeller
+from corpusmill.model.tasks.config import HeadConfig, PredictionJob
+from corpusmill.model.tasks.texts import TextReader
+from corpusmill.storage.examples.reading import Examples, read_examples
+from corpusmill.storage.examples.schema import Side
+from corpusmill.storage.settings import Precision
+
+_BATCH = 32
+# Texts that are sorted by length, so that little is padded.
+_SORTED = 4096
+PREDICTED: tuple[Side, ...] = ("validation", "test")
+
+
+class Predictor:
+    """A network in evaluation mode, with its tokenizer.
+
+    Attributes:
+        head: the shape of its head.
+    """
+
+    def __init__(self, directory: Path, precision: Precision = "auto") -> None:
+        """Loads a folder that fine-tuning wrote, on the GPU if there is one.
+
+        Raises:
+            ModelError: the directory does not hold such a model.
+        """
+        use_threads()
+        dtype = COMPUTE_DTYPES[resolve_precision(precision)]
+        network, length = load_labeller(directory, dtype)
+        self._device = best_device()
+        self._network = network.to(self._device).eval()
+        self._reader = TextReader(directory, network.config.family, length)
+        self.head: HeadConfig = network.head
+
+    @torch.inference_mode()
+    def answer(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """Probabilities of the labels, or numbers; fp64 (texts, labels), (texts, 1) of numbers.
+
+        Labels of classification exclude each other: theirs add up to one.
+        """
+        parts = [np.zeros((0, self.head.outputs))]
+        for start in range(0, len(texts), _SORTED):
+            some = slice(start, start + _SORTED)
+            parts.append(self._some(texts[some], None if pairs is None else pairs[some]))
+        return np.concatenate(parts)
+
+    def _some(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        ids, firsts = self._reader.encode(texts, pairs)
+        order = np.argsort([len(each) for each in ids], kind="stable").tolist()
+        answers = np.empty((len(ids), self.head.outputs))
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            arrays = self._reader.rows([ids[row] for row in rows], [firsts[row] for row in rows])
+            ids_BT, lengths_B, segments_BT = (
+                torch.from_numpy(each).to(self._device) for each in arrays
+            )
+            segments = None if pairs is None else segments_BT
+            logits_BC = self._network(ids_BT, lengths_B=lengths_B, segments_BT=segments).double()
+            answers[rows] = self._scaled(logits_BC).cpu().numpy()
+        return answers
+
+    def _scaled(self, logits_BC: torch.Tensor) -> torch.Tensor:
+        logits_BC = logits_BC / self.head.temperature
+        match self.head.kind:
+            case "classification":
+                return logits_BC.softmax(-1)
+            case "several":
+                return logits_BC.sigmoid()
+            case "regression":
+                return logits_BC
+
+
+def predict(job: PredictionJob) -> None:
+    """Writes predictions-<side>.jsonl into the job's directory, a line for each example in order.
+
+    A line holds `id`, `label`, and `scores` by label, or of regression `value`.
+
+    Raises:
+        ModelError, ArtifactError: a folder is not what it is taken for.
+    """
+    predictor = Predictor(job.model, job.precision)
+    for side in PREDICTED:
+        examples = read_examples(job.examples, side)
+        answers = predictor.answer(examples.texts, examples.pairs)
+        with (job.directory / f"predictions-{side}.jsonl").open("w", encoding="utf-8") as file:
+            for line in _lines(examples, answers, predictor.head):
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _lines(examples: Examples, answers: np.ndarray, head: HeadConfig) -> Iterator[dict[str, Any]]:
+    for name, label, row in zip(examples.ids, examples.labels, answers.tolist(), strict=True):
+        said = (
+            {"value": row[0]}
+            if head.kind == "regression"
+            else {"scores": dict(zip(head.labels, row, strict=True))}
+        )
+        yield {"id": name, "label": label, **said}

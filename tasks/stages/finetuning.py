@@ -1,0 +1,78 @@
+"""Fine-tuning: a model and labelled examples in, a network that answers with labels out."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+from corpusmill.model.tasks.config import MethodConfig, PredictionJob
+from corpusmill.model.training.config import TrainConfig, check_batch
+from corpusmill.model.training.job import TrainingJob, labeller_spec
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
+from corpusmill.storage.config import write_json_value
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import ComputePrecision
+from corpusmill.tasks.launch import check_outcome, prediction_command, supervised, wait
+from corpusmill.tasks.stages.training import TrainingRun
+
+_PREDICTIONS_VERSION = 1
+_LOGGER = logging.getLogger(__name__)
+
+
+def plan_finetuning(
+    layout: Layout, start: Ref, examples: Ref, method: MethodConfig, config: TrainConfig
+) -> TrainingRun:
+    """What is to be trained; `corpusmill.tasks.stages.training.train` trains it.
+
+    Args:
+        start: a model with its tokenizer.
+        config: with precision and number of processes determined.
+
+    Raises:
+        ConfigError: the batch does not divide.
+        ModelError: `start` is no model.
+    """
+    num_processes = config.hardware.num_processes
+    assert num_processes and config.hardware.precision != "auto"
+    check_batch(config, num_processes)
+    spec = labeller_spec(examples.path, start.path, method, config, num_processes)
+    job = TrainingJob(
+        digest=spec.digest,
+        directory=layout.run(spec.digest),
+        tokenizer=start.path,
+        examples=examples.path,
+        method=method,
+        initialize_from=start.path,
+        num_processes=num_processes,
+        model=None,
+        train=config,
+    )
+    return TrainingRun(spec, job)
+
+
+def make_predictions(layout: Layout, model: Ref, examples: Ref, precision: ComputePrecision) -> Ref:
+    """What a model says of the examples for validation and test, in a process of its own.
+
+    What the same bytes of a model said of the same examples is reused.
+    """
+
+    def write(directory: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
+            job = PredictionJob(
+                directory=directory,
+                model=model.path,
+                examples=examples.path,
+                precision=precision,
+            )
+            write_json_value(job_file, job)
+            with supervised(prediction_command(job_file), log) as process:
+                while not wait(process, 1.0):
+                    pass
+            check_outcome(process, log, "prediction")
+
+    inputs = {"model": content_digest(model), "examples": content_digest(examples)}
+    config = {"precision": precision}
+    spec = Spec("predictions", _PREDICTIONS_VERSION, inputs, config)
+    predictions, reused = obtain(layout, spec, write)
+    _LOGGER.info("answers of %s to %s%s", model, examples, " - reused" if reused else "")
+    return predictions
