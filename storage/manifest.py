@@ -95,16 +95,20 @@ def describe_files(directory: Path) -> list[dict[str, Any]]:
 
 
 def check_counts(counts: Mapping[str, Any]) -> None:
-    """Raises ArtifactError unless the documents kept and dropped add up to those that came in."""
-    documents = counts.get("documents")
-    if documents is None:
-        return
-    dropped = sum(documents["dropped"].values())
-    if documents["in"] != documents["kept"] + dropped:
-        raise ArtifactError(
-            f"{documents['in']} documents came in, but {documents['kept']} kept and {dropped} "
-            "dropped do not add up to that; this is a defect of corpusmill, please report it."
-        )
+    """Raises ArtifactError unless what was kept and dropped adds up to what came in.
+
+    That is checked of documents, and of each side of labelled examples.
+    """
+    for name, each in counts.items():
+        if not isinstance(each, Mapping) or each.keys() != {"in", "kept", "dropped"}:
+            continue
+        dropped = sum(each["dropped"].values())
+        if each["in"] != each["kept"] + dropped:
+            what = name if name == "documents" else f"{name} examples"
+            raise ArtifactError(
+                f"{each['in']} {what} came in, but {each['kept']} kept and {dropped} dropped do "
+                "not add up to that; this is a defect of corpusmill, please report it."
+            )
 
 
 def sync(path: Path) -> None:

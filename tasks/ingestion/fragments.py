@@ -11,6 +11,22 @@ from corpusmill.tasks.ingestion.readers.formats import Format
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Which fields of a record are wanted as they are, where a record is more than a text.
+
+    Attributes:
+        names: `outer.inner` is a field of a nested object, a number, from 0, a column of a .csv or
+            .tsv whose first line names none so; every field where empty. One that is not there is
+            null.
+        header: whether the first line of a .csv or .tsv names its columns; where it is None, it
+            does unless all `names` are numbers, and it does not hold them.
+    """
+
+    names: tuple[str, ...]
+    header: bool | None = None
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file to read, on this machine, digested.
 
@@ -26,6 +42,8 @@ class SourceFile:
         text_field, encoding, text_unit: how it is read; several fields make one document.
         pair: the fields with source and target, where it holds pairs.
         quoted: whether fields of .csv and .tsv may stand in quotation marks; None for the usual.
+        columns: where records are wanted, and not texts: each record of a format with fields is
+            then a document of `corpusmill.tasks.ingestion.readers.fields.record_text`.
     """
 
     source: str
@@ -40,6 +58,7 @@ class SourceFile:
     text_unit: TextUnit
     pair: tuple[str, str] | None = None
     quoted: bool | None = None
+    columns: Columns | None = None
 
     @property
     def manner(self) -> list[object]:

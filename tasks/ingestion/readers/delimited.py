@@ -8,7 +8,8 @@ import csv
 from collections.abc import Iterator, Sequence
 
 from corpusmill.tasks.ingestion.batches import Flaw, excerpt_of, size_of
-from corpusmill.tasks.ingestion.readers.fields import fields_of, text_of_sides
+from corpusmill.tasks.ingestion.fragments import Columns
+from corpusmill.tasks.ingestion.readers.fields import fields_of, record_text, text_of_sides
 from corpusmill.tasks.ingestion.readers.flaws import name_some, too_long, wrong_schema
 from corpusmill.tasks.ingestion.readers.lines import LINE_EXTRA, whole_lines
 from corpusmill.tasks.ingestion.readers.sanitizer import BatchBuilder, Item, Sanitizer
@@ -37,7 +38,11 @@ def read_delimited(chunks: Iterator[bytes], sanitizer: Sanitizer, delimiter: str
         records = _quoted_records(lines, delimiter, sanitizer)
     else:
         records = _plain_records(lines, delimiter)
-    yield from batch.fill(_texts(records, sanitizer, delimiter))
+    columns = sanitizer.reading.file.columns
+    if columns:
+        yield from batch.fill(_whole(records, columns, delimiter))
+    else:
+        yield from batch.fill(_texts(records, sanitizer, delimiter))
 
 
 def _texts(
@@ -64,6 +69,46 @@ def _texts(
             yield line, text
         else:
             yield line, text.encode("utf-8", "surrogateescape")
+
+
+def _whole(
+    records: Iterator[Record], columns: Columns, delimiter: str
+) -> Iterator[tuple[int, bytes | Flaw]]:
+    """The records themselves, with the columns that are wanted."""
+    width = 0
+    places: dict[str, int] = {}
+    for line, record in records:
+        if isinstance(record, Flaw):
+            yield line, record
+            continue
+        if not width:
+            width = len(record)
+            places, is_header = _places(columns, record, records)
+            if is_header:
+                continue
+        if len(record) != width:
+            yield line, _ragged(record, width, line, delimiter)
+            continue
+        text = record_text({name: record[place] for name, place in places.items()}, columns)
+        yield line, text.encode("utf-8", "surrogateescape")
+
+
+def _places(
+    columns: Columns, first: Sequence[str], others: Iterator[Record]
+) -> tuple[dict[str, int], bool]:
+    """The index of each column that is wanted and there, and whether the first record names it."""
+    numbers = {str(index): index for index in range(len(first))}
+    is_header = columns.header
+    if is_header is None:
+        numbered = bool(columns.names) and all(map(_is_number, columns.names))
+        is_header = not numbered or all(name in first for name in columns.names)
+    if not is_header:
+        return numbers, False
+    named = {name: index for index, name in enumerate(first)}
+    if several := [name for name in columns.names if first.count(name) > 1]:
+        finding = f"found several columns {several[0]!r} in its first line, expected one"
+        raise DamageError(wrong_schema(finding, documents=max(1, _count(others))))
+    return (numbers | named if columns.names else named), True
 
 
 class _Lines:
@@ -158,7 +203,7 @@ def _columns(
     fields: Sequence[str], first: Sequence[str], others: Iterator[Record]
 ) -> tuple[list[int], bool]:
     """The index of each field in a record, and whether the first record is a header."""
-    numbered = all(field.isascii() and field.isdecimal() for field in fields)
+    numbered = all(map(_is_number, fields))
     if not numbered or any(field in first for field in fields):
         return [_column(field, first, others) for field in fields], True
     numbers = [int(field) for field in fields]
@@ -166,6 +211,10 @@ def _columns(
         finding = f"found {len(first)} columns in its first line, expected a column {missing[0]}"
         raise DamageError(wrong_schema(finding, documents=1 + _count(others)))
     return [number - 1 for number in numbers], False
+
+
+def _is_number(field: str) -> bool:
+    return field.isascii() and field.isdecimal()
 
 
 def _count(records: Iterator[Record]) -> int:

@@ -1,14 +1,20 @@
-"""Which fields of a record are its text: one, several together, or the two sides of a pair."""
+"""Which fields of a record are its text: one, several together, or the two sides of a pair.
 
+Where a record itself is wanted, such as a text with its label, it travels as a document too.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corpusmill.storage.corpus.pairs import join_pair
 from corpusmill.tasks.ingestion.batches import Flaw
-from corpusmill.tasks.ingestion.fragments import SourceFile
+from corpusmill.tasks.ingestion.fragments import Columns, SourceFile
 from corpusmill.tasks.ingestion.readers.flaws import empty_side, no_text
 
 _BETWEEN = "\n\n"
+# RECORD SEPARATOR: begins a JSON text among others (RFC 7464), and no text of a file.
+_RECORD = "\x1e"
 
 
 def fields_of(file: SourceFile) -> tuple[str, ...]:
@@ -25,6 +31,8 @@ def text_of(
 
     One of several fields may be null. `outer.inner` is a field of a nested object.
     """
+    if file.columns:
+        return record_text(record, file.columns)
     fields = fields_of(file)
     if len(fields) == 1:
         text = record.get(fields[0])
@@ -57,3 +65,33 @@ def text_of_sides(sides: Sequence[str | None], file: SourceFile, place: str) -> 
         if not side.strip():
             return empty_side(place, field, other)
     return join_pair(source, target)
+
+
+def record_text(record: Mapping[str, Any], columns: Columns) -> str:
+    """The document of a record: a mark, and the JSON object of the fields that are wanted."""
+    wanted = {name: _value(record, name) for name in columns.names} or dict(record)
+    # NaN, of tables made with pandas, is read again as it is written.
+    return _RECORD + json.dumps(wanted, ensure_ascii=False, default=_as_text)
+
+
+def record_in(text: str) -> dict[str, Any] | None:
+    """The record that a document is, or None where it is a text of its own."""
+    if not text.startswith(_RECORD):
+        return None
+    try:
+        record = json.loads(text[len(_RECORD) :])
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _value(record: Mapping[str, Any], name: str) -> Any:
+    outer, dot, inner = name.partition(".")
+    if name not in record and dot and isinstance(record.get(outer), dict):
+        return record[outer].get(inner)
+    return record.get(name)
+
+
+def _as_text(value: Any) -> str:
+    """What a table holds and JSON has no type for: bytes of a text, dates, decimal numbers."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)

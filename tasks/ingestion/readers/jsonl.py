@@ -40,7 +40,8 @@ _GROWTH = 3
 def read_jsonl(chunks: Iterator[bytes], sanitizer: Sanitizer, begin: int = 0) -> Iterator[Item]:
     """One document per line; blank lines are no records."""
     unit = unit_of_lines(begin)
-    fast = load_kernel() and len(fields_of(sanitizer.reading.file)) == 1
+    file = sanitizer.reading.file
+    fast = load_kernel() and len(fields_of(file)) == 1 and not file.columns
     read = read_fast if fast else read_exactly
     for item in whole_lines(chunks, unit, sanitizer.limit + LINE_EXTRA):
         if isinstance(item, Flaw):

@@ -1,6 +1,6 @@
 """Parquet and Arrow files: one column of a table is the text; no row becomes a Python object."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill.tasks.ingestion.batches import WHOLE_FILE, Flaw, place_of, size_of
-from corpusmill.tasks.ingestion.readers.fields import fields_of, text_of_sides
+from corpusmill.tasks.ingestion.fragments import Columns
+from corpusmill.tasks.ingestion.readers.fields import fields_of, record_text, text_of_sides
 from corpusmill.tasks.ingestion.readers.flaws import name_some, no_text, wrong_schema
 from corpusmill.tasks.ingestion.readers.sanitizer import (
     BATCH_BYTES,
@@ -204,6 +205,10 @@ def _checked(texts: pa.Array) -> pa.Array:
 def _admitted(sanitizer: Sanitizer, batch: pa.RecordBatch, first: int) -> Iterator[Item]:
     """The texts of a batch, of which `first` is the number of the first row."""
     file, numbers = sanitizer.reading.file, np.arange(first, first + batch.num_rows)
+    if file.columns:
+        texts = _records(batch, file.columns, _columns(sanitizer, batch.schema))
+        yield from sanitizer.admit(pa.array(texts, pa.large_binary()), "row", numbers)
+        return
     fields = fields_of(file)
     if len(fields) == 1:
         yield from sanitizer.admit(_checked(batch.column(fields[0])), "row", numbers)
@@ -229,6 +234,16 @@ def _admitted(sanitizer: Sanitizer, batch: pa.RecordBatch, first: int) -> Iterat
     )
 
 
+def _records(batch: pa.RecordBatch, columns: Columns, names: Sequence[str]) -> list[bytes]:
+    """The rows themselves, of these columns of the table, as documents."""
+    values = [
+        _side(batch, name) if _is_text(batch.schema.field(name).type) else batch[name].to_pylist()
+        for name in names
+    ]
+    rows = (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+    return [record_text(row, columns).encode("utf-8", "surrogateescape") for row in rows]
+
+
 def _side(batch: pa.RecordBatch, field: str) -> list[str | None]:
     """One side of pairs; None where there is none."""
     if field in batch.schema.names:
@@ -248,6 +263,15 @@ def _side(batch: pa.RecordBatch, field: str) -> list[str | None]:
 def _columns(sanitizer: Sanitizer, schema: pa.Schema) -> list[str]:
     """The columns with the text, checked."""
     file = sanitizer.reading.file
+    if file.columns:
+        outer_names = {name.partition(".")[0] for name in file.columns.names}
+        wanted = [
+            name for name in schema.names if name in file.columns.names or name in outer_names
+        ]
+        if several := [name for name in wanted if schema.names.count(name) > 1]:
+            found = f"found several columns {several[0]!r}, expected one"
+            raise DamageError(wrong_schema(found))
+        return wanted or list(dict.fromkeys(schema.names))
     for field in fields_of(file):
         outer, dot, inner = field.partition(".")
         is_inner = dot and field not in schema.names and outer in schema.names
@@ -266,12 +290,16 @@ def _column(field: str, schema: pa.Schema) -> str:
     if schema.names.count(field) > 1:
         raise DamageError(wrong_schema(f"found several columns {field!r}, expected one"))
     kind = schema.field(field).type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not any(is_text(kind) for is_text in _TEXT):
+    if not _is_text(kind):
         found = f"found the column {field!r} of type {kind}, expected strings"
         raise DamageError(wrong_schema(found))
     return field
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return any(is_one(kind) for is_one in _TEXT)
 
 
 _TEXT = (
