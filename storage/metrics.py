@@ -30,7 +30,13 @@ BLEU = "bleu"
 CHRF = "chrf"
 COPIED_BLEU = "copied_bleu"
 MEMORISED = "memorised"
-# Of a probe.
+# Of labelled examples, worked out in model/tasks/metrics.py.
+F1, F1_MACRO, F1_MICRO = "f1", "f1_macro", "f1_micro"
+AUC, AVERAGE_PRECISION = "auc", "average_precision"
+MATTHEWS = "matthews"
+SPEARMAN, PEARSON = "spearman", "pearson"
+MSE, NLL, ECE = "mse", "nll", "ece"
+# Of a probe, and of labelled examples.
 ACCURACY = "accuracy"
 ACCURACY_PER_BYTE = "accuracy_per_byte"
 
@@ -38,6 +44,11 @@ ACCURACY_PER_BYTE = "accuracy_per_byte"
 def part_of_loss(split: str, head: str) -> str:
     """The loss of one head, such as `validation/masked_lm_loss`."""
     return f"{split}/{head}_loss"
+
+
+def labelled(side: str, figure: str) -> str:
+    """A figure of labelled examples, such as `test/accuracy`."""
+    return f"{side}/{figure}"
 
 
 def evaluation(figure: str) -> str:

@@ -157,6 +157,11 @@ def prediction_command(job: Path) -> list[str]:
     return [sys.executable, "-m", "corpusmill.model.predict", str(job)]
 
 
+def baseline_command(job: Path) -> list[str]:
+    """The command that fits the baseline of the job in this file."""
+    return [sys.executable, "-m", "corpusmill.model.baseline", str(job)]
+
+
 def sample_command(model: Path, prompt: str) -> list[str]:
     """The command that continues `prompt` with the model in this folder."""
     return [sys.executable, "-m", "corpusmill.model.inference.sample", str(model), prompt]

@@ -1,7 +1,35 @@
-"""Intervals of shares of items, and whether two shares of the same items differ. No torch."""
+"""Intervals of shares of items, whether two such shares differ, and means over seeds. No torch."""
 
 import math
-from statistics import NormalDist
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, stdev
+
+
+@dataclass(frozen=True)
+class SeedMean:
+    """A figure over seeds.
+
+    Attributes:
+        mean: of the seeds.
+        half_width: of its interval of 95 %; None of one seed, which says nothing of others.
+        seeds: how many there are.
+    """
+
+    mean: float
+    half_width: float | None
+    seeds: int
+
+
+def over_seeds(figures: Sequence[float], level: float = 0.05) -> SeedMean:
+    """Mean of a figure over one seed or more, with the interval of Student's t (1908)."""
+    seeds = len(figures)
+    if seeds == 1:
+        return SeedMean(figures[0], None, 1)
+    from scipy.special import stdtrit
+
+    quantile = float(stdtrit(seeds - 1, 1 - level / 2))
+    return SeedMean(fmean(figures), quantile * stdev(figures) / math.sqrt(seeds), seeds)
 
 
 def wilson(right: int, items: int, level: float = 0.05) -> tuple[float, float]:

@@ -197,9 +197,8 @@ def _check_same(job: TrainingJob, spec: Spec) -> None:
         if read != every[0]:
             raise ConfigError(
                 f"Process {rank} reads another job.json, or other files that it names, than the "
-                f"main process; expected {job.directory} and {job.shards or job.examples} to be the same "
-                "folders "
-                "on every machine: mend what it sees of the store, then run again."
+                f"main process; expected {job.directory} and {job.shards or job.examples} to be "
+                "the same folders on every machine: mend what it sees of the store, then run again."
             )
 
 

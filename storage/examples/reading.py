@@ -1,7 +1,7 @@
 """Reads labelled examples, side by side, and what their manifest says of the labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,6 +33,16 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def rows(self, numbers: Sequence[int]) -> "Examples":
+        """The examples with these numbers, in this order."""
+        columns = {each.name: getattr(self, each.name) for each in fields(self)}
+        return Examples(
+            **{
+                name: None if column is None else [column[number] for number in numbers]
+                for name, column in columns.items()
+            }
+        )
 
 
 def read_examples(directory: Path, side: Side) -> Examples:

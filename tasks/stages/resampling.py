@@ -35,20 +35,20 @@ def resampled_sums(
     step = max(1, _CELLS // len(values))
     for first in range(0, resamples, step):
         rows = min(step, resamples - first)
-        drawn = _drawn(generator, np.full(rows, count), count)
+        drawn = draw_times(generator, np.full(rows, count), count)
         sums[first : first + rows] = drawn @ totals
         anew = generator.random(drawn.shape) < count**-0.5
         for document in np.flatnonzero(anew.any(0) & (sizes > 1)).tolist():
             chosen = np.flatnonzero(anew[:, document])
             begin, size = int(starts[document]), int(sizes[document])
             times = drawn[chosen, document]
-            blocks = _drawn(generator, times * size, size)
+            blocks = draw_times(generator, times * size, size)
             own = blocks @ values[begin : begin + size]
             sums[first + chosen] += own - times[:, None] * totals[document]
     return sums
 
 
-def _drawn(generator: np.random.Generator, draws: np.ndarray, count: int) -> np.ndarray:
+def draw_times(generator: np.random.Generator, draws: np.ndarray, count: int) -> np.ndarray:
     """How often each of `count` things is drawn in so many draws; int64 (resamples, count)."""
     rows = np.repeat(np.arange(len(draws)) * count, draws)
     places = rows + generator.integers(count, size=len(rows))

@@ -1,0 +1,58 @@
+"""Baselines: labelled examples in, what simple methods predict of them out."""
+
+import logging
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from corpusmill.model.baselines.config import BaselineConfig, BaselineJob, BaselineResult
+from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.layout import Layout
+from corpusmill.tasks.launch import baseline_command, check_outcome, supervised, wait
+
+KIND = "baseline"
+FORMAT_VERSION = 1
+_LOGGER = logging.getLogger(__name__)
+# They decide what is fitted.
+_ENGINES = {name: version(name) for name in ("numpy", "scikit-learn", "scipy")}
+
+
+def make_baseline(layout: Layout, examples: Ref, config: BaselineConfig) -> Ref:
+    """Fits a baseline in a process of its own, or reuses the one of the same examples.
+
+    Returns:
+        An artifact of `predictions.jsonl` of validation and test, as
+        `corpusmill.storage.examples.predictions` reads them.
+
+    Raises:
+        InputError: a sentence from the process about what a person must mend.
+        ProcessError: it ended without predictions.
+    """
+
+    def write(directory: Path) -> dict[str, int]:
+        with tempfile.TemporaryDirectory() as scratch:
+            job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
+            job = BaselineJob(directory=directory, examples=examples.path, baseline=config)
+            write_json_value(job_file, job)
+            with supervised(baseline_command(job_file), log) as process:
+                while not wait(process, 1.0):
+                    pass
+            check_outcome(process, log, "baseline")
+        return read_json(BaselineResult, directory / "result.json").model_dump()
+
+    baseline, reused = obtain(layout, baseline_spec(examples, config), write)
+    _LOGGER.info(
+        "baseline %s of %.4g %% of the labels: %s%s",
+        config.name,
+        100 * config.share,
+        baseline,
+        " - reused" if reused else "",
+    )
+    return baseline
+
+
+def baseline_spec(examples: Ref, config: BaselineConfig) -> Spec:
+    """What a baseline is made from."""
+    decides = config.model_dump(mode="json") | {"engines": _ENGINES}
+    return Spec(KIND, FORMAT_VERSION, {"examples": examples.digest}, decides)
