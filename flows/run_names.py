@@ -30,6 +30,13 @@ def name_night() -> str:
     return run_name(model, NIGHTLY, runtime.flow_run.scheduled_start_time)
 
 
+def name_finetuning() -> str:
+    """The name of this flow run of `finetune`."""
+    given = runtime.flow_run.parameters
+    recipe, when = str(given.get("recipe")), runtime.flow_run.scheduled_start_time
+    return run_name(str(given.get("name")), recipe, when)
+
+
 def name_evaluation() -> str:
     """The name of this flow run of `evaluate`."""
     model = str(runtime.flow_run.parameters.get("model"))

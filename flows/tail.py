@@ -9,7 +9,7 @@ from corpusmill.model.config import EvaluationConfig
 from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
-from corpusmill.storage.versions import MEMORY
+from corpusmill.storage.versions import CORPUS, MEMORY
 from corpusmill.tasks.evaluation import (
     evaluate,
     find_contamination,
@@ -42,7 +42,7 @@ def judge_and_register(
         licences = licences_of(counts)
         tags = {
             "licences": "; ".join(licences),
-            "corpus": trained_on.digest,
+            CORPUS: trained_on.digest,
             "held_out": held_out.digest,
             MEMORY: memory.digest,
             figures.decides: f"{figures.score:.4f}",

@@ -12,15 +12,15 @@ from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
+from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-from mlflow.types.schema import AnyType, ColSpec, ParamSchema, ParamSpec, Schema
 
 from corpusmill.storage.aliases import only_one, view
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, find, folder_digest, obtain
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import MANIFEST, digest_file, verify
+from corpusmill.storage.served import Served
 from corpusmill.storage.settings import CHECKOUT, Settings
 from corpusmill.storage.tracking import Tracker, connect, refusal
 from corpusmill.storage.versions import CANDIDATE, CONTENT, DIGEST, RUN, RegisteredModel
@@ -30,7 +30,12 @@ _REQUIREMENTS = ("torch", "accelerate", "tokenizers", "safetensors", "numpy", "p
 
 
 def register(
-    layout: Layout, tracker: Tracker, name: str, model: Ref, tags: Mapping[str, str], example: str
+    layout: Layout,
+    tracker: Tracker,
+    name: str,
+    model: Ref,
+    tags: Mapping[str, str],
+    served: Served,
 ) -> RegisteredModel:
     """Logs a model folder to a run and makes it a version, under the alias `candidate`.
 
@@ -39,14 +44,14 @@ def register(
     alias moves to its version. One that was trained again and has other bytes is another model.
 
     Args:
-        example: a prompt, to show how the model is asked.
+        served: what answers with it.
     """
     client = tracker.client
     tags = {DIGEST: model.digest, CONTENT: content_digest(model), RUN: tracker.run_id, **tags}
     with only_one(layout, name):
         version = _find(client, name, tags)
         if version is None:
-            model_id = _log(tracker, model, example)
+            model_id = _log(tracker, model, served)
             _keep_once(layout, model, model_id)
             with suppress(MlflowException):  # it is there, or the next call says what is wrong
                 client.create_registered_model(name)
@@ -170,7 +175,7 @@ def _find(client: MlflowClient, name: str, tags: Mapping[str, str]) -> ModelVers
     return next((each for each in same if _has_files(view(each).uri)), None)
 
 
-def _log(tracker: Tracker, model: Ref, example: str) -> str:
+def _log(tracker: Tracker, model: Ref, served: Served) -> str:
     """Logs a model folder to a run; the id under which MLflow keeps it.
 
     `mlflow.pyfunc.log_model` would load the model into this process, to try the example, and call
@@ -184,11 +189,11 @@ def _log(tracker: Tracker, model: Ref, example: str) -> str:
         folder = Path(scratch) / _WEIGHTS
         mlflow.pyfunc.save_model(
             path=str(folder),
-            python_model=str(CHECKOUT / "model" / "inference" / "serving.py"),
+            python_model=str(served.code),
             artifacts={_WEIGHTS: str(model.path)},
             code_paths=copy_code(Path(scratch) / "code"),
-            signature=served_signature(),
-            input_example=({"prompt": [example]}, {"max_new_tokens": 40}),
+            signature=served.signature,
+            input_example=served.example,
             pip_requirements=_requirements(),
             mlflow_model=Model(run_id=tracker.run_id, model_id=logged.model_id),
         )
@@ -220,23 +225,6 @@ def copy_code(scratch: Path) -> list[str]:
     extend = "from pkgutil import extend_path\n\n__path__ = extend_path(__path__, __name__)\n"
     (package / "__init__.py").write_text(extend)
     return [str(package)]
-
-
-def served_signature() -> ModelSignature:
-    """What a served model takes and gives, as MLflow shows it; the defaults of `AnswerRequest`."""
-    params = [
-        ParamSpec("max_new_tokens", "long", 80),
-        ParamSpec("temperature", "double", 0.8),
-        ParamSpec("top_k", "long", 50),
-        ParamSpec("top_p", "double", 1.0),
-        ParamSpec("seed", "long", 0),
-    ]
-    return ModelSignature(
-        # Of a column of strings MLflow would make "None" of null, and "['a']" of a list.
-        inputs=Schema([ColSpec(AnyType(), "prompt")]),
-        outputs=Schema([ColSpec("string")]),
-        params=ParamSchema(params),
-    )
 
 
 def _requirements() -> list[str]:

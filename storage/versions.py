@@ -15,6 +15,10 @@ CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 DIGEST = "model_digest"
 CONTENT = "model_content"
 MEMORY = "memory"
+CORPUS = "corpus"
+# Of a model that answers with labels: the labelled examples, and what it began with, in words.
+EXAMPLES = "examples"
+STARTED_FROM = "started_from"
 CONTINUED_FROM = "continued_from"
 # The run that judged a version last, which need not be the one that made it.
 RUN = "run_id"

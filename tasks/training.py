@@ -48,7 +48,7 @@ def train(
     """
     layout = context.layout
     run = training.plan_run(layout, shards, tokenizer, model, config, initialize_from)
-    follower = _Follower(run.files, context.tracker, config.max_steps)
+    follower = JournalFollower(run.files, context.tracker, config.max_steps)
     trained, reused = training.train(layout, run, follower)
     follower.finish(reused)
     if config.profile_steps and not reused:
@@ -82,7 +82,7 @@ def _validation(metrics: Mapping[str, float]) -> str:
     return f"validation loss {metrics['validation/loss']:.3f}{said}"
 
 
-class _Follower:
+class JournalFollower:
     """Follows the journal into MLflow and into Prefect's progress."""
 
     def __init__(self, run: RunLayout, tracker: Tracker, max_steps: int) -> None:

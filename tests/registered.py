@@ -13,6 +13,7 @@ from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.registry import register
+from corpusmill.storage.served import text_generation
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import Tracker, open_run
 from corpusmill.storage.versions import CONTENT, DIGEST, RegisteredModel
@@ -63,7 +64,7 @@ class Shop:
         return ref, figures
 
     def register(self, name: str, model: Ref) -> RegisteredModel:
-        return register(self.layout, self.tracker, name, model, TAGS, "Once")
+        return register(self.layout, self.tracker, name, model, TAGS, text_generation("Once"))
 
     def version(self, name: str, bits: float) -> RegisteredModel:
         """A version of `shop.model(bits)`, whose files are sent to MLflow once for all names."""

@@ -14,6 +14,7 @@ from corpusmill.flows.command_line import main
 from corpusmill.storage.aliases import promote, versions
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.registry import fetch, register
+from corpusmill.storage.served import text_generation
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import open_run
 from corpusmill.storage.versions import CANDIDATE, CHAMPION
@@ -48,7 +49,7 @@ def _fill(settings: Settings) -> str:
     line, client = begin_line(layout, "line"), tracker.client
     for _ in range(2):
         model, tags = line.night()
-        version = register(layout, tracker, NAME, model, tags, "Once")
+        version = register(layout, tracker, NAME, model, tags, text_generation("Once"))
     promote(settings, layout, version, None)
     client.create_registered_model("theirs")
     add_foreign(client, tracker.run_id, "theirs")

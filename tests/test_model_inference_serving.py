@@ -16,7 +16,7 @@ from corpusmill.model.inference import sample
 from corpusmill.model.inference.request import AnswerRequest
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
-from corpusmill.storage.registry import served_signature
+from corpusmill.storage.served import text_generation
 from corpusmill.storage.settings import CHECKOUT
 from tests.corpora import speeches
 from tests.networks import DECODER, random_decoder
@@ -42,7 +42,7 @@ def model(folder: Path) -> PyFuncModel:
         path,
         python_model=str(CHECKOUT / "model" / "inference" / "serving.py"),
         artifacts={"model": str(folder)},
-        signature=served_signature(),
+        signature=text_generation("").signature,
         pip_requirements=["torch"],
     )
     loaded: PyFuncModel = mlflow.pyfunc.load_model(path)
@@ -68,7 +68,7 @@ def _body(prompt: Any, **params: Any) -> dict[str, Any]:
 
 
 def test_the_signature_has_the_parameters_of_a_request_and_their_defaults() -> None:
-    stated = {param.name: param.default for param in served_signature().params.params}
+    stated = {param.name: param.default for param in text_generation("").signature.params.params}
     fields = {name: field.default for name, field in AnswerRequest.model_fields.items()}
     assert stated == {name: value for name, value in fields.items() if name != "prompt"}
 

@@ -1,8 +1,8 @@
 """A network that answers with labels as a folder in the Hugging Face format, out and back.
 
 Where transformers has a class that computes the same, as BertForSequenceClassification,
-Qwen3ForSequenceClassification or GPT2ForSequenceClassification, config.json names it. head.json says
-what the head is.
+Qwen3ForSequenceClassification or GPT2ForSequenceClassification, config.json names it; head.json
+says what the head is.
 """
 
 from collections.abc import Mapping

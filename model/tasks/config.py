@@ -62,7 +62,7 @@ class PredictionJob(Config):
     """What the prediction process is told.
 
     Attributes:
-        directory: where it writes predictions-<side>.jsonl.
+        directory: where it writes what it said.
         model: folder of a network that answers with labels.
         examples: of which it answers those for validation and test.
     """

@@ -85,7 +85,8 @@ class Labeller(Network):
                 return torch.tanh(pooled_BD)
             case "last":
                 rows = torch.arange(len(lengths_B), device=lengths_B.device)
-                return states_BTD[rows, lengths_B - 1]
+                last_BD: Tensor = states_BTD[rows, lengths_B - 1]
+                return last_BD
             case "mean":
                 places_T = torch.arange(states_BTD.shape[1], device=lengths_B.device)
                 there_BT1 = (places_T < lengths_B[:, None]).unsqueeze(-1).to(states_BTD.dtype)

@@ -1,9 +1,7 @@
 """What a network that answers with labels says of texts."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +10,12 @@ from corpusmill.model.device import COMPUTE_DTYPES, best_device, resolve_precisi
 from corpusmill.model.hf.labeller import load_labeller
 from corpusmill.model.tasks.config import HeadConfig, PredictionJob
 from corpusmill.model.tasks.texts import TextReader
+from corpusmill.storage.examples.predictions import (
+    Predictions,
+    gold_of,
+    predictions_path,
+    write_predictions,
+)
 from corpusmill.storage.examples.reading import Examples, read_examples
 from corpusmill.storage.examples.schema import Side
 from corpusmill.storage.settings import Precision
@@ -82,9 +86,7 @@ class Predictor:
 
 
 def predict(job: PredictionJob) -> None:
-    """Writes predictions-<side>.jsonl into the job's directory, a line for each example in order.
-
-    A line holds `id`, `label`, and `scores` by label, or of regression `value`.
+    """Writes what is said of the examples for validation and test into the job's directory.
 
     Raises:
         ModelError, ArtifactError: a folder is not what it is taken for.
@@ -92,17 +94,16 @@ def predict(job: PredictionJob) -> None:
     predictor = Predictor(job.model, job.precision)
     for side in PREDICTED:
         examples = read_examples(job.examples, side)
-        answers = predictor.answer(examples.texts, examples.pairs)
-        with (job.directory / f"predictions-{side}.jsonl").open("w", encoding="utf-8") as file:
-            for line in _lines(examples, answers, predictor.head):
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if len(examples):
+            path = predictions_path(job.directory, side)
+            path.parent.mkdir(exist_ok=True)
+            write_predictions(path, _predictions(examples, predictor))
 
 
-def _lines(examples: Examples, answers: np.ndarray, head: HeadConfig) -> Iterator[dict[str, Any]]:
-    for name, label, row in zip(examples.ids, examples.labels, answers.tolist(), strict=True):
-        said = (
-            {"value": row[0]}
-            if head.kind == "regression"
-            else {"scores": dict(zip(head.labels, row, strict=True))}
-        )
-        yield {"id": name, "label": label, **said}
+def _predictions(examples: Examples, predictor: Predictor) -> Predictions:
+    head = predictor.head
+    scores = predictor.answer(examples.texts, examples.pairs)
+    if head.kind == "regression":
+        scores = scores[:, 0]
+    gold = gold_of(head.kind, head.labels, examples.labels)
+    return Predictions(head.kind, head.labels, tuple(examples.ids), gold, scores)

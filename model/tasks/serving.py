@@ -27,7 +27,7 @@ class TextLabeller(PythonModel):
     # MLflow reads type hints as the schema of the data, which the signature states already.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def] # noqa: ARG002
         """A row of answers for each row of texts."""
-        import pandas as pd
+        import pandas  # type: ignore[import-untyped]
 
         from corpusmill.model.tasks.answers import answers_of
 
@@ -35,7 +35,7 @@ class TextLabeller(PythonModel):
             answers = answers_of(self._predictor, _column(model_input, "text"), _pairs(model_input))
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        return pd.DataFrame(answers)
+        return pandas.DataFrame(answers)
 
 
 def _pairs(model_input: Any) -> list[str] | None:

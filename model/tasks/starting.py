@@ -36,7 +36,7 @@ def head_for(examples: Path, method: MethodConfig, family: Family) -> HeadConfig
         )
     if pooling == "first" and family != "masked_lm":
         raise ConfigError(
-            f"method.pooling is first, but only a masked_lm model begins with a token that has seen "
+            "method.pooling is first, but only a masked_lm model begins with a token that has seen "
             f"the text, and this is a {family} model; set it to mean, or leave it out."
         )
     kind = kind_of(examples)

@@ -176,7 +176,7 @@ def _counts(job: TrainingJob) -> Mapping[str, Any]:
     if job.shards is None:
         assert job.examples
         verify(job.examples)
-        return dict.fromkeys(SPLITS, {})
+        return {split: {} for split in SPLITS}
     verify(job.shards)
     counts: Mapping[str, Any] = read_manifest(job.shards)["counts"]
     check_sequence_length(job.train, {split: counts[split]["tokens"] for split in SPLITS})

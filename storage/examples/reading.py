@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -37,12 +38,11 @@ class Examples:
     def rows(self, numbers: Sequence[int]) -> "Examples":
         """The examples with these numbers, in this order."""
         columns = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Examples(
-            **{
-                name: None if column is None else [column[number] for number in numbers]
-                for name, column in columns.items()
-            }
-        )
+        chosen: dict[str, Any] = {
+            name: None if column is None else [column[number] for number in numbers]
+            for name, column in columns.items()
+        }
+        return Examples(**chosen)
 
 
 def read_examples(directory: Path, side: Side) -> Examples:

@@ -1,0 +1,60 @@
+"""The flow `finetune`: from a pretrained model and labelled examples to a model that answers."""
+
+from typing import Any
+
+from prefect import flow
+
+from corpusmill.flows.config import resolve
+from corpusmill.flows.recipes.tasks import TASK_RECIPES
+from corpusmill.flows.run_names import name_finetuning
+from corpusmill.flows.tail import kept
+from corpusmill.flows.task_config import fitted, folder_of
+from corpusmill.storage.manifest import read_manifest
+from corpusmill.tasks.examples import make_examples
+from corpusmill.tasks.finetuning import (
+    answer,
+    bring_start,
+    compare_with_champion,
+    finetune_network,
+    measure_opponents,
+    register_labeller,
+    report_figures,
+)
+from corpusmill.tasks.tracking import begin_flow, tracked_run
+
+
+@flow(name="finetune", flow_run_name=name_finetuning)
+def finetune(
+    start: str = "models:/bert-tiny@champion",
+    name: str = "labels",
+    recipe: str = "classify",
+    overrides: dict[str, Any] | None = None,
+) -> None:
+    """Reads labelled examples, teaches them to a pretrained model, scores, registers.
+
+    Args:
+        start: a registered model, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, or a folder in
+            the Hugging Face format with its tokenizer; a relative one lies below the checkout.
+        name: that the model is registered under.
+        recipe: classify, tag or rate, or `package.module:name` of one's own.
+        overrides: dotted fields, such as {"task.train": "/data/reviews.csv", "task.text": "review",
+            "task.label": "label"}.
+    """
+    given = {"registration.name": name, **(overrides or {})}
+    config = resolve(TASK_RECIPES, recipe, given)
+    with tracked_run(begin_flow(), config.registration.name, recipe, config) as context:
+        begins = bring_start(context, start, folder_of(start))
+        examples = make_examples(context.layout, config.task, list(begins.corpora))
+        counts = read_manifest(examples.path)["counts"]
+        train = fitted(config, counts["train"]["kept"], counts["validation"]["kept"])
+        model = finetune_network(context, begins.model, examples, config.method, train)
+        with kept(model):
+            said = answer(context, model, examples, train, "candidate")
+            opponents = (
+                measure_opponents(context, begins.model, examples, config.method, train)
+                if config.opponents
+                else []
+            )
+            version = register_labeller(context, config.registration.name, model, begins, examples)
+            promotion = compare_with_champion(context, version, said, examples, train)
+            report_figures(context, version, promotion, said, opponents, examples)
