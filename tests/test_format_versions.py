@@ -58,6 +58,7 @@ from corpusmill.storage.blocks import Blocks
 from corpusmill.storage.corpus import documents
 from corpusmill.storage.corpus.documents import Document, document_id, read_documents
 from corpusmill.storage.corpus.pairs import join_pair
+from corpusmill.storage.examples import schema
 from corpusmill.storage.shards.parts import assemble, write_part
 from corpusmill.storage.shards.reading import TokenStream
 from corpusmill.storage.shards.schema import documents_path, tokens_path
@@ -67,6 +68,7 @@ from corpusmill.tasks.ingestion.cleaning.languages import identify, language_of_
 from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig, FileSource
 from corpusmill.tasks.stages import evaluation, shards, tokenizer
 from tests.corpora import build_of, counts_of, speeches
+from tests.labelled import examples_of, kept_in, write_rows
 from tests.networks import SHAPES, random_network
 
 VOCAB_SIZE = 600
@@ -84,6 +86,7 @@ GOLDEN = {
     "corpus": ((12, 12), "524e576fd47341a2"),
     "tokenizer": (4, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
+    "examples": (1, ""),
     "evaluation": (12, "4414f1c93f1de42b"),
     "model": (7, "66f323a1d0463cd8"),
 }
@@ -231,6 +234,21 @@ def test_shards(encoded: dict[str, Ref]) -> None:
                 made += [str(file.schema), file.num_record_batches]
         made.append(file.read_all().to_pylist())
     check("shards", shards.FORMAT_VERSION, "tasks/stages/shards.py", made)
+
+
+def test_examples(tmp_path: Path) -> None:
+    rows = [(f"{text} {number}", "ab"[number % 2]) for number in range(40) for text in ODD[1:3]]
+    rows += [(f"{CHINESE}{mark}", "a") for mark in ("!", "？", "so")] + [("", "a"), (MARKED, "c")]
+    train = write_rows(tmp_path / "x.jsonl", rows)
+    files = {"train": train, "test": write_rows(tmp_path / "y.jsonl", rows[5:50:5])}
+    made: list[Any] = []
+    for fields in ({"train": train}, files, {**files, "limit": 9, "on_overlap": "drop_test"}):
+        ref = examples_of(tmp_path, **fields)
+        sides = kept_in(ref).values()
+        for side in sides:
+            made.append([side.ids, side.texts, side.pairs, side.labels])
+        made.append(counts_of(ref))
+    check("examples", schema.FORMAT_VERSION, "storage/examples/schema.py", made)
 
 
 READINGS: list[tuple[str, ModelConfig, Any, dict[str, Any]]] = [
