@@ -190,9 +190,8 @@ def find_unlike(
         released: ids of documents that a person has let in.
     """
     # None of those that were read and are like what was met.
-    known = {each.id: each.why for each in documents if each.why}
-    if reading:
-        known = _badly_read(reading, config) | known
+    known = _badly_read(reading, config) if reading else {}
+    known |= {each.id: each.why for each in documents if each.why}
     known |= dict.fromkeys(released)
     near = _by_group(documents, known)
     found: dict[tuple[str, str, str], list[Looked]] = {}
