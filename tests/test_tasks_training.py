@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -112,7 +113,7 @@ def test_a_copy_of_the_model_is_gone_on_from_with_what_its_run_has_left(
 
     # As it comes back from the registry where the one in the store is damaged.
     copy, _ = obtain(store, Spec("registered", 1, {"model": model.digest}), write)
-    counts = {split: {"tokens": 1000, "sources": {}} for split in SPLITS}
+    counts: dict[str, Any] = {split: {"tokens": 1000, "sources": {}} for split in SPLITS}
     shards, _ = obtain(store, Spec("shards", 1), lambda _: counts)
     tokenizer = Ref("tokenizer", "", workshop.root / "tokenizer")
     config = job.train.on_hardware(num_processes=1)
