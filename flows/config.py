@@ -13,7 +13,7 @@ from corpusmill.model.hf.families import family_of
 from corpusmill.model.network.config import DecoderConfig, Family, ModelConfig
 from corpusmill.model.objectives.config import check_objectives
 from corpusmill.model.tokenizer.config import TokenizerConfig
-from corpusmill.model.training.config import TrainConfig, check_device
+from corpusmill.model.training.config import TrainConfig, check_beginning, check_device
 from corpusmill.model.training.groups import HardwareConfig
 from corpusmill.model.training.identity import check_effect, identity_of
 from corpusmill.model.training.renamed import RENAMED
@@ -81,6 +81,8 @@ class PretrainConfig(Config):
             )
         check_objectives(self.train.objectives, family)
         check_effect(self.train, family, None if self.initialize_from else self.model)
+        if not self.initialize_from:
+            check_beginning(self.train)
         return self
 
     @model_validator(mode="after")

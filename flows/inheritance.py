@@ -16,12 +16,18 @@ _KEPT = ("tokenizer", "model", "initialize_from")
 # What decides which documents there are, and on which side: with others nothing could be compared.
 _BREAKING = ("corpus.", "family")
 _HARMLESS = ("corpus.sources", "corpus.on_bad_text", "corpus.max_unread", "corpus.readers")
-# What a night sets by itself, and by which field that is said.
+# What a night sets by itself, and what says it instead.
+_LEFT_OUT = "it to be left out"
 _NIGHTS_OWN = {
-    "train.max_steps": "night.max_steps",
-    "train.max_seconds": "night.max_seconds",
-    "train.schedule": "night.warmup_steps and night.decay_fraction",
-    "train.mixing": "night.replay",
+    "train.max_steps": "night.max_steps instead",
+    "train.max_seconds": "night.max_seconds instead",
+    "train.schedule": "night.warmup_steps and night.decay_fraction instead",
+    "train.mixing": "night.replay instead",
+    "train.average": "night.line_share instead",
+    "train.batch_size_warmup": _LEFT_OUT,
+    "train.sequence_length_warmup": _LEFT_OUT,
+    "train.validation.early_stopping": _LEFT_OUT,
+    "train.profile_steps": _LEFT_OUT,
 }
 _MASK = "***"
 
@@ -75,7 +81,7 @@ def _check_names(overrides: Mapping[str, Any]) -> None:
     for key in map(str, overrides):
         for own, instead in _NIGHTS_OWN.items():
             if key == own or key.startswith(f"{own}."):
-                raise ConfigError(f"{key} is set by each night; expected {instead} instead.")
+                raise ConfigError(f"{key} is set by each night; expected {instead}.")
         if key.partition(".")[0] in _KEPT:
             raise ConfigError(
                 f"{key} is the champion's, for a line keeps its network and tokenizer; expected it "

@@ -26,7 +26,12 @@ from corpusmill.tasks.evaluation import find_contamination
 from corpusmill.tasks.ingestion.building import CorpusPlan
 from corpusmill.tasks.ingestion.past import Past
 from corpusmill.tasks.nights import choose_held_out, judge, keep_memory, misfit_of, replay, tidy
-from corpusmill.tasks.quarantine import inspect, set_aside, set_harmful_aside
+from corpusmill.tasks.quarantine import (
+    inspect,
+    quarantine_in_words,
+    set_aside,
+    set_harmful_aside,
+)
 from corpusmill.tasks.registration import fetch_champion, promote_by_judgement, register
 from corpusmill.tasks.reports.corpus.report import report_corpus
 from corpusmill.tasks.reports.model_card import licences_of, render_card
@@ -93,7 +98,7 @@ def look(
         corpus = make_corpus(settings, layout, plan, config.corpus)
         if why := _too_little(corpus):
             report_quarantine(name, aside)
-            return ended("Quarantined", why)
+            return ended("Quarantined", quarantine_in_words(name, aside, why))
     how = digest_night(config)
     if tried := is_tried(layout, past.memory, decisions, corpus, how):
         return ended(

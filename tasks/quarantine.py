@@ -15,6 +15,7 @@ from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import as_text, command
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.ingestion.past import Past
+from corpusmill.tasks.reports.corpus.words import counted
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import evaluation
 from corpusmill.tasks.stages.held_out import Choice, choose_documents, new_documents
@@ -25,13 +26,14 @@ from corpusmill.tasks.stages.quarantine import (
     EXCERPT,
     Reading,
     known_languages,
+    look_at,
     reading_of,
     shuffled,
     suspects,
 )
 
-# Of each document that is inspected.
-_PIECE_BYTES = 1_000
+# Of a place in a document that is inspected; documents are read in many where they are few.
+_STRETCH_BYTES = 1_000
 
 
 @stage("inspect")
@@ -50,12 +52,13 @@ def inspect(
         return []
     quarantine = night.quarantine
     languages = known_languages(shards_of(layout, past.memory), quarantine.language_share)
+    documents = look_at(corpus, languages)
 
     def read(size: int) -> Reading | None:
         sizes = quarantine.sample_bytes, size
         return _read_some(layout, champion, past, corpus, sizes, config)
 
-    aside, share = suspects(corpus, read, languages, quarantine, released)
+    aside, share = suspects(documents, read, quarantine, released)
     get_run_logger().info("%.0f%% of the new text looks unlike what was met", 100 * share)
     return aside
 
@@ -73,13 +76,15 @@ def _read_some(
     Args:
         sizes: bytes of old and of new text.
     """
-    if read_manifest(corpus.path)["counts"].get("pairs"):
+    counts = read_manifest(corpus.path)["counts"]
+    if counts.get("pairs"):
         return None
-    piece = _PIECE_BYTES
+    stretch = _STRETCH_BYTES
+    each = max(stretch, sizes[1] // sum(counts[split]["documents"] for split in SPLITS))
     old = held_out_of(layout, past.memory)
     choices = [
-        Choice("old", old, "validation", sizes[0], piece, altered=shuffled),
-        Choice("new", [corpus], None, sizes[1], piece, by_size=True, altered=shuffled),
+        Choice("old", old, "validation", sizes[0], stretch, altered=shuffled, stretch=stretch),
+        Choice("new", [corpus], None, sizes[1], each, True, shuffled, stretch),
     ]
     chosen = choose_documents(layout, choices, past.forgotten)
     quick = config.held_out_alone
@@ -117,6 +122,19 @@ def set_aside(layout: Layout, name: str, aside: Sequence[SetAside], night: str) 
         command("release", name),
     )
     return ledger.read()
+
+
+def quarantine_in_words(name: str, aside: Sequence[SetAside], rest: str) -> str:
+    """What a night says of which too little is left.
+
+    Args:
+        rest: why the text that is not set aside is too little.
+    """
+    documents, files = sum(len(each.ids) for each in aside), len({each.file for each in aside})
+    return (
+        f"Set aside until `{command('release', name)}`: {counted(documents, 'document')} of "
+        f"{counted(files, 'file')} ({aside[0].why}). Of the rest: {rest}"
+    )
 
 
 @stage("set-harmful-aside")

@@ -1,12 +1,14 @@
 """A night inherits all of its champion's config; what would break comparison is refused by name."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from corpusmill.flows.config import ContinueConfig, PretrainConfig, flat, resolve
+from corpusmill.flows.config import ContinueConfig, PretrainConfig, differences, flat, resolve
 from corpusmill.flows.inheritance import champions_config, inherit
+from corpusmill.flows.night import night_training
 from corpusmill.flows.recipes.catalogue import RECIPES
 from corpusmill.model.training.renamed import RENAMED
 from corpusmill.storage.errors import ConfigError
@@ -184,6 +186,7 @@ def test_what_a_pretraining_alone_has_is_no_part_of_a_night() -> None:
     [
         ("train.max_steps", r"train\.max_steps is set by each night; expected night\.max_steps"),
         ("train.schedule.warmup_steps", r"expected night\.warmup_steps and night\.decay_fraction"),
+        ("train.average.name", r"train\.average\.name is set by each night; .*night\.line_share"),
         ("tokenizer.vocab_size", r"a line keeps its network and tokenizer"),
         ("model.hidden_size", r"pretrain another model under a name of its own"),
     ],
@@ -193,3 +196,25 @@ def test_what_a_night_sets_or_a_line_keeps_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(ConfigError, match=sentence):
         inherit(_ours(), "ours", {field: 3}, ())
+
+
+def test_what_a_night_changes_by_itself_cannot_be_asked_for_in_vain() -> None:
+    asked = {
+        "train.average.name": "ema",
+        "train.batch_size_warmup": {"initial": 4, "steps": 10},
+        "train.sequence_length_warmup": {"initial": 48, "steps": 10},
+        "train.mixing": [{"until": 1, "weights": {"ours": 1}}],
+        "train.profile_steps": 2,
+        "train.validation.early_stopping": 2,
+    }
+    config = champions_config(_recorded("gpt-tiny", {**ASKED, **asked}), "ours")
+    training = night_training(config, {"documents": 90, "tokens": 90_000}, lessons=1)
+    changed = {f"train.{name}" for name in differences(training, config.train)}
+    assert {name.removesuffix(".name") for name in asked} <= {
+        each for name in changed for each in (name, name.rpartition(".")[0])
+    }
+    # Rates are scaled, and a short night looks as often as a long one.
+    heeded = {"train.optimizer.learning_rate", "train.validation.every"}
+    for name in changed - heeded:
+        with pytest.raises(ConfigError, match=f"{re.escape(name)} is set by each night"):
+            inherit(_ours(), "ours", {name: 3}, ())

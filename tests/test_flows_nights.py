@@ -258,7 +258,12 @@ def test_text_of_another_language_waits_for_a_person(nights: Nights) -> None:
     for number in range(4):
         text = "".join(drawn.choices("我们今天讨论国家的经济和教育问题并且希望人民生活幸福", k=900))
         (nights.text / f"zh-{number}.txt").write_text(text, encoding="utf-8")
-    assert nights.night(night__quarantine__max_unlike=0.2).name == "Quarantined"
+    state = nights.night(night__quarantine__max_unlike=0.2)
+    assert state.name == "Quarantined"
+    assert state.message == (
+        f"Set aside until `corpusmill release {NAME}`: 4 documents of 4 files (its language, zh, "
+        "is none of en). Of the rest: Nothing is new."
+    )
     (first, *_) = Ledger(nights.layout, NAME).read().set_aside
     assert (first.file[:8], first.why) == ("text/zh-", "its language, zh, is none of en")
 

@@ -81,6 +81,11 @@ def test_a_model_to_adopt_is_named_by_an_absolute_path(start: object, sentence: 
             {"train.optimizer.embedding_learning_rate": 0.1},
             "embedding_learning_rate is 0.1, which says nothing to a network of gpt2; expected",
         ),
+        (
+            "gpt-tiny",
+            {"train.average.name": "line"},
+            "train.average.name is line, the mean with the model that a run goes on from, but this",
+        ),
     ],
 )
 def test_what_a_family_does_not_do_is_refused(

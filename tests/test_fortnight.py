@@ -91,6 +91,7 @@ def test_a_fortnight_in_which_all_goes_well_falls_short_of_no_mark(records: list
         (4, {"met_all": False}, "after a rollback both are learned"),
         (5, {"state": "Completed", "champion": "4"}, "a night of poison is refused"),
         (6, {"waiting": {"poison-1": 200}}, "poison is set aside, good text learned"),
+        (6, {"version": ""}, "poison is set aside, good text learned"),
         (6, {"growth": {"runs": 41_000_000}}, "disk: 1.2 x new text and 2 x weights"),
         (6, {"seconds": 60.0, "tasks": {"train": 39.0}}, "a night at most 20 s outside training"),
         (7, {"waiting": {}}, "Chinese text is set aside, or learned without loss"),

@@ -119,6 +119,22 @@ def test_long_documents_are_cut_within_their_characters_and_pairs_are_not(store:
     assert found["pairs"].text == f"{long}!"
 
 
+def test_of_a_long_document_stretches_all_over_it_are_read(store: Store) -> None:
+    texts = [f"{n:02d}" + "good" * 250 + "雪" * 3333 for n in range(20)]
+    kept = store.keep({"a": [*texts, "short"]})
+    limits = (1000, 4000)
+    for limit in limits:
+        choice = Choice("new", [kept], "validation", 1 << 20, limit, by_size=True, stretch=1000)
+        chosen = {each.id: each.text for each in store.choose(choice)}
+        assert chosen.pop(document_id(b"short")) == "short"
+        pieces = [text.split("\n\n") for text in chosen.values()]
+        assert {len(each) for each in pieces} == {limit // 1000}
+        assert all(990 < len(each.encode()) <= 1000 for those in pieces for each in those)
+        # Where they begin differs from document to document.
+        assert len({text.count("good") for text in chosen.values()}) > 1
+        assert all("雪" in those[-1] for those in pieces)
+
+
 def test_what_is_left_out_is_not_chosen_and_others_take_its_place(store: Store) -> None:
     kept = store.keep({"a": _texts(0, 100)})
     all_of_them = store.choose(_old(kept))

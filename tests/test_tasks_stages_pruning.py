@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.model.training.job import moments_spec
+from corpusmill.storage.artifacts import obtain
 from corpusmill.storage.errors import ArtifactError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.versions import CANDIDATE, CHAMPION, DIGEST, PREVIOUS, RegisteredModel
@@ -92,6 +94,24 @@ def test_of_a_line_with_memories_the_text_itself_goes_and_models_in_use_stay(
         "tokenizer": 1,
     }
     assert ("model", second.tags["model_digest"]) in artifacts_in(layout)
+
+
+def test_what_a_champions_run_has_left_stays_without_the_model_that_lies_in_the_registry(
+    layout: Layout,
+) -> None:
+    line = begin_line(layout, "line")
+    models = [line.night() for _ in range(2)]
+    versions = [
+        RegisteredModel(line.name, str(number), "a run", tags, frozenset(aliases))
+        for number, ((_, tags), aliases) in enumerate(zip(models, ((), (CHAMPION,)), strict=True))
+    ]
+    for model, _ in models:
+        obtain(layout, moments_spec(model.digest), lambda _: None)
+    shutil.rmtree(models[1][0].path)
+    make_older(layout.root, days=8)
+    prune(plan_pruning(layout, versions))
+    left = {digest for kind, digest in artifacts_in(layout) if kind == "moments"}
+    assert left == {moments_spec(models[1][0].digest).digest}
 
 
 def test_of_a_line_without_memories_its_corpora_and_their_shards_stay(layout: Layout) -> None:

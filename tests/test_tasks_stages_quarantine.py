@@ -2,7 +2,7 @@
 
 import base64
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.stages.night_config import QuarantineConfig
 from corpusmill.tasks.stages.quarantine import (
+    Looked,
     Reading,
     find_unlike,
     known_languages,
+    look_at,
     reading_of,
     shuffled,
     suspects,
@@ -48,6 +50,10 @@ def _corpus(root: Path, rows: Sequence[Row]) -> Ref:
     return obtain(Layout(root), spec, write)[0]
 
 
+def _looked(root: Path, rows: Sequence[Row], languages: Collection[str] = ENGLISH) -> list[Looked]:
+    return look_at(_corpus(root, rows), languages)
+
+
 def _id(text: str) -> str:
     return document_id(text.encode())
 
@@ -60,7 +66,7 @@ def _found(
 ) -> tuple[dict[str, str], float]:
     """Why the documents of each file are set aside, and their share."""
     reading = Reading(1.0, {_id(text): loss for text, loss in losses.items()}) if losses else None
-    aside, share = find_unlike(_corpus(root, rows), reading, ENGLISH, CONFIG, released)
+    aside, share = find_unlike(_looked(root, rows), reading, CONFIG, released)
     for each in aside:
         mine = {_id(text) for file, _, text in rows if file == each.file}
         assert each.source == "web" and set(each.ids) <= mine and 0 < len(each.excerpt) <= 200
@@ -116,9 +122,9 @@ def test_what_the_champion_reads_badly_is_unlike_and_what_it_has_not_read_is_as_
     losses = {text: 1.1 for _, _, text in PLAIN[:3]}
     # Three of six were read, and the most of them badly.
     losses |= {bad[0][2]: 2.5, bad[1][2]: 2.5, bad[2][2]: 1.0}
-    corpus = _corpus(tmp_path, [*PLAIN, *bad])
+    documents = _looked(tmp_path, [*PLAIN, *bad])
     reading = Reading(1.0, {_id(text): loss for text, loss in losses.items()})
-    aside, _ = find_unlike(corpus, reading, ENGLISH, CONFIG, ())
+    aside, _ = find_unlike(documents, reading, CONFIG, ())
     (found,) = aside
     assert found.file == "bad.txt" and "1.8 times as much" in found.why
     assert set(found.ids) == {_id(text) for n, (_, _, text) in enumerate(bad) if n != 2}
@@ -128,7 +134,7 @@ def test_a_file_that_was_not_read_is_as_the_most_of_its_language(tmp_path: Path)
     bad: list[Row] = [(f"bad-{n}.txt", "xx", SPEECHES[n][5000:8000]) for n in range(6)]
     losses = {text: 1.1 for _, _, text in PLAIN[:3]} | {bad[n][2]: 3.0 for n in range(3)}
     reading = Reading(1.0, {_id(text): loss for text, loss in losses.items()})
-    aside, _ = find_unlike(_corpus(tmp_path, [*PLAIN, *bad]), reading, (), CONFIG, ())
+    aside, _ = find_unlike(_looked(tmp_path, [*PLAIN, *bad], ()), reading, CONFIG, ())
     assert {each.file for each in aside} == {file for file, _, _ in bad}
 
 
@@ -142,11 +148,34 @@ def test_good_text_among_bad_does_not_wait_for_it_was_read_before(tmp_path: Path
         glance = {_id(bad[n][2]): 3.0 for n in range(3)}
         return Reading(1.0, losses if len(asked) > 1 else glance)
 
-    corpus = _corpus(tmp_path, [*PLAIN[:2], *bad])
-    aside, share = suspects(corpus, read, ENGLISH, CONFIG, ())
+    aside, share = suspects(_looked(tmp_path, [*PLAIN[:2], *bad]), read, CONFIG, ())
     assert {each.file for each in aside} == {file for file, _, _ in bad}
     assert share < 1
     assert asked == [CONFIG.sample_bytes, 10 * CONFIG.sample_bytes]
+
+
+def test_poison_that_is_less_than_half_of_many_files_does_not_slip_unread(tmp_path: Path) -> None:
+    rows = [(f"{n}.txt", "en", f"{n} {SPEECHES[n % 6][:900]}") for n in range(200)]
+    # Two of five are bad, and of every ten files one is read.
+    losses = {_id(rows[n][2]): 3.0 if n % 5 < 2 else 1.1 for n in range(20)}
+    documents = _looked(tmp_path, rows)
+    aside, share = suspects(documents, lambda _: Reading(1.0, losses), CONFIG, ())
+    assert share == pytest.approx(0.4, abs=0.02)
+    good = {rows[n][0] for n in range(20) if n % 5 >= 2}
+    assert {each.file for each in aside} == {file for file, _, _ in rows} - good
+
+
+def test_what_is_seen_without_reading_says_nothing_of_its_neighbours(tmp_path: Path) -> None:
+    rows: list[Row] = [("a.txt", "en", _noise(n)) for n in range(3)]
+    rows += [("a.txt", "en", text[:5000]) for text in SPEECHES]
+    losses = {_id(text): 3.0 for _, _, text in rows[:3]} | {_id(rows[3][2]): 1.1}
+    (found,), _ = find_unlike(_looked(tmp_path, rows), Reading(1.0, losses), CONFIG, ())
+    assert set(found.ids) == {_id(text) for _, _, text in rows[:3]}
+
+
+def test_a_long_text_of_one_template_is_told_behind_a_good_beginning(tmp_path: Path) -> None:
+    text = SPEECHES[0][:5000] + "Click here to accept. " * 2000
+    assert "it compresses to" in _found(tmp_path, [*PLAIN, ("a.txt", "en", text)])[0]["a.txt"]
 
 
 def test_while_little_is_unlike_none_waits_and_no_more_is_read(tmp_path: Path) -> None:
@@ -157,20 +186,19 @@ def test_while_little_is_unlike_none_waits_and_no_more_is_read(tmp_path: Path) -
         return Reading(1.0, {_id(text): 1.1 for _, _, text in PLAIN})
 
     odd: Row = ("odd.txt", "zh", "一二三")
-    assert suspects(_corpus(tmp_path, [*PLAIN, odd]), read, ENGLISH, CONFIG, ())[0] == []
+    assert suspects(_looked(tmp_path, [*PLAIN, odd]), read, CONFIG, ())[0] == []
     assert asked == [CONFIG.sample_bytes]
 
 
 def test_without_languages_that_are_known_none_is_foreign(tmp_path: Path) -> None:
     rows: list[Row] = [("a.txt", "zh", "一二三"), ("b.txt", "en", "one")]
-    assert find_unlike(_corpus(tmp_path, rows), None, (), CONFIG, ()) == ([], 0.0)
+    assert find_unlike(_looked(tmp_path, rows, ()), None, CONFIG, ()) == ([], 0.0)
 
 
 def test_what_a_person_has_let_in_passes(tmp_path: Path) -> None:
     rows = [*PLAIN, ("a.txt", "en", _noise(1)), ("a.txt", "en", _noise(2))]
     _, both = _found(tmp_path, rows)
-    corpus = _corpus(tmp_path, rows)
-    aside, one = find_unlike(corpus, None, ENGLISH, CONFIG, {_id(_noise(1))})
+    aside, one = find_unlike(_looked(tmp_path, rows), None, CONFIG, {_id(_noise(1))})
     assert [each.ids for each in aside] == [(_id(_noise(2)),)] and one < both
     released = [_id(_noise(1)), _id(_noise(2))]
     assert _found(tmp_path, rows, released=released) == ({}, 0.0)
@@ -213,11 +241,11 @@ def test_a_reading_tells_what_the_order_of_words_is_worth() -> None:
 
 def test_words_at_random_are_told_by_a_champion_that_knows_their_order(tmp_path: Path) -> None:
     rows = [(f"{n}.txt", "en", text) for n, text in enumerate(SPEECHES[:4])]
-    corpus = _corpus(tmp_path, rows)
+    documents = _looked(tmp_path, rows)
     order = {_id(text): 0.0 if n == 2 else 0.3 for n, text in enumerate(SPEECHES[:4])}
     for knows, found in ((0.4, {"2.txt"}), (0.01, set())):
         reading = Reading(1.0, dict.fromkeys(order, 1.2), knows, order)
-        aside, _ = find_unlike(corpus, reading, ENGLISH, CONFIG, ())
+        aside, _ = find_unlike(documents, reading, CONFIG, ())
         assert {each.file for each in aside} == found
 
 

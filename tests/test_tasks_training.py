@@ -1,18 +1,24 @@
 """The task `train`: what names a model, and what a run leaves once it is finished."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from corpusmill.model.network.config import BertConfig
 from corpusmill.model.objectives.config import MaskedTokens
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import LineMeanConfig
-from corpusmill.model.training.job import TrainingJob, model_spec
-from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.model.training.job import TrainingJob, model_spec, moments_spec
+from corpusmill.model.training.moments import write_moments
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, folder_digest, obtain
 from corpusmill.storage.config import read_json
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
+from corpusmill.storage.manifest import MANIFEST
+from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.writing import locked
 from corpusmill.tasks.stages.training import TrainingRun, plan_run, train
 from tests.training_runs import SHORT, Workshop, finish_all
@@ -93,6 +99,38 @@ def test_a_run_keeps_what_tells_of_it_and_no_checkpoints_once_its_model_is_in_th
         assert path.exists()
     assert (finished.model / "model.safetensors").samefile(model.path / "model.safetensors")
     assert train(store, run, _Blind()) == (model, True)
+
+
+def test_a_copy_of_the_model_is_gone_on_from_with_what_its_run_has_left(
+    workshop: Workshop, finished: RunLayout, tmp_path: Path
+) -> None:
+    job, store = read_json(TrainingJob, finished.job), Layout(tmp_path)
+    model, _ = train(store, TrainingRun(job.spec(), job), _Blind())
+
+    def write(folder: Path) -> None:
+        shutil.copytree(model.path, folder, dirs_exist_ok=True)
+        (folder / MANIFEST).unlink()
+
+    # As it comes back from the registry where the one in the store is damaged.
+    copy, _ = obtain(store, Spec("registered", 1, {"model": model.digest}), write)
+    counts: dict[str, Any] = {split: {"tokens": 1000, "sources": {}} for split in SPLITS}
+    shards, _ = obtain(store, Spec("shards", 1), lambda _: counts)
+    tokenizer = Ref("tokenizer", "", workshop.root / "tokenizer")
+    config = job.train.on_hardware(num_processes=1)
+    of_either = [plan_run(store, shards, tokenizer, None, config, start) for start in (model, copy)]
+    assert of_either[0].spec == of_either[1].spec
+    assert of_either[0].job.moments == store.artifact("moments", moments_spec(model.digest).digest)
+
+
+def test_what_a_run_has_left_is_that_of_the_model_which_is_in_the_store(
+    finished: RunLayout, tmp_path: Path
+) -> None:
+    job, store = read_json(TrainingJob, finished.job), Layout(tmp_path)
+    # Of the same run once before, which the clock has ended elsewhere.
+    spec = moments_spec(job.spec().digest)
+    before, _ = obtain(store, spec, lambda folder: write_moments(folder, {"x": torch.ones(1)}, {}))
+    train(store, TrainingRun(job.spec(), job), _Blind())
+    assert content_digest(before) == folder_digest(finished.moments)
 
 
 def test_what_another_flow_works_on_is_left_to_it(finished: RunLayout, tmp_path: Path) -> None:

@@ -149,6 +149,15 @@ class TrainConfig(Config):
         return self
 
 
+def check_beginning(train: TrainConfig) -> None:
+    """Raises ValueError if a network that begins with noise is to be averaged with one before."""
+    if isinstance(train.average, LineMeanConfig):
+        raise ValueError(
+            "train.average.name is line, the mean with the model that a run goes on from, but this "
+            "run begins with noise; expected ema, checkpoints or nothing: set that"
+        )
+
+
 def check_device(train: TrainConfig, gpus: int, processors: int) -> None:
     """Raises ConfigError if the run is meant for a GPU and torch sees none on this machine."""
     if train.hardware.device == "cuda" and not gpus:

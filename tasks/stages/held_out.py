@@ -4,9 +4,9 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +34,9 @@ class Choice:
         folders: artifacts with documents.
         split: of them; None for both.
         bytes: of all sources together, in equal shares; more only where one document has more.
-        document_bytes: at most, of one document.
+        document_bytes: at most, of one document: its beginning.
+        stretch: bytes of each of the stretches, as far from each other all over the document, that
+            one is cut to instead; None for its beginning.
         by_size: whether long documents are the likelier to be chosen.
         altered: what is made of each, to be read beside it.
     """
@@ -46,6 +48,17 @@ class Choice:
     document_bytes: int = 1 << 62
     by_size: bool = False
     altered: Callable[[Document], Document] | None = None
+    stretch: int | None = None
+
+
+class _Row(NamedTuple):
+    """Where a document stands: in a batch of the documents of an artifact; and its rank."""
+
+    rank: float
+    ref: Ref
+    batch: int
+    row: int
+    size: int
 
 
 def keep_held_out(layout: Layout, corpus: Ref) -> Ref:
@@ -86,6 +99,7 @@ def choose_documents(
     config = {
         choice.kind: [choice.split, choice.bytes, choice.document_bytes, choice.by_size]
         + ([choice.altered.__name__] if choice.altered else [])
+        + ([choice.stretch] if choice.stretch else [])
         for choice in choices
     }
 
@@ -122,7 +136,7 @@ def _pairs(choices: Sequence[Choice]) -> set[str]:
 
 
 def _chosen(choice: Choice, pairs: Collection[str], without: Collection[str]) -> Iterator[Document]:
-    ranked: dict[str, list[tuple[float, Ref, int, int]]] = {}
+    ranked: dict[str, list[_Row]] = {}
     for ref in choice.folders:
         for number, batch in enumerate(_batches(ref, choice.split)):
             sizes = pc.binary_length(batch.column("text")).to_pylist()
@@ -130,32 +144,53 @@ def _chosen(choice: Choice, pairs: Collection[str], without: Collection[str]) ->
             for row, (name, source, size) in enumerate(zip(names, sources, sizes, strict=True)):
                 if name not in without:
                     rank = _rank(name) / (max(1, size) if choice.by_size else 1)
-                    ranked.setdefault(source, []).append((rank, ref, number, row))
+                    ranked.setdefault(source, []).append(_Row(rank, ref, number, row, size))
     share = choice.bytes // max(1, len(ranked))
     for source in sorted(ranked):
         limit = None if source in pairs else choice.document_bytes
-        yield from _up_to(share, sorted(ranked[source], key=lambda each: each[0]), choice, limit)
+        picked = _up_to(share, sorted(ranked[source], key=lambda each: each.rank), limit)
+        documents = _read(picked, choice.split)
+        for each in picked:
+            yield _cut(documents[each], limit, choice.stretch)
 
 
-def _up_to(
-    share: int, ranked: Sequence[tuple[float, Ref, int, int]], choice: Choice, limit: int | None
-) -> Iterator[Document]:
-    """The first documents of so many bytes together, each cut to its limit."""
-    size, batches = 0, dict[Ref, list[pa.RecordBatch]]()
-    for _, ref, number, row in ranked:
+def _up_to(share: int, ranked: Sequence[_Row], limit: int | None) -> list[_Row]:
+    """The first ones of so many bytes together, each cut to its limit."""
+    size, picked = 0, list[_Row]()
+    for each in ranked:
         if size >= share:
-            return
-        if ref not in batches:
-            batches[ref] = list(_batches(ref, choice.split))
-        values = batches[ref][number].slice(row, 1).to_pylist()[0]
-        document = Document(*(values[name] for name in SCHEMA.names))
-        data = document.text.encode()
-        if limit and len(data) > limit:
-            data = data[:limit]
-            fields = {name: values[name] for name in SCHEMA.names}
-            document = Document(**{**fields, "text": data.decode(errors="ignore")})
-        size += len(data)
-        yield document
+            break
+        picked.append(each)
+        size += min(each.size, limit or each.size)
+    return picked
+
+
+def _read(rows: Sequence[_Row], split: Split | None) -> dict[_Row, Document]:
+    """Their documents; one batch of them is in memory at a time."""
+    wanted: dict[tuple[Ref, int], list[_Row]] = {}
+    for each in rows:
+        wanted.setdefault((each.ref, each.batch), []).append(each)
+    found: dict[_Row, Document] = {}
+    for ref in {each.ref for each in rows}:
+        for number, batch in enumerate(_batches(ref, split)):
+            for each in wanted.get((ref, number), ()):
+                values = batch.slice(each.row, 1).to_pylist()[0]
+                found[each] = Document(*(values[name] for name in SCHEMA.names))
+    return found
+
+
+def _cut(document: Document, limit: int | None, stretch: int | None) -> Document:
+    data = document.text.encode()
+    if not limit or len(data) <= limit:
+        return document
+    if stretch is None:
+        return replace(document, text=data[:limit].decode(errors="ignore"))
+    count = max(1, limit // stretch)
+    # Where in its part of the document is drawn by the id, which so long a one is chosen by, too.
+    begins = int(_drawn(f"{document.id} begins") * (len(data) / count - stretch))
+    starts = (len(data) * number // count + begins for number in range(count))
+    pieces = (data[start : start + stretch].decode(errors="ignore") for start in starts)
+    return replace(document, text="\n\n".join(pieces))
 
 
 def _batches(ref: Ref, split: Split | None) -> Iterator[pa.RecordBatch]:
@@ -169,8 +204,12 @@ def _rank(name: str) -> float:
 
     Not the id itself, which decides the sides: held-out ones are the least.
     """
-    drawn = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return -math.log((drawn + 1) / 2**64)
+    return -math.log(_drawn(name))
+
+
+def _drawn(name: str) -> float:
+    """A number in (0, 1] that a name draws."""
+    return (int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") + 1) / 2**64
 
 
 def _batch(documents: Sequence[Document]) -> pa.RecordBatch:

@@ -142,13 +142,15 @@ def manifests(layout: Layout, kind: str) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def _models(layout: Layout, version: RegisteredModel) -> Iterator[Name]:
-    """The model of a version as it was trained here, or as it was fetched where it was not."""
+    """The model of a version as it was trained here, or as it was fetched where it was not, and
+    what its run has left beside it.
+    """
+    moments = moments_spec(version.digest).digest
+    if (layout.artifact("moments", moments) / MANIFEST).exists():
+        yield "moments", moments
     trained = layout.artifact("model", version.digest)
     if (trained / MANIFEST).exists():
         yield "model", version.digest
-        moments = moments_spec(version.digest).digest
-        if (layout.artifact("moments", moments) / MANIFEST).exists():
-            yield "moments", moments
         if version.content and _content(trained) == version.content:
             return
     for name, manifest in manifests(layout, "registered"):

@@ -13,12 +13,12 @@ class QuarantineConfig(Config):
     champion to which it is worth something in old text, or if it is far more or less repetitive.
 
     Attributes:
-        max_unlike: share of the new bytes; only beyond it is what is unlike set aside. 1 sets
-            nothing aside.
+        max_unlike: share of the new bytes; only beyond it is what is unlike set aside, and what was
+            not read where a larger share of its neighbours is. 1 sets nothing aside.
         loss_factor: times the champion's loss a byte on old held-out text.
         language_share: a language with less than this share of the text that was met is new.
-        sample_bytes: of new text that the champion reads, in pieces from as many files as possible;
-            ten times as much before anything is set aside.
+        sample_bytes: of new text that the champion reads, in stretches of as many documents as
+            possible; ten times as much before anything is set aside.
     """
 
     max_unlike: float = Field(0.2, ge=0, le=1)

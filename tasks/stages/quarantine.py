@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.blocks import Blocks
 from corpusmill.storage.corpus.documents import Document, read_documents
@@ -20,8 +18,8 @@ from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.splits import SPLITS
 from corpusmill.tasks.stages.night_config import QuarantineConfig
 
-# Of a document, to see how repetitive it is; fewer bytes say too little.
-_HEAD_BYTES, _LEAST_BYTES = 4096, 2048
+# Of the middle of a document, to see how repetitive it is; fewer bytes say too little.
+_MIDDLE_BYTES, _LEAST_BYTES = 4096, 2048
 # Shares of its own size that text is compressed to: from a template repeated over and over to what
 # has no regularity at all. Of 549 texts of so many bytes (speeches, articles, manuals, reviews and
 # poems, English and Chinese) all lie between 0.36 and 0.68; random characters of ASCII at 0.83, of
@@ -112,10 +110,49 @@ def known_languages(line: Sequence[Ref], share: float) -> frozenset[str]:
     return frozenset(name for name, tokens in total.items() if tokens >= share * total.total())
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What is seen of a new document without a model.
+
+    Attributes:
+        why: in what it is unlike what was met, in words; None in nothing.
+        begins: its first characters.
+    """
+
+    id: str
+    source: str
+    file: str
+    language: str
+    bytes: int
+    why: str | None
+    begins: str
+
+
+def look_at(corpus: Ref, languages: Collection[str]) -> list[Looked]:
+    """What is seen of the documents of a night; of their text no more stays than how it begins.
+
+    Args:
+        languages: of what was met; empty where they are not known.
+    """
+    return [
+        Looked(
+            each.id,
+            each.source,
+            each.file,
+            each.language,
+            len(data),
+            _why(each.language, data, languages),
+            each.text[:EXCERPT],
+        )
+        for split in SPLITS
+        for each in read_documents(corpus.path, split)
+        for data in (each.text.encode(),)
+    ]
+
+
 def suspects(
-    corpus: Ref,
+    documents: Sequence[Looked],
     read: Callable[[int], Reading | None],
-    languages: Collection[str],
     config: QuarantineConfig,
     released: Collection[str],
 ) -> tuple[list[SetAside], float]:
@@ -130,71 +167,77 @@ def suspects(
     """
     share = 0.0
     for size in (config.sample_bytes, _CLOSER * config.sample_bytes):
-        aside, share = find_unlike(corpus, read(size), languages, config, released)
+        aside, share = find_unlike(documents, read(size), config, released)
         if share <= config.max_unlike:
             return [], share
     return aside, share
 
 
 def find_unlike(
-    corpus: Ref,
+    documents: Sequence[Looked],
     reading: Reading | None,
-    languages: Collection[str],
     config: QuarantineConfig,
     released: Collection[str],
 ) -> tuple[list[SetAside], float]:
-    """The documents of a night that look unlike what was met, by file; their share of its bytes.
+    """The documents of a night that look unlike what was met, by file; the share of its bytes that
+    does.
 
-    A document that the champion has not read is taken to be as the most of its file, or else of its
-    language in its source, are.
+    Of documents that the champion has not read as many are unlike as of those that it has read of
+    their file, or else of the files of their language in their source. Where these are more than
+    may be, nobody knows which, and all of them wait.
 
     Args:
         released: ids of documents that a person has let in.
     """
-    documents = [each for split in SPLITS for each in read_documents(corpus.path, split)]
-    losses = _badly_read(documents, reading, config) if reading else {}
-    found: dict[tuple[str, str, str], list[Document]] = {}
-    unlike = total = 0
-    for document in documents:
-        size = len(document.text.encode())
-        total += size
-        why = _why(document, losses, languages)
-        if why and document.id not in released:
-            unlike += size
-            found.setdefault((document.source, document.file, why), []).append(document)
+    # None of those that were read and are like what was met.
+    known = _badly_read(reading, config) if reading else {}
+    known |= {each.id: each.why for each in documents if each.why}
+    known |= dict.fromkeys(released)
+    near = _by_group(documents, known)
+    found: dict[tuple[str, str, str], list[Looked]] = {}
+    unlike = 0.0
+    for each in documents:
+        if each.id in known:
+            why = known[each.id]
+            share = float(why is not None)
+        else:
+            share, why = next((near[name] for name in _groups(each) if name in near), (0.0, None))
+        unlike += share * each.bytes
+        if why and share > config.max_unlike:
+            found.setdefault((each.source, each.file, why), []).append(each)
     aside = [
-        SetAside(source, file, why, tuple(each.id for each in those), those[0].text[:EXCERPT])
-        for (source, file, why), those in found.items()
+        SetAside(source, file, why, tuple(each.id for each in waiting), waiting[0].begins)
+        for (source, file, why), waiting in found.items()
     ]
-    return aside, unlike / max(1, total)
+    return aside, unlike / max(1, sum(each.bytes for each in documents))
 
 
-def _why(document: Document, losses: Mapping[str, str], languages: Collection[str]) -> str | None:
-    """In what it is unlike, in words."""
-    if languages and document.language not in languages and document.language != "und":
-        return f"its language, {document.language}, is none of {', '.join(sorted(languages))}"
-    data = document.text.encode()[:_HEAD_BYTES]
-    if len(data) >= _LEAST_BYTES:
-        ratio = len(zlib.compress(data)) / len(data)
+def _why(language: str, data: bytes, languages: Collection[str]) -> str | None:
+    """In what a text is unlike, in words."""
+    if languages and language not in languages and language != "und":
+        return f"its language, {language}, is none of {', '.join(sorted(languages))}"
+    # Not the beginning, where a long text may have what is in no other place of it.
+    first = max(0, len(data) - _MIDDLE_BYTES) // 2
+    middle = data[first : first + _MIDDLE_BYTES]
+    if len(middle) >= _LEAST_BYTES:
+        ratio = len(zlib.compress(middle)) / len(middle)
         if not _REPETITIVE < ratio < _NOISE:
             return f"it compresses to {ratio:.0%} of its size"
-    return losses.get(document.id)
+    return None
 
 
-def _badly_read(
-    documents: Sequence[Document], reading: Reading, config: QuarantineConfig
-) -> dict[str, str]:
-    """Of each document that the champion reads badly, or must be taken to, why."""
-    found: dict[str, str] = {}
+def _badly_read(reading: Reading, config: QuarantineConfig) -> dict[str, str | None]:
+    """Of each document that the champion has read why it is unlike, or None."""
+    found: dict[str, str | None] = dict.fromkeys(reading.by_document)
     if reading.old_order >= _KNOWS_ORDER:
         least = reading.old_order * _LEAST_ORDER
-        for name, value in _of_all(documents, reading.order_by_document).items():
+        for name, value in reading.order_by_document.items():
             if value < least:
                 found[name] = (
                     f"the order of its words spares the champion {max(0.0, value):.0%} of its "
                     f"loss, and {reading.old_order:.0%} in old text: it reads as words at random"
                 )
-    for name, value in _of_all(documents, reading.by_document).items():
+    for name, value in reading.by_document.items():
         if value > config.loss_factor * reading.old:
             found[name] = (
                 f"the champion needs {config.loss_factor:g} times as much for it as for old text, "
@@ -203,22 +246,27 @@ def _badly_read(
     return found
 
 
-def _of_all(documents: Sequence[Document], known: Mapping[str, float]) -> dict[str, float]:
-    """A value of each document: its own, or else the median of its file, or of its language."""
-    groups: dict[object, list[float]] = {}
-    for document in documents:
-        if document.id in known:
-            for group in _groups(document):
-                groups.setdefault(group, []).append(known[document.id])
-    values: dict[str, float] = {}
-    for document in documents:
-        near = [groups[group] for group in _groups(document) if group in groups]
-        if document.id in known or near:
-            values[document.id] = known.get(document.id, float(np.median(near[0])) if near else 0.0)
-    return values
+def _by_group(
+    documents: Sequence[Looked], known: Mapping[str, str | None]
+) -> dict[object, tuple[float, str | None]]:
+    """What share of the documents of each group is unlike, the mean over its files; and a reason.
+
+    What is seen of a document without reading says nothing of the others.
+    """
+    groups: dict[object, dict[str, list[str | None]]] = {}
+    for each in documents:
+        if each.id in known and not each.why:
+            for group in _groups(each):
+                groups.setdefault(group, {}).setdefault(each.file, []).append(known[each.id])
+    found: dict[object, tuple[float, str | None]] = {}
+    for group, files in groups.items():
+        shares = [sum(map(bool, those)) / len(those) for those in files.values()]
+        why = next((why for those in files.values() for why in those if why), None)
+        found[group] = sum(shares) / len(shares), why
+    return found
 
 
-def _groups(document: Document) -> Iterator[object]:
+def _groups(document: Looked) -> Iterator[object]:
     """Of what it is one of many, the narrowest first."""
     yield document.source, document.file
     yield document.source, document.language, None

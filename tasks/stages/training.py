@@ -14,13 +14,22 @@ from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.training.config import (
     TrainConfig,
     check_batch,
+    check_beginning,
     check_mixing,
     check_positions,
     check_sequence_length,
 )
-from corpusmill.model.training.groups import LineMeanConfig
 from corpusmill.model.training.job import TrainingJob, model_spec, moments_spec
-from corpusmill.storage.artifacts import Ref, Spec, content_digest, find_sound, obtain, set_aside
+from corpusmill.storage.artifacts import (
+    Ref,
+    Spec,
+    content_digest,
+    discard,
+    find_sound,
+    folder_digest,
+    obtain,
+    set_aside,
+)
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout, RunLayout
@@ -83,11 +92,11 @@ def plan_run(
         ConfigError: the shards do not suffice for it, are of another tokenizer, or it does not fit
             itself.
     """
-    if isinstance(config.average, LineMeanConfig) and not initialize_from:
-        raise ConfigError(
-            "train.average.name is line, the mean with the model that a run goes on from, but this "
-            "run begins with noise; expected ema, checkpoints or nothing: set that."
-        )
+    if not initialize_from:
+        try:
+            check_beginning(config)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from error
     _check_tokenizer(shards, tokenizer, model)
     num_processes = config.hardware.num_processes
     assert num_processes and config.hardware.precision != "auto"
@@ -98,8 +107,7 @@ def plan_run(
     if model:
         check_positions(model, config)
     start = initialize_from.path if initialize_from else None
-    moments = find_sound(layout, moments_spec(initialize_from.digest)) if initialize_from else None
-    left = moments.path if moments else None
+    left = _left_by(layout, initialize_from) if initialize_from else None
     given = shards.path, tokenizer.path, start, model, config, num_processes
     spec = model_spec(*given, moments=left)
     job = TrainingJob(
@@ -114,6 +122,20 @@ def plan_run(
         train=config,
     )
     return TrainingRun(spec, job)
+
+
+def _left_by(layout: Layout, model: Ref) -> Path | None:
+    """What the run that made a model has left beside it; None where that is not in this store."""
+    # A copy from the registry has the bytes of the model that it names.
+    made = read_manifest(model.path)["inputs"].get("model") if model.kind == "registered" else None
+    left = find_sound(layout, moments_spec(made or model.digest))
+    if left is None:
+        _LOGGER.info(
+            "what the run that made the model has left beside it is not in this store: this one "
+            "begins with its weights, and with a fresh optimizer"
+        )
+        return None
+    return left.path
 
 
 def _check_tokenizer(shards: Ref, tokenizer: Ref, model: ModelConfig | None) -> None:
@@ -158,16 +180,22 @@ def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bo
 
     trained, reused = obtain(layout, run.spec, write)
     if files.moments.exists():
-        obtain(
-            layout,
-            moments_spec(trained.digest),
-            lambda directory: _link_files(files.moments, directory),
-        )
+        _keep_moments(layout, files.moments, trained)
     if not reused:
         verify(trained.path)
     _drop_checkpoints(files)
     _LOGGER.info("model %s%s", trained.digest[:12], " - reused" if reused else "")
     return trained, reused
+
+
+def _keep_moments(layout: Layout, moments: Path, model: Ref) -> None:
+    """Takes what a run has left beside its model into the store."""
+    spec = moments_spec(model.digest)
+    kept = find_sound(layout, spec)
+    # Where the clock ends a run, the same run made once more comes to other weights.
+    if kept and content_digest(kept) != folder_digest(moments):
+        discard(kept)
+    obtain(layout, spec, lambda directory: _link_files(moments, directory))
 
 
 def _is_made(model: Path, spec: Spec) -> bool:

@@ -140,12 +140,16 @@ def _poison_set_aside(later: Sequence[Record]) -> Mark:
 
     That may be the night after: a single good document waits for more.
     """
-    night = next(each for each in later if each.kind == "speeches" and each.version)
+    asks = "poison is set aside, good text learned"
+    learned = (each for each in later if each.kind == "speeches" and each.version)
+    night = next(learned, None)
+    if night is None:
+        return Mark(asks, "no later night has learned", False)
     value = f"{dict(night.waiting)}, {_said(night)}"[:120]
     reached = bool(night.waiting.get("poison-2")) and night.promoted
     # Good text is not to be set aside with it.
     return Mark(
-        "poison is set aside, good text learned",
+        asks,
         value,
         reached and not night.waiting.get("speeches"),
     )
