@@ -189,7 +189,7 @@ def test_tokenizer(folders: dict[str, Path]) -> None:
         ids = loaded.encode(CHINESE + speeches(1)[0][:2000]).ids
         made += [loaded.get_vocab(), ids, decode(loaded, ids, skip_special_tokens=False)]
         made += [path.read_text() for path in sorted(folder.iterdir()) if path.name != TOKENIZER]
-    check("tokenizer", tokenizer.FORMAT_VERSION, "tasks/stages/tokenizer.py", made)
+    check("tokenizer", tokenizer.FORMAT_VERSIONS, "tasks/stages/tokenizer.py", made)
 
 
 @pytest.fixture(scope="module")
