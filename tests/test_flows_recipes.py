@@ -59,7 +59,11 @@ def test_a_model_to_adopt_is_named_by_an_absolute_path(start: object, sentence: 
         ("bert-zh", {}, r"^corpus.sources: the list is empty; expected at least one path, glob or"),
         (
             "bert-zh",
-            {"corpus.sources": ["/text"], "tokenizer.source": "/a", "tokenizer.character_coverage": 1},
+            {
+                "corpus.sources": ["/text"],
+                "tokenizer.source": "/a",
+                "tokenizer.character_coverage": 1,
+            },
             "character_coverage is 1.0, which says nothing to a vocabulary brought along; leave",
         ),
         (

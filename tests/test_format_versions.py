@@ -82,7 +82,7 @@ ODD = ["  two  spaces\t12345 \r\n", "don't 🎈 e\u0301 \0", "中文English混�
 # By stage: its format version, and the digest of what it makes.
 GOLDEN = {
     "corpus": ((12, 12), "524e576fd47341a2"),
-    "tokenizer": (4, "cbcef3e30a75eef8"),
+    "tokenizer": ({"bpe": 4, "wordpiece": 5, "unigram": 5}, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
     "evaluation": (12, "4414f1c93f1de42b"),
     "model": (7, "66f323a1d0463cd8"),

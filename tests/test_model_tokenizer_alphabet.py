@@ -113,5 +113,5 @@ def test_a_coverage_that_is_not_set_is_in_no_identity() -> None:
 
 
 def test_a_coverage_is_refused_where_every_character_is_written() -> None:
-    with pytest.raises(ValidationError, match="0.9, which says nothing to byte-level BPE"):
+    with pytest.raises(ValidationError, match=r"0\.9, which says nothing to byte-level BPE"):
         TokenizerConfig(character_coverage=0.9)
