@@ -47,7 +47,7 @@ def train_wordpiece(
     unused = vocab_size - tokenizer.get_vocab_size()
     if alphabet.short and unused > 0:
         # Chinese by itself has no words of several characters, and no use for their tokens.
-        words -= unused
+        words = max(0, words - unused)
         alphabet = choose_alphabet(counts, room, room - words, coverage, _tokens_of)
         tokenizer = _learn(texts, vocab_size, control, alphabet)
         holding = alphabet.size + words
