@@ -15,6 +15,8 @@ from corpusmill.storage.errors import ConfigError
 from corpusmill.tasks.stages.night_config import NightConfig
 
 PAIRS = {"corpus.sources": [{"files": "/text/pairs.jsonl", "pair": ["en", "zh"]}]}
+# What recipes that come without text or pairs are given.
+WITHOUT_TEXT = ("bert-zh", "translate-tiny", "translate-base")
 ASKED: Mapping[str, Any] = {
     "corpus.sources": [{"files": "/text", "name": "ours", "licence": "CC0-1.0", "held_out": False}],
     "corpus.validation_fraction": 0.2,
@@ -29,8 +31,7 @@ ASKED: Mapping[str, Any] = {
 
 def _recorded(recipe: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What a run of this recipe has recorded."""
-    needs_pairs = recipe.startswith("translate")
-    overrides = {**(PAIRS if needs_pairs else {}), **asked}
+    overrides = {**(PAIRS if recipe in WITHOUT_TEXT else {}), **asked}
     recorded: dict[str, Any] = resolve(RECIPES, recipe, overrides).model_dump(mode="json")
     return recorded
 

@@ -26,7 +26,7 @@ from corpusmill.storage.settings import load_settings
 
 
 def test_every_recipe_resolves_without_overrides() -> None:
-    for name in RECIPES.keys() - {"adopt", "translate-tiny", "translate-base"}:
+    for name in RECIPES.keys() - {"adopt", "bert-zh", "translate-tiny", "translate-base"}:
         assert isinstance(resolve(RECIPES, name, {}), PretrainConfig)
 
 
@@ -56,6 +56,16 @@ def test_a_model_to_adopt_is_named_by_an_absolute_path(start: object, sentence: 
             "tokenizer.family is causal_lm",
         ),
         ("translate-tiny", {}, r"asks for translation, but no source holds pairs; expected one"),
+        ("bert-zh", {}, r"^corpus.sources: the list is empty; expected at least one path, glob or"),
+        (
+            "bert-zh",
+            {
+                "corpus.sources": ["/text"],
+                "tokenizer.source": "/a",
+                "tokenizer.character_coverage": 1,
+            },
+            "character_coverage is 1.0, which says nothing to a vocabulary brought along; leave",
+        ),
         (
             "gpt-tiny",
             {"train.objectives": [{"objective": "masked_tokens"}]},

@@ -149,6 +149,14 @@ def test_a_language_that_the_vocabulary_does_not_know_is_refused(tmp_path: Path)
         accept(tmp_path, SAMPLE)
 
 
+def test_a_language_of_a_handful_of_documents_does_not_stop_the_others(tmp_path: Path) -> None:
+    config = TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=257)
+    words = " ".join(f"word{number}" for number in range(999))
+    train_tokenizer([words], config, tmp_path)
+    sample = [Piece(0, ("odd", "en"), words), Piece(0.5, ("odd", "ru"), "Привет")]
+    assert accept(tmp_path, sample).unknown == {"en": 0, "ru": 1}
+
+
 def test_wordpiece_is_accepted_up_to_white_space(tmp_path: Path) -> None:
     config = TokenizerConfig(algorithm="wordpiece", family="masked_lm", vocab_size=257)
     words = " ".join(f"word{number}" for number in range(999))

@@ -208,19 +208,24 @@ def test_a_vocabulary_beyond_the_text_is_refused_with_the_one_in_reach(tmp_path:
     train_tokenizer([CHINESE], TokenizerConfig(vocab_size=int(reach[1])), tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "remedy"),
-    [
-        ("wordpiece", "set it well below 37, add text, or set algorithm to bpe"),
-        ("unigram", "set it well below 293, add text, or set algorithm to bpe"),
-    ],
-)
-def test_an_alphabet_that_shrinks_with_its_vocabulary_is_not_promised(
-    tmp_path: Path, algorithm: str, remedy: str
-) -> None:
-    config = TokenizerConfig.model_validate({"algorithm": algorithm, "family": "masked_lm"})
+def test_an_alphabet_that_shrinks_with_its_vocabulary_is_not_promised(tmp_path: Path) -> None:
+    config = TokenizerConfig(algorithm="unigram", family="masked_lm")
+    remedy = "set it well below 293, add text, or set algorithm to bpe"
     with pytest.raises(ConfigError, match=remedy):
         train_tokenizer([CHINESE], config, tmp_path)
+
+
+@pytest.mark.parametrize("text", [CHINESE, f"{CHINESE} the house, then the river"])
+def test_what_wordpiece_can_learn_of_a_text_is_promised_and_kept(tmp_path: Path, text: str) -> None:
+    config = TokenizerConfig(algorithm="wordpiece", family="masked_lm")
+    remedy = r"set it to (\d+) or less, add text, or set algorithm to bpe"
+    with pytest.raises(ConfigError, match=remedy) as caught:
+        train_tokenizer([text], config, tmp_path)
+    reach = re.search(remedy, str(caught.value))
+    assert reach is not None
+    for fewer in (0, 1, 4):
+        smaller = config.model_copy(update={"vocab_size": int(reach[1]) - fewer})
+        train_tokenizer([text], smaller, tmp_path)
 
 
 def test_wordpiece_learns_fewer_tokens_than_there_are_bytes(tmp_path: Path) -> None:

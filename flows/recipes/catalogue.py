@@ -20,7 +20,7 @@ from corpusmill.flows.recipes.encoder_decoders import (
     translate_base,
     translate_tiny,
 )
-from corpusmill.flows.recipes.encoders import bert_base, bert_tiny
+from corpusmill.flows.recipes.encoders import bert_base, bert_tiny, bert_zh
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import AdamWConfig, CosineSchedule
 
@@ -56,6 +56,7 @@ RECIPES: Mapping[str, Callable[[], PretrainConfig]] = {
     "gpt2-tiny": gpt2_tiny,
     "gpt2": gpt2,
     "bert-tiny": bert_tiny,
+    "bert-zh": bert_zh,
     "bert-base": bert_base,
     "denoise-tiny": denoise_tiny,
     "denoise-base": denoise_base,

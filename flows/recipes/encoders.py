@@ -2,6 +2,7 @@
 
 from corpusmill.flows.config import PretrainConfig, RegistrationConfig
 from corpusmill.model.network.config import BertConfig
+from corpusmill.model.objectives.config import MaskedTokens
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import (
@@ -30,6 +31,33 @@ def bert_tiny() -> PretrainConfig:
             hardware=HardwareConfig(micro_batch_size=16),
         ),
         registration=RegistrationConfig(name="bert-tiny"),
+    )
+
+
+def bert_zh() -> PretrainConfig:
+    """An encoder of Chinese, on the text in corpus.sources: about ten minutes on two cores.
+
+    Half as wide as bert-tiny, so that it reads three times the text in a minute; 40 % masked, by
+    whole words: a step then predicts 2.7 times the tokens and leaves bare frequencies sooner.
+    """
+    base = bert_tiny()
+    train = base.train.model_copy(
+        update={
+            "max_steps": 2000,
+            "global_batch_size": 64,
+            "objectives": (MaskedTokens(share=0.4, whole_words=True),),
+            "hardware": HardwareConfig(micro_batch_size=32),
+        }
+    )
+    # Not validated, for the sources are still to be named: no Chinese text comes along.
+    return base.model_copy(
+        update={
+            "corpus": base.corpus.model_copy(update={"sources": ()}),
+            "tokenizer": base.tokenizer.model_copy(update={"vocab_size": 6144}),
+            "model": base.model.model_copy(update={"hidden_size": 128, "intermediate_size": 512}),
+            "train": train,
+            "registration": RegistrationConfig(name="bert-zh"),
+        }
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +23,8 @@ _PASSAGES = 8
 _PASSAGE = 400  # characters
 _LANGUAGE_BYTES = 1 << 20
 _BATCH = 16
-_MAX_UNKNOWN = 0.01
+# Of a language's tokens; one that has less than this of the text cannot spoil more of it either.
+MAX_UNKNOWN = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,15 @@ def accept(directory: Path, sample: Sequence[Piece], *, exact: bool = False) -> 
     Raises:
         ModelError: ids with holes, a text that becomes a control token, or one that does not come
             back; a text that the tokenizer fails on.
-        ConfigError: too many characters of a language are unknown to it.
+        ConfigError: too many characters of a language, that is 1 % of the sample or more, are
+            unknown to it.
     """
     tokenizer = load_tokenizer(directory)
     candidate = _Candidate(directory, tokenizer, _unknown_id(tokenizer))
     _check_ids(candidate)
     _check_control(candidate)
     bytes_per_token, unknown = _compress(candidate, sample)
-    _check_unknown(unknown, directory)
+    _check_unknown(unknown, sample, directory)
     passages = passages_by_script(piece.text for piece in sample)
     for script, texts in passages.items():
         for text in texts:
@@ -165,13 +168,17 @@ def _compress(
     return bytes_per_token, unknown
 
 
-def _check_unknown(unknown: dict[str, float], directory: Path) -> None:
+def _check_unknown(unknown: dict[str, float], sample: Sequence[Piece], directory: Path) -> None:
+    sizes: Counter[str] = Counter()
+    for piece in sample:
+        sizes[piece.stratum[1]] += len(piece.text)
     for language, share in unknown.items():
-        if share > _MAX_UNKNOWN:
+        if share > MAX_UNKNOWN and sizes[language] >= MAX_UNKNOWN * sizes.total():
             raise ConfigError(
                 f"{share:.1%} of the tokens of language {language!r} are unknown to the vocabulary "
-                f"in {directory}, expected at most {_MAX_UNKNOWN:.0%}; raise tokenizer.vocab_size, "
-                "or take one that falls back on bytes (algorithm bpe or unigram)."
+                f"in {directory}, expected at most {MAX_UNKNOWN:.0%}; raise tokenizer.vocab_size "
+                "or character_coverage, or take one that falls back on bytes (algorithm bpe or "
+                "unigram)."
             )
 
 

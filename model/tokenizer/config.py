@@ -10,6 +10,8 @@ from corpusmill.storage.config import Config
 Algorithm = Literal["bpe", "wordpiece", "unigram"]
 Family = Literal["causal_lm", "masked_lm", "encoder_decoder"]
 BYTES = 256
+# SentencePiece's default.
+CHARACTER_COVERAGE = 0.9995
 # Of a vocabulary without bytes: a character, the same inside of words, and one word of both.
 _SMALLEST_WORDPIECE = 3
 
@@ -23,6 +25,9 @@ class TokenizerConfig(Config):
         family: of the model; it decides the control tokens and where they stand.
         infilling: causal_lm has the tokens that fill_in_the_middle marks its parts with.
         vocab_size: tokens, with the control tokens among them and, but for WordPiece, 256 bytes.
+        character_coverage: share of the text whose characters are tokens of their own, even beyond
+            a third of the vocabulary; the rest is [UNK] in WordPiece, bytes in Unigram. Byte-level
+            BPE writes every character.
         sample_bytes: UTF-8 bytes of the corpus to learn from, at most.
         sample_exponent: each source and language gets a share of the sample that goes with its
             bytes to this power: 1 as in the corpus, 0 equal shares (Conneau and Lample 2019).
@@ -36,6 +41,10 @@ class TokenizerConfig(Config):
     family: Family = "causal_lm"
     infilling: bool = False
     vocab_size: int = Field(4096, ge=1, le=1 << 20)
+    # Left out unless set, so that identities from before this field existed stay.
+    character_coverage: float = Field(
+        CHARACTER_COVERAGE, gt=0, le=1, exclude_if=CHARACTER_COVERAGE.__eq__
+    )
     sample_bytes: int = Field(100_000_000, ge=1)
     sample_exponent: float = Field(0.7, ge=0, le=1)
     memory_bytes: int = Field(4 << 30, ge=256 << 20)
@@ -79,5 +88,16 @@ class TokenizerConfig(Config):
             raise ValueError(
                 f"vocab_size is {self.vocab_size}, too small for control tokens and {alphabet}; "
                 f"set it to {self.smallest} or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _coverage_counts(self) -> Self:
+        covered_anyway = self.source or self.algorithm == "bpe"
+        if covered_anyway and self.character_coverage != CHARACTER_COVERAGE:
+            raise ValueError(
+                f"character_coverage is {self.character_coverage}, which says nothing to "
+                f"{'a vocabulary brought along' if self.source else 'byte-level BPE'}; leave it "
+                "out, or learn one of the algorithm 'wordpiece' or 'unigram'"
             )
         return self

@@ -59,7 +59,7 @@ def _learn(sample: list[str], config: TokenizerConfig) -> tuple[Tokenizer, str]:
     if config.algorithm == "bpe":
         return train_bpe(sample, config.vocab_size, control)
     train = train_wordpiece if config.algorithm == "wordpiece" else train_unigram
-    return train(sample, config.vocab_size, control), "tokenizers"
+    return train(sample, config.vocab_size, control, config.character_coverage), "tokenizers"
 
 
 def _check_size(tokenizer: Tokenizer, config: TokenizerConfig, sample: list[str]) -> None:
@@ -75,6 +75,7 @@ def _check_size(tokenizer: Tokenizer, config: TokenizerConfig, sample: list[str]
 def _within_reach(reached: int, config: TokenizerConfig) -> str:
     if config.algorithm == "bpe":
         return f"set it to {reached} or less, or add text"
-    # The alphabet is a third of what is asked for: of `reached` tokens fewer would be learned.
-    smaller = f"set it well below {reached}, " if reached > config.smallest else ""
+    # Of Unigram's, characters are a part of what is asked for: of `reached` fewer would be learned.
+    less = "well below {}" if config.algorithm == "unigram" else "to {} or less"
+    smaller = f"set it {less.format(reached)}, " if reached > config.smallest else ""
     return f"{smaller}add text, or set algorithm to bpe"

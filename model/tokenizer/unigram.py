@@ -4,21 +4,28 @@ Unlike SentencePiece, spaces stay spaces, so that every text comes back as it wa
 """
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from corpusmill.model.tokenizer.alphabet import choose_alphabet, count_characters
 from corpusmill.model.tokenizer.bpe import PATTERN
-from corpusmill.model.tokenizer.config import BYTES
+from corpusmill.model.tokenizer.config import BYTES, CHARACTER_COVERAGE
 
 _UNKNOWN = ("<unk>", "[UNK]")
 
 
-def train_unigram(texts: Sequence[str], vocab_size: int, control: Sequence[str]) -> Tokenizer:
+def train_unigram(
+    texts: Sequence[str],
+    vocab_size: int,
+    control: Sequence[str],
+    coverage: float = CHARACTER_COVERAGE,
+) -> Tokenizer:
     """A Unigram vocabulary, smaller than `vocab_size` where the texts hold no more pieces.
 
-    At most a third of it are characters, the most frequent ones; the others are spelled in bytes.
+    The characters that make up `coverage` of the texts are pieces, as long as they are at most
+    half of them (of 4,096 tokens for Chinese each then holds 5 % more bytes than with a third, and
+    9 % more than with seven eighths); the others are spelled in bytes.
     It learns some 0.3 MB of Chinese a second, and 3 MB of English. Unlike the others, it differs a
     little from run to run in scores and the rarest pieces: the library adds up in no fixed order.
     """
@@ -28,7 +35,7 @@ def train_unigram(texts: Sequence[str], vocab_size: int, control: Sequence[str])
     vocabulary = [
         *((token, 0.0) for token in control),
         *((f"<0x{byte:02X}>", 0.0) for byte in range(BYTES)),
-        *_learn_pieces(_with_alphabet(texts, room // 3), room, split),
+        *_learn_pieces(_with_alphabet(texts, room, coverage), room, split),
     ]
     unknown = next(number for number, token in enumerate(control) if token in _UNKNOWN)
     tokenizer = Tokenizer(models.Unigram(vocabulary, unknown, byte_fallback=True))
@@ -55,12 +62,10 @@ def _learn_pieces(
     return [(piece, score) for piece, score in learned if score is not None]
 
 
-def _with_alphabet(texts: Sequence[str], size: int) -> list[str]:
-    """The texts without the characters that are not among the `size` most frequent."""
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(text)
+def _with_alphabet(texts: Sequence[str], room: int, coverage: float) -> list[str]:
+    """The texts without the characters that are to be spelled in bytes."""
+    counts = count_characters(texts)
     del counts["\0"]  # to the library it is the boundary of words
-    common = sorted(sorted(counts), key=counts.__getitem__, reverse=True)[:size]
-    rare = {ord(character): None for character in counts.keys() - {*common} | {"\0"}}
+    chosen = choose_alphabet(counts, room, room // 2, coverage)
+    rare = {ord(character): None for character in counts.keys() - {*chosen.characters} | {"\0"}}
     return [text.translate(rare) for text in texts]
