@@ -22,6 +22,7 @@ from corpusmill.flows.decisions import forget, release, rollback
 from corpusmill.flows.home import here, tracked
 from corpusmill.flows.lineage import lineage, show
 from corpusmill.flows.nightly import nightly
+from corpusmill.flows.predict import predict
 from corpusmill.flows.store_commands import prune, verify
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
@@ -55,7 +56,7 @@ def main() -> None:
     """Pretrain language models on your own text."""
 
 
-for command in (nightly, rollback, release, forget, prune, verify, lineage, show):
+for command in (nightly, rollback, release, forget, prune, verify, lineage, show, predict):
     main.add_command(command)
 
 

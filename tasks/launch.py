@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import psutil
@@ -66,6 +67,24 @@ def supervised(
     finally:
         end_tree(process.pid)
         process.wait()
+
+
+@contextmanager
+def conversing(command: Sequence[str], errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs `command` with its input and output as pipes; it does not outlive the block."""
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=_environment({}),
+    )
+    try:
+        with process:
+            yield process
+            process.stdin.close()  # type: ignore[union-attr]
+    finally:
+        end_tree(process.pid)
 
 
 def end_tree(pid: int, grace: float = GRACE_SECONDS) -> None:
@@ -155,6 +174,11 @@ def evaluation_command(job: Path) -> list[str]:
 def prediction_command(job: Path) -> list[str]:
     """The command that answers the examples of the job in this file."""
     return [sys.executable, "-m", "corpusmill.model.predict", str(job)]
+
+
+def stream_command(model: Path) -> list[str]:
+    """The command that answers texts as they come with the model in this folder."""
+    return [sys.executable, "-m", "corpusmill.model.tasks.stream", str(model)]
 
 
 def baseline_command(job: Path) -> list[str]:

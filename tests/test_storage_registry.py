@@ -52,14 +52,23 @@ def test_a_model_is_registered_once_with_all_its_tags(shop: Shop, name: str) -> 
 def test_a_model_that_is_judged_anew_has_the_tags_of_that(shop: Shop, name: str) -> None:
     model, _ = shop.model(1.0)
     shop.register(name, model)
-    again = register(shop.layout, shop.tracker, name, model, {**TAGS, "corpus": "another"}, text_generation(""))
+    again = register(
+        shop.layout, shop.tracker, name, model, {**TAGS, "corpus": "another"}, text_generation("")
+    )
     assert (again.version, again.tags["corpus"]) == ("1", "another")
 
 
 def test_a_version_that_cannot_have_its_tags_is_not_made(shop: Shop, name: str) -> None:
     model, _ = shop.model(1.0)
     with pytest.raises(MlflowException):
-        register(shop.layout, shop.tracker, name, model, {"corpus": "x" * 100_001}, text_generation("Once"))
+        register(
+            shop.layout,
+            shop.tracker,
+            name,
+            model,
+            {"corpus": "x" * 100_001},
+            text_generation("Once"),
+        )
     assert shop.versions(name) == []
 
 

@@ -70,7 +70,7 @@ class Labeller(Network):
         """
         states_BTD = self.body.states(ids_BT, lengths_B, segments_BT)
         pooled_BD = self.body.dropped(self._pooled(states_BTD, lengths_B))
-        logits_BC = self.classifier(pooled_BD).float()
+        logits_BC: Tensor = self.classifier(pooled_BD).float()
         if self.head.kind == "regression":
             logits_BC = logits_BC * self.head.std + self.head.mean
         if targets is None:
