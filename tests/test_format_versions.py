@@ -86,7 +86,7 @@ GOLDEN = {
     "corpus": ((12, 12), "524e576fd47341a2"),
     "tokenizer": ({"bpe": 4, "wordpiece": 5, "unigram": 5}, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
-    "examples": (1, ""),
+    "examples": (1, "ba3f938c5173619d"),
     "evaluation": (12, "4414f1c93f1de42b"),
     "model": (7, "66f323a1d0463cd8"),
 }
