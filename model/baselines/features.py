@@ -2,11 +2,10 @@
 
 TF-IDF with sublinear counts, rows of length 1: of words, 1 and 2 of them; of characters, 1 to 3,
 where most letters are of a script without spaces. A pair has those by which its two texts differ,
-those that they share, and how alike they are: three parts that weigh the same; its characters are
-1 and 2, for little of three is shared.
+those that they share, and how alike they are, a third of each; its characters are 1 and 2, for
+little of three is shared.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +51,7 @@ class Features:
         shared = first.multiply(second)
         alike = sparse.csr_matrix(shared.sum(1))
         parts = [normalize(abs(first - second)), normalize(shared), alike]
-        return sparse.hstack(parts, format="csr") / math.sqrt(len(parts))
+        return sparse.hstack(parts, format="csr") / len(parts)
 
 
 class Likeness:
