@@ -1,14 +1,15 @@
 """Labelled examples made in tests, without Prefect."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.artifacts import Ref, Spec, publish
 from corpusmill.storage.config import parse
 from corpusmill.storage.examples.reading import Examples, read_examples
-from corpusmill.storage.examples.schema import SIDES
+from corpusmill.storage.examples.schema import SIDES, Side, TaskKind
+from corpusmill.storage.examples.writing import write_examples
 from corpusmill.storage.layout import Layout
 from corpusmill.tasks.labelled.config import ExamplesConfig
 from corpusmill.tasks.stages.examples import make_examples
@@ -53,3 +54,31 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any] | tuple[str, Any]]) 
 def write_sentences(path: Path, numbers: Iterable[int], labels: str = "ab") -> str:
     """Writes a sentence a number, labelled in turn."""
     return write_rows(path, [(sentence(each), labels[each % len(labels)]) for each in numbers])
+
+
+# Text, second text, label.
+Labelled = tuple[str, str | None, str | float | list[str]]
+
+
+def publish_examples(
+    path: Path, kind: TaskKind, sides: Mapping[Side, Sequence[Labelled]], names: Sequence[str] = ()
+) -> Ref:
+    """An artifact of just these examples; their labels are called as in `names`, in that order."""
+
+    def write(directory: Path) -> dict[str, Any]:
+        for side in SIDES:
+            rows = sides.get(side, ())
+            texts, pairs, labels = ([row[column] for row in rows] for column in range(3))
+            numbers = range(len(rows))
+            some: Any = {"texts": texts, "pairs": pairs if any(pairs) else None, "labels": labels}
+            examples = Examples(
+                ids=[f"{side}-{n}" for n in numbers],
+                places=[f"{side}:{n}" for n in numbers],
+                **some,
+            )
+            write_examples(directory, side, examples, kind)
+        return {"kind": kind, "labels": dict.fromkeys(names, 1)}
+
+    spec = Spec("examples", 1, {}, {"kind": kind, "path": str(path)})
+    publish(path, spec, write)
+    return Ref("examples", spec.digest, path)

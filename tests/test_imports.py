@@ -37,7 +37,7 @@ def test_the_functions_for_notebooks_load_no_server() -> None:
 def test_the_training_process_loads_nothing_of_the_flows() -> None:
     loaded = _loaded("corpusmill.model.training.loop, corpusmill.model.train")
     assert "torch" in loaded
-    assert not loaded & {"prefect", "mlflow", "transformers", "datasets", "pandas"}
+    assert not loaded & {"prefect", "mlflow", "transformers", "datasets", "pandas", "sklearn"}
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,11 @@ from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.examples.predictions import Predictions
 
 # What is left of a double when some hundred numbers are added in another order.
-CLOSE = {"rel": 1e-12, "abs": 1e-14}
+
+
+def close_to(value: float) -> Any:
+    """Equal but for the order in which numbers are added up."""
+    return pytest.approx(value, rel=1e-12, abs=1e-14)
 
 
 def classified(seed: int, labels: int, examples: int = 60, grid: int = 0) -> Predictions:
@@ -53,8 +58,8 @@ def regressed(seed: int, examples: int = 60, grid: int = 0) -> Predictions:
     return Predictions("regression", (), tuple(map(str, range(examples))), gold, scores)
 
 
-def of_classes(given: Predictions) -> Mapping[str, float]:
-    gold, scores = given.gold, given.scores
+def of_classes(some: Predictions) -> Mapping[str, float]:
+    gold, scores = some.gold, some.scores
     said, two = scores.argmax(1), scores.shape[1] == 2
     found = {
         "accuracy": theirs.accuracy_score(gold, said),
@@ -68,8 +73,8 @@ def of_classes(given: Predictions) -> Mapping[str, float]:
     return found | ({"f1": theirs.f1_score(gold, said)} if two else {})
 
 
-def of_several(given: Predictions) -> Mapping[str, float]:
-    gold, scores = given.gold, given.scores
+def of_several(some: Predictions) -> Mapping[str, float]:
+    gold, scores = some.gold, some.scores
     said = scores >= 0.5
     return {
         "f1_micro": theirs.f1_score(gold, said, average="micro"),
@@ -80,11 +85,11 @@ def of_several(given: Predictions) -> Mapping[str, float]:
     }
 
 
-def of_numbers(given: Predictions) -> Mapping[str, float]:
+def of_numbers(some: Predictions) -> Mapping[str, float]:
     return {
-        "spearman": stats.spearmanr(given.scores, given.gold)[0],
-        "pearson": stats.pearsonr(given.scores, given.gold)[0],
-        "mse": theirs.mean_squared_error(given.gold, given.scores),
+        "spearman": stats.spearmanr(some.scores, some.gold)[0],
+        "pearson": stats.pearsonr(some.scores, some.gold)[0],
+        "mse": theirs.mean_squared_error(some.gold, some.scores),
     }
 
 
@@ -95,12 +100,12 @@ GRIDS = st.sampled_from([0, 2, 7])
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, st.integers(2, 7), GRIDS)
 def test_figures_of_classes_are_those_of_scikit_learn(seed: int, labels: int, grid: int) -> None:
-    given = classified(seed, labels, grid=grid)
-    found, wanted = figures_of(given), of_classes(given)
+    some = classified(seed, labels, grid=grid)
+    found, wanted = figures_of(some), of_classes(some)
     assert found.keys() == wanted.keys() | {"ece"}
     assert found["accuracy"] == wanted["accuracy"]
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, **CLOSE), name
+        assert found[name] == close_to(value), name
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,23 +113,23 @@ def test_figures_of_classes_are_those_of_scikit_learn(seed: int, labels: int, gr
 def test_figures_of_several_labels_are_those_of_scikit_learn(
     seed: int, labels: int, grid: int
 ) -> None:
-    given = several(seed, labels, grid=grid)
-    found, wanted = figures_of(given), of_several(given)
+    some = several(seed, labels, grid=grid)
+    found, wanted = figures_of(some), of_several(some)
     if labels == 1:  # which scikit-learn takes for two classes
         found, wanted = ({n: each[n] for n in ("auc", "accuracy")} for each in (found, wanted))
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, **CLOSE), name
+        assert found[name] == close_to(value), name
 
 
 @settings(max_examples=40, deadline=None)
 @given(SEEDS, GRIDS)
 def test_figures_of_numbers_are_those_of_scipy_and_scikit_learn(seed: int, grid: int) -> None:
-    given = regressed(seed, grid=grid)
-    found, wanted = figures_of(given), of_numbers(given)
+    some = regressed(seed, grid=grid)
+    found, wanted = figures_of(some), of_numbers(some)
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, **CLOSE), name
+        assert found[name] == close_to(value), name
 
 
 def every_kind(seed: int, grid: int) -> Iterator[Predictions]:
@@ -138,24 +143,24 @@ def every_kind(seed: int, grid: int) -> Iterator[Predictions]:
 @given(SEEDS, GRIDS)
 def test_an_example_drawn_twice_counts_as_if_it_stood_there_twice(seed: int, grid: int) -> None:
     generator = np.random.default_rng(seed)
-    for given in every_kind(seed, grid):
-        times = generator.integers(3, size=len(given))
-        rows = np.repeat(np.arange(len(given)), times)
+    for some in every_kind(seed, grid):
+        times = generator.integers(3, size=len(some))
+        rows = np.repeat(np.arange(len(some)), times)
         drawn = replace(
-            given,
+            some,
             ids=tuple(map(str, range(len(rows)))),
-            gold=given.gold[rows],
-            scores=given.scores[rows],
+            gold=some.gold[rows],
+            scores=some.scores[rows],
         )
-        for metric in metrics_of(given.kind, len(given.labels)):
-            [weighed] = metric.of(metric.reads(given), times[None].astype(float))
+        for metric in metrics_of(some.kind, len(some.labels)):
+            [weighed] = metric.of(metric.reads(some), times[None].astype(float))
             repeated = value_of(metric, drawn)
             assert weighed == pytest.approx(repeated, nan_ok=True, rel=1e-10, abs=1e-12)
 
 
 def test_a_constant_scorer_is_worth_nothing() -> None:
-    given = regressed(0)
-    flat = figures_of(replace(given, scores=np.full(len(given), 0.1)))
+    some = regressed(0)
+    flat = figures_of(replace(some, scores=np.full(len(some), 0.1)))
     assert (flat["spearman"], flat["pearson"]) == (0, 0)
     two = classified(0, 2)
     flat = figures_of(replace(two, scores=np.full(two.scores.shape, 0.5)))
@@ -164,8 +169,8 @@ def test_a_constant_scorer_is_worth_nothing() -> None:
 
 def test_a_label_that_is_taken_for_impossible_costs_what_it_does_in_scikit_learn() -> None:
     sure = np.array([[1.0, 0.0], [1.0, 0.0]])
-    given = Predictions("classification", ("a", "b"), ("1", "2"), np.array([0, 1]), sure)
-    assert figures_of(given)["nll"] == pytest.approx(theirs.log_loss([0, 1], sure), **CLOSE)
+    some = Predictions("classification", ("a", "b"), ("1", "2"), np.array([0, 1]), sure)
+    assert figures_of(some)["nll"] == close_to(theirs.log_loss([0, 1], sure))
 
 
 def test_a_figure_without_a_value_is_left_out() -> None:
@@ -177,8 +182,8 @@ def test_the_calibration_error_is_the_mean_distance_of_confidence_and_accuracy()
     # Two bins: of 0.6 half are right, of 0.9 all.
     scores = np.array([[0.6, 0.4], [0.6, 0.4], [0.9, 0.1], [0.1, 0.9]])
     gold = np.array([0, 1, 0, 1])
-    given = Predictions("classification", ("a", "b"), tuple("1234"), gold, scores)
-    assert figures_of(given)["ece"] == pytest.approx((2 * 0.1 + 2 * 0.1) / 4)
+    some = Predictions("classification", ("a", "b"), tuple("1234"), gold, scores)
+    assert figures_of(some)["ece"] == pytest.approx((2 * 0.1 + 2 * 0.1) / 4)
 
 
 def test_another_figure_may_decide_and_one_of_another_kind_is_refused() -> None:

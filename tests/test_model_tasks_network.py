@@ -7,9 +7,9 @@ import pytest
 import torch
 import transformers
 
-from corpusmill.model.hf.labeller import export_labeller, load_labeller
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.tasks.config import HeadConfig, Pooling
+from corpusmill.model.tasks.folder import export_labeller, load_labeller
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer

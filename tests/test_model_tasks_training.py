@@ -7,11 +7,11 @@ import pytest
 
 from corpusmill.flows.overrides import override
 from corpusmill.model.hf.folder import export_model
-from corpusmill.model.hf.labeller import load_labeller
 from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.build import build_network
 from corpusmill.model.network.config import ModelConfig
 from corpusmill.model.tasks.config import MethodConfig
+from corpusmill.model.tasks.folder import load_labeller
 from corpusmill.model.tasks.prediction import Predictor
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.training.config import TrainConfig

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from corpusmill.flows.predict import predict
-from corpusmill.model.hf.labeller import export_labeller
 from corpusmill.model.tasks.config import HeadConfig
+from corpusmill.model.tasks.folder import export_labeller
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer

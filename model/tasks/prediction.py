@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from corpusmill.model.device import COMPUTE_DTYPES, best_device, resolve_precision, use_threads
-from corpusmill.model.hf.labeller import load_labeller
 from corpusmill.model.tasks.config import HeadConfig, PredictionJob
+from corpusmill.model.tasks.folder import load_labeller
 from corpusmill.model.tasks.texts import TextReader
 from corpusmill.storage.examples.predictions import (
     Predictions,

@@ -12,7 +12,7 @@ from corpusmill.model.data.config import MixingPhase
 from corpusmill.model.data.mixing import Mixture
 from corpusmill.model.data.order import Order
 from corpusmill.model.objectives.joined import Joined
-from corpusmill.model.objectives.labelled import LabelledTexts
+from corpusmill.model.tasks.labelled import LabelledTexts
 from corpusmill.model.training.config import TrainConfig, check_mixing
 from corpusmill.model.training.samples import Reading, open_joined, open_samples
 from corpusmill.model.training.schedule import first_sample

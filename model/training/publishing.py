@@ -5,9 +5,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from corpusmill.model.hf.folder import export_model
-from corpusmill.model.hf.labeller import export_labeller
 from corpusmill.model.network.base import LanguageModel, Network
 from corpusmill.model.tasks.calibration import calibrated
+from corpusmill.model.tasks.folder import export_labeller
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.model.training.averaging import LineMean
 from corpusmill.model.training.checkpoint import load_weights

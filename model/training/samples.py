@@ -18,7 +18,6 @@ from corpusmill.model.objectives.config import (
     default_objective,
 )
 from corpusmill.model.objectives.infilling import Infilled
-from corpusmill.model.objectives.labelled import open_labelled
 from corpusmill.model.objectives.masked import MaskedRows
 from corpusmill.model.objectives.masking import Masking
 from corpusmill.model.objectives.pairs import SentencePairs
@@ -26,6 +25,7 @@ from corpusmill.model.objectives.spans import CorruptedRows
 from corpusmill.model.objectives.translation import TranslatedPairs
 from corpusmill.model.objectives.vocabulary import Vocabulary, read_vocabulary
 from corpusmill.model.tasks.config import HeadConfig
+from corpusmill.model.tasks.labelled import open_labelled
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.groups import BestFitPacking, WindowPacking
 from corpusmill.storage.shards.reading import TokenStream, read_document_ends, read_pairs
