@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from corpusmill.model.baselines.config import BaselineConfig, BaselineJob, BaselineResult
-from corpusmill.storage.artifacts import Ref, Spec, obtain
+from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
 from corpusmill.storage.config import read_json, write_json_value
 from corpusmill.storage.layout import Layout
 from corpusmill.tasks.launch import baseline_command, check_outcome, supervised, wait
@@ -55,4 +55,4 @@ def make_baseline(layout: Layout, examples: Ref, config: BaselineConfig) -> Ref:
 def baseline_spec(examples: Ref, config: BaselineConfig) -> Spec:
     """What a baseline is made from."""
     decides = config.model_dump(mode="json") | {"engines": _ENGINES}
-    return Spec(KIND, FORMAT_VERSION, {"examples": examples.digest}, decides)
+    return Spec(KIND, FORMAT_VERSION, {"examples": content_digest(examples)}, decides)

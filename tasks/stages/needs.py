@@ -15,6 +15,7 @@ from corpusmill.storage.versions import (
     CANDIDATE,
     CHAMPION,
     DIGEST,
+    EXAMPLES,
     MEMORY,
     PREVIOUS,
     RegisteredModel,
@@ -77,7 +78,9 @@ def _required(layout: Layout, versions: Sequence[RegisteredModel]) -> "_Finding"
     for version in versions:
         if DIGEST not in version.tags:
             continue
-        if memory := version.tags.get(MEMORY):
+        if examples := version.tags.get(EXAMPLES):
+            finding.required.setdefault(("examples", examples), version.uri)
+        elif memory := version.tags.get(MEMORY):
             finding.follow_memory(memory, version.uri)
         else:
             finding.follow_corpora(version)

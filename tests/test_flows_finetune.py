@@ -1,0 +1,166 @@
+"""The flow from labelled examples to a registered model that answers: real servers and processes."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from corpusmill.flows.finetune import finetune
+from corpusmill.model.hf.folder import export_model
+from corpusmill.model.network.build import build_network
+from corpusmill.model.tokenizer.config import TokenizerConfig
+from corpusmill.model.tokenizer.training import train_tokenizer
+from corpusmill.storage.aliases import find_by_alias
+from corpusmill.storage.errors import ConfigError, CorpusError, ModelError
+from corpusmill.storage.layout import Layout
+from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.versions import CANDIDATE, CHAMPION, EXAMPLES, RegisteredModel
+from corpusmill.tasks.stages.pruning import plan_pruning
+from tests.corpora import speeches
+from tests.labelled import write_rows
+from tests.networks import DECODER
+
+NAME = "stones"
+KINDS = {"river": "water", "lake": "water", "tower": "stone", "wall": "stone"}
+SHORT = {
+    "task.similarity": 1.0,
+    "epochs": 5,
+    "train.sequence_length": 32,
+    "train.optimizer.learning_rate": 0.003,
+    "train.hardware.precision": "fp32",
+}
+
+
+@dataclass
+class Mill:
+    """One store with a start model and examples, in which `run` runs the flow."""
+
+    settings: Settings
+    folder: Path
+
+    def run(self, name: str = NAME, **overrides: Any) -> RegisteredModel:
+        """Runs the flow; the version that it registered."""
+        dotted = {key.replace("__", "."): value for key, value in overrides.items()}
+        given = {"task.train": str(self.folder / "rows.jsonl"), **SHORT, **dotted}
+        finetune(str(self.folder / "start"), name, "classify", given)
+        return self.at(name, CANDIDATE)
+
+    def at(self, name: str, alias: str) -> RegisteredModel:
+        version = find_by_alias(self.settings, name, alias)
+        assert version
+        return version
+
+    def metrics(self, version: RegisteredModel) -> dict[str, float]:
+        run = MlflowClient(self.settings.mlflow_url).get_run(version.run_id)
+        assert run.info.status == "FINISHED"
+        return dict(run.data.metrics)
+
+
+def _rows(seed: int, count: int) -> list[tuple[str, str]]:
+    draw, rows = random.Random(seed), []
+    for number in range(count):
+        word = draw.choice(list(KINDS))
+        around = [str(draw.randrange(1000)) for _ in range(6)]
+        around[draw.randrange(6)] = word
+        rows.append((f"{seed} {number} {' '.join(around)}", KINDS[word]))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def mill(
+    prefect_server: str, mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mill]:
+    """A mill after its first run; the tests below go on from there in order."""
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "tokenizer").mkdir()
+    texts = [*speeches(1), *KINDS]
+    train_tokenizer(texts, TokenizerConfig(vocab_size=400), folder / "tokenizer")
+    network = build_network(DECODER, 400)
+    network.init_weights(seed=0)
+    export_model(network, DECODER, folder / "tokenizer", 32, folder / "start")
+    write_rows(folder / "rows.jsonl", _rows(0, 300))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORPUSMILL_HOME", str(folder / "home"))
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "finetuning")
+        patch.chdir(folder)
+        mill = Mill(load_settings(), folder)
+        mill.run()
+        yield mill
+
+
+def test_the_first_model_is_champion_and_names_what_it_was_made_of(mill: Mill) -> None:
+    version = mill.at(NAME, CHAMPION)
+    assert version.version == mill.at(NAME, CANDIDATE).version == "1"
+    assert version.tag("started_from") == str(mill.folder / "start")
+    assert (Layout(mill.settings.home).artifact("examples", version.tag(EXAMPLES))).is_dir()
+
+
+def test_figures_stand_beside_those_of_every_opponent(mill: Mill) -> None:
+    found = mill.metrics(mill.at(NAME, CHAMPION))
+    assert found["test/accuracy"] > 0.8 > found["test/majority/accuracy"]
+    names = ("tfidf", "scratch", "embeddings", "mean_with_tfidf")
+    assert {f"{side}/{name}/accuracy" for side in ("validation", "test") for name in names} <= set(
+        found
+    )
+    assert {"test/f1_macro", "test/auc", "test/nll", "test/ece"} <= set(found)
+
+
+def test_a_registered_model_answers_texts_with_labels(mill: Mill) -> None:
+    mlflow.set_tracking_uri(mill.settings.mlflow_url)
+    served = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+    answers = served.predict([{"text": "1 2 river 3 4 5 6"}, {"text": "1 2 3 tower 5 6"}])
+    assert answers["label"].tolist() == ["water", "stone"]
+    first = answers.iloc[0]
+    assert first["score"] == first["scores"]["water"] > 0.5
+    assert sum(first["scores"].values()) == pytest.approx(1)
+
+
+def test_the_same_again_makes_no_second_version(mill: Mill) -> None:
+    assert mill.run().version == "1"
+
+
+def test_a_worse_model_stays_a_candidate(mill: Mill) -> None:
+    worse = mill.run(method__name="head", epochs=0.5, opponents=False)
+    assert (worse.version, mill.at(NAME, CHAMPION).version) == ("2", "1")
+
+
+def test_a_champion_of_other_labels_is_not_replaced(mill: Mill) -> None:
+    renamed = {"stone": "hard", "water": "wet"}
+    other = mill.run(task__labels=renamed, opponents=False)
+    assert (other.version, mill.at(NAME, CHAMPION).version) == ("3", "1")
+
+
+def test_what_a_version_was_taught_with_is_not_pruned(mill: Mill) -> None:
+    layout, kept = Layout(mill.settings.home), mill.at(NAME, CHAMPION)
+    removed = {each.path.name for each in plan_pruning(layout, [kept], 0.0).removals}
+    assert kept.tag(EXAMPLES) not in removed
+    assert kept.digest not in removed
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("/nowhere/at/all", "there is no folder /nowhere/at/all"),
+        ("models:/nothing@champion", "There is no nothing@champion in the registry"),
+    ],
+)
+def test_a_start_that_is_not_there_is_refused(mill: Mill, start: str, said: str) -> None:
+    given = {"task.train": str(mill.folder / "rows.jsonl"), **SHORT}
+    with pytest.raises((ConfigError, ModelError), match=said):
+        finetune(start, NAME, "classify", given)
+
+
+def test_a_column_that_is_missing_is_refused_with_the_nearest(mill: Mill) -> None:
+    with pytest.raises(CorpusError, match="text"):
+        mill.run(task__text="txet")
+
+
+def test_examples_that_are_not_named_are_asked_for(mill: Mill) -> None:
+    with pytest.raises(ConfigError, match="task.train"):
+        finetune(str(mill.folder / "start"), NAME, "classify", {})
