@@ -1,4 +1,4 @@
-"""The flow from labelled examples to a registered model that answers: real servers and processes."""
+"""From labelled examples to a registered model that answers: real servers and processes."""
 
 import random
 from collections.abc import Iterator
@@ -162,5 +162,5 @@ def test_a_column_that_is_missing_is_refused_with_the_nearest(mill: Mill) -> Non
 
 
 def test_examples_that_are_not_named_are_asked_for(mill: Mill) -> None:
-    with pytest.raises(ConfigError, match="task.train"):
+    with pytest.raises(ConfigError, match=r"task\.train"):
         finetune(str(mill.folder / "start"), NAME, "classify", {})
