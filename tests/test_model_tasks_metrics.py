@@ -16,7 +16,7 @@ from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.examples.predictions import Predictions
 
 # What is left of a double when some hundred numbers are added in another order.
-CLOSE = {"rel": 1e-12, "abs": 1e-14}
+REL, ABS = 1e-12, 1e-14
 
 
 def classified(seed: int, labels: int, examples: int = 60, grid: int = 0) -> Predictions:
@@ -100,7 +100,7 @@ def test_figures_of_classes_are_those_of_scikit_learn(seed: int, labels: int, gr
     assert found.keys() == wanted.keys() | {"ece"}
     assert found["accuracy"] == wanted["accuracy"]
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, **CLOSE), name
+        assert found[name] == pytest.approx(value, rel=REL, abs=ABS), name
 
 
 @settings(max_examples=40, deadline=None)
@@ -114,7 +114,7 @@ def test_figures_of_several_labels_are_those_of_scikit_learn(
         found, wanted = ({n: each[n] for n in ("auc", "accuracy")} for each in (found, wanted))
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, **CLOSE), name
+        assert found[name] == pytest.approx(value, rel=REL, abs=ABS), name
 
 
 @settings(max_examples=40, deadline=None)
@@ -124,7 +124,7 @@ def test_figures_of_numbers_are_those_of_scipy_and_scikit_learn(seed: int, grid:
     found, wanted = figures_of(some), of_numbers(some)
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
-        assert found[name] == pytest.approx(value, **CLOSE), name
+        assert found[name] == pytest.approx(value, rel=REL, abs=ABS), name
 
 
 def every_kind(seed: int, grid: int) -> Iterator[Predictions]:
@@ -165,7 +165,7 @@ def test_a_constant_scorer_is_worth_nothing() -> None:
 def test_a_label_that_is_taken_for_impossible_costs_what_it_does_in_scikit_learn() -> None:
     sure = np.array([[1.0, 0.0], [1.0, 0.0]])
     some = Predictions("classification", ("a", "b"), ("1", "2"), np.array([0, 1]), sure)
-    assert figures_of(some)["nll"] == pytest.approx(theirs.log_loss([0, 1], sure), **CLOSE)
+    assert figures_of(some)["nll"] == pytest.approx(theirs.log_loss([0, 1], sure), rel=REL, abs=ABS)
 
 
 def test_a_figure_without_a_value_is_left_out() -> None:

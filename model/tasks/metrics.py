@@ -108,7 +108,8 @@ def _mean_of_column(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def _divided(over: np.ndarray, under: np.ndarray) -> np.ndarray:
     """0 where there is nothing to divide by."""
-    return np.divide(over, under, out=np.zeros_like(over), where=under != 0)
+    share: np.ndarray = np.divide(over, under, out=np.zeros_like(over), where=under != 0)
+    return share
 
 
 def _right(predictions: Predictions) -> np.ndarray:
@@ -202,7 +203,8 @@ def _ece(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     confidence, right = rows.T
     bins = np.ceil(confidence * BINS).clip(1, BINS) - 1
     apart = (bins[:, None] == np.arange(BINS)) * (right - confidence)[:, None]
-    return np.abs(times @ apart).sum(1) / times.sum(1)
+    error: np.ndarray = np.abs(times @ apart).sum(1) / times.sum(1)
+    return error
 
 
 def _f1_micro(rows: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -23,7 +23,8 @@ def auc(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     below = np.cumsum(negative, axis=1) - negative
     pairs = positive.sum(1) * negative.sum(1)
     won = (positive * (below + negative / 2)).sum(1)
-    return np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs > 0)
+    likely: np.ndarray = np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs > 0)
+    return likely
 
 
 def average_precision(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -52,7 +53,8 @@ def auc_macro(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     found = _by_label(auc, rows, times)
     there = ~np.isnan(found)
     total, labels = np.where(there, found, 0).sum(1), there.sum(1)
-    return np.divide(total, labels, out=np.full_like(total, np.nan), where=labels > 0)
+    mean: np.ndarray = np.divide(total, labels, out=np.full_like(total, np.nan), where=labels > 0)
+    return mean
 
 
 def average_precision_macro(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -116,7 +118,7 @@ def _correlation(first: np.ndarray, second: np.ndarray, times: np.ndarray) -> np
     one, other = _centred(first, times), _centred(second, times)
     spread = np.sqrt((times * one**2).sum(1)) * np.sqrt((times * other**2).sum(1))
     together = (times * one * other).sum(1)
-    found = np.divide(together, spread, out=np.zeros_like(together), where=spread > 0)
+    found: np.ndarray = np.divide(together, spread, out=np.zeros_like(together), where=spread > 0)
     return found.clip(-1, 1)
 
 
