@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 
 from corpusmill.flows.predict import predict
@@ -28,6 +29,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_tokenizer(speeches(1), TokenizerConfig(vocab_size=400), root / "tokenizer")
     head = HeadConfig(kind="classification", labels=("bad", "good"), pooling="last")
     network = Labeller(random_network(DECODER, 400), head)
+    network.init_head(0, keep_pooler=False)
+    torch.nn.init.normal_(network.classifier.weight, generator=torch.Generator().manual_seed(0))
     export_labeller(network, root / "tokenizer", 64, root / "model")
     return root / "model"
 
