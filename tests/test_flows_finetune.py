@@ -29,9 +29,12 @@ NAME = "stones"
 KINDS = {"river": "water", "lake": "water", "tower": "stone", "wall": "stone"}
 SHORT = {
     "task.similarity": 1.0,
-    "epochs": 5,
+    # Few steps of many texts: each step waits for all threads, which a busy machine makes dear.
+    "epochs": 7,
+    "train.global_batch_size": 64,
+    "train.hardware.micro_batch_size": 64,
     "train.sequence_length": 32,
-    "train.optimizer.learning_rate": 0.003,
+    "train.optimizer.learning_rate": 0.01,
     "train.hardware.precision": "fp32",
 }
 
