@@ -18,6 +18,7 @@ from corpusmill.storage.ledger import Decisions
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.markup import command
 from corpusmill.storage.memory import read_segments
+from corpusmill.storage.served import text_generation
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
@@ -135,7 +136,7 @@ def learn(context: FlowContext, config: ContinueConfig, tonight: Tonight) -> Sta
         }
         inputs = {"corpus": corpus, "initialize_from": base, "shards": shards}
         example = next((sample.prompt for sample in figures.samples), "")
-        version = register(context, name, model, inputs, tags, example)
+        version = register(context, name, model, inputs, tags, text_generation(example))
         if judgement.verdict == "harm":
             set_harmful_aside(layout, name, corpus, judgement, str(runtime.flow_run.name))
         promotion = promote_by_judgement(context, version, champion, judgement, tonight.how)

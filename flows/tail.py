@@ -9,6 +9,7 @@ from corpusmill.model.config import EvaluationConfig
 from corpusmill.storage import metrics
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.manifest import read_manifest
+from corpusmill.storage.served import text_generation
 from corpusmill.storage.versions import CORPUS, MEMORY
 from corpusmill.tasks.evaluation import (
     evaluate,
@@ -50,7 +51,7 @@ def judge_and_register(
             "prefect.flow_run_url": str(runtime.flow_run.ui_url),
         }
         example = next((sample.prompt for sample in figures.samples), "")
-        version = register(context, name, model, inputs, tags, example)
+        version = register(context, name, model, inputs, tags, text_generation(example))
         promotion = promote_if_better(context, version, figures, held_out, evaluation)
         # What does not write text has no bits to compare.
         writes = metrics.BITS_PER_BYTE in figures.figures

@@ -7,10 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+from corpusmill.storage.errors import InputError
 
 # Exit code that says: another try helps only once the input has changed. A traceback's is 1.
 INPUT_ERROR = 3
@@ -28,6 +30,28 @@ def imports_that_last() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def do_job(module: str, work: Callable[[Path], None]) -> int:
+    """What a process with one job does: the work, or one sentence on standard error.
+
+    Args:
+        module: that is run, for those who run it by hand.
+        work: on the file of the job.
+
+    Returns:
+        The exit code: 0 done, 2 called wrongly, `INPUT_ERROR` where the input must change.
+    """
+    if len(sys.argv) != 2:
+        print(f"usage: python -m {module} job.json", file=sys.stderr)
+        return 2
+    die_with_parent(signal.SIGKILL)
+    try:
+        work(Path(sys.argv[1]))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return INPUT_ERROR
+    return 0
 
 
 def die_with_parent(death_signal: signal.Signals) -> None:

@@ -18,7 +18,7 @@ from corpusmill.storage.examples.schema import Side
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.served import labelling
 from corpusmill.storage.versions import CHAMPION, CORPUS, EXAMPLES, STARTED_FROM, RegisteredModel
-from corpusmill.tasks.registration import Promotion
+from corpusmill.tasks.registration import Promotion, register
 from corpusmill.tasks.reports.figures import render_table, told_of
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import finetuning, training
@@ -159,13 +159,10 @@ class _Unheard:
         """Nothing is taken in."""
 
 
-@stage("register")
 def register_labeller(
     context: FlowContext, name: str, model: Ref, start: Start, examples: Ref
 ) -> RegisteredModel:
     """Makes the model a version of `name` under the alias `candidate`."""
-    context.tracker.log_dataset("examples", examples, "training")
-    context.tracker.log_dataset("initialize_from", start.model, "training")
     tags = {
         EXAMPLES: examples.digest,
         STARTED_FROM: start.named,
@@ -173,11 +170,9 @@ def register_labeller(
     }
     shown = read_examples(examples.path, "train").rows([0])
     example = {"text": shown.texts} | ({"text_pair": shown.pairs} if shown.pairs else {})
+    inputs = {"examples": examples, "initialize_from": start.model}
     served = labelling(example, kind_of(examples.path))
-    version = registry.register(context.layout, context.tracker, name, model, tags, served)
-    context.tracker.set_tags({"registered_model": f"{version.name} v{version.version}"})
-    get_run_logger().info("registered as %s version %s", version.name, version.version)
-    return version
+    return register(context, name, model, inputs, tags, served)
 
 
 @stage("promote")

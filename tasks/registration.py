@@ -12,7 +12,7 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger, Rejected
 from corpusmill.storage.markup import command
-from corpusmill.storage.served import text_generation
+from corpusmill.storage.served import Served
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import CHAMPION, DIGEST, MEMORY, RegisteredModel
 from corpusmill.tasks.evaluation import evaluate
@@ -98,12 +98,11 @@ def register(
     model: Ref,
     inputs: Mapping[str, Ref],
     tags: Mapping[str, str],
-    example: str,
+    served: Served,
 ) -> RegisteredModel:
-    """Makes the model a version of `name` under the alias `candidate`."""
+    """Makes the model, which is `served` so, a version of `name` under the alias `candidate`."""
     for kind, ref in inputs.items():
         context.tracker.log_dataset(kind, ref, "training")
-    served = text_generation(example)
     version = registry.register(context.layout, context.tracker, name, model, tags, served)
     context.tracker.set_tags({"registered_model": f"{version.name} v{version.version}"})
     get_run_logger().info("registered as %s version %s", version.name, version.version)
