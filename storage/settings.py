@@ -30,7 +30,7 @@ class Settings:
         prefect_api_url: the Prefect API (`PREFECT_API_URL`).
         mlflow_url: the MLflow server (`MLFLOW_TRACKING_URI`).
         experiment: name of the MLflow experiment (`MLFLOW_EXPERIMENT_NAME`).
-        processors: cores this process may use.
+        processors: cores this process may use (`CORPUSMILL_PROCESSORS`; by default all it can).
         processes: that work side by side on partitions of documents (`CORPUSMILL_PROCESSES`; as
             many as processors by default).
         task_runner: where partitions of documents are worked on (`CORPUSMILL_TASK_RUNNER`): local,
@@ -71,9 +71,10 @@ def load_settings() -> Settings:
     port = "a port from 1 to 65535"
     prefect_port = _number("PREFECT_PORT", 4200, port, 65535)
     mlflow_port = _number("MLFLOW_PORT", 5000, port, 65535)
-    processors = (
+    there = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
+    processors = _number("CORPUSMILL_PROCESSORS", there, "a number of cores from 1 to 4096", 4096)
     return Settings(
         home=_home(CHECKOUT),
         prefect_port=prefect_port,

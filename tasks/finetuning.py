@@ -143,20 +143,9 @@ def measure_opponents(
         fresh = MethodConfig.model_validate(
             {**method.model_dump(), "begins": begins, "name": "full"}
         )
-        run = finetuning.plan_finetuning(layout, start, examples, fresh, config)
-        model, _ = training.train(layout, run, _Unheard())
-        precision = config.hardware.precision
-        assert precision != "auto"
-        said = finetuning.make_predictions(layout, model, examples, precision)
+        _, said = finetuning.teach(layout, start, examples, fresh, config)
         found.append(read_system(begins, said, tested=tested))
     return found
-
-
-class _Unheard:
-    """Nobody follows the journal of an opponent."""
-
-    def follow(self) -> None:
-        """Nothing is taken in."""
 
 
 def register_labeller(

@@ -160,6 +160,11 @@ def training_environment(compiled: Path) -> dict[str, str]:
     return {"TORCHINDUCTOR_CACHE_DIR": str(compiled), "GOMP_SPINCOUNT": "300000"}
 
 
+def limited_to(processors: int | None) -> dict[str, str]:
+    """What tells a process how many cores it may use; nothing of all there are."""
+    return {} if processors is None else {"CORPUSMILL_PROCESSORS": str(processors)}
+
+
 def other_machine(command: Sequence[str], rank: int) -> list[str]:
     """What to start on machine number `rank`, from 1, for the `training_command` of the first."""
     module = command.index("--module")

@@ -25,7 +25,7 @@ from corpusmill.storage.examples.reading import (
     read_examples,
 )
 from corpusmill.storage.examples.schema import Side, TaskKind
-from corpusmill.storage.examples.subsets import share_by_hash
+from corpusmill.storage.examples.subsets import read_training
 
 SIDES: tuple[Side, ...] = ("validation", "test")
 # As scikit-learn has it, the inverse of the penalty. Its default of 1 is too strong for rows of
@@ -45,13 +45,11 @@ def fit_baseline(job: BaselineJob) -> BaselineResult:
         InputError: there is none to learn from, or a label that is not among their names.
     """
     kind, names = kind_of(job.examples), label_names(job.examples)
-    train = read_examples(job.examples, "train")
-    if not len(train):
+    some = read_training(job.examples, job.baseline.share)
+    if not len(some):
         raise InputError(
             f"{job.examples} has no training example; expected one at least: give task.train more."
         )
-    chosen = share_by_hash(train.ids, job.baseline.share)
-    some = train.rows(chosen.tolist())
     gold = _gold(kind, names, some)
     features, predict = 0, _constant(_frequencies(kind, len(names), gold))
     if job.baseline.name == "tfidf":

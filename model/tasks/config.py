@@ -25,12 +25,14 @@ class MethodConfig(Config):
             (Radford et al. 2018); `mean` that of all of them. None for what suits the family:
             first for masked_lm, last for causal_lm, mean for encoder_decoder.
         class_weights: whether each label weighs as much as any other, however many examples it has.
+        share: of the training examples, chosen by hash: the fewer are among the more.
     """
 
     name: Literal["full", "head"] = "full"
     begins: Beginning = "pretrained"
     pooling: Pooling | None = None
     class_weights: bool = False
+    share: float = Field(1.0, gt=0, le=1, exclude_if=lambda share: share == 1)
 
 
 class HeadConfig(Config):

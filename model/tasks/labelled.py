@@ -11,6 +11,7 @@ from corpusmill.model.tasks.texts import TextReader
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.examples.reading import Examples, read_examples
 from corpusmill.storage.examples.schema import Side
+from corpusmill.storage.examples.subsets import read_training
 
 
 class LabelledTexts:
@@ -81,14 +82,21 @@ def open_labelled(
     sequence_length: int,
     head: HeadConfig,
     side: Side,
+    *,
+    share: float = 1.0,
 ) -> LabelledTexts:
     """The examples of one side of an artifact.
+
+    Args:
+        share: of those for training.
 
     Raises:
         ArtifactError: the files are no examples.
         ConfigError: there are none on this side, or a sequence has no room for them.
     """
-    examples = read_examples(directory, side)
+    examples = (
+        read_training(directory, share) if side == "train" else read_examples(directory, side)
+    )
     if not len(examples):
         raise ConfigError(f"There are no examples of the side {side} in {directory}; add some.")
     return LabelledTexts(examples, TextReader(tokenizer, family, sequence_length), head)

@@ -12,7 +12,8 @@ from corpusmill.model.network.config import Family
 from corpusmill.model.tasks.config import HeadConfig, MethodConfig, Pooling
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.storage.errors import ConfigError
-from corpusmill.storage.examples.reading import kind_of, label_names, read_examples
+from corpusmill.storage.examples.reading import Examples, kind_of, label_names
+from corpusmill.storage.examples.subsets import read_training
 
 _POOLING: dict[Family, Pooling] = {
     "masked_lm": "first",
@@ -47,7 +48,7 @@ def head_for(examples: Path, method: MethodConfig, family: Family) -> HeadConfig
         )
     if kind != "regression":
         return HeadConfig(kind=kind, labels=label_names(examples), pooling=pooling)
-    numbers = np.array(read_examples(examples, "train").labels, np.float64)
+    numbers = np.array(read_training(examples, method.share).labels, np.float64)
     # The head of a decoder has no bias that a mean could become a part of.
     mean = 0.0 if family == "causal_lm" else float(numbers.mean())
     return HeadConfig(kind=kind, pooling=pooling, mean=mean, std=float(numbers.std()) or 1.0)
@@ -69,7 +70,7 @@ def start_labeller(
     network = Labeller(body, head)
     network.init_head(seed, keep_pooler=kept)
     if method.class_weights:
-        network.weights_C = _balanced(examples, head)
+        network.weights_C = _balanced(read_training(examples, method.share), head)
     if method.name == "head":
         network.body.requires_grad_(requires_grad=False)
     return network, known_length
@@ -87,9 +88,9 @@ def _begun(pretrained: LanguageModel, method: MethodConfig, seed: int) -> Langua
     return body
 
 
-def _balanced(examples: Path, head: HeadConfig) -> torch.Tensor:
+def _balanced(examples: Examples, head: HeadConfig) -> torch.Tensor:
     """Weights by which each label weighs as much as any other, 1 on average over the examples."""
-    labels = read_examples(examples, "train").labels
+    labels = examples.labels
     counts = np.array([max(1, labels.count(name)) for name in head.labels])  # type: ignore[arg-type]
     weights = len(labels) / len(head.labels) / counts
     return torch.tensor(weights, dtype=torch.float32)

@@ -187,7 +187,8 @@ def _reading(job: TrainingJob, network: Network) -> Reading:
     head = network.head if isinstance(network, Labeller) else None
     data = job.shards or job.examples
     assert data
-    return Reading(data, network.config, job.tokenizer, head)
+    share = job.method.share if job.method else 1.0
+    return Reading(data, network.config, job.tokenizer, head, share)
 
 
 def _check_same(job: TrainingJob, spec: Spec) -> None:

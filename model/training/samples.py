@@ -42,12 +42,14 @@ class Reading:
         shards: their folder.
         tokenizer: its folder; a causal network is taught without looking at it.
         head: of a network that answers with labels; `shards` are then examples.
+        share: of those examples that it learns from.
     """
 
     shards: Path
     model: ModelConfig = field(default_factory=DecoderConfig)
     tokenizer: Path | None = None
     head: HeadConfig | None = None
+    share: float = 1.0
 
 
 def open_samples(
@@ -65,7 +67,7 @@ def open_samples(
     if reading.head:
         assert reading.tokenizer
         given = reading.tokenizer, reading.model.family, config.sequence_length, reading.head
-        return open_labelled(reading.shards, *given, split)
+        return open_labelled(reading.shards, *given, split, share=reading.share)
     stream = TokenStream(reading.shards, split)
     sections = sections or [(0, len(stream))]
     objective = (config.objectives or (default_objective(reading.model.family),))[0]

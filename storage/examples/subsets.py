@@ -2,8 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+
+from corpusmill.storage.examples.reading import Examples, read_examples
 
 
 def first_by_hash(ids: Sequence[str], count: int) -> np.ndarray:
@@ -26,3 +29,15 @@ def share_by_hash(ids: Sequence[str], share: float) -> np.ndarray:
         int64 (max(1, round(share * examples)),)
     """
     return first_by_hash(ids, max(1, round(share * len(ids))))
+
+
+def read_training(directory: Path, share: float) -> Examples:
+    """The training examples in `directory`, all or a share of them by hash.
+
+    Raises:
+        ArtifactError: as `read_examples`.
+    """
+    examples = read_examples(directory, "train")
+    if share == 1 or not len(examples):
+        return examples
+    return examples.rows(share_by_hash(examples.ids, share).tolist())

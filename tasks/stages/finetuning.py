@@ -1,5 +1,6 @@
 """Fine-tuning: a model and labelled examples in, a network that answers with labels out."""
 
+import dataclasses
 import logging
 import tempfile
 from pathlib import Path
@@ -11,8 +12,8 @@ from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
 from corpusmill.storage.config import write_json_value
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import ComputePrecision
-from corpusmill.tasks.launch import check_outcome, prediction_command, supervised, wait
-from corpusmill.tasks.stages.training import TrainingRun
+from corpusmill.tasks.launch import check_outcome, limited_to, prediction_command, supervised, wait
+from corpusmill.tasks.stages.training import TrainingRun, Unheard, train
 
 _PREDICTIONS_VERSION = 1
 _LOGGER = logging.getLogger(__name__)
@@ -49,10 +50,48 @@ def plan_finetuning(
     return TrainingRun(spec, job)
 
 
-def make_predictions(layout: Layout, model: Ref, examples: Ref, precision: ComputePrecision) -> Ref:
+def teach(
+    layout: Layout,
+    start: Ref,
+    examples: Ref,
+    method: MethodConfig,
+    config: TrainConfig,
+    processors: int | None = None,
+) -> tuple[Ref, Ref]:
+    """Trains a network, or reuses it, and has it answer the examples; nobody watches.
+
+    Args:
+        config: with precision and number of processes determined.
+        processors: cores that its processes may use; None for all there are.
+
+    Returns:
+        The model, and its answers as `make_predictions` has them.
+
+    Raises:
+        ConfigError, ModelError: as `plan_finetuning`.
+        InputError, ProcessError: as `corpusmill.tasks.stages.training.train`.
+    """
+    planned = plan_finetuning(layout, start, examples, method, config)
+    run = dataclasses.replace(planned, processors=processors)
+    model, _ = train(layout, run, Unheard())
+    precision = config.hardware.precision
+    assert precision != "auto"
+    return model, make_predictions(layout, model, examples, precision, processors)
+
+
+def make_predictions(
+    layout: Layout,
+    model: Ref,
+    examples: Ref,
+    precision: ComputePrecision,
+    processors: int | None = None,
+) -> Ref:
     """What a model says of the examples for validation and test, in a process of its own.
 
     What the same bytes of a model said of the same examples is reused.
+
+    Args:
+        processors: cores that the process may use; None for all there are.
     """
 
     def write(directory: Path) -> None:
@@ -65,7 +104,7 @@ def make_predictions(layout: Layout, model: Ref, examples: Ref, precision: Compu
                 precision=precision,
             )
             write_json_value(job_file, job)
-            with supervised(prediction_command(job_file), log) as process:
+            with supervised(prediction_command(job_file), log, limited_to(processors)) as process:
                 while not wait(process, 1.0):
                     pass
             check_outcome(process, log, "prediction")

@@ -37,6 +37,7 @@ from corpusmill.storage.manifest import read_manifest, verify
 from corpusmill.storage.splits import SPLITS
 from corpusmill.storage.writing import lock_or_leave, locked
 from corpusmill.tasks.launch import (
+    limited_to,
     other_machine,
     supervised,
     training_command,
@@ -56,6 +57,13 @@ class Follower(Protocol):
         """Takes in what is new; called twice a second, and once when the process has ended."""
 
 
+class Unheard:
+    """Nobody follows the journal."""
+
+    def follow(self) -> None:
+        """Takes nothing in."""
+
+
 @dataclass(frozen=True)
 class TrainingRun:
     """A run, before it is trained.
@@ -63,10 +71,12 @@ class TrainingRun:
     Attributes:
         spec: of the model, what it is made from.
         job: what its process is given.
+        processors: cores that each of its processes may use; None for all there are.
     """
 
     spec: Spec
     job: TrainingJob
+    processors: int | None = None
 
     @property
     def files(self) -> RunLayout:
@@ -174,7 +184,7 @@ def train(layout: Layout, run: TrainingRun, follower: Follower) -> tuple[Ref, bo
     def write(directory: Path) -> None:
         with _only_one(files):
             if not _is_made(files.model, run.spec):
-                _run_process(run.job, files, layout.compiled, follower)
+                _run_process(run, layout.compiled, follower)
             verify(files.model)
             _link_files(files.model, directory)
 
@@ -208,18 +218,22 @@ def _is_made(model: Path, spec: Spec) -> bool:
     return False
 
 
-def _run_process(job: TrainingJob, run: RunLayout, compiled: Path, follower: Follower) -> None:
-    write_json_value(run.job, job)
-    run.result.unlink(missing_ok=True)
-    command = training_command(job, run)
-    _LOGGER.info("training in %d processes; journal and output in %s", job.num_processes, run.path)
+def _run_process(run: TrainingRun, compiled: Path, follower: Follower) -> None:
+    job, files = run.job, run.files
+    write_json_value(files.job, job)
+    files.result.unlink(missing_ok=True)
+    command = training_command(job, files)
+    _LOGGER.info(
+        "training in %d processes; journal and output in %s", job.num_processes, files.path
+    )
     for rank in range(1, job.train.hardware.num_machines):
         _LOGGER.info("on machine %d: %s", rank, shlex.join(other_machine(command, rank)))
-    with supervised(command, run.log, training_environment(compiled)) as process:
+    environment = training_environment(compiled) | limited_to(run.processors)
+    with supervised(command, files.log, environment) as process:
         while not wait(process, _POLL_SECONDS):
             follower.follow()
     follower.follow()
-    training_outcome(process, run)
+    training_outcome(process, files)
 
 
 @contextmanager
