@@ -43,7 +43,7 @@ def bert_zh() -> PretrainConfig:
     base = bert_tiny()
     train = base.train.model_copy(
         update={
-            "max_steps": 2000,
+            "max_steps": 1800,
             "global_batch_size": 64,
             "objectives": (MaskedTokens(share=0.4, whole_words=True),),
             "hardware": HardwareConfig(micro_batch_size=32),

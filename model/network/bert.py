@@ -5,6 +5,7 @@ sequence.
 """
 
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from corpusmill.model.network.embedding import Embedding
 from corpusmill.model.network.feed_forward import ACTIVATIONS, FeedForward
 from corpusmill.model.network.linear import Linear
 from corpusmill.model.network.loss import summed_cross_entropy
+from corpusmill.model.network.neighbours import glances, waves
 from corpusmill.model.network.norms import LayerNorm
 
 
@@ -39,7 +41,7 @@ class Bert(LanguageModel):
     ) -> None:
         width, eps = config.hidden_size, config.layer_norm_eps
         super().__init__(config, vocab_size, compute_dtype, tied=True)
-        self.embed_positions = Embedding(config.max_position_embeddings, width, self.embeds)
+        self.embed_positions = Embedding(config.max_position_embeddings, width, "positions")
         self.embed_segments = Embedding(config.type_vocab_size, width, self.embeds)
         self.embedding_norm = LayerNorm(width, eps)
         self.layers = nn.ModuleList(_block(config) for _ in range(config.num_hidden_layers))
@@ -50,6 +52,17 @@ class Bert(LanguageModel):
             self.losses = ("masked_lm", "next_sentence")
         self.pooler = Linear(width, width, bias=True) if config.next_sentence else None
         self.next_head = Linear(width, 2, bias=True) if config.next_sentence else None
+
+    @torch.no_grad()
+    def init_weights(self, seed: int) -> None:
+        """As of any network, but that the first layer looks at neighbours."""
+        super().init_weights(seed)
+        width, heads = self.config.hidden_size, self.config.num_attention_heads
+        self.embed_positions.weight.copy_(waves(self.config.max_position_embeddings, width))
+        first = cast(Block, self.layers[0]).self_attn
+        queries, keys = glances(width, heads, torch.Generator().manual_seed(seed))
+        first.q_proj.weight.copy_(queries)
+        first.k_proj.weight.copy_(keys)
 
     @property
     def head_gain(self) -> Tensor:

@@ -10,9 +10,10 @@ from typing import Literal, Protocol, cast
 
 from torch import nn
 
-# matrices: of a hidden layer, which Muon can move; AdamW moves all others. gains: and biases, which
-# never decay. head_gain: that of the norm before a head that is the embeddings too.
-Kind = Literal["matrices", "embeddings", "head", "gains", "head_gain"]
+# matrices: of a hidden layer, which Muon can move; AdamW moves all others. positions: a table of
+# those that begin as waves. gains: and biases, which never decay. head_gain: that of the norm
+# before a head that is the embeddings too.
+Kind = Literal["matrices", "embeddings", "positions", "head", "gains", "head_gain"]
 # fan_in: normal with variance 1/fan_in; embedding: as `Network.embedding_std` says.
 Beginning = Literal["zeros", "ones", "fan_in", "embedding"]
 

@@ -37,6 +37,8 @@ def identity_of(
     objectives = train.objectives or (default_objective(family),)
     single = {"weight"} if len(objectives) == 1 else None
     found["objectives"] = [each.model_dump(mode="json", exclude=single) for each in objectives]
+    if shape and family == "masked_lm":
+        found["begins"] = "neighbours"  # those of before began as noise
     return found
 
 

@@ -20,6 +20,8 @@ _MULTIPLES: Mapping[str, Mapping[Kind, float]] = {
     "muon": {
         "matrices": 1.0,
         "embeddings": 5.0,
+        # Slower, or what they begin with is gone in some twenty steps.
+        "positions": 0.02,
         "head": 1 / 3,
         "gains": 2 / 15,
         "head_gain": 2 / 15,
@@ -62,8 +64,8 @@ class Optimizers:
 def kinds(model: Network) -> dict[Kind, list[Tensor]]:
     """Parameters that learn, by the kind that the modules which own them declare.
 
-    A head that is tied to the embeddings counts as the head, and so do positions and segments that
-    are added to them: all of these begin as small. The gain before it is of a kind of its own.
+    A head that is tied to the embeddings counts as the head, and so do segments that are added to
+    them: all of these begin as small. The gain before it is of a kind of its own.
     """
     found: dict[Kind, list[Tensor]] = {kind: [] for kind in _MULTIPLES["muon"]}
     tied_gain = model.tied_gain
