@@ -151,6 +151,16 @@ def points_of(
     return found
 
 
+def share_needed(curves: Mapping[Learner, Sequence[Point]], other: Learner) -> float | None:
+    """From which share of the labels on the pretrained network equals another with all of them.
+
+    Returns:
+        As `share_that_equals`.
+    """
+    points = [(each.share, each.figure.value) for each in curves["pretrained"]]
+    return share_that_equals(points, curves[other][-1].figure.value)
+
+
 def share_that_equals(points: Sequence[tuple[float, float]], wanted: float) -> float | None:
     """From which share on a learner is as good as `wanted`, interpolated on the logarithm.
 
