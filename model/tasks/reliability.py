@@ -34,7 +34,7 @@ def unscaled(predictions: Predictions, temperature: float) -> Predictions:
         logits = np.log(predictions.scores)
         if predictions.kind == "several":
             logits = logits - np.log1p(-predictions.scores)
-            scores = 1 / (1 + np.exp(-temperature * logits.clip(-700, 700)))
+            scores = 1 / (1 + np.exp((-temperature * logits).clip(-700, 700)))
             return replace(predictions, scores=scores)
     weights = np.exp(temperature * (logits - logits.max(1, keepdims=True)))
     return replace(predictions, scores=weights / weights.sum(1, keepdims=True))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from corpusmill.storage.examples.schema import SIDES, Side
 from corpusmill.storage.markup import command
 from corpusmill.tasks.reports.corpus.words import counted, number, plain
-from corpusmill.tasks.reports.labels.findings import Findings
+from corpusmill.tasks.reports.labels.findings import Findings, cut
 from corpusmill.tasks.reports.labels.parts import (
     calibration,
     confused,
@@ -98,7 +98,7 @@ def _parts(found: Findings) -> Iterator[Part]:
         yield plot
     known = warnings_of(found.counts)
     if known:
-        sentences = (f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in known)
+        sentences = (f"{each[:1].upper()}{cut(each[1:]).rstrip('.')}." for each in known)
         yield Steps("What to know of the examples", tuple((each, "") for each in sentences))
     for part in (
         confused(found),
