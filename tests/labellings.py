@@ -1,6 +1,7 @@
 """What was learned from labels, made up, with this text wherever text of others stands."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,17 @@ from corpusmill.model.tasks.metrics import deciding
 from corpusmill.model.tasks.reliability import reliability, unscaled
 from corpusmill.storage.examples.predictions import Predictions
 from corpusmill.storage.examples.reading import Examples
-from corpusmill.storage.examples.schema import TaskKind
+from corpusmill.storage.examples.schema import Side, TaskKind
 from corpusmill.tasks.registration import Promotion
 from corpusmill.tasks.reports.labels.findings import Findings, Shown, cut
-from corpusmill.tasks.stages.answers import System, table_of
+from corpusmill.tasks.stages.answers import Row, System, table_of
 from corpusmill.tasks.stages.learning_curve import Learner, Point
 from corpusmill.tasks.stages.mistakes import worst_mistakes
 from corpusmill.tasks.stages.predictions import Figure
-from corpusmill.tasks.stages.slices import by_label, by_length, confusion
+from corpusmill.tasks.stages.slices import OfLength, by_label, by_length, confusion
 
 _EXAMPLES = 200
+_SKILL = 0.7
 
 
 def answers(kind: TaskKind, names: Sequence[str], skill: float, seed: int = 0) -> Predictions:
@@ -57,20 +59,9 @@ def labelling(
     # No name is as long as a text may be.
     name = text[:200]
     names = [f"{number} {name}" for number in range(labels)] if kind != "regression" else []
-    mine = system("candidate", kind, names, 0.7)
-    tfidf = system("tfidf", kind, names, 0.6, 1)
-    others = [
-        system("majority", kind, names, 0.0, 2),
-        tfidf,
-        system("scratch", kind, names, 0.5, 3),
-        system("embeddings", kind, names, 0.6, 4),
-        mine.with_mean(tfidf, "mean with tfidf"),
-    ]
-    said = mine.test
-    assert said is not None
-    texts = [f"{text} {number}" for number in range(_EXAMPLES)]
-    some = Examples(list(said.ids), texts, None, texts, texts)
-    metric, numbers = deciding(kind, labels), kind == "regression"
+    said = answers(kind, names, _SKILL)
+    rows, lengths = _judged(kind, labels)
+    numbers = kind == "regression"
     shown = [
         Shown(each, cut(text), (cut(text), name, 0.5) if row % 2 else None)
         for row, each in enumerate(worst_mistakes(said, 20))
@@ -80,12 +71,12 @@ def labelling(
         "version": "3",
         "promotion": promotion or Promotion("promoted", f"champion; better than {name}", "3"),
         "side": "test",
-        "decides": metric.name,
-        "rows": {side: table_of(mine, others, side) for side in ("validation", "test")},
+        "decides": deciding(kind, labels).name,
+        "rows": rows,
         "said": said,
         "before": () if numbers else reliability(unscaled(said, 2.0)),
         "after": () if numbers else reliability(said),
-        "lengths": by_length(said, tfidf.test, some, metric),
+        "lengths": lengths,
         "labels": [] if numbers else by_label(said),
         "confused": confusion(said) if kind == "classification" else None,
         "curves": curves(),
@@ -95,6 +86,26 @@ def labelling(
         "mlflow_url": "http://here/mlflow",
     }
     return Findings(**(given | changes))
+
+
+@cache
+def _judged(kind: TaskKind, labels: int) -> tuple[dict[Side, list[Row]], list[OfLength]]:
+    """Tables and lengths, which take seconds to draw again and again."""
+    names = [f"{number}" for number in range(labels)]
+    mine, tfidf = system("candidate", kind, names, _SKILL), system("tfidf", kind, names, 0.6, 1)
+    others = [
+        system("majority", kind, names, 0.0, 2),
+        tfidf,
+        system("scratch", kind, names, 0.5, 3),
+        system("embeddings", kind, names, 0.6, 4),
+        mine.with_mean(tfidf, "mean with tfidf"),
+    ]
+    said = mine.validation
+    texts = [str(10**number) for number in range(len(said))]
+    some = Examples(list(said.ids), texts, None, texts, texts)
+    table = table_of(mine, others, "test")
+    quarters = by_length(said, tfidf.test, some, deciding(kind, labels))
+    return {"validation": table, "test": table}, quarters
 
 
 def curves() -> dict[Learner, Sequence[Point]]:

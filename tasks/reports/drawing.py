@@ -134,6 +134,9 @@ def svg(height: float, parts: Sequence[Markup], width: float = WIDTH) -> str:
     size = Markup('width="{:g}" height="{:g}" viewBox="0 0 {:g} {:g}"').format(
         _SHOWN * width, _SHOWN * height, width, height
     )
+    if width > WIDTH:
+        # Else its letters would be larger than all others, or smaller than can be read.
+        size += Markup(' style="min-width:{:g}px;max-width:{:g}px"').format(width, _SHOWN * width)
     head = Markup('<svg xmlns="http://www.w3.org/2000/svg" {}>').format(size)
     return str(Markup("").join([head, *parts, Markup("</svg>")]))
 

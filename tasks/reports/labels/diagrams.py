@@ -109,15 +109,12 @@ def draw_confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
     Args:
         counts: int64 (gold, said).
     """
-    names = [drawing.short(each, 18) for each in labels]
+    names = [drawing.short(each, 16) for each in labels]
     room = drawing.WIDTH - drawing.LABELS - drawing.RIGHT
     cell = min(_LARGEST, max(_SMALLEST, room / len(labels)))
     width = max(drawing.WIDTH, drawing.LABELS + cell * len(labels) + drawing.RIGHT)
     height = _HEADS + cell * len(labels) + 8
-    parts = [
-        drawing.text(0, 12, "in rows as labelled, in columns as answered", "start"),
-        *_heads(names, cell),
-    ]
+    parts = list(_heads(names, cell))
     for row, (name, line) in enumerate(zip(names, counts.tolist(), strict=True)):
         top = _HEADS + row * cell
         parts.append(drawing.text(drawing.LABELS - 8, top + cell / 2 + 4, name, "end"))

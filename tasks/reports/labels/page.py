@@ -15,7 +15,14 @@ from corpusmill.tasks.reports.labels.parts import (
     of_labels,
     told,
 )
-from corpusmill.tasks.reports.labels.words import figure, in_words, interval, named, points
+from corpusmill.tasks.reports.labels.words import (
+    figure,
+    in_words,
+    interval,
+    named,
+    points,
+    points_between,
+)
 from corpusmill.tasks.reports.outline import Part, Report, Steps, Table
 from corpusmill.tasks.stages.answers import Row
 from corpusmill.tasks.stages.examples import warnings_of
@@ -65,7 +72,7 @@ def _worth(found: Findings, rows: dict[str, Row]) -> Iterator[str]:
     gain = scratch.gain
     sentence = (
         f"Pretraining was worth {points(found.decides, gain.gain)} over random weights (95 % "
-        f"{points(found.decides, gain.low)} to {points(found.decides, gain.high)})"
+        f"{points_between(found.decides, gain)})"
     )
     if embeddings and embeddings.gain:
         alone = points(found.decides, gain.gain - embeddings.gain.gain)
@@ -98,7 +105,7 @@ def _parts(found: Findings) -> Iterator[Part]:
         yield plot
     known = warnings_of(found.counts)
     if known:
-        sentences = (f"{each[:1].upper()}{cut(each[1:]).rstrip('.')}." for each in known)
+        sentences = (f"{each[:1].upper()}{each[1:].rstrip('.')}." for each in map(cut, known))
         yield Steps("What to know of the examples", tuple((each, "") for each in sentences))
     for part in (
         confused(found),
@@ -133,9 +140,7 @@ def _table(found: Findings, side: Side) -> Table:
                 figure(decides, row.figure.value),
                 interval(decides, row.figure),
                 points(decides, row.gain.gain) if row.gain else "",
-                f"{points(decides, row.gain.low)} to {points(decides, row.gain.high)}"
-                if row.gain
-                else "",
+                points_between(decides, row.gain) if row.gain else "",
             )
             for row in rows
         ),

@@ -79,7 +79,7 @@ def confused(found: Findings) -> Plot | Table | None:
         "Which label is taken for which",
         draw_confusion(found.confused, labels),
         f"{number(right)} of {number(len(found.said))} examples on the diagonal",
-        note="Shaded by the share of its row, with counts.",
+        note="In rows as labelled, in columns as answered; shaded by the share of the row.",
         broad=len(labels) > _BESIDE_OTHERS,
         instead=pairs,
     )

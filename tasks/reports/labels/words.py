@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from corpusmill.storage import metrics
 from corpusmill.storage.examples.schema import TaskKind
-from corpusmill.tasks.stages.predictions import Figure
+from corpusmill.tasks.stages.predictions import Difference, Figure
 
 # Shares of examples, or means of such: in per cent, and gains in points.
 _SHARES = {metrics.ACCURACY, metrics.F1_MICRO, metrics.F1_MACRO, metrics.F1}
@@ -47,4 +47,11 @@ def interval(name: str, found: Figure) -> str:
     """Where another draw of examples would have it."""
     if found.low != found.low:
         return "not known"
-    return f"{figure(name, found.low)} to {figure(name, found.high)}"
+    return f"{figure(name, found.low).rstrip(' %')} to {figure(name, found.high)}"
+
+
+def points_between(name: str, gain: Difference) -> str:
+    """Where another draw of examples would have a difference."""
+    if gain.low != gain.low:
+        return "not known"
+    return f"{points(name, gain.low).removesuffix(' points')} to {points(name, gain.high)}"
