@@ -53,7 +53,6 @@ def labelling(
     kind: TaskKind = "classification",
     labels: int = 2,
     promotion: Promotion | None = None,
-    **changes: Any,
 ) -> Findings:
     """The findings of a fine-tuning with so many labels."""
     # No name is as long as a text may be.
@@ -66,26 +65,25 @@ def labelling(
         Shown(each, cut(text), (cut(text), name, 0.5) if row % 2 else None)
         for row, each in enumerate(worst_mistakes(said, 20))
     ]
-    given = {
-        "name": name,
-        "version": "3",
-        "promotion": promotion or Promotion("promoted", f"champion; better than {name}", "3"),
-        "side": "test",
-        "decides": deciding(kind, labels).name,
-        "rows": rows,
-        "said": said,
-        "before": () if numbers else reliability(unscaled(said, 2.0)),
-        "after": () if numbers else reliability(said),
-        "lengths": lengths,
-        "labels": [] if numbers else by_label(said),
-        "confused": confusion(said) if kind == "classification" else None,
-        "curves": curves(),
-        "mistakes": shown,
-        "counts": counts(name, names),
-        "flow_run_url": "http://here/run",
-        "mlflow_url": "http://here/mlflow",
-    }
-    return Findings(**(given | changes))
+    return Findings(
+        name=name,
+        version="3",
+        promotion=promotion or Promotion("promoted", f"champion; better than {name}", "3"),
+        side="test",
+        decides=deciding(kind, labels).name,
+        rows=rows,
+        said=said,
+        before=() if numbers else reliability(unscaled(said, 2.0)),
+        after=() if numbers else reliability(said),
+        lengths=lengths,
+        labels=[] if numbers else by_label(said),
+        confused=confusion(said) if kind == "classification" else None,
+        curves=curves(),
+        mistakes=shown,
+        counts=counts(name, names),
+        flow_run_url="http://here/run",
+        mlflow_url="http://here/mlflow",
+    )
 
 
 @cache

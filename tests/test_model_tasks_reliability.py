@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from corpusmill.model.tasks.metrics import figures_of
 from corpusmill.model.tasks.reliability import calibration_error, reliability, unscaled
 from corpusmill.storage.examples.predictions import Predictions
+from corpusmill.storage.examples.schema import TaskKind
 
-LOGITS = st.lists(
-    st.tuples(*[st.floats(-20, 20)] * 3, st.integers(0, 2)), min_size=1, max_size=20
-)
+LOGITS = st.lists(st.tuples(*[st.floats(-20, 20)] * 3, st.integers(0, 2)), min_size=1, max_size=20)
 TEMPERATURES = st.floats(0.25, 4)
 
 
@@ -25,7 +24,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def said(scores: np.ndarray, gold: np.ndarray) -> Predictions:
     ids = tuple(map(str, range(len(scores))))
-    kind = "several" if gold.ndim == 2 else "classification"
+    kind: TaskKind = "several" if gold.ndim == 2 else "classification"
     return Predictions(kind, ("a", "b", "c"), ids, gold, scores)
 
 

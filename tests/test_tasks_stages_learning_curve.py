@@ -1,7 +1,6 @@
-"""Learning curves: what a share of the labels is, in training and in the baseline; what is saved."""
+"""Learning curves: a share is the same in training and in the baseline; what is saved."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from corpusmill.model.tasks.labelled import LabelledTexts, open_labelled
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.model.training.config import TrainConfig
-from corpusmill.storage.artifacts import Ref, find
+from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.examples.reading import read_examples
 from corpusmill.storage.examples.subsets import read_training
 from corpusmill.storage.layout import Layout
@@ -131,8 +130,6 @@ def test_a_curve_is_made_once_by_processes_side_by_side(
     assert made() == first
     tfidf = BaselineConfig(name="tfidf", share=0.2)
     assert make_baseline(layout, examples, tfidf).digest == first["tfidf"][0][2]
-    model = read_manifest(find(layout, "predictions", first["scratch"][1][2]).path)["inputs"]
-    assert model["examples"] == read_manifest(find(layout, "predictions", first["pretrained"][1][2]).path)["inputs"]["examples"]
 
 
 @pytest.mark.training
@@ -144,7 +141,7 @@ def test_the_last_point_of_a_curve_is_of_all_labels(
     )
     _, answers = teach(layout, start, examples, MethodConfig(), TRAIN, processors=1)
     mine = read_system("pretrained", answers, tested=True)
-    all_alike = {name: mine for name in LEARNERS}
+    all_alike = dict.fromkeys(LEARNERS, mine)
     points = points_of(curve, all_alike, examples, "test")
     assert [(each.share, each.examples) for each in points["tfidf"]] == [(0.5, 60), (1.0, 120)]
     assert points["pretrained"][1] == points["scratch"][1]
@@ -182,12 +179,8 @@ def test_the_share_is_found_between_points_by_the_logarithm(
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.floats(0, 1))
-def test_a_share_is_always_among_those_that_were_tried(
-    figures: list[float], wanted: float
-) -> None:
+def test_a_share_is_always_among_those_that_were_tried(figures: list[float], wanted: float) -> None:
     points = [(2.0**-place, value) for place, value in enumerate(figures)][::-1]
     found = share_that_equals(points, wanted)
     assert found is None or points[0][0] * (1 - 1e-9) <= found <= 1 + 1e-9
     assert (found is None) == (figures[0] < wanted)
-
-

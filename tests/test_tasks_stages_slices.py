@@ -1,4 +1,4 @@
-"""Slices: lengths and labels add up to the whole, and the worst mistakes and neighbours are found."""
+"""Slices: lengths and labels add up; the worst mistakes and their neighbours are found."""
 
 from pathlib import Path
 
@@ -68,7 +68,9 @@ def test_quarters_of_length_hold_every_example_once() -> None:
 
 def test_the_surest_mistake_comes_first_and_what_is_right_never() -> None:
     answers = said([(0.6, 0.4, 0.0, 1), (0.9, 0.1, 0.0, 0), (0.1, 0.2, 0.7, 0)])
-    assert [(each.row, each.said, each.gold, each.size) for each in worst_mistakes(answers, 20)] == [
+    assert [
+        (each.row, each.said, each.gold, each.size) for each in worst_mistakes(answers, 20)
+    ] == [
         (2, "c", "a", 0.7),
         (0, "a", "b", 0.6),
     ]

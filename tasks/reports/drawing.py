@@ -129,6 +129,11 @@ def short(label: str, columns: int = _COLUMNS) -> str:
     return f"{_fitting(line, columns - columns // 2 - 1)}…{last}"
 
 
+def width_of(line: str) -> float:
+    """Pixels that letters take, roughly."""
+    return CHARACTER * sum(map(_width, line))
+
+
 def svg(height: float, parts: Sequence[Markup], width: float = WIDTH) -> str:
     """A picture of these parts."""
     size = Markup('width="{:g}" height="{:g}" viewBox="0 0 {:g} {:g}"').format(

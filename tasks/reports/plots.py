@@ -147,7 +147,7 @@ def key(lines: Sequence[Line]) -> Iterator[Markup]:
         if line.label:
             yield Markup('<path d="M{:.1f} 12h18" {}/>').format(x, _stroke(line))
             yield drawing.text(x + 23, 16, line.label, "start")
-            x += 36 + 6.4 * len(line.label)
+            x += 38 + 6.7 * len(line.label)
 
 
 def curve(line: Line, frame: drawing.Frame) -> Markup:

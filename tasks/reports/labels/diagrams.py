@@ -1,7 +1,7 @@
 """Pictures of answers: confusion, reliability, learning curves, numbers told against given ones."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -20,8 +20,8 @@ NAMES: Mapping[Learner, str] = {
 _TONES: Mapping[Learner, Tone] = {"pretrained": "blue", "scratch": "grey", "tfidf": "orange"}
 _SQUARE = 400.0  # height of a picture whose axes are alike
 _SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-# Of a cell of a confusion matrix, and the room for names of labels above it.
-_SMALLEST, _LARGEST, _HEADS = 26.0, 72.0, 120.0
+# Of a cell of a confusion matrix.
+_SMALLEST, _LARGEST = 26.0, 72.0
 _DARKEST = 0.7  # of a cell, on which letters are still read on light and on dark screens
 _POINTS = 1_000  # of a cloud, in which more would not be told apart
 
@@ -113,10 +113,14 @@ def draw_confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
     room = drawing.WIDTH - drawing.LABELS - drawing.RIGHT
     cell = min(_LARGEST, max(_SMALLEST, room / len(labels)))
     width = max(drawing.WIDTH, drawing.LABELS + cell * len(labels) + drawing.RIGHT)
-    height = _HEADS + cell * len(labels) + 8
-    parts = list(_heads(names, cell))
+    heads = 14 + max(map(drawing.width_of, names), default=0)
+    height = heads + cell * len(labels) + 8
+    parts = [
+        drawing.upright(drawing.LABELS + (column + 0.5) * cell + 4, heads - 6, name, "start")
+        for column, name in enumerate(names)
+    ]
     for row, (name, line) in enumerate(zip(names, counts.tolist(), strict=True)):
-        top = _HEADS + row * cell
+        top = heads + row * cell
         parts.append(drawing.text(drawing.LABELS - 8, top + cell / 2 + 4, name, "end"))
         every = sum(line)
         parts += [
@@ -125,12 +129,6 @@ def draw_confusion(counts: np.ndarray, labels: Sequence[str]) -> str:
             if count
         ]
     return drawing.svg(height, parts, width)
-
-
-def _heads(names: Sequence[str], cell: float) -> Iterator[Markup]:
-    for column, name in enumerate(names):
-        middle = drawing.LABELS + (column + 0.5) * cell
-        yield drawing.upright(middle + 4, _HEADS - 6, name, "start")
 
 
 def _cell(x: float, y: float, size: float, of: tuple[int, int], right: bool) -> Markup:
