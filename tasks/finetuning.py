@@ -214,7 +214,7 @@ def compare_with_champion(
     nothing. A champion that cannot answer these examples stays one.
     """
     champion = aliases.find_by_alias(context.settings, candidate.name, CHAMPION)
-    found = Promotion("promoted", "champion; it was that before", candidate.version)
+    found = Promotion("promoted", "champion; it was the champion already", candidate.version)
     while champion is None or champion.version != candidate.version:
         if champion:
             found = _judged(context, champion, candidate, said, examples, config)

@@ -166,7 +166,7 @@ def test_the_report_is_a_page_in_mlflow_and_the_same_in_prefect(mill: Mill) -> N
         "Examples, and what was dropped",
     ):
         assert title in page.text
-    assert f"{NAME} version 1 is promoted: " in page.text
+    assert f"{NAME} version 1 is the champion: " in page.text
     assert "The first of its name." in page.text and "Pretraining was worth" in page.text
     assert mill.text(version, "report/what_labels_are_worth.svg").startswith("<svg ")
     text = mill.text(version, "report/report.md")

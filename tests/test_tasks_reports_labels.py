@@ -94,7 +94,7 @@ def test_pictures_are_well_formed_for_any_number_of_labels(labels: int) -> None:
 def test_the_first_lines_say_what_a_person_with_a_minute_wants() -> None:
     report = describe_labels(labelling("ours"))
     assert re.fullmatch(
-        r"ours version 3 is promoted: \d\d\.\d % accuracy on test, 95 % \d\d\.\d to \d\d\.\d %",
+        r"ours version 3 is the champion: \d\d\.\d % accuracy on test, 95 % \d\d\.\d to \d\d\.\d %",
         report.headline,
     )
     assert report.tone == "good"

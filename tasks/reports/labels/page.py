@@ -35,7 +35,7 @@ def describe_labels(found: Findings) -> Report:
     """The report of a model that was taught labels."""
     name = f"{found.name} version {found.version}"
     mine = found.rows[found.side][0].figure
-    said = "is promoted" if found.promotion.champion else "stays a candidate"
+    said = "is the champion" if found.promotion.champion else "stays a candidate"
     low_high = f", 95 % {interval(found.decides, mine)}" if mine.low == mine.low else ""
     return Report(
         title=f"{name}, taught labels",
