@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from corpusmill.model.files import CONFIG, read_json, write_json
+from corpusmill.model.files import CONFIG, HEAD, read_json, write_json
 from corpusmill.model.hf.description import describe, format_for, understand
 from corpusmill.model.hf.folder import fill, write_tensors, write_tokenizer
 from corpusmill.model.hf.format import TensorMapping, linear
@@ -24,7 +24,6 @@ from corpusmill.model.tasks.network import Labeller
 from corpusmill.storage.config import parse, write_json_value
 from corpusmill.storage.errors import ConfigError, ModelError
 
-HEAD = "head.json"
 _CLASSES = {
     ("bert", "first"): "BertForSequenceClassification",
     ("qwen3", "last"): "Qwen3ForSequenceClassification",
@@ -72,8 +71,14 @@ def load_labeller(
         The model on the CPU, and the longest text that it has learned to read.
 
     Raises:
-        ModelError: a file is missing, unreadable or does not belong to the others.
+        ModelError: it is a language model, or a file is missing, unreadable or does not belong to
+            the others.
     """
+    if not is_labeller(directory):
+        raise ModelError(
+            f"{directory} has no {HEAD}, as a language model has none; expected a model that "
+            "answers with labels: the flow finetune makes one of it."
+        )
     path = directory / CONFIG
     _, shape, vocab_size, sequence_length = understand(read_json(path), path)
     try:
