@@ -20,10 +20,12 @@ from corpusmill.storage.served import labelling
 from corpusmill.storage.versions import CHAMPION, CORPUS, EXAMPLES, STARTED_FROM, RegisteredModel
 from corpusmill.tasks.registration import Promotion, register
 from corpusmill.tasks.reports.figures import render_table, told_of
+from corpusmill.tasks.reports.model_card import render_teaching
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import finetuning, training
 from corpusmill.tasks.stages.answers import System, metric_of, read_system, table_of
 from corpusmill.tasks.stages.baselines import make_baseline
+from corpusmill.tasks.stages.lineage import examples_files
 from corpusmill.tasks.stages.origin import bring_model
 from corpusmill.tasks.stages.predictions import compare_systems
 from corpusmill.tasks.tracking import FlowContext
@@ -247,6 +249,8 @@ def report_figures(
     context.tracker.log_metrics(figures)
     text = f"**{version.name} version {version.version}: {promotion.words}.**\n\n"
     text += "\n\n".join([*tables, *told_of(examples)])
+    files = examples_files(context.layout, examples.digest)
+    text += f"\n\n{render_teaching(version, files)}"
     context.tracker.log_text(text, "report/figures.md")
     registry.describe(context.settings, version.name, version.version, text)
     create_markdown_artifact(text, key="figures", description=f"What {version.name} answers.")

@@ -23,9 +23,10 @@ from corpusmill.model.hf.folder import export_model
 from corpusmill.model.network.build import build_network
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
-from corpusmill.storage.aliases import find_by_alias, versions
+from corpusmill.storage.aliases import find_by_alias, record_of, versions
 from corpusmill.storage.errors import ConfigError, CorpusError, ModelError
 from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import digest_file
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.versions import (
     CANDIDATE,
@@ -34,6 +35,8 @@ from corpusmill.storage.versions import (
     RegisteredModel,
     check_language_model,
 )
+from corpusmill.tasks.reports.lineage import as_tree
+from corpusmill.tasks.stages.lineage import lineage_of
 from corpusmill.tasks.stages.pruning import plan_pruning
 from tests.corpora import speeches
 from tests.labelled import write_rows
@@ -225,8 +228,25 @@ def test_a_labeller_is_no_language_model(mill: Mill, monkeypatch: pytest.MonkeyP
         check_language_model(mill.at(NAME, CHAMPION))
 
 
-def test_a_labeller_is_a_start_whose_head_goes(mill: Mill) -> None:
+def test_a_labeller_is_a_start_whose_head_goes_and_its_lineage_stays(mill: Mill) -> None:
     again = {"task.train": str(mill.folder / "rows.jsonl"), **SHORT, "opponents": False}
     again |= {"epochs": 0.5, "task.labels": {"stone": "hard", "water": "wet"}}
     finetune(f"models:/{NAME}@champion", "again", "classify", again)
     assert mill.at("again", CHAMPION).tag("started_from") == f"models:/{NAME}/1"
+    every = versions(mill.settings)
+    generations = lineage_of(
+        Layout(mill.settings.home),
+        every,
+        mill.at("again", CHAMPION),
+        lambda version: record_of(mill.settings, version),
+    )
+    tree = list(as_tree(generations, None))
+    assert [line for line in tree if line.startswith("●")] == [
+        f"● again version 1 (candidate, champion), started from models:/{NAME}/1",
+        f"● {NAME} version 1 (champion), started from {mill.folder / 'start'}",
+    ]
+    rows = mill.folder / "rows.jsonl"
+    named = f"{digest_file(rows)}  {rows}  {rows.stat().st_size:,} bytes, for train"
+    assert sum(named in line for line in tree) == 2
+    described = MlflowClient(mill.settings.mlflow_url).get_model_version("again", "1").description
+    assert digest_file(rows) in described and f"models:/{NAME}/1" in described

@@ -46,7 +46,7 @@ def _accept_bare_texts() -> None:
     """Has MLflow's server take {"text": …}, around which it would ask for a frame."""
     from mlflow.pyfunc import scoring_server
 
-    decode = scoring_server._decode_json_input
+    decode: Any = scoring_server._decode_json_input
     # Another version may be loaded in this process.
     if getattr(decode, "takes_texts", False):
         return

@@ -1,6 +1,7 @@
 """Labelled examples: files in, an artifact with their sides and what was found of it elsewhere."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def make_examples(layout: Layout, config: ExamplesConfig, corpora: Sequence[Ref]
             write_examples(directory, side, examples, config.kind)
         found = {corpus.digest: _in_corpus(made.examples, corpus) for corpus in corpora}
         overlaps = made.counts["overlaps"] | {"corpora": found}
-        return dict(made.counts) | {"overlaps": overlaps}
+        return dict(made.counts) | {"overlaps": overlaps, "files": list(map(_told, files))}
 
     ref, reused = obtain(layout, examples_spec(files, config, corpora), write)
     _log(ref, reused)
@@ -60,6 +61,14 @@ def examples_spec(
     cut = {side: config.files_of(side) is None for side in SIDES}
     engines = engines_of((file.file for file in files), _READING)
     return Spec(KIND, FORMAT_VERSION, inputs, decides | {"cut": cut, "engines": engines})
+
+
+def _told(labelled: LabelledFile) -> dict[str, Any]:
+    """What a manifest says of a file: its lineage goes on there. A path may be any bytes."""
+    file = labelled.file
+    path = os.fsencode(file.path.absolute()).decode("utf-8", "backslashreplace")
+    told = {"side": labelled.side, "path": path, "size": file.size, "sha256": file.digest}
+    return told if labelled.label is None else told | {"label": labelled.label}
 
 
 def _in_corpus(examples: Mapping[Side, Examples], corpus: Ref) -> dict[str, dict[str, int]]:
