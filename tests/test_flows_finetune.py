@@ -249,4 +249,4 @@ def test_a_labeller_is_a_start_whose_head_goes_and_its_lineage_stays(mill: Mill)
     named = f"{digest_file(rows)}  {rows}  {rows.stat().st_size:,} bytes, for train"
     assert sum(named in line for line in tree) == 2
     described = MlflowClient(mill.settings.mlflow_url).get_model_version("again", "1").description
-    assert digest_file(rows) in described and f"models:/{NAME}/1" in described
+    assert described and digest_file(rows) in described and f"models:/{NAME}/1" in described

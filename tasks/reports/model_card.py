@@ -124,8 +124,8 @@ Started from {as_text(version.tags[STARTED_FROM])}, and was taught the examples 
 |---|---|---|---|
 {rows}{more}
 
-Digests: model `{version.digest}`, its bytes `{version.content}`. `corpusmill lineage` goes on to what \
-it started from.
+Digests: model `{version.digest}`, its bytes `{version.content}`. `corpusmill lineage` goes on to \
+what it started from.
 """
 
 

@@ -13,12 +13,14 @@ from corpusmill.storage.examples.schema import FORMAT_VERSION, KIND, SIDES, Side
 from corpusmill.storage.examples.writing import write_examples
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json, read_manifest
+from corpusmill.storage.memory import KIND as MEMORY
 from corpusmill.tasks.ingestion.config import CleaningConfig, CorpusConfig
 from corpusmill.tasks.ingestion.engines import engines_of
 from corpusmill.tasks.labelled.config import ExamplesConfig
 from corpusmill.tasks.labelled.files import LabelledFile, find_files
 from corpusmill.tasks.labelled.making import make
 from corpusmill.tasks.stages.contamination import contamination_of
+from corpusmill.tasks.stages.learned_text import copies_in_memory
 
 _LOGGER = logging.getLogger(__name__)
 # What is read is not cleaned as a corpus is.
@@ -29,8 +31,9 @@ def make_examples(layout: Layout, config: ExamplesConfig, corpora: Sequence[Ref]
     """Reads labelled examples into an artifact, or finds the one made of the same bytes before.
 
     Args:
-        corpora: that the start model was trained on; how much of each side stands in their
-            training text is counted. The examples are the same whatever they are.
+        corpora: that the start model was trained on, and the memory of its line; how much of each
+            side stands in their training text is counted. The examples are the same whatever they
+            are.
 
     Raises:
         CorpusError: a path that leads to nothing, a file or a column that cannot be read, labels
@@ -42,7 +45,10 @@ def make_examples(layout: Layout, config: ExamplesConfig, corpora: Sequence[Ref]
         made = make(files, config)
         for side, examples in made.examples.items():
             write_examples(directory, side, examples, config.kind)
-        found = {corpus.digest: _in_corpus(made.examples, corpus) for corpus in corpora}
+        found = {
+            each.digest: (_in_memory if each.kind == MEMORY else _in_corpus)(made.examples, each)
+            for each in corpora
+        }
         overlaps = made.counts["overlaps"] | {"corpora": found}
         return dict(made.counts) | {"overlaps": overlaps, "files": list(map(_told, files))}
 
@@ -88,6 +94,17 @@ def _in_corpus(examples: Mapping[Side, Examples], corpus: Ref) -> dict[str, dict
         }
         for each in contamination_of({str(side): some for side, some in sets.items()}, texts)
     }
+
+
+def _in_memory(examples: Mapping[Side, Examples], memory: Ref) -> dict[str, dict[str, int]]:
+    """How many examples of each side the line of a model has met as documents, or nearly."""
+    found = {}
+    for side, some in examples.items():
+        copies = copies_in_memory(some.texts, memory)
+        if some.pairs:
+            copies |= copies_in_memory(some.pairs, memory)
+        found[str(side)] = {"copies": int(copies.sum()), "examples": len(some), "too_short": 0}
+    return found
 
 
 def _log(ref: Ref, reused: bool) -> None:

@@ -128,7 +128,7 @@ def lineage_of(
     """
     if EXAMPLES in wanted.tags:
         taught = _taught(layout, wanted, record_of(wanted))
-        start = _start(versions, wanted)
+        start = start_of(versions, wanted)
         return [taught, *(lineage_of(layout, versions, start, record_of) if start else ())]
     line = _line(versions, wanted)
     segments = _segments(layout, line)
@@ -176,8 +176,10 @@ def examples_files(layout: Layout, digest: str) -> tuple[ExampleFile, ...]:
     return tuple(ExampleFile(*(each[name] for name in names)) for each in told)
 
 
-def _start(versions: Sequence[RegisteredModel], version: RegisteredModel) -> RegisteredModel | None:
-    """The version that one was started from; None where that was a folder, or is gone."""
+def start_of(
+    versions: Sequence[RegisteredModel], version: RegisteredModel
+) -> RegisteredModel | None:
+    """What one that answers with labels was started from; None if it was a folder, or is gone."""
     named = version.tags.get(STARTED_FROM, "")
     # A version is younger than what it started from: there are no circles.
     return next((each for each in versions if each.uri == named), None)
