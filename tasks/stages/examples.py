@@ -23,6 +23,8 @@ from corpusmill.tasks.stages.contamination import contamination_of
 from corpusmill.tasks.stages.learned_text import copies_in_memory
 
 _LOGGER = logging.getLogger(__name__)
+# A larger share without a label or a text is hardly meant.
+_MOST_LOST = 0.1
 # What is read is not cleaned as a corpus is.
 _READING = CorpusConfig(cleaning=CleaningConfig(identify_languages=False))
 
@@ -122,8 +124,13 @@ def _log(ref: Ref, reused: bool) -> None:
 
 
 def warnings_of(counts: Mapping[str, Any]) -> list[str]:
-    """What a person should know of examples: overlaps, labels unseen or rare, in sentences."""
-    said = []
+    """What a person should know of examples: what is lost, overlaps, labels unseen or rare."""
+    said = [
+        f"{lost:,} of {counts[side]['in']:,} {side} examples have no {what}, and are left out"
+        for side in SIDES
+        for reason, what in (("unlabelled", "label"), ("empty", "text"))
+        if (lost := counts[side]["dropped"].get(reason, 0)) > _MOST_LOST * counts[side]["in"]
+    ]
     corpora = counts["overlaps"]["corpora"]
     for name, found in counts["overlaps"].items():
         if name != "corpora" and found["copies"]:
@@ -136,8 +143,8 @@ def warnings_of(counts: Mapping[str, Any]) -> list[str]:
         for side, found in sides.items():
             if found["copies"]:
                 said.append(
-                    f"{found['copies']:,} of {found['examples']:,} {side} examples share a run of "
-                    f"words with the corpus {digest[:12]}"
+                    f"{found['copies']:,} of {found['examples']:,} {side} examples stand in the "
+                    f"text that the start has learned from ({digest[:12]})"
                 )
     for side in SIDES:
         if counts[side]["in"] and not counts[side]["kept"]:
