@@ -296,8 +296,8 @@ def test_leaks_between_real_sets_are_found_and_taken_out(
 
 def test_a_column_that_is_half_empty_is_told(tmp_path: Path) -> None:
     rows = [(sentence(number), "ab"[number // 2 % 2] if number % 2 else "") for number in range(40)]
-    given = {"train": write_rows(tmp_path / "rows.jsonl", rows), "test_fraction": 0}
-    counts = counts_of(examples_of(tmp_path, **given, validation_fraction=0))
+    train = write_rows(tmp_path / "rows.jsonl", rows)
+    counts = counts_of(examples_of(tmp_path, train=train, validation_fraction=0, test_fraction=0))
     assert counts["train"] == {"in": 40, "kept": 20, "dropped": {"unlabelled": 20}}
     assert warnings_of(counts) == ["20 of 40 train examples have no label, and are left out"]
 
