@@ -25,7 +25,15 @@ from corpusmill.storage.memory import (
     read_met,
     read_segments,
 )
-from corpusmill.storage.versions import CONTENT, DIGEST, MEMORY, RUN, RegisteredModel, RunRecord
+from corpusmill.storage.versions import (
+    CONTENT,
+    DIGEST,
+    EXAMPLES,
+    MEMORY,
+    RUN,
+    RegisteredModel,
+    RunRecord,
+)
 from corpusmill.tasks.stages.lineage import in_short
 from corpusmill.tasks.stages.needs import manifests, needed_by, needs_of
 
@@ -36,6 +44,7 @@ _TAGS = {
     CONTENT: "the bytes of the model of {}",
     MEMORY: "what the line of {} has met",
     "corpus": "the corpus that {} learned from",
+    EXAMPLES: "the labelled examples that {} was taught",
     "held_out": "the held-out text that {} was judged by",
     RUN: "the run in MLflow that judged {} last",
 }
