@@ -45,7 +45,7 @@ from tests.benchmarks.page import PAGE, write_part
 
 RESULTS = Path(__file__).resolve().parents[2] / "var" / "benchmarks"
 SEEDS = (0, 1, 2)
-EPOCHS, BATCH, LENGTH, RATE = 3, 32, 128, 1e-3
+EPOCHS, BATCH, LENGTH, RATE = 3, 32, 128, 3e-4
 # The first steps tell of the start, the others of speed; all of them are taken by those whose
 # accuracies are compared: padding that is masked changes none.
 FIRST, SOME = 6, 36
