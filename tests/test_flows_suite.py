@@ -20,6 +20,7 @@ from corpusmill.model.network.build import build_network
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.errors import ConfigError, CorpusError
+from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import Settings, load_settings
 from tests.corpora import speeches
 from tests.labelled import write_rows
@@ -78,7 +79,9 @@ def mill(
     """A mill after its first run."""
     folder = tmp_path_factory.mktemp("suite")
     (folder / "tokenizer").mkdir()
-    train_tokenizer([*speeches(1), *KINDS], TokenizerConfig(vocab_size=400), folder / "tokenizer")
+    train_tokenizer(
+        [*speeches(1), *KINDS], TokenizerConfig(vocab_size=400), folder / "tokenizer"
+    )
     network = build_network(DECODER, 400)
     network.init_weights(seed=0)
     export_model(network, DECODER, folder / "tokenizer", 64, folder / "start")
@@ -115,7 +118,7 @@ def test_a_cell_comes_back_from_its_answers_by_scikit_learn_alone(mill: Mill) ->
 
 
 def test_another_seed_trains_that_one_alone_and_the_same_again_nothing(mill: Mill) -> None:
-    models = mill.settings.home / "artifacts" / "model"
+    models = Layout(mill.settings.home).artifacts / "model"
     before = set(models.iterdir())
     mill.run()
     assert set(models.iterdir()) == before
@@ -124,7 +127,7 @@ def test_another_seed_trains_that_one_alone_and_the_same_again_nothing(mill: Mil
 
 
 def test_a_suite_without_a_folder_or_a_task_that_can_be_read_is_refused(mill: Mill) -> None:
-    with pytest.raises(ConfigError, match=r"suite\.folder is not given"):
+    with pytest.raises(ConfigError, match="suite.folder is not given"):
         task_of(resolve(SUITES, "zh", {}), "tnews")
     with pytest.raises(ConfigError, match="there is no such folder"):
         mill.run(**{"suite.folder": "/nowhere"})
