@@ -37,15 +37,6 @@ def name_finetuning() -> str:
     return run_name(str(given.get("name")), recipe, when)
 
 
-def name_suite() -> str:
-    """The name of this flow run of `suite`."""
-    given = runtime.flow_run.parameters
-    start = str(given.get("start")).removeprefix("models:/")
-    shown = Path(start).name if Path(start).is_absolute() else start
-    recipe, when = f"suite {given.get('recipe')}", runtime.flow_run.scheduled_start_time
-    return run_name(shown, recipe, when)
-
-
 def name_evaluation() -> str:
     """The name of this flow run of `evaluate`."""
     model = str(runtime.flow_run.parameters.get("model"))

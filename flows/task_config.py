@@ -16,26 +16,6 @@ from corpusmill.tasks.labelled.config import ExamplesConfig
 from corpusmill.tasks.launch import find_hardware
 
 _WARMUP_SHARE = 0.1
-# Small networks of minutes need ten to fifty times the rate of BERT's authors (2e-5), and a first
-# moment that forgets faster than it did in pretraining says less.
-TAUGHT = TrainConfig(
-    sequence_length=128,
-    global_batch_size=16,
-    optimizer=AdamWConfig(
-        learning_rate=1e-3,
-        weight_decay=0.01,
-        adam_beta1=0.9,
-        adam_beta2=0.98,
-        adam_epsilon=1e-8,
-    ),
-    schedule=WSDSchedule(decay_fraction=0.9),
-    dropout=0.1,
-    hardware=HardwareConfig(micro_batch_size=16, num_processes=1, compile="never"),
-)
-# One of many tasks, each for some minutes.
-TAUGHT_BRIEFLY = TAUGHT.model_copy(
-    update={"sequence_length": 64, "global_batch_size": 32}
-).on_hardware(micro_batch_size=32)
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -55,7 +35,22 @@ class FinetuneConfig(Config):
     task: ExamplesConfig
     method: MethodConfig = MethodConfig()
     epochs: float | None = Field(4.0, gt=0)
-    train: TrainConfig = TAUGHT
+    # Small networks of minutes need ten to fifty times the rate of BERT's authors (2e-5), and a
+    # first moment that forgets faster than it did in pretraining says less.
+    train: TrainConfig = TrainConfig(
+        sequence_length=128,
+        global_batch_size=16,
+        optimizer=AdamWConfig(
+            learning_rate=1e-3,
+            weight_decay=0.01,
+            adam_beta1=0.9,
+            adam_beta2=0.98,
+            adam_epsilon=1e-8,
+        ),
+        schedule=WSDSchedule(decay_fraction=0.9),
+        dropout=0.1,
+        hardware=HardwareConfig(micro_batch_size=16, num_processes=1, compile="never"),
+    )
     opponents: bool = True
     learning_curve: tuple[Share, ...] = (0.01, 0.05, 0.2)
     registration: RegistrationConfig = RegistrationConfig(name="labels")
@@ -67,12 +62,7 @@ def fitted(config: FinetuneConfig, examples: int, validation: int) -> TrainConfi
     Raises:
         ConfigError: meant for a GPU and there is none.
     """
-    return on_this_hardware(with_steps(config, examples, validation))
-
-
-def with_steps(config: FinetuneConfig, examples: int, validation: int) -> TrainConfig:
-    """`train` with the steps that so many passes over so many examples are."""
-    train = config.train
+    train, asked = config.train, config.train.hardware
     if config.epochs is not None:
         epoch = max(1, math.ceil(examples / train.global_batch_size))
         steps = max(2, math.ceil(config.epochs * epoch))
@@ -86,16 +76,6 @@ def with_steps(config: FinetuneConfig, examples: int, validation: int) -> TrainC
                 | {"every": epoch, "windows": max(1, validation)},
             }
         )
-    return train
-
-
-def on_this_hardware(train: TrainConfig) -> TrainConfig:
-    """`train` with the precision of this machine.
-
-    Raises:
-        ConfigError: meant for a GPU and there is none.
-    """
-    asked = train.hardware
     if asked.precision != "auto" and asked.device == "auto":
         return train
     found = find_hardware()

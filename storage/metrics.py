@@ -80,13 +80,3 @@ def contamination(name: str) -> str:
 def baseline(name: str) -> str:
     """The figure that decides, of what is no model."""
     return f"baseline/{name}"
-
-
-def of_suite(task: str, system: str, figure: str) -> str:
-    """A figure of a suite: `suite/tnews/accuracy`, `suite/tnews/scratch/accuracy`, `suite/mean`.
-
-    Args:
-        system: the pretrained network's own figures stand without a name.
-    """
-    parts = ["suite", task, "" if system == "pretrained" else system.replace(" ", "_"), figure]
-    return "/".join(filter(None, parts))

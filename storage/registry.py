@@ -1,7 +1,6 @@
 """The MLflow model registry: versions without pickle, registered once and fetched again."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -92,16 +91,6 @@ def check_files(settings: Settings, model: RegisteredModel) -> None:
 def describe(settings: Settings, name: str, version: str, text: str) -> None:
     """Sets the description of a version (markdown)."""
     connect(settings).update_model_version(name, version, text)
-
-
-def say_besides(settings: Settings, name: str, version: str, title: str, text: str) -> None:
-    """Sets a part of a version's description (markdown), and leaves the others as they are."""
-    client = connect(settings)
-    before = client.get_model_version(name, version).description or ""
-    parts = re.split(r"^(?=## )", before, flags=re.MULTILINE)
-    others = [each.rstrip() for each in parts if not each.startswith(f"## {title}\n")]
-    whole = "\n\n".join(filter(None, [*others, f"## {title}\n\n{text}"]))
-    client.update_model_version(name, version, whole)
 
 
 def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:

@@ -47,13 +47,11 @@ class Start:
         named: as a person reads it.
         corpora: that it and its line were trained on, as far as they are in the store, and the
             memory of the line.
-        version: that it is; None of a folder.
     """
 
     model: Ref
     named: str
     corpora: tuple[Ref, ...]
-    version: RegisteredModel | None = None
 
 
 @stage("bring-start")
@@ -71,13 +69,16 @@ def bring_start(context: FlowContext, start: str, folder: Path | None) -> Start:
     if folder is None:
         version = aliases.version_at(context.settings, start)
         model = registry.fetch(context.settings, context.layout, version)
-        return Start(model, version.uri, _corpora(context, version), version)
-    if not folder.is_dir():
+        named, corpora = version.uri, _corpora(context, version)
+    elif folder.is_dir():
+        model = bring_model(context.layout, str(folder), tokenizer=True)
+        named, corpora = str(folder), ()
+    else:
         raise ModelError(
             f"start is {start!r}, and there is no folder {folder}; expected a registered model, "
             "such as models:/bert-tiny@champion, or a folder in the Hugging Face format."
         )
-    return Start(bring_model(context.layout, str(folder), tokenizer=True), str(folder), ())
+    return Start(model, named, corpora)
 
 
 def _corpora(context: FlowContext, version: RegisteredModel) -> tuple[Ref, ...]:
