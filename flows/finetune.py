@@ -16,10 +16,11 @@ from corpusmill.tasks.finetuning import (
     bring_start,
     compare_with_champion,
     finetune_network,
+    measure_learning_curve,
     measure_opponents,
     register_labeller,
-    report_figures,
 )
+from corpusmill.tasks.reports.labels.report import report_labels
 from corpusmill.tasks.tracking import begin_flow, tracked_run
 
 
@@ -50,11 +51,19 @@ def finetune(
         model = finetune_network(context, begins.model, examples, config.method, train)
         with kept(model):
             said = answer(context, model, examples, train, "candidate")
-            opponents = (
-                measure_opponents(context, begins.model, examples, config.method, train)
-                if config.opponents
-                else []
-            )
+            taught = context, begins.model, examples, config.method, train
+            opponents = measure_opponents(*taught) if config.opponents else []
+            shares = config.learning_curve if config.opponents else ()
+            curves = measure_learning_curve(*taught, shares=shares, whole=[said, *opponents])
             version = register_labeller(context, config.registration.name, model, begins, examples)
             promotion = compare_with_champion(context, version, said, examples, train)
-            report_figures(context, version, promotion, said, opponents, examples)
+            report_labels(
+                context,
+                version,
+                promotion,
+                said,
+                opponents,
+                curves,
+                examples=examples,
+                model=model,
+            )

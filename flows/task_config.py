@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 
@@ -15,6 +16,7 @@ from corpusmill.tasks.labelled.config import ExamplesConfig
 from corpusmill.tasks.launch import find_hardware
 
 _WARMUP_SHARE = 0.1
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class FinetuneConfig(Config):
@@ -26,6 +28,8 @@ class FinetuneConfig(Config):
             of a tenth of it, and a validation after each; None takes these as they are.
         opponents: whether what a model has to beat is measured too: the most frequent label, a
             linear model of weighted n-grams, and the same network from random weights.
+        learning_curve: shares of the labels that network, linear model and random weights learn
+            from too, beside all of them, where opponents are measured; none for no curve.
     """
 
     task: ExamplesConfig
@@ -48,6 +52,7 @@ class FinetuneConfig(Config):
         hardware=HardwareConfig(micro_batch_size=16, num_processes=1, compile="never"),
     )
     opponents: bool = True
+    learning_curve: tuple[Share, ...] = (0.01, 0.05, 0.2)
     registration: RegistrationConfig = RegistrationConfig(name="labels")
 
 

@@ -51,6 +51,16 @@ def labelled(side: str, figure: str) -> str:
     return f"{side}/{figure}"
 
 
+def learning_curve(learner: str, figure: str) -> str:
+    """A figure by the number of labels learned from, such as `learning_curve/scratch/accuracy`."""
+    return f"learning_curve/{learner}/{figure}"
+
+
+def labels_saved(other: str) -> str:
+    """Share of the labels that pretraining saves, as `labels_saved/scratch`."""
+    return f"labels_saved/{other}"
+
+
 def evaluation(figure: str) -> str:
     """A figure of an evaluation, such as `evaluation/bits_per_byte`."""
     return f"evaluation/{figure}"

@@ -94,6 +94,13 @@ class Tracker:
             self.run_id, metrics=[Metric(k, v, now, step) for k, v in fresh.items()]
         )
 
+    def log_curve(self, name: str, points: Mapping[int, float]) -> None:
+        """Logs the values of one metric by step; those that are logged already stay alone."""
+        logged = {each.step for each in self.client.get_metric_history(self.run_id, name)}
+        now = int(time.time() * 1000)
+        fresh = [Metric(name, float(v), now, step) for step, v in points.items()]
+        self.client.log_batch(self.run_id, [each for each in fresh if each.step not in logged])
+
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Keeps a file among the run's artifacts."""
         self.client.log_artifact(self.run_id, str(path), folder)

@@ -1,16 +1,15 @@
-"""Fine-tuning as tasks: the start, training, answers, opponents, the registry and the table."""
+"""Fine-tuning as tasks: the start, training, answers, opponents and the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_run_logger, runtime
-from prefect.artifacts import create_markdown_artifact
 
 from corpusmill.model.baselines.config import BaselineConfig
 from corpusmill.model.tasks.config import Beginning, MethodConfig
 from corpusmill.model.training.config import TrainConfig
-from corpusmill.storage import aliases, metrics, registry
+from corpusmill.storage import aliases, registry
 from corpusmill.storage.artifacts import Ref, find
 from corpusmill.storage.errors import ArtifactError, ModelError
 from corpusmill.storage.examples.reading import kind_of, read_examples
@@ -19,18 +18,23 @@ from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.served import labelling
 from corpusmill.storage.versions import CHAMPION, CORPUS, EXAMPLES, STARTED_FROM, RegisteredModel
 from corpusmill.tasks.registration import Promotion, register
-from corpusmill.tasks.reports.figures import render_table, told_of
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import finetuning, training
-from corpusmill.tasks.stages.answers import System, metric_of, read_system, table_of
+from corpusmill.tasks.stages.answers import System, metric_of, read_system
 from corpusmill.tasks.stages.baselines import make_baseline
+from corpusmill.tasks.stages.learning_curve import (
+    LEARNERS,
+    Learner,
+    Point,
+    make_learning_curve,
+    points_of,
+)
 from corpusmill.tasks.stages.origin import bring_model
 from corpusmill.tasks.stages.predictions import compare_systems
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import JournalFollower
 
 MAJORITY, TFIDF = "majority", "tfidf"
-_SIDES: tuple[Side, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,38 @@ def measure_opponents(
     return found
 
 
+@stage("measure-learning-curve")
+def measure_learning_curve(
+    context: FlowContext,
+    start: Ref,
+    examples: Ref,
+    method: MethodConfig,
+    config: TrainConfig,
+    *,
+    shares: Sequence[float],
+    whole: Sequence[System],
+) -> Mapping[Learner, Sequence[Point]]:
+    """How good the network, random weights and the linear model are with fewer labels.
+
+    Args:
+        shares: of the labels; none for no curve.
+        whole: what learned from all of them, among others.
+
+    Returns:
+        Figures on test, or on validation where there is none; nothing without shares.
+    """
+    if not shares:
+        return {}
+    workers = context.settings.processors
+    taught = make_learning_curve(
+        context.layout, start, examples, method, config, shares, processors=workers
+    )
+    systems = {each.name: each for each in whole}
+    learners = {name: systems["candidate" if name == "pretrained" else name] for name in LEARNERS}
+    side: Side = "test" if _tested(examples) else "validation"
+    return points_of(taught, learners, examples, side)
+
+
 def register_labeller(
     context: FlowContext, name: str, model: Ref, start: Start, examples: Ref
 ) -> RegisteredModel:
@@ -178,25 +214,32 @@ def compare_with_champion(
     nothing. A champion that cannot answer these examples stays one.
     """
     champion = aliases.find_by_alias(context.settings, candidate.name, CHAMPION)
+    found = Promotion("promoted", "champion; it was the champion already", candidate.version)
     while champion is None or champion.version != candidate.version:
-        if champion and (stays := _stays(context, champion, candidate, said, examples, config)):
-            return stays
+        if champion:
+            found = _judged(context, champion, candidate, said, examples, config)
+        else:
+            found = Promotion("promoted", "champion; the first of its name", candidate.version)
+        if not found.champion:
+            return found
         champion = aliases.promote(context.settings, context.layout, candidate, champion)
     get_run_logger().info("version %s is the champion", candidate.version)
-    return Promotion("promoted", "champion", candidate.version)
+    return found
 
 
-def _stays(
+def _judged(
     context: FlowContext,
     champion: RegisteredModel,
     candidate: RegisteredModel,
     said: System,
     examples: Ref,
     config: TrainConfig,
-) -> Promotion | None:
-    """That the champion is not to be replaced, and why, or None."""
+) -> Promotion:
+    """Whether the champion is to be replaced, and why or why not."""
     if champion.content and champion.content == candidate.content:
-        return None  # the same model, registered anew because its files were gone
+        # Registered anew because its files were gone.
+        words = f"champion; the same model as version {champion.version}"
+        return Promotion("promoted", words, candidate.version)
     try:
         model = registry.fetch(context.settings, context.layout, champion)
         theirs = answer(context, model, examples, config, "champion")
@@ -212,45 +255,16 @@ def _stays(
         )
         get_run_logger().warning(words)
         return Promotion("incomparable", words, champion.version)
-    if found.low > 0:
-        return None
-    words = (
-        f"candidate; not shown to be better than version {champion.version}, the champion: "
+    figures = (
         f"{metric.name} {found.ours:.4f} against {found.theirs:.4f} on validation, a gain of "
         f"{found.gain:+.4f} ({found.low:+.4f} to {found.high:+.4f})"
     )
+    if found.low > 0:
+        words = f"champion; better than version {champion.version}, the champion before: {figures}"
+        return Promotion("promoted", words, candidate.version)
+    words = (
+        f"candidate; not shown to be better than version {champion.version}, the champion: "
+        f"{figures}"
+    )
     get_run_logger().info(words)
     return Promotion("worse", words, champion.version, found.theirs)
-
-
-@stage("report")
-def report_figures(
-    context: FlowContext,
-    version: RegisteredModel,
-    promotion: Promotion,
-    said: System,
-    opponents: Sequence[System],
-    examples: Ref,
-) -> None:
-    """Writes figures to the run in MLflow, to the version, and tables into Prefect."""
-    both = [each for each in opponents if each.name == TFIDF]
-    systems = [*opponents, *(said.with_mean(each, f"mean with {TFIDF}") for each in both)]
-    figures: dict[str, float] = {}
-    tables: list[str] = []
-    for side in _SIDES:
-        rows = table_of(said, systems, side)
-        for row in rows:
-            prefix = side if row.gain is None else f"{side}/{row.name.replace(' ', '_')}"
-            figures |= {metrics.labelled(prefix, name): value for name, value in row.others.items()}
-        if rows:
-            tables.append(render_table(side, rows, metric_of(said).name))
-    context.tracker.log_metrics(figures)
-    text = f"**{version.name} version {version.version}: {promotion.words}.**\n\n"
-    text += "\n\n".join([*tables, *told_of(examples)])
-    context.tracker.log_text(text, "report/figures.md")
-    registry.describe(context.settings, version.name, version.version, text)
-    create_markdown_artifact(text, key="figures", description=f"What {version.name} answers.")
-    for side in _SIDES:
-        name = metrics.labelled(side, metric_of(said).name)
-        if name in figures:
-            get_run_logger().info("%s: %.4f", name, figures[name])

@@ -23,7 +23,7 @@ import psutil
 from corpusmill.model.config import Hardware
 from corpusmill.model.process import INPUT_ERROR
 from corpusmill.model.training.job import TrainingJob, TrainingResult
-from corpusmill.storage.config import read_json
+from corpusmill.storage.config import Config, read_json, write_json_value
 from corpusmill.storage.errors import InputError, ProcessError
 from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.manifest import write_json
@@ -191,9 +191,38 @@ def baseline_command(job: Path) -> list[str]:
     return [sys.executable, "-m", "corpusmill.model.baseline", str(job)]
 
 
+def neighbours_command(job: Path) -> list[str]:
+    """The command that finds the neighbours of the job in this file."""
+    return [sys.executable, "-m", "corpusmill.model.neighbours", str(job)]
+
+
 def sample_command(model: Path, prompt: str) -> list[str]:
     """The command that continues `prompt` with the model in this folder."""
     return [sys.executable, "-m", "corpusmill.model.inference.sample", str(model), prompt]
+
+
+def run_job(
+    job: Config,
+    command: Callable[[Path], list[str]],
+    name: str,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Runs a process with one job, called `name`, to its end.
+
+    Args:
+        command: that does the job in a file.
+
+    Raises:
+        InputError: a sentence from the process about what a person must mend.
+        ProcessError: it ended without doing its work.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
+        write_json_value(file, job)
+        with supervised(command(file), log, environment) as process:
+            while not wait(process, 1.0):
+                pass
+        check_outcome(process, log, name)
 
 
 def run_to_end(command: Sequence[str]) -> int:

@@ -77,7 +77,9 @@ def publish_examples(
                 **some,
             )
             write_examples(directory, side, examples, kind)
-        return {"kind": kind, "labels": dict.fromkeys(names, 1)}
+        kept = {side: len(sides.get(side, ())) for side in SIDES}
+        counts = {side: {"in": n, "kept": n, "dropped": {}} for side, n in kept.items()}
+        return counts | {"kind": kind, "labels": dict.fromkeys(names, 1)}
 
     spec = Spec("examples", 1, {}, {"kind": kind, "path": str(path)})
     publish(path, spec, write)

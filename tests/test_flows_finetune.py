@@ -1,6 +1,8 @@
 """From labelled examples to a registered model that answers: real servers and processes."""
 
+import json
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from corpusmill.flows.finetune import finetune
 from corpusmill.model.hf.folder import export_model
@@ -17,6 +21,7 @@ from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
 from corpusmill.storage.aliases import find_by_alias, versions
 from corpusmill.storage.errors import ConfigError, CorpusError, ModelError
+from corpusmill.storage.examples.reading import read_examples
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.versions import CANDIDATE, CHAMPION, EXAMPLES, RegisteredModel
@@ -24,6 +29,7 @@ from corpusmill.tasks.stages.pruning import plan_pruning
 from tests.corpora import speeches
 from tests.labelled import write_rows
 from tests.networks import DECODER
+from tests.pages import Page
 
 NAME = "stones"
 KINDS = {"river": "water", "lake": "water", "tower": "stone", "wall": "stone"}
@@ -57,6 +63,12 @@ class Mill:
         version = find_by_alias(self.settings, name, alias)
         assert version
         return version
+
+    def text(self, version: RegisteredModel, path: str) -> str:
+        """A file that the run of a version keeps."""
+        mlflow.set_tracking_uri(self.settings.mlflow_url)
+        found: str = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{path}")
+        return found
 
     def metrics(self, version: RegisteredModel) -> dict[str, float]:
         run = MlflowClient(self.settings.mlflow_url).get_run(version.run_id)
@@ -112,6 +124,74 @@ def test_figures_stand_beside_those_of_every_opponent(mill: Mill) -> None:
         found
     )
     assert {"test/f1_macro", "test/auc", "test/nll", "test/ece"} <= set(found)
+
+
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_scikit_learn_alone_gives_the_cells_of_the_table_back(mill: Mill, side: str) -> None:
+    from sklearn import metrics
+
+    version = mill.at(NAME, CHAMPION)
+    lines = mill.text(version, f"predictions/{side}/predictions.jsonl").splitlines()
+    answers = [json.loads(line) for line in lines]
+    names = list(answers[0]["scores"])
+    gold = [each["label"] for each in answers]
+    scores = [list(each["scores"].values()) for each in answers]
+    said = [max(each["scores"], key=each["scores"].__getitem__) for each in answers]
+    positive = [each == names[1] for each in gold]
+    expected = {
+        "accuracy": metrics.accuracy_score(gold, said),
+        "f1_macro": metrics.f1_score(gold, said, average="macro"),
+        "f1": metrics.f1_score(gold, said, pos_label=names[1]),
+        "matthews": metrics.matthews_corrcoef(gold, said),
+        "nll": metrics.log_loss(gold, scores, labels=names),
+        "auc": metrics.roc_auc_score(positive, [each[1] for each in scores]),
+    }
+    logged = mill.metrics(version)
+    assert {name: logged[f"{side}/{name}"] for name in expected} == pytest.approx(
+        expected, rel=1e-12
+    )
+    described = MlflowClient(mill.settings.mlflow_url).get_model_version(NAME, version.version)
+    [row] = re.findall(
+        rf"### On {side} .*?\n\| candidate \| ([\d.]+) ", described.description or "", re.S
+    )
+    assert row == f"{expected['accuracy']:.4f}"
+
+
+def test_the_report_is_a_page_in_mlflow_and_the_same_in_prefect(mill: Mill) -> None:
+    version = mill.at(NAME, CHAMPION)
+    page = Page(mill.text(version, "report/report.html"))
+    for title in (
+        *("Accuracy on test", "What labels are worth", "Which label is taken for which"),
+        *("How sure, how often right", "Label by label", "Short and long texts"),
+        "Examples, and what was dropped",
+    ):
+        assert title in page.text
+    assert f"{NAME} version 1 is the champion: " in page.text
+    assert "The first of its name." in page.text and "Pretraining was worth" in page.text
+    assert mill.text(version, "report/what_labels_are_worth.svg").startswith("<svg ")
+    text = mill.text(version, "report/report.md")
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["report"]))
+        )
+    shown = [str(each.data) for each in artifacts if NAME in str(each.data)]
+    assert any(each.endswith(text) and "The report as a page" in each for each in shown)
+
+
+def test_what_labels_are_worth_is_a_curve_over_their_number(mill: Mill) -> None:
+    version = mill.at(NAME, CHAMPION)
+    client = MlflowClient(mill.settings.mlflow_url)
+    every = sum(1 for _ in read_examples(_examples_of(mill, version), "train").ids)
+    for learner in ("pretrained", "scratch", "tfidf"):
+        history = client.get_metric_history(version.run_id, f"learning_curve/{learner}/accuracy")
+        # Of 1 and 5 per cent nothing is learned here: they are a handful.
+        assert sorted(each.step for each in history) == [round(0.2 * every), every]
+    logged = mill.metrics(version)
+    assert logged["learning_curve/tfidf/accuracy"] == logged["test/tfidf/accuracy"]
+
+
+def _examples_of(mill: Mill, version: RegisteredModel) -> Path:
+    return Layout(mill.settings.home).artifact("examples", version.tag(EXAMPLES))
 
 
 def test_a_registered_model_answers_texts_with_labels(mill: Mill) -> None:

@@ -1,4 +1,4 @@
-"""What the process of a baseline is told."""
+"""What the processes of a baseline and of neighbours are told."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from corpusmill.storage.config import Config
+from corpusmill.storage.examples.schema import Side
 
 
 class BaselineConfig(Config):
@@ -42,3 +43,19 @@ class BaselineResult(Config):
 
     examples: int
     features: int = 0
+
+
+class NeighboursJob(Config):
+    """Examples whose nearest training examples are looked for.
+
+    Attributes:
+        directory: into which what is found is written.
+        examples: the artifact of all of them.
+        side: that the examples are on.
+        ids: of these.
+    """
+
+    directory: Path
+    examples: Path
+    side: Side
+    ids: tuple[str, ...]

@@ -19,12 +19,11 @@ from corpusmill.model.hf.format import TensorMapping, linear
 from corpusmill.model.hf.tensors import read_tensors
 from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.build import build_network
-from corpusmill.model.tasks.config import HeadConfig
+from corpusmill.model.tasks.config import HEAD, HeadConfig
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.storage.config import parse, write_json_value
 from corpusmill.storage.errors import ConfigError, ModelError
 
-HEAD = "head.json"
 _CLASSES = {
     ("bert", "first"): "BertForSequenceClassification",
     ("qwen3", "last"): "Qwen3ForSequenceClassification",

@@ -42,6 +42,11 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def rows(self, numbers: np.ndarray) -> "Predictions":
+        """Those of the examples with these numbers, int64 (M,), in this order."""
+        ids = tuple(self.ids[number] for number in numbers.tolist())
+        return replace(self, ids=ids, gold=self.gold[numbers], scores=self.scores[numbers])
+
     def same_examples(self, other: "Predictions") -> bool:
         """Whether both are of the same examples, in the same order, with the same gold labels."""
         return (

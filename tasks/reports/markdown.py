@@ -25,6 +25,8 @@ def _part(part: Part) -> Iterator[str]:
     match part:
         case Table():
             yield _table(part)
+        case Plot(instead=Table() as table):
+            yield _table(table)
         case Plot():
             picture = base64.b64encode(part.svg.encode()).decode()
             yield f"![{as_text(part.alt)}](data:image/svg+xml;base64,{picture})"

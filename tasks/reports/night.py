@@ -5,6 +5,7 @@ from typing import Any
 
 from corpusmill.model.config import ProbeResult
 from corpusmill.tasks.reports.corpus.words import counted, one_line
+from corpusmill.tasks.reports.drawing import Tone
 from corpusmill.tasks.reports.first_run import (
     costs,
     figures,
@@ -17,7 +18,7 @@ from corpusmill.tasks.reports.first_run import (
 from corpusmill.tasks.reports.hands import aside, hands, in_short, release, undo
 from corpusmill.tasks.reports.outcome import Before, Milestone, Outcome, Waiting
 from corpusmill.tasks.reports.outline import Part, Passage, Passages, Plot, Report, Steps, Table
-from corpusmill.tasks.reports.plots import Interval, Line, Tone, draw_intervals, draw_lines
+from corpusmill.tasks.reports.plots import Interval, Line, draw_intervals, draw_lines
 from corpusmill.tasks.stages.evaluation import in_words
 
 _NIGHTS_DRAWN = 5  # of losses, beside that of this night

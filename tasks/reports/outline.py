@@ -28,12 +28,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture, as SVG that reads on light and on dark, and what it shows in words."""
+    """A picture, as SVG that reads on light and on dark, and what it shows in words.
+
+    Attributes:
+        broad: it needs the whole width, and on a telephone is moved to and fro.
+        instead: what says the same where letters within a picture would not be read.
+    """
 
     title: str
     svg: str
     alt: str
     note: str = ""
+    broad: bool = False
+    instead: Table | None = None
 
 
 @dataclass(frozen=True)

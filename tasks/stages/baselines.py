@@ -1,21 +1,20 @@
 """Baselines: labelled examples in, what simple methods predict of them out."""
 
 import logging
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
 from corpusmill.model.baselines.config import BaselineConfig, BaselineJob, BaselineResult
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
-from corpusmill.storage.config import read_json, write_json_value
+from corpusmill.storage.config import read_json
 from corpusmill.storage.layout import Layout
-from corpusmill.tasks.launch import baseline_command, check_outcome, supervised, wait
+from corpusmill.tasks.launch import baseline_command, run_job
 
 KIND = "baseline"
 FORMAT_VERSION = 1
 _LOGGER = logging.getLogger(__name__)
 # They decide what is fitted.
-_ENGINES = {name: version(name) for name in ("numpy", "scikit-learn", "scipy")}
+ENGINES = {name: version(name) for name in ("numpy", "scikit-learn", "scipy")}
 
 
 def make_baseline(layout: Layout, examples: Ref, config: BaselineConfig) -> Ref:
@@ -31,14 +30,8 @@ def make_baseline(layout: Layout, examples: Ref, config: BaselineConfig) -> Ref:
     """
 
     def write(directory: Path) -> dict[str, int]:
-        with tempfile.TemporaryDirectory() as scratch:
-            job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
-            job = BaselineJob(directory=directory, examples=examples.path, baseline=config)
-            write_json_value(job_file, job)
-            with supervised(baseline_command(job_file), log) as process:
-                while not wait(process, 1.0):
-                    pass
-            check_outcome(process, log, "baseline")
+        job = BaselineJob(directory=directory, examples=examples.path, baseline=config)
+        run_job(job, baseline_command, "baseline")
         return read_json(BaselineResult, directory / "result.json").model_dump()
 
     baseline, reused = obtain(layout, baseline_spec(examples, config), write)
@@ -54,5 +47,5 @@ def make_baseline(layout: Layout, examples: Ref, config: BaselineConfig) -> Ref:
 
 def baseline_spec(examples: Ref, config: BaselineConfig) -> Spec:
     """What a baseline is made from."""
-    decides = config.model_dump(mode="json") | {"engines": _ENGINES}
+    decides = config.model_dump(mode="json") | {"engines": ENGINES}
     return Spec(KIND, FORMAT_VERSION, {"examples": content_digest(examples)}, decides)

@@ -2,18 +2,16 @@
 
 import dataclasses
 import logging
-import tempfile
 from pathlib import Path
 
 from corpusmill.model.tasks.config import MethodConfig, PredictionJob
 from corpusmill.model.training.config import TrainConfig, check_batch
 from corpusmill.model.training.job import TrainingJob, labeller_spec
 from corpusmill.storage.artifacts import Ref, Spec, content_digest, obtain
-from corpusmill.storage.config import write_json_value
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.settings import ComputePrecision
-from corpusmill.tasks.launch import check_outcome, limited_to, prediction_command, supervised, wait
-from corpusmill.tasks.stages.training import TrainingRun, Unheard, train
+from corpusmill.tasks.launch import limited_to, prediction_command, run_job
+from corpusmill.tasks.stages.training import Follower, TrainingRun, Unheard, train
 
 _PREDICTIONS_VERSION = 1
 _LOGGER = logging.getLogger(__name__)
@@ -57,12 +55,15 @@ def teach(
     method: MethodConfig,
     config: TrainConfig,
     processors: int | None = None,
+    *,
+    follower: Follower | None = None,
 ) -> tuple[Ref, Ref]:
-    """Trains a network, or reuses it, and has it answer the examples; nobody watches.
+    """Trains a network, or reuses it, and has it answer the examples.
 
     Args:
         config: with precision and number of processes determined.
         processors: cores that its processes may use; None for all there are.
+        follower: of its journal; None where nobody watches.
 
     Returns:
         The model, and its answers as `make_predictions` has them.
@@ -73,7 +74,7 @@ def teach(
     """
     planned = plan_finetuning(layout, start, examples, method, config)
     run = dataclasses.replace(planned, processors=processors)
-    model, _ = train(layout, run, Unheard())
+    model, _ = train(layout, run, follower or Unheard())
     precision = config.hardware.precision
     assert precision != "auto"
     return model, make_predictions(layout, model, examples, precision, processors)
@@ -95,19 +96,10 @@ def make_predictions(
     """
 
     def write(directory: Path) -> None:
-        with tempfile.TemporaryDirectory() as scratch:
-            job_file, log = Path(scratch) / "job.json", Path(scratch) / "output.log"
-            job = PredictionJob(
-                directory=directory,
-                model=model.path,
-                examples=examples.path,
-                precision=precision,
-            )
-            write_json_value(job_file, job)
-            with supervised(prediction_command(job_file), log, limited_to(processors)) as process:
-                while not wait(process, 1.0):
-                    pass
-            check_outcome(process, log, "prediction")
+        job = PredictionJob(
+            directory=directory, model=model.path, examples=examples.path, precision=precision
+        )
+        run_job(job, prediction_command, "prediction", limited_to(processors))
 
     inputs = {"model": content_digest(model), "examples": content_digest(examples)}
     config = {"precision": precision}
