@@ -180,6 +180,12 @@ class Meanings:
             if each.content.startswith(prefix):
                 yield Meaning(each.content, f"the bytes of {each}")
         for each in self._artifacts:
+            if digest_json(each.manifest["config"]).startswith(prefix):
+                facts = tuple(
+                    ("config", f"{n} = {v!r}") for n, v in _leaves(each.manifest["config"])
+                )
+                yield Meaning(digest_json(each.manifest["config"]), f"how {each} was made", facts)
+        for each in self._artifacts:
             for file in each.manifest["files"]:
                 if file["sha256"].startswith(prefix):
                     yield Meaning(file["sha256"], f"SHA-256 of {file['path']} of {each}")
