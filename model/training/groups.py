@@ -50,11 +50,18 @@ class MuonConfig(_OptimizerConfig):
 
 
 class AdamWConfig(_OptimizerConfig):
-    """Everything is moved by AdamW."""
+    """Everything is moved by AdamW.
+
+    Attributes:
+        layer_decay: factor of the rates from each layer to the one below it; see
+            `corpusmill.model.training.depth`. Muon has none: its steps are orthogonal, and we know
+            of nobody who fine-tunes with it.
+    """
 
     name: Literal["adamw"] = "adamw"
     learning_rate: float = Field(0.0015, gt=0)
     max_grad_norm: float | None = Field(1.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1, exclude_if=lambda decay: decay == 1)
 
 
 Optimizer = Annotated[MuonConfig | AdamWConfig, Field(discriminator="name")]
