@@ -179,13 +179,15 @@ class SizeWarmUp(Config):
 
 
 class ValidationConfig(Config):
-    """Held-out loss while training.
+    """Held-out loss while training, and of labels the figure that decides.
 
     Attributes:
         every: optimizer steps.
         windows: held-out windows that are scored.
-        early_stopping: end after this many validations in a row without a lower loss, and export
-            the best weights; None trains to the end.
+        early_stopping: end after this many validations in a row that were not better, and export
+            the best weights; None trains to the end. Better is a lower loss; of a network that
+            answers with labels a higher figure of the task (accuracy, Spearman's correlation, the
+            micro-averaged F1), and of equals the one with the lower loss.
     """
 
     every: PositiveInt = 100
