@@ -1,19 +1,15 @@
 """A learning curve: how good networks and a linear model are that learn from some of the labels."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextvars import copy_context
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Event
 from typing import Literal
 
 from corpusmill.model.baselines.config import BaselineConfig
 from corpusmill.model.tasks.config import Beginning, MethodConfig
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage.artifacts import Ref
-from corpusmill.storage.errors import ProcessError
 from corpusmill.storage.examples.schema import Side
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import read_manifest
@@ -21,6 +17,7 @@ from corpusmill.tasks.stages.answers import System, metric_of, read_system
 from corpusmill.tasks.stages.baselines import make_baseline
 from corpusmill.tasks.stages.finetuning import teach
 from corpusmill.tasks.stages.predictions import Figure, figure_with_interval
+from corpusmill.tasks.stages.side_by_side import UntilStopped, side_by_side
 
 Learner = Literal["pretrained", "scratch", "tfidf"]
 LEARNERS: tuple[Learner, ...] = ("pretrained", "scratch", "tfidf")
@@ -83,7 +80,7 @@ def make_learning_curve(
     some = [share for share in sorted(set(shares)) if round(share * every) >= FEWEST]
     # One thread each: small networks gain little from a second one, and lose by waiting for it.
     single = config.on_hardware(num_processes=1)
-    followed = _UntilStopped()
+    followed = UntilStopped()
 
     def answers(name: Learner, share: float) -> Ref:
         if name == "tfidf":
@@ -95,7 +92,7 @@ def make_learning_curve(
     # What takes longest begins first.
     points = [(name, share) for share in reversed(some) for name in LEARNERS]
     calls = [partial(answers, *point) for point in points]
-    found = dict(zip(points, _side_by_side(calls, processors, followed), strict=True))
+    found = dict(zip(points, side_by_side(calls, processors, followed), strict=True))
     return {
         name: [Taught(share, round(share * every), found[name, share]) for share in some]
         for name in LEARNERS
@@ -185,38 +182,3 @@ def _method(method: MethodConfig, begins: Beginning, share: float) -> MethodConf
     # Of noise nothing is worth keeping frozen.
     name = method.name if begins == "pretrained" else "full"
     return MethodConfig.model_validate(method.model_dump() | given | {"name": name})
-
-
-class _UntilStopped:
-    """Follows the training of a thread, and ends it once its flow has ended."""
-
-    def __init__(self) -> None:
-        self._stopped = Event()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def follow(self) -> None:
-        if self._stopped.is_set():
-            raise ProcessError(
-                "The flow has ended, or another training beside this one has failed; a retry goes "
-                "on from the newest checkpoint."
-            )
-
-
-def _side_by_side(
-    calls: Sequence[Callable[[], Ref]], at_once: int, followed: _UntilStopped
-) -> list[Ref]:
-    """What the calls return, each of which waits for a process; some of them at a time."""
-    with ThreadPoolExecutor(at_once) as pool:
-        # With the context of this thread, by which Prefect knows whose log it is.
-        futures = [pool.submit(copy_context().run, call) for call in calls]
-        try:
-            # Of whatever fails first the words are heard.
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            followed.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
