@@ -1,6 +1,7 @@
 """The search for how a network is best taught, as a task: each trial is a run of MLflow's own."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,7 +19,7 @@ from corpusmill.tasks.launch import find_hardware
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.answers import read_system
 from corpusmill.tasks.stages.finetuning import plan_finetuning, teach
-from corpusmill.tasks.stages.search import Trial, Tried, best_first, mean_of
+from corpusmill.tasks.stages.search import Trial, Tried, best_first, together
 from corpusmill.tasks.stages.side_by_side import UntilStopped, side_by_side
 from corpusmill.tasks.tracking import FlowContext
 from corpusmill.tasks.training import project_journal
@@ -51,25 +52,19 @@ def search_configs(
     ]
     at_once = 1 if find_hardware().gpus else context.settings.processors
     found = iter(side_by_side(calls, at_once, pupils.followed))
-    tried = [_together(trial, [next(found) for _ in range(trial.seeds)]) for _, trial in numbered]
+    tried = [together([next(found) for _ in range(trial.seeds)]) for _, trial in numbered]
     decides = deciding(kind_of(examples.path), len(label_names(examples.path))).name
     ordered = best_first(tried, decides)
     get_run_logger().info("%s", _in_a_line(ordered, decides))
     return ordered
 
 
-def _together(trial: Trial, found: Sequence[Mapping[str, float] | str]) -> Tried:
-    """What a trial came to with all its seeds, each of which has figures or has failed."""
-    failed = next((each for each in found if isinstance(each, str)), None)
-    return Tried(trial, {} if failed else mean_of([dict(each) for each in found]), failed)
-
-
 def _in_a_line(ordered: Sequence[Tried], decides: str) -> str:
     best, worst = ordered[0], [each for each in ordered if each.failed is None][-1]
+    said, other = (each.figures.get(decides, math.nan) for each in (best, worst))
     return (
         f"the best of {len(ordered)} trials is {best.trial.name}: validation {decides} "
-        f"{best.figures[decides]:.4f}; the worst, {worst.trial.name}, has "
-        f"{worst.figures[decides]:.4f}"
+        f"{said:.4f}; the worst, {worst.trial.name}, has {other:.4f}"
     )
 
 
@@ -87,8 +82,8 @@ class _Pupils:
     method: MethodConfig
     followed: UntilStopped = field(default_factory=UntilStopped)
 
-    def teach(self, number: int, trial: Trial, further: int) -> Mapping[str, float] | str:
-        """Figures on validation, or why there are none; a run of MLflow's own keeps them.
+    def teach(self, number: int, trial: Trial, further: int) -> Tried:
+        """What a trial comes to with one of its seeds; a run of MLflow's own keeps it.
 
         Args:
             further: seeds from that of the trial's config.
@@ -100,19 +95,21 @@ class _Pupils:
         try:
             _, answers = teach(*given, processors=1, follower=self.followed)
         except InputError as error:
-            self._record(name, trial, config).finish("FAILED")
-            return str(error)
+            run = self._record(name, trial, config)
+            run.set_tags({"mlflow.note.content": str(error)})
+            run.finish("FAILED")
+            return Tried(trial, {}, str(error))
         said = read_system(name, answers, tested=False).validation
         figures = figures_of(said)
         run = self._record(name, trial, config)
-        journal = plan_finetuning(*given).files.journal
-        project_journal(run, journal)
+        project_journal(run, plan_finetuning(*given).files.journal)
         named = {metrics.labelled("validation", each): value for each, value in figures.items()}
         run.log_metrics(named, config.max_steps)
         run.finish("FINISHED")
-        return figures
+        return Tried(trial, figures)
 
     def _record(self, name: str, trial: Trial, config: TrainConfig) -> Tracker:
         run = self.context.tracker.child(name)
-        run.log_config({**trial.changes, "train": config.model_dump(mode="json")})
+        others = {key: value for key, value in trial.changes.items() if "." not in key}
+        run.log_config({**others, "train": config.model_dump(mode="json")})
         return run

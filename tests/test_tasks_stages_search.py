@@ -12,7 +12,7 @@ from corpusmill.flows.recipes.tasks import classify
 from corpusmill.flows.task_config import FinetuneConfig, fitted, trials_of
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage.errors import ConfigError, InputError
-from corpusmill.tasks.stages.search import SearchConfig, Trial, Tried, best_first, drawn, mean_of
+from corpusmill.tasks.stages.search import SearchConfig, Trial, Tried, best_first, drawn, together
 
 NAMED = {"task.train": "/rows.jsonl", "train.hardware.precision": "fp32"}
 RATES = st.lists(st.floats(1e-6, 1), min_size=0, max_size=4)
@@ -105,6 +105,13 @@ def test_a_search_whose_trials_all_fail_says_why() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
 def test_seeds_are_judged_by_their_mean(values: list[float]) -> None:
-    found = mean_of([{"accuracy": each, "nll": 1.0} for each in values])
-    assert math.isclose(found["accuracy"], sum(values) / len(values), abs_tol=1e-12)
-    assert "auc" not in mean_of([{"auc": 0.5, "nll": 1.0}, {"nll": 1.0}])
+    found = together([_tried(20, each, 1.0) for each in values])
+    mean = sum(values) / len(values)
+    assert math.isclose(found.figures["accuracy"], mean, abs_tol=1e-12)
+
+
+def test_a_figure_that_one_seed_has_not_has_no_mean_and_one_that_fails_fails_all() -> None:
+    some, trial = _tried(20, 0.5, 1.0), Trial({}, TrainConfig())
+    assert together([some, Tried(trial, {"nll": 2.0})]).figures == {"nll": 1.5}
+    lost = together([some, Tried(trial, {}, "The gradient is not finite.")])
+    assert lost.failed and not lost.figures

@@ -87,10 +87,16 @@ def drawn(search: SearchConfig, seed: Seed) -> list[dict[str, float]]:
     return [every[number] for number in sorted(chosen.tolist())]
 
 
-def mean_of(every: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of figures over seeds; without those that have no value for one of them."""
+def together(seeds: Sequence[Tried]) -> Tried:
+    """What a trial came to with all its seeds: means, without figures that one of them has not.
+
+    It has failed if one of them has.
+    """
+    every = [each.figures for each in seeds]
     shared = [name for name in every[0] if all(name in each for each in every)]
-    return {name: float(np.mean([each[name] for each in every])) for name in shared}
+    means = {name: float(np.mean([each[name] for each in every])) for name in shared}
+    failed = next((each.failed for each in seeds if each.failed), None)
+    return Tried(seeds[0].trial, {} if failed else means, failed)
 
 
 def best_first(tried: Sequence[Tried], decides: str) -> list[Tried]:
