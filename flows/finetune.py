@@ -8,7 +8,7 @@ from corpusmill.flows.config import resolve
 from corpusmill.flows.recipes.tasks import TASK_RECIPES
 from corpusmill.flows.run_names import name_finetuning
 from corpusmill.flows.tail import kept
-from corpusmill.flows.task_config import fitted, folder_of
+from corpusmill.flows.task_config import fitted, folder_of, trials_of
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.tasks.examples import make_examples
 from corpusmill.tasks.finetuning import (
@@ -21,6 +21,7 @@ from corpusmill.tasks.finetuning import (
     register_labeller,
 )
 from corpusmill.tasks.reports.labels.report import report_labels
+from corpusmill.tasks.search import search_configs
 from corpusmill.tasks.tracking import begin_flow, tracked_run
 
 
@@ -41,20 +42,24 @@ def finetune(
         overrides: dotted fields, such as {"task.train": "/data/reviews.csv", "task.text": "review",
             "task.label": "label"}.
     """
-    given = {"registration.name": name, **(overrides or {})}
-    config = resolve(TASK_RECIPES, recipe, given)
+    overriding = {"registration.name": name, **(overrides or {})}
+    config = resolve(TASK_RECIPES, recipe, overriding)
     with tracked_run(begin_flow(), config.registration.name, recipe, config) as context:
         begins = bring_start(context, start, folder_of(start))
         examples = make_examples(context.layout, config.task, list(begins.corpora))
         counts = read_manifest(examples.path)["counts"]
-        train = fitted(config, counts["train"]["kept"], counts["validation"]["kept"])
-        model = finetune_network(context, begins.model, examples, config.method, train)
+        sizes = counts["train"]["kept"], counts["validation"]["kept"]
+        train = fitted(config, *sizes)
+        trials = trials_of(config, train, *sizes)
+        given = context, begins.model, examples, config.method
+        tried = search_configs(*given, trials) if trials else []
+        train = tried[0].trial.config if tried else train
+        model = finetune_network(*given, train)
         with kept(model):
             said = answer(context, model, examples, train, "candidate")
-            taught = context, begins.model, examples, config.method, train
-            opponents = measure_opponents(*taught) if config.opponents else []
+            opponents = measure_opponents(*given, train) if config.opponents else []
             shares = config.learning_curve if config.opponents else ()
-            curves = measure_learning_curve(*taught, shares=shares, whole=[said, *opponents])
+            curves = measure_learning_curve(*given, train, shares=shares, whole=[said, *opponents])
             version = register_labeller(context, config.registration.name, model, begins, examples)
             promotion = compare_with_champion(context, version, said, examples, train)
             report_labels(
@@ -66,4 +71,5 @@ def finetune(
                 curves,
                 examples=examples,
                 model=model,
+                tried=tried,
             )

@@ -38,6 +38,8 @@ SPEARMAN, PEARSON = "spearman", "pearson"
 MSE, NLL, ECE = "mse", "nll", "ece"
 # Of a probe, and of labelled examples.
 ACCURACY = "accuracy"
+# Those by which models that answer with labels are chosen.
+DECIDING = (ACCURACY, F1_MICRO, SPEARMAN)
 ACCURACY_PER_BYTE = "accuracy_per_byte"
 
 

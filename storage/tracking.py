@@ -25,13 +25,14 @@ from mlflow.environment_variables import (
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.git_utils import get_git_commit
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.errors import ProcessError, ServerError, StackError
 from corpusmill.storage.journal import Record
 from corpusmill.storage.metrics import TRAIN_LOSS
 from corpusmill.storage.settings import CHECKOUT, USER, Settings, go_around_proxies
-from corpusmill.storage.views import KEY, TAG, view_by_model
+from corpusmill.storage.views import KEY, MODEL, RECIPE, TAG, view_by_model
 
 FLOW_RUN_TAG = "prefect.flow_run_id"
 _LOGGER = logging.getLogger(__name__)
@@ -123,6 +124,27 @@ class Tracker:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Sets tags of the run."""
         self.client.log_batch(self.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
+
+    def child(self, name: str) -> "Tracker":
+        """A run below this one: a new one, or on a retry the one of that name."""
+        below = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}'"
+        found = [
+            run
+            for run in self.client.search_runs([self.experiment_id], filter_string=below)
+            if run.info.run_name == name
+        ]
+        if found:
+            return Tracker(self.client, self._url, found[0])
+        mine = self.client.get_run(self.run_id).data.tags
+        tags = {key: mine[key] for key in (MODEL, RECIPE) if key in mine}
+        tags[MLFLOW_PARENT_RUN_ID] = self.run_id
+        run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        return Tracker(self.client, self._url, run)
+
+    def last_step(self) -> int:
+        """The last step that training has logged; 0 where none has."""
+        history = self.client.get_metric_history(self.run_id, TRAIN_LOSS)
+        return max((point.step for point in history), default=0)
 
     def finish(self, status: str) -> None:
         """Ends the run: FINISHED, FAILED or KILLED."""

@@ -15,10 +15,12 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.journal import JournalReader, Record
 from corpusmill.storage.layout import RunLayout
 from corpusmill.storage.metrics import (
+    DECIDING,
     TOKENS_PER_SECOND,
     TOKENS_SEEN,
     VALIDATION_BITS_PER_BYTE,
     VALIDATION_LOSS,
+    labelled,
 )
 from corpusmill.storage.tracking import MetricProjection, Tracker
 from corpusmill.tasks.progress import ProgressBar
@@ -76,9 +78,12 @@ def _show_profile(tracker: Tracker, run: RunLayout) -> None:
 
 
 def _validation(metrics: Mapping[str, float]) -> str:
-    """Held-out loss, and what it means in bits where the model writes text."""
+    """Held-out loss, what it means in bits where the model writes text, and figures of labels."""
     bits = metrics.get(VALIDATION_BITS_PER_BYTE)
     said = "" if bits is None else f", {bits:.3f} bits per byte"
+    for name in DECIDING:
+        figure = metrics.get(labelled("validation", name))
+        said += "" if figure is None else f", {name} {figure:.4f}"
     return f"validation loss {metrics['validation/loss']:.3f}{said}"
 
 
@@ -144,10 +149,12 @@ class JournalFollower:
                     record["micro_batch_size"],
                 )
             case "stopped_early":
+                figure = record.get("best_figure")
                 logger.info(
-                    "no better since step %d, validation loss %.3f: stopped early",
+                    "no better since step %d, validation loss %.3f%s: stopped early",
                     record["best_step"],
                     record["best_loss"],
+                    "" if figure is None else f" and figure {figure:.4f}",
                 )
             case "stopped_by_time":
                 logger.info(

@@ -262,6 +262,48 @@ def test_a_champion_of_other_labels_is_not_replaced(mill: Mill) -> None:
     assert (other.version, mill.at(NAME, CHAMPION).version) == ("3", "1")
 
 
+SOUGHT = {
+    "search__learning_rates": [0.003, 0.01, 1e30],
+    "search__epochs": [7],
+    "train__validation__early_stopping": 5,
+    "opponents": False,
+}
+
+
+def _trainings(mill: Mill) -> set[str]:
+    return {each.name for each in Layout(mill.settings.home).runs.iterdir()}
+
+
+def test_the_best_of_a_search_on_validation_is_what_the_flow_goes_on_with(mill: Mill) -> None:
+    before = _trainings(mill)
+    version = mill.run("sought", **SOUGHT)
+    trained = _trainings(mill) - before
+    assert len(trained) == 3  # the best is not trained once more
+    client = MlflowClient(mill.settings.mlflow_url)
+    experiment = client.get_run(version.run_id).info.experiment_id
+    below = f"tags.`mlflow.parentRunId` = '{version.run_id}'"
+    trials = {
+        float(run.data.params["train.optimizer.learning_rate"]): run
+        for run in client.search_runs([experiment], below)
+    }
+    assert {rate: run.info.status for rate, run in trials.items()} == {
+        0.003: "FINISHED",
+        0.01: "FINISHED",
+        1e30: "FAILED",
+    }
+    good = [trials[rate].data.metrics for rate in (0.003, 0.01)]
+    best = max(good, key=lambda each: (each["validation/accuracy"], -each["validation/nll"]))
+    found = mill.metrics(version)
+    assert "train/loss" in best and not any(name.startswith("test/") for name in best)
+    assert found["validation/accuracy"] == best["validation/accuracy"]
+    assert found["validation/nll"] == best["validation/nll"]
+    page = Page(mill.text(version, "report/report.html"))
+    assert "What was tried" in page.text and "gradient is not finite" in page.text
+
+    mill.run("sought", **SOUGHT)
+    assert _trainings(mill) == before | trained
+
+
 def test_what_a_version_was_taught_with_is_not_pruned(mill: Mill) -> None:
     every, layout = versions(mill.settings, NAME), Layout(mill.settings.home)
     removed = {(e.kind, e.path.name) for e in plan_pruning(layout, every, 0.0).removals}

@@ -4,6 +4,8 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from corpusmill.flows.overrides import override
 from corpusmill.model.hf.folder import export_model
@@ -24,6 +26,7 @@ from tests.training_runs import (
     finish_all,
     losses,
     open_workshop,
+    records,
     stop_after,
     weights,
 )
@@ -43,6 +46,18 @@ TRAIN = override(
 DROPPED = override(TRAIN, {"dropout": 0.1, "label_smoothing": 0.1})
 PAIR = override(TRAIN, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2})
 SHARDED = override(PAIR, {"hardware.parallelism": "fsdp"})
+STOPPED = override(
+    TRAIN,
+    {
+        "optimizer.learning_rate": 0.006,
+        "optimizer.layer_decay": 0.7,
+        "schedule.name": "inverse_sqrt",
+        "max_steps": 400,
+        "validation.early_stopping": 8,
+    },
+)
+STOPPED_PAIR = override(STOPPED, {"hardware.num_processes": 2, "hardware.micro_batch_size": 2})
+STOPPED_SHARDED = override(STOPPED_PAIR, {"hardware.parallelism": "fsdp"})
 FULL = MethodConfig()
 SHAPES: dict[str, tuple[ModelConfig, str]] = {
     "decoder": (DECODER, "bpe"),
@@ -62,6 +77,10 @@ RUNS: dict[str, tuple[str, TrainConfig, MethodConfig]] = {
     "weighted": ("bert", TRAIN, MethodConfig(class_weights=True)),
     "dropped": ("decoder", DROPPED, FULL),
     "dropped, cut": ("decoder", DROPPED, FULL),
+    "stopped": ("decoder", STOPPED, FULL),
+    "stopped, cut": ("decoder", STOPPED, FULL),
+    "stopped, two processes": ("decoder", STOPPED_PAIR, FULL),
+    "stopped, sharded": ("decoder", STOPPED_SHARDED, FULL),
 }
 _KINDS = {"river": "water", "lake": "water", "tower": "stone", "wall": "stone"}
 
@@ -107,7 +126,7 @@ def runs(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
             examples=examples,
             method=method,
         )
-    stop_after([layouts["dropped, cut"]], 25)
+    stop_after([layouts["dropped, cut"], layouts["stopped, cut"]], 25)
     finish_all(list(layouts.values()))
     return layouts
 
@@ -136,6 +155,33 @@ def test_a_run_that_was_cut_ends_with_the_bytes_of_one_that_was_not(
 ) -> None:
     assert weights(runs["dropped, cut"]) == weights(runs["dropped"])
     assert losses(runs["dropped, cut"]) == losses(runs["dropped"])
+
+
+def test_the_weights_of_the_best_figure_are_exported_of_equals_those_of_the_lowest_loss(
+    runs: dict[str, RunLayout],
+) -> None:
+    (stopped,) = records(runs["stopped"], "stopped_early")
+    judged = [losses(runs["stopped"], f"validation/{name}") for name in ("accuracy", "loss")]
+    best = max(range(len(judged[0])), key=lambda number: (judged[0][number], -judged[1][number]))
+    assert stopped["best_step"] == 5 * (best + 1) == stopped["step"] - 8 * 5 < 360
+    assert (stopped["best_figure"], stopped["best_loss"]) == (judged[0][best], judged[1][best])
+    kept = runs["stopped"].checkpoints / f"step-{stopped['best_step']:08d}" / "model.safetensors"
+    learned = load_file(kept)
+    for name, parameter in load_labeller(runs["stopped"].model)[0].named_parameters():
+        assert torch.equal(learned[name][: len(parameter)], parameter), name
+
+
+@pytest.mark.parametrize("name", ["stopped, two processes", "stopped, sharded"])
+def test_all_processes_stop_after_the_same_step(name: str, runs: dict[str, RunLayout]) -> None:
+    expected, found = (losses(runs[each], "validation/loss") for each in ("stopped", name))
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_a_run_that_was_cut_remembers_its_best_figure(runs: dict[str, RunLayout]) -> None:
+    assert records(runs["stopped, cut"], "resumed")
+    whole, cut = (records(runs[name], "stopped_early") for name in ("stopped", "stopped, cut"))
+    assert [{**each, "time": 0} for each in cut] == [{**each, "time": 0} for each in whole]
+    assert weights(runs["stopped, cut"]) == weights(runs["stopped"])
 
 
 def test_of_a_frozen_body_the_head_alone_learns(runs: dict[str, RunLayout]) -> None:

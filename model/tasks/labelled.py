@@ -21,6 +21,7 @@ class LabelledTexts:
         sizes: their number, in a list.
         dropped: none.
         longest: positions of the longest.
+        targets: of each, as `targets_of` gives them.
     """
 
     dropped = 0
@@ -29,7 +30,7 @@ class LabelledTexts:
         """Encodes all texts."""
         self._reader = reader
         self._ids, self._firsts = reader.encode(examples.texts, examples.pairs)
-        self._targets = targets_of(examples, head)
+        self.targets = targets_of(examples, head)
         self._paired = examples.pairs is not None
         self._lengths = np.array([len(each) for each in self._ids], np.int64)
         self.sizes = [len(examples)]
@@ -52,7 +53,7 @@ class LabelledTexts:
             ids, [self._firsts[number] for number in chosen]
         )
         segments = segments_BT if self._paired else None
-        return LabelledBatch(ids_BT, lengths_B, self._targets[numbers], segments)
+        return LabelledBatch(ids_BT, lengths_B, self.targets[numbers], segments)
 
 
 def targets_of(examples: Examples, head: HeadConfig) -> np.ndarray:

@@ -75,7 +75,20 @@ class Labeller(Network):
             logits_BC = logits_BC * self.head.std + self.head.mean
         if targets is None:
             return logits_BC
-        return self._loss(logits_BC, targets)
+        return self.loss(logits_BC, targets)
+
+    def scores(self, logits_BC: Tensor) -> Tensor:
+        """Probabilities at the head's temperature, (B, C); for regression the number itself.
+
+        Labels of classification exclude each other: theirs add up to one.
+        """
+        match self.head.kind:
+            case "classification":
+                return (logits_BC / self.head.temperature).softmax(-1)
+            case "several":
+                return (logits_BC / self.head.temperature).sigmoid()
+            case "regression":
+                return logits_BC
 
     def _pooled(self, states_BTD: Tensor, lengths_B: Tensor) -> Tensor:
         match self.head.pooling:
@@ -92,7 +105,8 @@ class Labeller(Network):
                 there_BT1 = (places_T < lengths_B[:, None]).unsqueeze(-1).to(states_BTD.dtype)
                 return (states_BTD * there_BT1).sum(1) / lengths_B[:, None].to(states_BTD.dtype)
 
-    def _loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, logits_BC: Tensor, targets: Tensor) -> Tensor:
+        """The loss of what it answers; arguments and sum as of `forward`."""
         smoothing = self.smoothing if self.training else 0.0
         weights_C = self.weights_C if self.training else None
         match self.head.kind:

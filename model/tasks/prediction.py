@@ -71,18 +71,8 @@ class Predictor:
             )
             segments = None if pairs is None else segments_BT
             logits_BC = self._network(ids_BT, lengths_B=lengths_B, segments_BT=segments).double()
-            answers[rows] = self._scaled(logits_BC).cpu().numpy()
+            answers[rows] = self._network.scores(logits_BC).cpu().numpy()
         return answers
-
-    def _scaled(self, logits_BC: torch.Tensor) -> torch.Tensor:
-        logits_BC = logits_BC / self.head.temperature
-        match self.head.kind:
-            case "classification":
-                return logits_BC.softmax(-1)
-            case "several":
-                return logits_BC.sigmoid()
-            case "regression":
-                return logits_BC
 
 
 def predict(job: PredictionJob) -> None:

@@ -38,8 +38,10 @@ class Progress:
     """How far a run is; with the seed in its config this is all the state of its data.
 
     Attributes:
-        best_loss: with early stopping, the lowest validation loss so far, in nats a token.
-        best_step: the step that it was measured after.
+        best_loss: with early stopping, the validation loss of the best weights so far, in nats a
+            prediction.
+        best_figure: theirs that decides, where they answer with labels and it has a value.
+        best_step: the step after which they were validated.
         validations_since: how many have followed it.
     """
 
@@ -47,6 +49,7 @@ class Progress:
     tokens_seen: int = 0
     seconds: float = 0.0
     best_loss: float | None = None
+    best_figure: float | None = None
     best_step: int = 0
     validations_since: int = 0
 

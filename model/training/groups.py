@@ -50,11 +50,18 @@ class MuonConfig(_OptimizerConfig):
 
 
 class AdamWConfig(_OptimizerConfig):
-    """Everything is moved by AdamW."""
+    """Everything is moved by AdamW.
+
+    Attributes:
+        layer_decay: factor of the rates from each layer to the one below it; see
+            `corpusmill.model.training.depth`. Muon has none: its steps are orthogonal, and we know
+            of nobody who fine-tunes with it.
+    """
 
     name: Literal["adamw"] = "adamw"
     learning_rate: float = Field(0.0015, gt=0)
     max_grad_norm: float | None = Field(1.0, gt=0)
+    layer_decay: float = Field(1.0, gt=0, le=1, exclude_if=lambda decay: decay == 1)
 
 
 Optimizer = Annotated[MuonConfig | AdamWConfig, Field(discriminator="name")]
@@ -172,13 +179,15 @@ class SizeWarmUp(Config):
 
 
 class ValidationConfig(Config):
-    """Held-out loss while training.
+    """Held-out loss while training, and of labels the figure that decides.
 
     Attributes:
         every: optimizer steps.
         windows: held-out windows that are scored.
-        early_stopping: end after this many validations in a row without a lower loss, and export
-            the best weights; None trains to the end.
+        early_stopping: end after this many validations in a row that were not better, and export
+            the best weights; None trains to the end. Better is a lower loss; of a network that
+            answers with labels a higher figure of the task (accuracy, Spearman's correlation, the
+            micro-averaged F1), and of equals the one with the lower loss.
     """
 
     every: PositiveInt = 100

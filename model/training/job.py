@@ -67,7 +67,9 @@ def labeller_spec(
     decides = identity_of(train, family_of(initialize_from), None, num_processes)
     for name in ("objectives", "packing"):
         decides.pop(name, None)
-    config = {"method": method.model_dump(mode="json"), "train": decides}
+    config: dict[str, Any] = {"method": method.model_dump(mode="json"), "train": decides}
+    if train.validation.early_stopping:
+        config["stops_by"] = "figure"  # those of before stopped by their loss
     return Spec("model", FORMAT_VERSION, inputs, config)
 
 

@@ -1,6 +1,7 @@
 """The optimizers of a run: Muon for matrices with AdamW for the rest, or AdamW for everything."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import get_args
 
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from corpusmill.model.network.base import Network
 from corpusmill.model.network.roles import Kind, with_roles
 from corpusmill.model.training.adamw import AdamW, Optimizer
-from corpusmill.model.training.groups import MuonConfig
+from corpusmill.model.training.depth import rate_shares
+from corpusmill.model.training.groups import AdamWConfig, MuonConfig
 from corpusmill.model.training.groups import Optimizer as OptimizerConfig
 from corpusmill.model.training.muon import Muon
 from corpusmill.model.training.parallel import whole
@@ -88,12 +90,7 @@ def build_optimizers(model: Network, config: OptimizerConfig) -> Optimizers:
     authors' MuSharedReadout. From an untied network to a tied one AdamW's rate is not carried over:
     it moves embeddings that begin at 0.02 by as much as others that begin at 1.
     """
-    groups = []
     by_kind = kinds(model)
-    set_by_hand: Mapping[Kind, float | None] = {
-        "embeddings": config.embedding_learning_rate,
-        "head": config.head_learning_rate,
-    }
     each: list[Optimizer] = []
     if isinstance(config, MuonConfig) and "matrices" in by_kind:
         matrices = by_kind.pop("matrices")
@@ -106,18 +103,42 @@ def build_optimizers(model: Network, config: OptimizerConfig) -> Optimizers:
             dtype=model.compute_dtype,
         )
         each.append(muon)
-    for kind, parameters in by_kind.items():
-        rate = set_by_hand.get(kind) or config.learning_rate * _multiple(kind, model, config)
-        rate *= _carried_over(kind, model, config)
+    shares = rate_shares(model, config.layer_decay if isinstance(config, AdamWConfig) else 1.0)
+    groups = []
+    for kind, every in by_kind.items():
         decays = config.name == "adamw" and kind not in _NEVER_DECAY
         decay = config.weight_decay if decays else 0.0
-        groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
+        for share, parameters in _by_share(every, shares).items():
+            rate = _rate(kind, share, model, config)
+            groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
     betas = config.adam_beta1, config.adam_beta2
     each.append(AdamW(groups, betas=betas, eps=config.adam_epsilon))
     for optimizer in each:
         for group in optimizer.param_groups:
             group["full_lr"] = group["lr"]
     return Optimizers(tuple(each))
+
+
+def _by_share(
+    parameters: Sequence[Tensor], shares: Mapping[Tensor, float]
+) -> Mapping[float, list[Tensor]]:
+    """The parameters by the share of their rate that their depth leaves them."""
+    found: dict[float, list[Tensor]] = defaultdict(list)
+    for parameter in parameters:
+        found[shares[parameter]].append(parameter)
+    return found
+
+
+def _rate(kind: Kind, share: float, model: Network, config: OptimizerConfig) -> float:
+    """The full rate of parameters of a kind to which their depth leaves this share of it."""
+    set_by_hand: Mapping[Kind, float | None] = {
+        "embeddings": config.embedding_learning_rate,
+        "head": config.head_learning_rate,
+    }
+    # Embeddings that are the head too are the lowest layer where rates fall with depth.
+    given = None if kind == "head" and share < 1 else set_by_hand.get(kind)
+    rate = given or config.learning_rate * _multiple(kind, model, config)
+    return rate * _carried_over(kind, model, config) * share
 
 
 def _multiple(kind: Kind, model: Network, config: OptimizerConfig) -> float:

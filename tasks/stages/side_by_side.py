@@ -1,4 +1,4 @@
-"""Calls side by side, each of which waits for processes of its own."""
+"""Calls side by side, each of which waits for a process of its own."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -8,21 +8,21 @@ from typing import TypeVar
 
 from corpusmill.storage.errors import ProcessError
 
-R = TypeVar("R")
+T = TypeVar("T")
 
 
 class UntilStopped:
-    """Follows the training of a thread, and ends it once its flow has ended."""
+    """Follows the trainings of several threads, and ends them once their flow has ended."""
 
     def __init__(self) -> None:
         self._stopped = Event()
 
     def stop(self) -> None:
-        """Ends what is followed."""
+        """Ends each of them as it next asks."""
         self._stopped.set()
 
     def follow(self) -> None:
-        """Raises ProcessError where it is to end."""
+        """Raises ProcessError once they are to end."""
         if self._stopped.is_set():
             raise ProcessError(
                 "The flow has ended, or another training beside this one has failed; a retry goes "
@@ -30,11 +30,13 @@ class UntilStopped:
             )
 
 
-def side_by_side(calls: Sequence[Callable[[], R]], at_once: int, followed: UntilStopped) -> list[R]:
-    """What the calls return, some of them at a time; the first that fails ends them all.
+def side_by_side(calls: Sequence[Callable[[], T]], at_once: int, followed: UntilStopped) -> list[T]:
+    """What the calls return, in their order.
 
     Args:
-        followed: by the training of each of them.
+        calls: those that take longest first.
+        at_once: how many are under way at a time.
+        followed: what ends them where one fails, or the flow does.
     """
     with ThreadPoolExecutor(at_once) as pool:
         # With the context of this thread, by which Prefect knows whose log it is.

@@ -23,6 +23,7 @@ from corpusmill.tasks.stages.answers import Row, System, metric_of, table_of
 from corpusmill.tasks.stages.learning_curve import Learner, Point
 from corpusmill.tasks.stages.mistakes import Mistake, named, worst_mistakes
 from corpusmill.tasks.stages.neighbours import make_neighbours
+from corpusmill.tasks.stages.search import Tried
 from corpusmill.tasks.stages.slices import OfLabel, OfLength, by_label, by_length, confusion
 
 TFIDF: Learner = "tfidf"
@@ -63,6 +64,7 @@ class Findings:
         curves: by share of the labels; one point each, or none, where no others were measured.
         counts: of the manifest of the examples.
         flow_run_url, mlflow_url: pages of the run.
+        tried: the trials of a search, the best first.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Findings:
     counts: Mapping[str, Any]
     flow_run_url: str
     mlflow_url: str
+    tried: Sequence[Tried] = ()
 
 
 def gather(
@@ -97,7 +100,7 @@ def gather(
 
     Args:
         opponents: in the order of the table.
-        about: of the version: name, version, promotion, flow_run_url and mlflow_url.
+        about: of the version: name, version, promotion, flow_run_url, mlflow_url and tried.
     """
     side: Side = "test" if candidate.test else "validation"
     said = candidate.of(side)

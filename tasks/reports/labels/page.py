@@ -15,6 +15,7 @@ from corpusmill.tasks.reports.labels.parts import (
     of_labels,
     told,
 )
+from corpusmill.tasks.reports.labels.trials import trials
 from corpusmill.tasks.reports.labels.words import (
     figure,
     in_words,
@@ -131,6 +132,8 @@ def _parts(found: Findings) -> Iterator[Part]:
     ):
         if part:
             yield part
+    if tried := trials(found):
+        yield tried
     yield _examples(found)
     if found.side == "test":
         yield _table(found, "validation")

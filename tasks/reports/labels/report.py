@@ -26,6 +26,7 @@ from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.answers import System, metric_of
 from corpusmill.tasks.stages.learning_curve import Learner, Point, share_needed
 from corpusmill.tasks.stages.lineage import examples_files
+from corpusmill.tasks.stages.search import Tried
 from corpusmill.tasks.tracking import FlowContext
 
 PAGE = "report/report.html"
@@ -43,6 +44,7 @@ def report_labels(
     *,
     examples: Ref,
     model: Ref,
+    tried: Sequence[Tried],
 ) -> None:
     """Writes figures, answers and the page to the run in MLflow, and the page into Prefect.
 
@@ -50,6 +52,7 @@ def report_labels(
 
     Args:
         curves: of shares of the labels, as `points_of` has them; empty where none was measured.
+        tried: how else it might have been taught, the best first; none without a search.
     """
     both = [each for each in opponents if each.name == TFIDF]
     systems = [*opponents, *(said.with_mean(each, f"mean with {TFIDF}") for each in both)]
@@ -65,6 +68,7 @@ def report_labels(
         promotion=promotion,
         flow_run_url=str(runtime.flow_run.ui_url),
         mlflow_url=context.tracker.link,
+        tried=tried,
     )
     _log_figures(context, found)
     _log_answers(context, said)
@@ -100,7 +104,8 @@ def _log_figures(context: FlowContext, found: Findings) -> None:
             share = share_needed(found.curves, other)
             if share is not None:
                 figures[metrics.labels_saved(other)] = 1 - share
-    context.tracker.log_metrics(figures)
+    # Before the last step they would stand behind what validation has found on the way.
+    context.tracker.log_metrics(figures, context.tracker.last_step())
     for learner, points in found.curves.items():
         by_examples = {point.examples: point.figure.value for point in points}
         context.tracker.log_curve(metrics.learning_curve(learner, found.decides), by_examples)
