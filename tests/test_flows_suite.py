@@ -177,7 +177,7 @@ def test_the_version_has_the_figures_in_a_tag_and_in_its_card(mill: Exams) -> No
     assert version.tags["evaluated.suite.en.run"] == mill.newest().info.run_id
     assert "stones" in version.tags["evaluated.suite.en"]
     described = MlflowClient(mill.settings.mlflow_url).get_model_version(NAME, "1").description
-    assert described.startswith("**Suite `en`**")
+    assert described and described.startswith("**Suite `en`**")
 
 
 def test_again_with_nothing_new_starts_no_process(mill: Exams) -> None:
