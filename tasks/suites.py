@@ -31,7 +31,7 @@ from corpusmill.tasks.stages.suite_table import (
     missing_of,
     read_table,
     table_of,
-    value_of_cell,
+    values_of,
 )
 from corpusmill.tasks.stages.suites import (
     PRETRAINED,
@@ -167,6 +167,7 @@ def cells_as_json(
     """
     by_name = {exam.task: exam for exam in exams}
     metric_of = {row.task: row.metric for row in table.rows}
+    values = values_of(table, answered)
     return {
         "start": {"named": start.named, **_digests(start.model)},
         "corpora": [corpus.digest for corpus in start.corpora],
@@ -178,7 +179,7 @@ def cells_as_json(
                 "system": each.cell.system,
                 "seed": each.cell.seed,
                 "metric": metric_of[each.cell.task],
-                "value": value_of_cell(each, metric_of[each.cell.task]),
+                "value": values[each.cell],
                 "examples": by_name[each.cell.task].examples.digest,
                 "model": _digests(each.model) if each.model else None,
                 "answers": _digests(each.answers),
@@ -186,7 +187,7 @@ def cells_as_json(
                 "predictions": f"predictions/{_folder_of(each.cell)}/predictions.jsonl",
             }
             for each in answered
-            if each.cell.task in metric_of
+            if each.cell in values
         ],
     }
 

@@ -180,10 +180,15 @@ def table_of(rows: Sequence[TaskScores], missing: Mapping[str, str]) -> SuiteTab
     return SuiteTable(tuple(rows), means if counted else {}, named, dict(missing))
 
 
-def value_of_cell(cell: Answered, metric: str) -> float:
-    """The figure of one cell on test."""
-    said = read_answers(cell.answers)
-    return value_of(deciding(said.kind, len(said.labels), metric), said)
+def values_of(table: SuiteTable, answered: Sequence[Answered]) -> dict[Cell, float]:
+    """The figure of each cell that has one in the table."""
+    runs = {(row.task, name): iter(s.runs) for row in table.rows for name, s in row.scores.items()}
+    cells = (each.cell for each in answered)
+    return {
+        cell: next(runs[cell.task, cell.system])
+        for cell in cells
+        if (cell.task, cell.system) in runs
+    }
 
 
 def read_answers(answers: Ref) -> Predictions:
