@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback lineage show ui sample evaluate prune verify test tests test-fast check bench-data bench-train bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
+.PHONY: help run up down rollback lineage show ui sample evaluate prune verify test tests test-fast check bench-data bench-train bench-labels bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -92,6 +92,11 @@ NANOGPT ?=
 bench-train: TEXT ?= $(DATA)/tinyshakespeare/input.txt
 bench-train: $(TEST) $(TRAINERS) ## Measure training beside its peers (half an hour): make bench-train NANOGPT=../nanoGPT
 	@$(BIN)/python -m tests.benchmarks.training "$(NANOGPT)" "$(TEXT)" .venv-peers-train/bin/python $(ONLY)
+
+# START is a pretrained encoder in the Hugging Face format; one with random weights without it.
+START ?=
+bench-labels: $(TEST) ## Measure fine-tuning beside transformers' Trainer (half an hour): docs/benchmarks.md
+	@$(BIN)/python -m tests.benchmarks.labels $(DATA)/sst2 $(START)
 
 # MODEL_FOLDER is a decoder in the Hugging Face format; the newest model of the store without it.
 MODEL_FOLDER ?=

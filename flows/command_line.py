@@ -29,6 +29,7 @@ from corpusmill.storage.errors import ConfigError, CorpusmillError, StackError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.markup import as_line, on_terminal
 from corpusmill.storage.settings import Settings
+from corpusmill.storage.versions import check_language_model
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.launch import run_to_end, sample_command
 from corpusmill.tasks.stack import control
@@ -113,6 +114,7 @@ def sample(prompt: str, model: str) -> None:
     from corpusmill.storage.registry import fetch
 
     champion = champion_or_refuse(settings, name)
+    check_language_model(champion)
     sys.exit(run_to_end(sample_command(fetch(settings, layout, champion).path, prompt)))
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, create_model, model_validator
 from corpusmill.flows.overrides import nearest, override
 from corpusmill.model.config import EvaluationConfig, Hardware, ProbeConfig
 from corpusmill.model.evaluation.probe_items import probe_identity, read_items
-from corpusmill.model.hf.families import family_of
+from corpusmill.model.hf.families import check_language_model, family_of
 from corpusmill.model.network.config import DecoderConfig, Family, ModelConfig
 from corpusmill.model.objectives.config import check_objectives
 from corpusmill.model.tokenizer.config import TokenizerConfig
@@ -68,6 +68,7 @@ class PretrainConfig(Config):
                 f"initialize_from is {start!r}, and there is no such folder; {expected}"
             )
         family = family_of(Path(start))
+        check_language_model(Path(start))
         tokenizer = TokenizerConfig(source=start, family=family)
         return {**values, "tokenizer": tokenizer.model_dump()}
 

@@ -10,6 +10,7 @@ from corpusmill.flows.config import EvaluateConfig, evaluated_on_this_machine
 from corpusmill.flows.inheritance import champions_config
 from corpusmill.flows.overrides import override
 from corpusmill.flows.run_names import EVALUATION, name_evaluation
+from corpusmill.model.hf.families import check_language_model
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.versions import RegisteredModel
@@ -43,6 +44,8 @@ def evaluate(model: str = "gpt-tiny", overrides: dict[str, Any] | None = None) -
         del given["corpus.sources"]
     layout = Layout(settings.home)
     is_folder = Path(model).is_absolute()
+    if is_folder:
+        check_language_model(Path(model))
     found = None if is_folder else find_version(settings, model)
     version = found[0] if found else None
     config = evaluated_on_this_machine(_config(found, given))

@@ -15,8 +15,10 @@ from corpusmill.flows.config import (
     digest_night,
 )
 from corpusmill.flows.home import here, tracked
+from corpusmill.flows.task_config import FinetuneConfig
 from corpusmill.storage.config import Config, parse
 from corpusmill.storage.errors import ConfigError
+from corpusmill.storage.manifest import digest_json
 from corpusmill.storage.markup import as_line, json_on_terminal
 from corpusmill.storage.settings import Settings
 from corpusmill.storage.versions import RegisteredModel, RunRecord
@@ -42,8 +44,9 @@ def lineage(model: str, every: bool, as_json: bool) -> None:
     from corpusmill.tasks.stages.lineage import lineage_of
 
     wanted = version_at(settings, model)
-    found = versions(settings, wanted.name)
-    generations = lineage_of(layout, found, wanted, lambda each: _record(settings, each))
+    generations = lineage_of(
+        layout, versions(settings), wanted, lambda each: _record(settings, each)
+    )
     if as_json:
         text = json.dumps(as_values(generations), ensure_ascii=False, indent=2)
         click.echo(json_on_terminal(text))
@@ -98,6 +101,9 @@ def _config_digest(record: RunRecord) -> str | None:
     """The digest of the config of a run, or None where it is not understood any more."""
     values = record.config
     try:
+        if "task" in values:
+            config = parse(FinetuneConfig, _only(FinetuneConfig, values))
+            return digest_json(config.model_dump(mode="json"))
         if "night" in values:
             return digest_night(parse(ContinueConfig, _only(ContinueConfig, values)))
         return digest_config(parse(PretrainConfig, _only(PretrainConfig, values)))

@@ -11,6 +11,7 @@ from corpusmill.storage.layout import Layout
 from corpusmill.storage.markup import as_line
 from corpusmill.storage.names import registrable
 from corpusmill.storage.settings import Settings, load_settings
+from corpusmill.storage.versions import RegisteredModel, check_language_model
 from corpusmill.tasks.stack import automations, control
 from corpusmill.tasks.stack.nightlies import (
     FLOW,
@@ -48,6 +49,8 @@ def nightly(
         automations.tell(server, tell)
         _print_told(automations.told(server))
     elif name is not None and at is not None:
+        if champion := _champion(settings, name):
+            check_language_model(champion)
         _print_set(settings, set_nightly(server, name, at, zone), zone)
     elif name is not None and remove:
         _print_removed(remove_nightly(server, name))
@@ -119,7 +122,7 @@ def _print_all(settings: Settings, found: list[Nightly]) -> None:
         click.echo("No nights: `corpusmill nightly NAME --at 02:00` has a model learn every night.")
     for each in found:
         champion = _champion(settings, each.model)
-        version = f"champion version {champion}" if champion else "no champion yet"
+        version = f"champion version {champion.version}" if champion else "no champion yet"
         when = ", ".join(each.when) or "never"
         click.echo(as_line(f"{each.model}  {when}  next {_moment(each, None)}  {version}"))
 
@@ -135,9 +138,8 @@ def _moment(found: Nightly, zone: str | None) -> str:
     return f"{found.next.astimezone(ZoneInfo(zone) if zone else None):%Y-%m-%d %H:%M %Z}"
 
 
-def _champion(settings: Settings, model: str) -> str | None:
+def _champion(settings: Settings, model: str) -> RegisteredModel | None:
     # Here: MLflow takes two seconds to import, and what is refused needs none of it.
     from corpusmill.storage.aliases import champion_of
 
-    found = champion_of(settings, model)
-    return found.version if found else None
+    return champion_of(settings, model)

@@ -8,6 +8,7 @@ import click
 from corpusmill.flows.home import here, tracked
 from corpusmill.flows.task_config import folder_of
 from corpusmill.storage.markup import as_line
+from corpusmill.storage.versions import check_labeller
 
 
 @click.command()
@@ -36,7 +37,9 @@ def predict(model: str, file: Path, out: Path, text: str, text_pair: str | None)
         from corpusmill.storage.aliases import version_at
         from corpusmill.storage.registry import fetch
 
-        folder = fetch(settings, layout, version_at(settings, model)).path
+        version = version_at(settings, model)
+        check_labeller(version)
+        folder = fetch(settings, layout, version).path
     with click.progressbar(
         length=file.stat().st_size,
         label="Answering",

@@ -1,5 +1,6 @@
 """The names of flow runs, which their runs in MLflow have too: the model, the recipe and when."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +36,22 @@ def name_finetuning() -> str:
     given = runtime.flow_run.parameters
     recipe, when = str(given.get("recipe")), runtime.flow_run.scheduled_start_time
     return run_name(str(given.get("name")), recipe, when)
+
+
+def name_suite() -> str:
+    """The name of this flow run of `suite`."""
+    given = runtime.flow_run.parameters
+    said = f"suite {given.get('recipe')}"
+    return run_name(
+        model_named(str(given.get("start"))), said, runtime.flow_run.scheduled_start_time
+    )
+
+
+def model_named(start: str) -> str:
+    """The name of a model that something starts with: a registered one's, or the folder's."""
+    if start.startswith("models:/"):
+        return re.split("[/@]", start.removeprefix("models:/"), maxsplit=1)[0]
+    return Path(start).expanduser().name or start
 
 
 def name_evaluation() -> str:

@@ -10,6 +10,8 @@ from corpusmill.storage.errors import ModelError
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# Says what the head is of a network that answers with labels, and is there for no other.
+HEAD = "head.json"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -139,11 +139,15 @@ def config_of(settings: Settings, model: RegisteredModel) -> dict[str, Any]:
     return config
 
 
-def text_of(settings: Settings, model: RegisteredModel, path: str) -> str | None:
-    """A text artifact of the run that made a version, or None where it is gone."""
+def text_of(settings: Settings, model: RegisteredModel, path: str, tag: str = RUN) -> str | None:
+    """A text artifact of the run that made a version, or None where it is gone.
+
+    Args:
+        tag: of the version, that names another run.
+    """
     connect(settings)
     try:
-        return mlflow.artifacts.load_text(f"runs:/{model.tags.get(RUN, model.run_id)}/{path}")
+        return mlflow.artifacts.load_text(f"runs:/{model.tags.get(tag, model.run_id)}/{path}")
     except MlflowException:
         return None
 

@@ -63,6 +63,13 @@ def labels_saved(other: str) -> str:
     return f"labels_saved/{other}"
 
 
+def suite(task: str, figure: str, system: str = "") -> str:
+    """A figure of a task of a suite, such as `suite/tnews/accuracy`, or of what stands beside the
+    model, such as `suite/tnews/scratch/accuracy`.
+    """
+    return "/".join(filter(None, ("suite", task, system.replace(" ", "_"), figure)))
+
+
 def evaluation(figure: str) -> str:
     """A figure of an evaluation, such as `evaluation/bits_per_byte`."""
     return f"evaluation/{figure}"

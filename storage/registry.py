@@ -93,6 +93,18 @@ def describe(settings: Settings, name: str, version: str, text: str) -> None:
     connect(settings).update_model_version(name, version, text)
 
 
+def amend(settings: Settings, model: RegisteredModel, begins: str, line: str) -> None:
+    """Puts a paragraph into the description of a version, in place of the one that begins so.
+
+    Args:
+        begins: words that `line` begins with.
+    """
+    client = connect(settings)
+    there = client.get_model_version(model.name, model.version).description or ""
+    kept = [each for each in there.rstrip().split("\n\n") if each and not each.startswith(begins)]
+    client.update_model_version(model.name, model.version, "\n\n".join([*kept, line]) + "\n")
+
+
 def fetch(settings: Settings, layout: Layout, model: RegisteredModel) -> Ref:
     """The version's model folder in the Hugging Face format, kept in the store once fetched.
 

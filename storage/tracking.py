@@ -106,6 +106,10 @@ class Tracker:
         """Keeps a file among the run's artifacts."""
         self.client.log_artifact(self.run_id, str(path), folder)
 
+    def log_folder(self, path: Path, folder: str) -> None:
+        """Keeps all files of a folder among the run's artifacts."""
+        self.client.log_artifacts(self.run_id, str(path), folder)
+
     def log_text(self, text: str, path: str) -> None:
         """Keeps a text among the run's artifacts."""
         self.client.log_text(self.run_id, text, path)

@@ -73,6 +73,27 @@ class RegisteredModel:
         return self.tags[key]
 
 
+def check_language_model(version: RegisteredModel) -> None:
+    """Raises ConfigError if a version answers with labels, and so neither reads on nor writes."""
+    if EXAMPLES in version.tags:
+        raise ConfigError(
+            f"{version.uri} answers with labels; expected a language model, such as "
+            f"{version.tags.get(STARTED_FROM)}, that it started from: ask this one with "
+            "`corpusmill predict`."
+        )
+
+
+def check_labeller(version: RegisteredModel) -> None:
+    """Raises ConfigError if a version answers with text, not with labels."""
+    version.digest  # noqa: B018 - which it has if it is ours
+    if EXAMPLES not in version.tags:
+        raise ConfigError(
+            f"{version.uri} is a language model; expected one that answers with labels: "
+            f"`prefect deployment run finetune/classify --param start={version.uri}` makes one of "
+            "it."
+        )
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """How a version was made, as its run in MLflow says.

@@ -10,18 +10,19 @@ from corpusmill.model.baselines.config import BaselineConfig
 from corpusmill.model.tasks.config import Beginning, MethodConfig
 from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage import aliases, registry
-from corpusmill.storage.artifacts import Ref, find
-from corpusmill.storage.errors import ArtifactError, ModelError
+from corpusmill.storage.artifacts import Ref
+from corpusmill.storage.errors import ModelError
 from corpusmill.storage.examples.reading import kind_of, read_examples
 from corpusmill.storage.examples.schema import Side
 from corpusmill.storage.manifest import read_manifest
 from corpusmill.storage.served import labelling
-from corpusmill.storage.versions import CHAMPION, CORPUS, EXAMPLES, STARTED_FROM, RegisteredModel
+from corpusmill.storage.versions import CHAMPION, EXAMPLES, STARTED_FROM, RegisteredModel
 from corpusmill.tasks.registration import Promotion, register
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import finetuning, training
 from corpusmill.tasks.stages.answers import System, metric_of, read_system
 from corpusmill.tasks.stages.baselines import make_baseline
+from corpusmill.tasks.stages.learned_text import learned_text
 from corpusmill.tasks.stages.learning_curve import (
     LEARNERS,
     Learner,
@@ -44,7 +45,8 @@ class Start:
     Attributes:
         model: with its tokenizer.
         named: as a person reads it.
-        corpora: that it was trained on, as far as they are in the store.
+        corpora: that it and its line were trained on, as far as they are in the store, and the
+            memory of the line.
     """
 
     model: Ref
@@ -80,19 +82,16 @@ def bring_start(context: FlowContext, start: str, folder: Path | None) -> Start:
 
 
 def _corpora(context: FlowContext, version: RegisteredModel) -> tuple[Ref, ...]:
-    digest = version.tags.get(CORPUS)
-    if digest is None:
-        return ()
-    try:
-        return (find(context.layout, "corpus", digest),)
-    except ArtifactError:
+    found, gone = learned_text(context.layout, aliases.versions(context.settings), version)
+    if gone:
         get_run_logger().warning(
-            "the corpus %s of %s is not in the store any more: nobody can tell which examples "
-            "stand in it",
-            digest[:12],
+            "%d of the corpora that %s goes back to are not in the store any more (%s): of what "
+            "stood in them only the examples that were documents of their own can be told",
+            len(gone),
             version.uri,
+            ", ".join(digest[:12] for digest in gone),
         )
-        return ()
+    return tuple(found)
 
 
 @stage("finetune", retries=3)

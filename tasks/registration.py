@@ -14,7 +14,13 @@ from corpusmill.storage.ledger import Ledger, Rejected
 from corpusmill.storage.markup import command
 from corpusmill.storage.served import Served
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.versions import CHAMPION, DIGEST, MEMORY, RegisteredModel
+from corpusmill.storage.versions import (
+    CHAMPION,
+    DIGEST,
+    MEMORY,
+    RegisteredModel,
+    check_language_model,
+)
 from corpusmill.tasks.evaluation import evaluate
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.evaluation import in_words
@@ -69,13 +75,14 @@ def find_champion(
     """The champion of this name and the config that it was made by; None where there is none yet.
 
     Raises:
-        ConfigError: its config is gone, or another tool registered it.
+        ConfigError: its config is gone, another tool registered it, or it answers with labels.
         ServerError: the MLflow server does not answer.
     """
     champion = aliases.champion_of(settings, name)
     if champion is None:
         return None
     champion.tag(DIGEST)  # which it has if it is ours
+    check_language_model(champion)
     return champion, aliases.config_of(settings, champion)
 
 

@@ -10,7 +10,7 @@ from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_json, read_manifest
 from corpusmill.storage.settings import Settings
-from corpusmill.storage.versions import RegisteredModel
+from corpusmill.storage.versions import RegisteredModel, check_language_model
 from corpusmill.tasks.ingestion.config import CorpusConfig
 from corpusmill.tasks.reports.scores import Scores
 from corpusmill.tasks.retries import stage
@@ -25,10 +25,12 @@ def find_version(settings: Settings, address: str) -> tuple[RegisteredModel, Map
     """The version at an address, and the config that it was made by.
 
     Raises:
-        ConfigError: there is none, its config is gone, or another tool registered it.
+        ConfigError: there is none, its config is gone, another tool registered it, or it answers
+            with labels.
         ServerError: the MLflow server does not answer.
     """
     version = aliases.version_at(settings, address)
+    check_language_model(version)
     return version, aliases.config_of(settings, version)
 
 

@@ -21,8 +21,8 @@ from corpusmill.tasks.stages.predictions import Figure
 from corpusmill.tasks.stages.search import Trial, Tried
 from corpusmill.tasks.stages.slices import OfLength, by_label, by_length, confusion
 
-_EXAMPLES = 200
-_SKILL = 0.7
+_EXAMPLES = 100
+_SKILL = 0.4
 
 
 def answers(kind: TaskKind, names: Sequence[str], skill: float, seed: int = 0) -> Predictions:
@@ -99,12 +99,12 @@ def tried(decides: str, failed: str) -> list[Tried]:
 def _judged(kind: TaskKind, labels: int) -> tuple[dict[Side, list[Row]], list[OfLength]]:
     """Tables and lengths, which take seconds to draw again and again."""
     names = [f"{number}" for number in range(labels)]
-    mine, tfidf = system("candidate", kind, names, _SKILL), system("tfidf", kind, names, 0.6, 1)
+    mine, tfidf = system("candidate", kind, names, _SKILL), system("tfidf", kind, names, 0.45, 1)
     others = [
         system("majority", kind, names, 0.0, 2),
         tfidf,
-        system("scratch", kind, names, 0.5, 3),
-        system("embeddings", kind, names, 0.6, 4),
+        system("scratch", kind, names, 0.25, 3),
+        system("embeddings", kind, names, 0.3, 4),
         mine.with_mean(tfidf, "mean with tfidf"),
     ]
     said = mine.validation

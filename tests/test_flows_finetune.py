@@ -1,35 +1,52 @@
 """From labelled examples to a registered model that answers: real servers and processes."""
 
 import json
+import os
 import random
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import mlflow
 import pytest
+from click.testing import CliRunner
 from mlflow import MlflowClient
 from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
+from corpusmill.flows.command_line import main
+from corpusmill.flows.continued import continue_pretraining
+from corpusmill.flows.evaluate import evaluate
 from corpusmill.flows.finetune import finetune
 from corpusmill.model.hf.folder import export_model
 from corpusmill.model.network.build import build_network
 from corpusmill.model.tokenizer.config import TokenizerConfig
 from corpusmill.model.tokenizer.training import train_tokenizer
-from corpusmill.storage.aliases import find_by_alias, versions
+from corpusmill.storage.aliases import find_by_alias, record_of, versions
 from corpusmill.storage.errors import ConfigError, CorpusError, ModelError
 from corpusmill.storage.examples.reading import read_examples
 from corpusmill.storage.layout import Layout
+from corpusmill.storage.manifest import digest_file
 from corpusmill.storage.settings import Settings, load_settings
-from corpusmill.storage.versions import CANDIDATE, CHAMPION, EXAMPLES, RegisteredModel
+from corpusmill.storage.versions import (
+    CANDIDATE,
+    CHAMPION,
+    EXAMPLES,
+    RegisteredModel,
+    check_language_model,
+)
+from corpusmill.tasks.reports.lineage import as_tree
+from corpusmill.tasks.stages.lineage import lineage_of
 from corpusmill.tasks.stages.pruning import plan_pruning
 from tests.corpora import speeches
 from tests.labelled import write_rows
 from tests.networks import DECODER
 from tests.pages import Page
+from tests.servers import free_port, start, stop
 
 NAME = "stones"
 KINDS = {"river": "water", "lake": "water", "tower": "stone", "wall": "stone"}
@@ -206,6 +223,30 @@ def test_a_registered_model_answers_texts_with_labels(mill: Mill) -> None:
     assert sum(first["scores"].values()) == pytest.approx(1)
 
 
+def test_mlflow_serves_it_over_http(mill: Mill) -> None:
+    address = f"http://127.0.0.1:{(port := free_port())}"
+    command = ["mlflow", "models", "serve", "-m", f"models:/{NAME}@champion", "-p", str(port)]
+    # It calls uvicorn by its name.
+    found = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    pid = start([*command, "--env-manager", "local", "-h", "127.0.0.1"], found, f"{address}/ping")
+    try:
+        told = httpx.post(f"{address}/invocations", json={"text": ["a river", "a wall"]})
+    finally:
+        stop(pid)
+    answers = told.raise_for_status().json()["predictions"]
+    assert [each["label"] for each in answers] == ["water", "stone"]
+    assert all(each["score"] == each["scores"][each["label"]] for each in answers)
+
+
+def test_a_version_says_what_it_takes_and_shows_it(mill: Mill) -> None:
+    mlflow.set_tracking_uri(mill.settings.mlflow_url)
+    described = mlflow.models.get_model_info(f"models:/{NAME}@champion")
+    assert described.signature and described.signature.inputs.input_names() == ["text"]
+    assert described.signature.outputs.input_names() == ["label", "score", "scores"]
+    example = mlflow.pyfunc.load_model(f"models:/{NAME}@champion").input_example
+    assert list(example) == ["text"]
+
+
 def test_the_same_again_makes_no_second_version(mill: Mill) -> None:
     assert mill.run().version == "1"
 
@@ -292,3 +333,42 @@ def test_a_column_that_is_missing_is_refused_with_the_nearest(mill: Mill) -> Non
 def test_examples_that_are_not_named_are_asked_for(mill: Mill) -> None:
     with pytest.raises(ConfigError, match=r"task\.train"):
         finetune(str(mill.folder / "start"), NAME, "classify", {})
+
+
+LABELLER = "answers with labels; expected a language model, such as .* that it started from"
+
+
+def test_a_labeller_is_no_language_model(mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:
+    for ask in (lambda: evaluate(NAME), lambda: continue_pretraining(NAME)):
+        with pytest.raises(ConfigError, match=LABELLER):
+            ask()
+    monkeypatch.setattr("corpusmill.flows.command_line.tracked", lambda settings, _: settings)
+    found = CliRunner().invoke(main, ["sample", "a river", "--model", NAME])
+    assert found.exit_code == 1 and re.search(LABELLER, found.output)
+    with pytest.raises(ConfigError, match=LABELLER):
+        check_language_model(mill.at(NAME, CHAMPION))
+
+
+def test_a_labeller_is_a_start_whose_head_goes_and_its_lineage_stays(mill: Mill) -> None:
+    again = {"task.train": str(mill.folder / "rows.jsonl"), **SHORT, "opponents": False}
+    again |= {"epochs": 0.5, "task.labels": {"stone": "hard", "water": "wet"}}
+    finetune(f"models:/{NAME}@champion", "again", "classify", again)
+    assert mill.at("again", CHAMPION).tag("started_from") == f"models:/{NAME}/1"
+    every = versions(mill.settings)
+    generations = lineage_of(
+        Layout(mill.settings.home),
+        every,
+        mill.at("again", CHAMPION),
+        lambda version: record_of(mill.settings, version),
+    )
+    tree = list(as_tree(generations, None))
+    titles = [re.sub(r" \(.*?\)", "", line) for line in tree if line.startswith("●")]
+    assert titles == [
+        f"● again version 1, started from models:/{NAME}/1",
+        f"● {NAME} version 1, started from {mill.folder / 'start'}",
+    ]
+    rows = mill.folder / "rows.jsonl"
+    named = f"{digest_file(rows)}  {rows}  {rows.stat().st_size:,} bytes, for train"
+    assert sum(named in line for line in tree) == 2
+    described = MlflowClient(mill.settings.mlflow_url).get_model_version("again", "1").description
+    assert described and digest_file(rows) in described and f"models:/{NAME}/1" in described

@@ -247,7 +247,8 @@ def test_examples(tmp_path: Path) -> None:
         sides = kept_in(ref).values()
         for side in sides:
             made.append([side.ids, side.texts, side.pairs, side.labels])
-        made.append(counts_of(ref))
+        # Where the files lay changes no example.
+        made.append({name: each for name, each in counts_of(ref).items() if name != "files"})
     check("examples", schema.FORMAT_VERSION, "storage/examples/schema.py", made)
 
 

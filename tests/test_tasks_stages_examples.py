@@ -15,6 +15,7 @@ from corpusmill.storage.errors import CorpusError
 from corpusmill.storage.examples.reading import label_names
 from corpusmill.storage.examples.schema import SIDES
 from corpusmill.tasks.labelled.copies import reading_key
+from corpusmill.tasks.stages.examples import warnings_of
 from tests.corpora import build, counts_of, write_jsonl
 from tests.labelled import (
     examples_of,
@@ -291,3 +292,19 @@ def test_leaks_between_real_sets_are_found_and_taken_out(
     assert (
         json.loads((ref.path / "manifest.json").read_text())["counts"]["train"] == counts["train"]
     )
+
+
+def test_a_column_that_is_half_empty_is_told(tmp_path: Path) -> None:
+    rows = [(sentence(number), "ab"[number // 2 % 2] if number % 2 else "") for number in range(40)]
+    train = write_rows(tmp_path / "rows.jsonl", rows)
+    counts = counts_of(examples_of(tmp_path, train=train, validation_fraction=0, test_fraction=0))
+    assert counts["train"] == {"in": 40, "kept": 20, "dropped": {"unlabelled": 20}}
+    assert warnings_of(counts) == ["20 of 40 train examples have no label, and are left out"]
+
+
+def test_labels_are_numbered_alike_whatever_their_order_in_the_files(tmp_path: Path) -> None:
+    train = write_sentences(tmp_path / "train.jsonl", range(40), "ab")
+    test = write_sentences(tmp_path / "test.jsonl", range(1000, 1010), "ba")
+    ref = examples_of(tmp_path, train=train, test=test, similarity=1.0)
+    assert list(counts_of(ref)["labels"]) == ["a", "b"]
+    assert kept_in(ref)["test"].labels[:2] == ["b", "a"]

@@ -11,12 +11,15 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.storage.ledger import Ledger, Rejected
+from corpusmill.storage.manifest import digest_file
 from corpusmill.storage.markup import as_line
 from corpusmill.storage.memory import files_path, read_segments, write_files, write_segments
 from corpusmill.storage.versions import CHAMPION, CONTINUED_FROM, RegisteredModel, RunRecord
 from corpusmill.tasks.ingestion.config import CorpusConfig, FileSource
 from corpusmill.tasks.reports.lineage import as_tree, as_values
-from corpusmill.tasks.stages.lineage import Generation, lineage_of
+from corpusmill.tasks.reports.model_card import render_teaching
+from corpusmill.tasks.stages.lineage import Generation, examples_files, lineage_of
+from tests.labelled import examples_of, write_sentences
 from tests.lines import Line, begin
 
 CONFIG = {"recipe": "nightly"}
@@ -246,3 +249,25 @@ def test_of_many_files_as_many_are_shown_as_asked_for(
     tree = "\n".join(as_tree([night], 2))
     assert "text/3.txt" in tree and "text/4.txt" not in tree
     assert "and 1 more: --all shows them" in tree
+
+
+def test_a_version_that_answers_with_labels_goes_on_to_the_line_it_started_from(
+    line: Line, versions: list[RegisteredModel], tmp_path: Path
+) -> None:
+    rows = Path(write_sentences(tmp_path / "rows.jsonl", range(30)))
+    examples = examples_of(line.layout.root, train=str(rows))
+    tags = {"model_digest": "e" * 32, "model_content": "c" * 32, "examples": examples.digest}
+    tags |= {"started_from": versions[1].uri}
+    labels = RegisteredModel("labels", "1", "a run", tags)
+    generations = lineage_of(line.layout, [*versions, labels], labels, _record)
+    tree = list(as_tree(generations, None))
+    assert [each for each in tree if each.startswith("●")] == [
+        "● labels version 1, started from models:/ours/2",
+        "● ours version 2 (champion), continued from version 1",
+        "● ours version 1",
+    ]
+    said = f"{digest_file(rows)}  {rows}  {rows.stat().st_size:,} bytes, for train"
+    assert sum(said in each for each in tree) == 1
+    assert as_values(generations)[0]["examples"][0]["sha256"] == digest_file(rows)
+    card = render_teaching(labels, examples_files(line.layout, examples.digest))
+    assert digest_file(rows) in card and "models:/ours/2" in card

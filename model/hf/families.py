@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from corpusmill.model.files import CONFIG, read_json
+from corpusmill.model.files import CONFIG, HEAD, read_json
 from corpusmill.model.network.config import Family
 from corpusmill.storage.errors import ModelError
 
@@ -30,3 +30,12 @@ def family_of(directory: Path) -> Family:
             "a model."
         )
     return FAMILIES[found]
+
+
+def check_language_model(directory: Path) -> None:
+    """Raises ModelError if the network in a folder answers with labels."""
+    if (directory / HEAD).is_file():
+        raise ModelError(
+            f"{directory} holds a model that answers with labels; expected a language model, such "
+            "as the one it started from: ask this one with `corpusmill predict`."
+        )

@@ -17,6 +17,7 @@ from torch import Tensor
 from corpusmill.model.files import CONFIG, WEIGHTS, read_json, write_json
 from corpusmill.model.finite import first_not_finite
 from corpusmill.model.hf.description import describe, format_for, understand
+from corpusmill.model.hf.families import check_language_model
 from corpusmill.model.hf.format import Format, TensorMapping
 from corpusmill.model.hf.repeated import positions_of, resolve
 from corpusmill.model.hf.tensors import read_tensors
@@ -99,9 +100,10 @@ def load_model(
         The model on the CPU, its shape and the longest sequence that it has learned to read.
 
     Raises:
-        ModelError: a file is missing or unreadable, the architecture is none of ours, or a tensor
-            is missing, superfluous, of another shape or not finite.
+        ModelError: a file is missing or unreadable, the architecture is none of ours, it answers
+            with labels, or a tensor is missing, superfluous, of another shape or not finite.
     """
+    check_language_model(directory)
     path, weights = directory / CONFIG, directory / WEIGHTS
     fmt, shape, vocab_size, sequence_length = understand(read_json(path), path)
     config, tensors = resolve(fmt, shape, _renamed(fmt, read_tensors(directory), weights), weights)

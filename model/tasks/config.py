@@ -9,7 +9,6 @@ from corpusmill.storage.config import Config
 from corpusmill.storage.examples.schema import TaskKind
 from corpusmill.storage.settings import Precision
 
-HEAD = "head.json"
 Pooling = Literal["first", "last", "mean"]
 Beginning = Literal["pretrained", "embeddings", "scratch"]
 

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from corpusmill.model.files import CONFIG, read_json, write_json
+from corpusmill.model.files import CONFIG, HEAD, read_json, write_json
 from corpusmill.model.hf.description import describe, format_for, understand
 from corpusmill.model.hf.folder import fill, write_tensors, write_tokenizer
 from corpusmill.model.hf.format import TensorMapping, linear
 from corpusmill.model.hf.tensors import read_tensors
 from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.build import build_network
-from corpusmill.model.tasks.config import HEAD, HeadConfig
+from corpusmill.model.tasks.config import HeadConfig
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.storage.config import parse, write_json_value
 from corpusmill.storage.errors import ConfigError, ModelError
@@ -71,8 +71,14 @@ def load_labeller(
         The model on the CPU, and the longest text that it has learned to read.
 
     Raises:
-        ModelError: a file is missing, unreadable or does not belong to the others.
+        ModelError: it is a language model, or a file is missing, unreadable or does not belong to
+            the others.
     """
+    if not is_labeller(directory):
+        raise ModelError(
+            f"{directory} has no {HEAD}, as a language model has none; expected a model that "
+            "answers with labels: the flow finetune makes one of it."
+        )
     path = directory / CONFIG
     _, shape, vocab_size, sequence_length = understand(read_json(path), path)
     try:

@@ -1,10 +1,12 @@
 """What MLflow loads and serves of a network that answers with labels: code, no pickle.
 
-Request: {"dataframe_records": [{"text": "…"}]}, with `text_pair` where it was taught pairs. Answer:
-`label` with its probability `score`, and `scores` of all labels; `labels` where there may be
-several; `value` where it tells numbers.
+Request: {"text": "…"} or {"text": ["…", "…"]}, with `text_pair` where it was taught pairs, or the
+same in a frame of MLflow's, such as {"dataframe_records": [{"text": "…"}]}. Answer, in a list
+`predictions`: `label`, its probability `score`, and `scores` of all labels; `labels` where there
+may be several; `value` where it tells numbers.
 """
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ class TextLabeller(PythonModel):
         """Loads the weights and the tokenizer of this version."""
         from corpusmill.model.tasks.prediction import Predictor
 
+        _accept_bare_texts()
         self._predictor = Predictor(Path(context.artifacts["model"]))
 
     # MLflow reads type hints as the schema of the data, which the signature states already.
@@ -31,21 +34,56 @@ class TextLabeller(PythonModel):
 
         from corpusmill.model.tasks.answers import answers_of
 
+        texts = _column(model_input, "text")
         try:
-            answers = answers_of(self._predictor, _column(model_input, "text"), _pairs(model_input))
+            answers = answers_of(self._predictor, texts, _pairs(model_input, texts))
         except InputError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         return pandas.DataFrame(answers)
 
 
-def _pairs(model_input: Any) -> list[str] | None:
+def _accept_bare_texts() -> None:
+    """Has MLflow's server take {"text": …}, around which it would ask for a frame."""
+    from mlflow.pyfunc import scoring_server
+
+    decode: Any = scoring_server._decode_json_input
+    # Another version may be loaded in this process.
+    if getattr(decode, "takes_texts", False):
+        return
+
+    @functools.wraps(decode)
+    def decoded(body: Any) -> Any:
+        return _framed(decode(body))
+
+    setattr(decoded, "takes_texts", True)  # noqa: B010 - a function has no such attribute
+    scoring_server._decode_json_input = decoded
+
+
+def _framed(body: dict[str, Any]) -> dict[str, Any]:
+    """A request as MLflow has them: bare columns of texts in a frame, any other as it is."""
+    bare = "text" in body and body.keys() <= {"text", "text_pair"}
+    return {"inputs": body} if bare else body
+
+
+def _pairs(model_input: Any, texts: list[str]) -> list[str] | None:
     columns = model_input if isinstance(model_input, dict) else model_input.columns
-    return _column(model_input, "text_pair") if "text_pair" in columns else None
+    if "text_pair" not in columns:
+        return None
+    pairs = _column(model_input, "text_pair")
+    if len(pairs) != len(texts):
+        raise MlflowException.invalid_parameter_value(
+            f"The request has {len(texts)} of text and {len(pairs)} of text_pair; expected as many "
+            "of both."
+        )
+    return pairs
 
 
 def _column(model_input: Any, name: str) -> list[str]:
     found = model_input[name]
     texts = [found] if isinstance(found, str) else list(found)
+    if len(texts) == 1 and isinstance(texts[0], list):
+        # So arrives {"text": ["…", "…"]}.
+        texts = texts[0]
     for number, each in enumerate(texts):
         if not isinstance(each, str):
             raise MlflowException.invalid_parameter_value(

@@ -10,6 +10,7 @@ from corpusmill.model.network.base import LanguageModel
 from corpusmill.model.network.bert import Bert
 from corpusmill.model.network.config import Family
 from corpusmill.model.tasks.config import HeadConfig, MethodConfig, Pooling
+from corpusmill.model.tasks.folder import is_labeller, load_labeller
 from corpusmill.model.tasks.network import Labeller
 from corpusmill.storage.errors import ConfigError
 from corpusmill.storage.examples.reading import Examples, kind_of, label_names
@@ -59,12 +60,14 @@ def start_labeller(
 ) -> tuple[Labeller, int]:
     """The network of a folder with a head, and how many tokens it can read at once already.
 
+    Of one that answers with labels the head goes, and what it learned of them in its body stays.
+
     Raises:
         ModelError: the folder holds no model of ours.
         ArtifactError, ConfigError: as `head_for`.
     """
-    pretrained, config, known_length = load_model(directory, dtype)
-    head = head_for(examples, method, config.family)
+    pretrained, known_length = _pretrained(directory, dtype)
+    head = head_for(examples, method, pretrained.config.family)
     body = _begun(pretrained, method, seed)
     kept = method.begins == "pretrained" and isinstance(body, Bert) and body.pooler is not None
     network = Labeller(body, head)
@@ -74,6 +77,16 @@ def start_labeller(
     if method.name == "head":
         network.body.requires_grad_(requires_grad=False)
     return network, known_length
+
+
+def _pretrained(directory: Path, dtype: torch.dtype) -> tuple[LanguageModel, int]:
+    if not is_labeller(directory):
+        network, _, known_length = load_model(directory, dtype)
+        return network, known_length
+    labeller, known_length = load_labeller(directory, dtype)
+    if isinstance(labeller.body, Bert):
+        labeller.body.pooler = labeller.pooler
+    return labeller.body, known_length
 
 
 def _begun(pretrained: LanguageModel, method: MethodConfig, seed: int) -> LanguageModel:

@@ -141,7 +141,7 @@ def _empty_column(file: LabelledFile, column: str, rows: int) -> CorpusError:
     near = difflib.get_close_matches(column, names, n=1)
     meant = f"did you mean {near[0]!r}?" if near else "name one of these,"
     numbers = (
-        " or, where the first line names no columns, give them by number, such as '0'."
+        " or, where the first line names no columns, give them by number, from '0' on."
         if file.file.format.kind in {"csv", "tsv", "zip"}
         else " or mend the file."
     )

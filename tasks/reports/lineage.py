@@ -10,9 +10,11 @@ from corpusmill.storage.versions import (
     CONTENT,
     CONTINUED_FROM,
     DIGEST,
+    EXAMPLES,
     MEMORY,
     REPLACED,
     RUN,
+    STARTED_FROM,
     RegisteredModel,
 )
 from corpusmill.tasks.stages.lineage import Generation
@@ -20,7 +22,7 @@ from corpusmill.tasks.stages.lineage import Generation
 _COLUMN = 20
 # Tags that are shown as something else, or in other places.
 _NO_FIGURES = {CONTENT, CONTINUED_FROM, DIGEST, MEMORY, REPLACED, RUN, "corpus", "held_out"}
-_NO_FIGURES |= {"licences", "prefect.flow_run_url"}
+_NO_FIGURES |= {"licences", "prefect.flow_run_url", EXAMPLES, STARTED_FROM}
 
 
 def as_tree(generations: Sequence[Generation], limit: int | None) -> Iterator[str]:
@@ -34,7 +36,8 @@ def as_tree(generations: Sequence[Generation], limit: int | None) -> Iterator[st
         bar = "│" if number < len(generations) else " "
         for name, said in _facts(each):
             yield f"{bar}   {name:<{_COLUMN}} {said}"
-        for line in _files_in_lines(each, limit):
+        files = _files_in_lines if each.examples is None else _examples_in_lines
+        for line in files(each, limit):
             yield f"{bar}   {line}"
 
 
@@ -57,11 +60,12 @@ def _title(generation: Generation) -> str:
     if version is None:
         return "a version that the registry has no more"
     standing = sorted(version.aliases) + ["refused or rolled back"] * generation.rejected
-    before = version.tags.get(CONTINUED_FROM)
+    before, start = version.tags.get(CONTINUED_FROM), version.tags.get(STARTED_FROM)
     return (
         f"{version.name} version {version.version}"
         + (f" ({', '.join(standing)})" if standing else "")
         + (f", continued from version {before}" if before else "")
+        + (f", started from {start}" if start else "")
     )
 
 
@@ -77,7 +81,8 @@ def _facts(generation: Generation) -> Iterator[tuple[str, str]]:
         yield "run", "gone from MLflow"
     if version:
         yield from figures_of(version).items()
-        yield "licences", version.tags.get("licences") or "not known"
+        if generation.examples is None:
+            yield "licences", version.tags.get("licences") or "not known"
     for each in generation.materials:
         yield each.role, f"{each.digest}  {each.said}"
 
@@ -104,6 +109,19 @@ def _files_in_lines(generation: Generation, limit: int | None) -> Iterator[str]:
             )
         if limit is not None and len(some) > limit:
             yield f"    … and {len(some) - limit:,} more: --all shows them"
+
+
+def _examples_in_lines(generation: Generation, limit: int | None) -> Iterator[str]:
+    files = generation.examples or ()
+    if generation.unknown:
+        yield f"{'taught':<{_COLUMN}} files not known: {generation.unknown}"
+        return
+    size = sum(each.size for each in files)
+    yield f"{'taught':<{_COLUMN}} examples of {len(files):,} files, {size:,} bytes"
+    for each in files[:limit]:
+        yield f"    {each.sha256}  {each.path}  {each.size:,} bytes, for {each.side}"
+    if limit is not None and len(files) > limit:
+        yield f"    … and {len(files) - limit:,} more: --all shows them"
 
 
 def path_in_words(file: MetFile) -> str:
@@ -146,4 +164,11 @@ def _values(generation: Generation) -> dict[str, Any]:
             for each in generation.files
         ],
         "unknown": generation.unknown,
+        "started_from": version.tags.get(STARTED_FROM) if version else None,
+        "examples": None
+        if generation.examples is None
+        else [
+            {"side": each.side, "path": each.path, "bytes": each.size, "sha256": each.sha256}
+            for each in generation.examples
+        ],
     }

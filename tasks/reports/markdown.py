@@ -45,9 +45,9 @@ def _table(table: Table) -> str:
     sides = ["---:" if 0 < column < words else "---" for column in order]
     lines = [_row(as_text(table.head[column]) for column in order), _row(sides)]
     for number, row in enumerate(table.rows):
-        cells = (as_text(row[column]) for column in order)
-        strong = number == table.strong
-        lines.append(_row(f"**{cell}**" if cell and strong else cell for cell in cells))
+        strong = {c for c in order if number == table.strong or (number, c) in table.marked}
+        cells = ((as_text(row[column]), column in strong) for column in order)
+        lines.append(_row(f"**{cell}**" if cell and bold else cell for cell, bold in cells))
     return "\n".join(lines)
 
 

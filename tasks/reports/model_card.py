@@ -11,11 +11,17 @@ from typing import Any
 from corpusmill.storage import metrics
 from corpusmill.storage.markup import as_text
 from corpusmill.storage.splits import SPLITS
-from corpusmill.storage.versions import CONTINUED_FROM, MEMORY, RegisteredModel
+from corpusmill.storage.versions import (
+    CONTINUED_FROM,
+    EXAMPLES,
+    MEMORY,
+    STARTED_FROM,
+    RegisteredModel,
+)
 from corpusmill.tasks.ingestion.building import UNKNOWN_LICENCE
 from corpusmill.tasks.reports.outcome import Outcome
 from corpusmill.tasks.stages.evaluation import in_words
-from corpusmill.tasks.stages.lineage import Lesson
+from corpusmill.tasks.stages.lineage import ExampleFile, Lesson
 
 # So many corpora have a row of their own.
 _SHOWN = 20
@@ -99,6 +105,27 @@ newest first:
 
 Digests: model `{version.digest}`, its bytes `{version.content}`, memory \
 `{version.tags.get(MEMORY)}`. `corpusmill lineage` names every file with its SHA-256.
+"""
+
+
+def render_teaching(version: RegisteredModel, files: Sequence[ExampleFile]) -> str:
+    """What a version that answers with labels was made of, as markdown."""
+    rows = "\n".join(
+        f"| {as_text(each.path)} | {each.side} | {each.size:,} | `{each.sha256}` |"
+        for each in files[:_SHOWN]
+    )
+    more = f"\n\n… and {len(files) - _SHOWN:,} more." if len(files) > _SHOWN else ""
+    return f"""## Lineage
+
+Started from {as_text(version.tags[STARTED_FROM])}, and was taught the examples \
+`{version.tags[EXAMPLES]}` of these files:
+
+| file | for | bytes | SHA-256 |
+|---|---|---|---|
+{rows}{more}
+
+Digests: model `{version.digest}`, its bytes `{version.content}`. `corpusmill lineage` goes on to \
+what it started from.
 """
 
 

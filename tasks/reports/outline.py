@@ -14,6 +14,7 @@ class Table:
         bars: a share of 0 to 1 for each row, drawn where there is room.
         words: how many of the last columns hold words and no figures.
         broad: it needs the whole width, and on a telephone a block for each row.
+        marked: cells to be seen first, by numbers of row and column.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Table:
     bars: tuple[float, ...] = ()
     words: int = 0
     broad: bool = False
+    marked: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)

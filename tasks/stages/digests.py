@@ -25,7 +25,15 @@ from corpusmill.storage.memory import (
     read_met,
     read_segments,
 )
-from corpusmill.storage.versions import CONTENT, DIGEST, MEMORY, RUN, RegisteredModel, RunRecord
+from corpusmill.storage.versions import (
+    CONTENT,
+    DIGEST,
+    EXAMPLES,
+    MEMORY,
+    RUN,
+    RegisteredModel,
+    RunRecord,
+)
 from corpusmill.tasks.stages.lineage import in_short
 from corpusmill.tasks.stages.needs import manifests, needed_by, needs_of
 
@@ -36,6 +44,7 @@ _TAGS = {
     CONTENT: "the bytes of the model of {}",
     MEMORY: "what the line of {} has met",
     "corpus": "the corpus that {} learned from",
+    EXAMPLES: "the labelled examples that {} was taught",
     "held_out": "the held-out text that {} was judged by",
     RUN: "the run in MLflow that judged {} last",
 }
@@ -170,6 +179,12 @@ class Meanings:
         for each in self._artifacts:
             if each.content.startswith(prefix):
                 yield Meaning(each.content, f"the bytes of {each}")
+        for each in self._artifacts:
+            if digest_json(each.manifest["config"]).startswith(prefix):
+                facts = tuple(
+                    ("config", f"{n} = {v!r}") for n, v in _leaves(each.manifest["config"])
+                )
+                yield Meaning(digest_json(each.manifest["config"]), f"how {each} was made", facts)
         for each in self._artifacts:
             for file in each.manifest["files"]:
                 if file["sha256"].startswith(prefix):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.storage.errors import ArtifactError
+from corpusmill.storage.examples.schema import SIDES
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.ledger import Ledger
 from corpusmill.storage.manifest import MANIFEST, read_manifest
@@ -14,7 +15,9 @@ from corpusmill.storage.versions import (
     CHAMPION,
     CONTINUED_FROM,
     DIGEST,
+    EXAMPLES,
     MEMORY,
+    STARTED_FROM,
     RegisteredModel,
     RunRecord,
 )
@@ -41,6 +44,23 @@ class Material:
 
 
 @dataclass(frozen=True)
+class ExampleFile:
+    """A file of labelled examples.
+
+    Attributes:
+        side: that its examples were given for, or were cut off from.
+        path: where it lay on the machine that read it, in words.
+        size: bytes.
+        sha256: of its bytes, in hex.
+    """
+
+    side: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Generation:
     """One version of a line, and what it was the first to learn.
 
@@ -52,6 +72,7 @@ class Generation:
         documents: how many it has met; None where no memory says so.
         files: that it has met; None where they are not known by name.
         unknown: why they are not, in words; None where they are.
+        examples: files of the labelled examples that it was taught; None of a language model.
     """
 
     version: RegisteredModel | None
@@ -61,6 +82,7 @@ class Generation:
     documents: int | None
     files: tuple[MetFile, ...] | None
     unknown: str | None
+    examples: tuple[ExampleFile, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +120,16 @@ def lineage_of(
 ) -> list[Generation]:
     """The generations of a version, itself first, each followed by the one it went on from.
 
+    One that answers with labels is followed by the version that it started from, and those before.
+
     Args:
-        versions: of the registered model, with their aliases.
+        versions: all that there are, with their aliases.
         record_of: says how a version was made.
     """
+    if EXAMPLES in wanted.tags:
+        taught = _taught(layout, wanted, record_of(wanted))
+        start = start_of(versions, wanted)
+        return [taught, *(lineage_of(layout, versions, start, record_of) if start else ())]
     line = _line(versions, wanted)
     segments = _segments(layout, line)
     rejected = {each.version for each in Ledger(layout, wanted.name).read().rejected}
@@ -130,6 +158,33 @@ def lineage_of(
     return generations
 
 
+def _taught(layout: Layout, version: RegisteredModel, record: RunRecord | None) -> Generation:
+    """A version that answers with labels, without what it started from."""
+    found = tuple(_materials(layout, version, record, None))
+    files = examples_files(layout, version.tag(EXAMPLES))
+    why = None if files else "the examples are no longer in the store, or of an older release"
+    return Generation(version, record, False, found, None, None, why, files)
+
+
+def examples_files(layout: Layout, digest: str) -> tuple[ExampleFile, ...]:
+    """The files that labelled examples were read from; none where nothing says so any more."""
+    try:
+        told = read_manifest(layout.artifact("examples", digest))["counts"].get("files", ())
+    except ArtifactError:
+        return ()
+    names = ("side", "path", "size", "sha256")
+    return tuple(ExampleFile(*(each[name] for name in names)) for each in told)
+
+
+def start_of(
+    versions: Sequence[RegisteredModel], version: RegisteredModel
+) -> RegisteredModel | None:
+    """What one that answers with labels was started from; None if it was a folder, or is gone."""
+    named = version.tags.get(STARTED_FROM, "")
+    # A version is younger than what it started from: there are no circles.
+    return next((each for each in versions if each.uri == named), None)
+
+
 def material_of(layout: Layout, role: str, digest: str) -> Material:
     """The artifact with a digest, of whatever kind it is."""
     for kind in layout.kinds():
@@ -153,6 +208,9 @@ def in_short(manifest: Mapping[str, Any]) -> str:
     train = counts.get("train")
     if isinstance(train, Mapping) and "tokens" in train:
         said.append(f"{train['tokens']:,} tokens")
+    if isinstance(train, Mapping) and "kept" in train:
+        sides = [f"{counts[side]['kept']:,} {side}" for side in SIDES]
+        said.append(f"{', '.join(sides)} of {counts['kind']}")
     return ", ".join(said)
 
 
@@ -221,6 +279,7 @@ def _materials(
         "corpus": version.tags.get("corpus"),
         **_named_by(segment),
         "judged by": version.tags.get("held_out"),
+        "examples": version.tags.get(EXAMPLES),
         **{_ROLES.get(name, name): digest for name, digest in inputs.items()},
     }
     seen = set[str]()

@@ -4,13 +4,14 @@ import logging
 import shutil
 from pathlib import Path
 
+from corpusmill.model.files import HEAD
 from corpusmill.model.hf.families import family_of
 from corpusmill.storage.artifacts import Ref, Spec, obtain
 from corpusmill.storage.layout import Layout
 from corpusmill.storage.manifest import digest_file
 
 _LOGGER = logging.getLogger(__name__)
-_PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json")
+_PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json", HEAD)
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 

@@ -66,8 +66,8 @@ def figure_with_interval(
     Raises:
         InputError: the runs are of different examples.
     """
-    values = _resampled([runs], metric, resamples, seed)[0]
-    low, high = _interval(values)
+    values = resampled([runs], metric, resamples, seed)[0]
+    low, high = interval_of(values)
     return Figure(_mean_value(runs, metric), low, high)
 
 
@@ -88,10 +88,10 @@ def compare_systems(
         InputError: not all runs are of the same examples.
     """
     sign = 1.0 if metric.higher_is_better else -1.0
-    mine, its = _resampled([ours, theirs], metric, resamples, seed)
+    mine, its = resampled([ours, theirs], metric, resamples, seed)
     gains = sign * (mine - its)
     gains = gains[~np.isnan(gains)]
-    low, high = _interval(gains)
+    low, high = interval_of(gains)
     one, other = _mean_value(ours, metric), _mean_value(theirs, metric)
     better = float((gains > 0).mean() + (gains == 0).mean() / 2) if len(gains) else 0.5
     return Difference(one, other, sign * (one - other), low, high, better)
@@ -101,7 +101,8 @@ def _mean_value(runs: Sequence[Predictions], metric: Metric) -> float:
     return float(np.mean([value_of(metric, each) for each in runs]))
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
+def interval_of(values: np.ndarray) -> tuple[float, float]:
+    """The interval of 95 % of a figure's values in draws; NaN where none has one."""
     there = values[~np.isnan(values)]
     if not len(there):
         return float("nan"), float("nan")
@@ -109,10 +110,14 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def _resampled(
+def resampled(
     systems: Sequence[Sequence[Predictions]], metric: Metric, resamples: int, seed: int
 ) -> list[np.ndarray]:
-    """The figure of each system in each draw; float64 (resamples,)."""
+    """The figure of each system in each draw, which is one for all; float64 (resamples,).
+
+    Raises:
+        InputError: not all runs are of the same examples.
+    """
     every = [run for runs in systems for run in runs]
     for run in every[1:]:
         check_same_examples(every[0], run)

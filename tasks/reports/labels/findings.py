@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.model.tasks.config import HEAD, HeadConfig
+from corpusmill.model.files import HEAD
+from corpusmill.model.tasks.config import HeadConfig
 from corpusmill.model.tasks.reliability import Bin, reliability, unscaled
 from corpusmill.storage.artifacts import Ref
 from corpusmill.storage.config import read_json

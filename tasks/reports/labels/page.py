@@ -28,6 +28,7 @@ from corpusmill.tasks.reports.outline import Part, Report, Steps, Table
 from corpusmill.tasks.stages.answers import Row
 from corpusmill.tasks.stages.examples import warnings_of
 from corpusmill.tasks.stages.learning_curve import Learner, share_needed
+from corpusmill.tasks.stages.predictions import Difference
 
 _BESIDE = ("tfidf", "majority", "scratch", "embeddings", "mean with tfidf")
 
@@ -62,7 +63,20 @@ def _deck(found: Findings) -> Iterator[str]:
     if beside:
         examples = counted(len(found.said), f"{found.side} example")
         yield f"On the same {examples}: {', '.join(beside)}."
+    for name in ("majority", "tfidf"):
+        gain = rows[name].gain if name in rows else None
+        if gain and gain.low <= 0:
+            yield _not_better(named(name, found.said.kind), gain)
+            break
     yield from _worth(found, rows)
+
+
+def _not_better(other: str, gain: Difference) -> str:
+    said = "worse than" if gain.high < 0 else "not shown to be better than"
+    return (
+        f"It is {said} {other}: let it learn longer (epochs), from more labels, or from a start "
+        "that was pretrained on such text."
+    )
 
 
 def _worth(found: Findings, rows: dict[str, Row]) -> Iterator[str]:

@@ -20,10 +20,12 @@ from corpusmill.tasks.reports.html import render_html
 from corpusmill.tasks.reports.labels.findings import TFIDF, Findings, gather
 from corpusmill.tasks.reports.labels.page import describe_labels
 from corpusmill.tasks.reports.markdown import render_markdown
+from corpusmill.tasks.reports.model_card import render_teaching
 from corpusmill.tasks.reports.outline import Plot, Report
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages.answers import System, metric_of
 from corpusmill.tasks.stages.learning_curve import Learner, Point, share_needed
+from corpusmill.tasks.stages.lineage import examples_files
 from corpusmill.tasks.stages.search import Tried
 from corpusmill.tasks.tracking import FlowContext
 
@@ -76,7 +78,8 @@ def report_labels(
     context.tracker.log_text(text, "report/report.md")
     _log_pictures(context, described)
     link = context.tracker.link_to(PAGE)
-    short = _in_short(found, said, examples)
+    files = examples_files(context.layout, examples.digest)
+    short = f"{_in_short(found, said, examples)}\n\n{render_teaching(version, files)}"
     registry.describe(context.settings, version.name, version.version, short)
     create_markdown_artifact(
         f"**[The report as a page]({link})**, in MLflow\n\n{text}",
