@@ -8,6 +8,7 @@ import numpy as np
 
 from corpusmill.model.tasks.metrics import deciding
 from corpusmill.model.tasks.reliability import reliability, unscaled
+from corpusmill.model.training.config import TrainConfig
 from corpusmill.storage.examples.predictions import Predictions
 from corpusmill.storage.examples.reading import Examples
 from corpusmill.storage.examples.schema import Side, TaskKind
@@ -17,6 +18,7 @@ from corpusmill.tasks.stages.answers import Row, System, table_of
 from corpusmill.tasks.stages.learning_curve import Learner, Point
 from corpusmill.tasks.stages.mistakes import worst_mistakes
 from corpusmill.tasks.stages.predictions import Figure
+from corpusmill.tasks.stages.search import Trial, Tried
 from corpusmill.tasks.stages.slices import OfLength, by_label, by_length, confusion
 
 _EXAMPLES = 100
@@ -83,7 +85,14 @@ def labelling(
         counts=counts(name, names),
         flow_run_url="http://here/run",
         mlflow_url="http://here/mlflow",
+        tried=tried(deciding(kind, labels).name, text),
     )
+
+
+def tried(decides: str, failed: str) -> list[Tried]:
+    """Two trials of a search, of which one failed, and why."""
+    first, second = (Trial({"epochs": each}, TrainConfig(max_steps=1000 * each)) for each in (4, 8))
+    return [Tried(first, {decides: 0.8, "nll": 0.5}), Tried(second, {}, failed)]
 
 
 @cache

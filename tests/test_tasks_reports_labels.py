@@ -119,6 +119,17 @@ def test_the_first_lines_say_what_a_person_with_a_minute_wants() -> None:
     ]
 
 
+def test_what_was_tried_stands_with_the_best_first_and_why_one_failed() -> None:
+    found = labelling("ours")
+    table = part_of(describe_labels(found), "What was tried")
+    assert table.head == ("", "steps", "accuracy on validation", "nll", "")
+    assert table.rows == (
+        ("epochs 4", "4,000", "80.0 %", "0.5000", ""),
+        ("epochs 8", "8,000", "–", "–", "ours"),
+    )
+    assert "What was tried" not in titles(describe_labels(replace(found, tried=())))
+
+
 def test_one_that_is_not_promoted_says_why_first() -> None:
     worse = Promotion("worse", "candidate; not shown to be better than version 2", "2")
     report = describe_labels(labelling("ours", promotion=worse))
