@@ -115,7 +115,7 @@ def report_suite(
     version = _version(context, start)
     before = _before(context, version, recipe) if version else None
     found = SuiteFindings(
-        model=f"{version.name} version {version.version}" if version else start.named,
+        model=f"{version.name} version {version.version}" if version else Path(start.named).name,
         recipe=recipe,
         table=table,
         counts={exam.task: read_manifest(exam.examples.path)["counts"] for exam in exams},
