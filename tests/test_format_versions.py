@@ -87,7 +87,7 @@ GOLDEN = {
     "tokenizer": ({"bpe": 4, "wordpiece": 5, "unigram": 5}, "cbcef3e30a75eef8"),
     "shards": (4, "55971d316f7a792d"),
     "examples": (1, "ba3f938c5173619d"),
-    "evaluation": (12, "4414f1c93f1de42b"),
+    "evaluation": (12, "d607378f3870bc7e"),
     "model": (7, "66f323a1d0463cd8"),
 }
 

@@ -77,7 +77,7 @@ def test_a_folder_without_such_a_model_is_refused_in_a_sentence(
 ) -> None:
     given = [str(tmp_path), str(answered / "given.csv"), "--out", str(answered / "no.csv")]
     found = CliRunner().invoke(predict, [*given, "--text", "review"])
-    assert "config.json is not a readable JSON file" in str(found.exception)
+    assert "has no head.json" in str(found.exception)
 
 
 def test_another_form_is_refused_before_anything_is_read(model: Path, answered: Path) -> None:
