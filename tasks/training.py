@@ -22,7 +22,8 @@ from corpusmill.storage.metrics import (
     VALIDATION_LOSS,
     labelled,
 )
-from corpusmill.storage.tracking import MetricProjection, Tracker
+from corpusmill.storage.projection import MetricProjection
+from corpusmill.storage.tracking import Tracker
 from corpusmill.tasks.progress import ProgressBar
 from corpusmill.tasks.retries import stage
 from corpusmill.tasks.stages import training

@@ -10,9 +10,9 @@ import pytest
 from mlflow import MlflowClient
 
 from corpusmill.storage.errors import ServerError, StackError
+from corpusmill.storage.projection import MetricProjection
 from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.tracking import (
-    MetricProjection,
     Tracker,
     close_run,
     connect,
