@@ -110,6 +110,7 @@ def test_many_texts_are_answered_in_order(ask: Ask) -> None:
         ({"dataframe_records": [{"txt": "a"}]}, "missing inputs ['text']"),
         ({"txt": "a"}, "exactly one of the input fields"),
         ({"text": "\ud800"}, "surrogates not allowed"),
+        ({"dataframe_records": [{"text": "a"}], "seed": 1}, "The request has 'seed'"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_the_reason(ask: Ask, body: Any, said: str) -> None:

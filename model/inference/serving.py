@@ -5,13 +5,12 @@ only in the second case. Request: {"dataframe_records": [{"prompt": "…"}], "pa
 cannot be answered as it is, is refused with one sentence: HTTP status 400.
 """
 
-import functools
-import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlflow import pyfunc
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
@@ -19,10 +18,10 @@ from mlflow.pyfunc import PythonModel
 from corpusmill.model.inference.request import AnswerRequest
 from corpusmill.storage.config import parse
 from corpusmill.storage.errors import InputError
+from corpusmill.storage.requests import check_names, refuse_unknown_keys, wrap_once
 
 _SIDE_BY_SIDE = 16
 _PARAMETERS = frozenset(AnswerRequest.model_fields) - {"prompt"}
-_BODY = ("dataframe_records", "dataframe_split", "instances", "inputs", "params")
 
 
 class TextGenerator(PythonModel):
@@ -81,48 +80,19 @@ def _refusals() -> Iterator[None]:
 
 
 def _refuse_unknown_names() -> None:
-    """Has MLflow refuse the names that it would drop, of which its log alone would tell.
-
-    What is dropped does not come to the model, so that MLflow's own functions are wrapped.
-    """
-    from mlflow import pyfunc
-    from mlflow.pyfunc import scoring_server
-
-    _wrap(pyfunc, "_validate_prediction_input", _check_prediction)
-    _wrap(scoring_server, "_decode_json_input", _check_body)
+    """Has MLflow refuse the names that it would drop."""
+    refuse_unknown_keys()
+    wrap_once(pyfunc, "_validate_prediction_input", "refuses_unknown_names", _checked_names)
 
 
-def _wrap(module: Any, name: str, check: Callable[..., None]) -> None:
-    function = getattr(module, name)
-    # Another version may be loaded in this process.
-    if not hasattr(function, "__wrapped__"):
-
-        @functools.wraps(function)
-        def checked(*given: Any, **named: Any) -> Any:
-            found = function(*given, **named)
-            check(found, *inspect.signature(function).bind(*given, **named).args)
-            return found
-
-        setattr(module, name, checked)
-
-
-def _check_prediction(_: Any, data: Any, params: Any, __: Any, schema: Any, *___: Any) -> None:
+def _checked_names(validate: Callable[..., Any], *given: Any) -> Any:
+    _, params, _, schema, *_ = given
+    found = validate(*given)
     if schema and {param.name for param in schema.params} == _PARAMETERS:
-        _check_names("params", params or (), _PARAMETERS)
-        columns = data if isinstance(data, dict) else getattr(data, "columns", ())
-        _check_names("The input", columns, ["prompt"])
-
-
-def _check_body(body: dict[str, Any], *_: Any) -> None:
-    if "prompt" not in body:
-        _check_names("The request", body, _BODY)
-
-
-def _check_names(place: str, found: Iterable[str], known: Collection[str]) -> None:
-    if unknown := [name for name in found if name not in known]:
-        raise MlflowException.invalid_parameter_value(
-            f"{place} has {unknown[0]!r}; expected {', '.join(sorted(known))} alone."
-        )
+        check_names("params", params or (), _PARAMETERS)
+        columns = given[0] if isinstance(given[0], dict) else getattr(given[0], "columns", ())
+        check_names("The input", columns, ["prompt"])
+    return found
 
 
 set_model(TextGenerator())

@@ -6,7 +6,7 @@ same in a frame of MLflow's, such as {"dataframe_records": [{"text": "…"}]}. A
 may be several; `value` where it tells numbers.
 """
 
-import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 
 from corpusmill.storage.errors import InputError
+from corpusmill.storage.requests import refuse_unknown_keys, wrap_once
 
 
 class TextLabeller(PythonModel):
@@ -46,17 +47,12 @@ def _accept_bare_texts() -> None:
     """Has MLflow's server take {"text": …}, around which it would ask for a frame."""
     from mlflow.pyfunc import scoring_server
 
-    decode: Any = scoring_server._decode_json_input
-    # Another version may be loaded in this process.
-    if getattr(decode, "takes_texts", False):
-        return
+    refuse_unknown_keys()
+    wrap_once(scoring_server, "_decode_json_input", "takes_texts", _decoded)
 
-    @functools.wraps(decode)
-    def decoded(body: Any) -> Any:
-        return _framed(decode(body))
 
-    setattr(decoded, "takes_texts", True)  # noqa: B010 - a function has no such attribute
-    scoring_server._decode_json_input = decoded
+def _decoded(decode: Callable[..., Any], *given: Any) -> Any:
+    return _framed(decode(*given))
 
 
 def _framed(body: dict[str, Any]) -> dict[str, Any]:
