@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run up down rollback lineage show ui sample evaluate prune verify test tests test-fast check bench-data bench-train bench-labels bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
+.PHONY: help run up down rollback lineage show ui sample evaluate prune verify test tests test-fast test-long check bench-data bench-train bench-labels bench-probes bench-encodings laws nights fortnight notebook pictures lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -67,14 +67,17 @@ PYTEST := env -u PREFECT_API_URL -u PREFECT_HOME -u PREFECT_CLIENT_CUSTOM_HEADER
 	-u MLFLOW_TRACKING_URI -u MLFLOW_TRACKING_USERNAME -u MLFLOW_TRACKING_PASSWORD \
 	-u CORPUSMILL_HOME -u PREFECT_PORT -u MLFLOW_PORT $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
-test: $(TEST) ## Check, and run all tests beside it
+test: $(TEST) ## Check, and run the tests beside it
 	@$(MAKE) --no-print-directory -j2 check tests
 
 tests: $(TEST)
-	@$(PYTEST) --durations=10
+	@$(PYTEST) --durations=10 -m "not long"
 
 test-fast: $(TEST) ## Run the tests that need no servers and train neither for long nor in processes of their own
-	@$(PYTEST) -m "not servers and not training"
+	@$(PYTEST) -m "not servers and not training and not long"
+
+test-long: $(TEST) ## Run the campaigns that `make test` leaves out: other families, power cuts, upgrades, clusters
+	@$(PYTEST) --durations=10 -m long
 
 check: $(TEST) ## Check format, style, types and who imports whom
 	@$(BIN)/ruff format --check --quiet .

@@ -20,6 +20,8 @@ from corpusmill.storage.settings import Settings, load_settings
 from corpusmill.storage.versions import CHAMPION, RegisteredModel
 from tests.servers import MlflowServer
 
+pytestmark = pytest.mark.long
+
 NAME = "before"
 
 

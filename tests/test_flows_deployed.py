@@ -206,6 +206,7 @@ def test_a_typo_in_an_override_fails_the_run_with_the_nearest_name(deployed: Dep
     assert "did you mean 'train.max_steps'?" in run["state"]["message"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("word", "seed"), [("prefect.engine", 2), ("worker", 3)])
 def test_training_ends_when_the_engine_or_the_worker_is_killed(
     deployed: Deployed, word: str, seed: int

@@ -33,6 +33,8 @@ from corpusmill.storage.tracking import FLOW_RUN_TAG, connect, file_of_run
 from corpusmill.storage.versions import CHAMPION
 from tests.corpora import speeches
 
+pytestmark = pytest.mark.long
+
 ACCURACY = ", masked accuracy"
 SHORT = {
     "train.hardware.num_processes": 1,

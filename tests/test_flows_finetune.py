@@ -256,6 +256,7 @@ def test_a_worse_model_stays_a_candidate(mill: Mill) -> None:
     assert (worse.version, mill.at(NAME, CHAMPION).version) == ("2", "1")
 
 
+@pytest.mark.long
 def test_a_champion_of_other_labels_is_not_replaced(mill: Mill) -> None:
     renamed = {"stone": "hard", "water": "wet"}
     other = mill.run(task__labels=renamed, epochs=0.3, opponents=False)

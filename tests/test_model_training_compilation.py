@@ -17,6 +17,8 @@ from corpusmill.model.training.groups import HardwareConfig
 from corpusmill.storage.layout import RunLayout
 from tests.training_runs import SHORT, Workshop, finish_all, losses, records, weights
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 SMALL = DecoderConfig(hidden_size=128, num_hidden_layers=4, head_dim=32, intermediate_size=352)
 DROPPING = SHORT.model_copy(update={"dropout": 0.1})

@@ -16,7 +16,7 @@ from corpusmill.model.training.config import TrainConfig
 from corpusmill.model.training.optimizer import build_optimizers
 from corpusmill.model.training.schedule import rate_factor
 
-pytestmark = pytest.mark.training
+pytestmark = [pytest.mark.training, pytest.mark.long]
 NARROW, WIDE = 32, 128
 # By optimizer, and whether the head is tied: AdamW moves embeddings that begin at 0.02 by its rate.
 RATES = {

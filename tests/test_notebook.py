@@ -17,6 +17,8 @@ from corpusmill.storage.layout import Layout, RunLayout
 from tests.notebooks import printed, run
 from tests.servers import wait_for
 
+pytestmark = pytest.mark.long
+
 # So that no process has to be asked.
 GIVEN = {
     "train.hardware.num_processes": 1,

@@ -128,12 +128,14 @@ def test_two_processes_make_the_same_corpus(tmp_path: Path, here: Made) -> None:
     assert content_digest(_corpus(tmp_path, here.text, "local")) == here.digest
 
 
+@pytest.mark.long
 def test_two_ray_nodes_make_the_same_corpus(tmp_path: Path, here: Made, ray_cluster: str) -> None:
     assert len(set(_map(f"ray={ray_cluster}", node, [{}] * 4))) == 2
     there = _corpus(tmp_path, here.text, f"ray={ray_cluster}")
     assert content_digest(there) == here.digest
 
 
+@pytest.mark.long
 def test_dask_makes_the_same_corpus(tmp_path: Path, here: Made) -> None:
     pytest.importorskip("prefect_dask", reason="the extra dask is not installed")
     assert content_digest(_corpus(tmp_path, here.text, "dask")) == here.digest

@@ -17,6 +17,8 @@ from corpusmill.tasks.stack.watch import LOOKS_PENDING, look
 from tests.servers import settings_in, wait_for
 from tests.stacks import Running, stack_of_nights
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:

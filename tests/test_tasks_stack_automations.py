@@ -17,6 +17,8 @@ from corpusmill.tasks.stack.nightlies import Ending, set_nightly
 from tests.servers import wait_for
 from tests.stacks import Running, stack_of_nights
 
+pytestmark = pytest.mark.long
+
 FAILED, SKIPPED, HUNG = (f"corpusmill-nights-{name}" for name in ("failed", "skipped", "hung"))
 
 

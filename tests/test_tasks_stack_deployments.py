@@ -17,6 +17,8 @@ from corpusmill.tasks.stack.prefect_server import PrefectServer
 FLOW = """
 from prefect import flow
 
+pytestmark = pytest.mark.long
+
 @flow(name="continue-pretraining")
 def continue_pretraining({parameters}):
     pass

@@ -19,11 +19,14 @@ def en() -> SuiteConfig:
             text_unit="line",
             encoding="utf-8",
         ),
-        _task(
-            "cola",
-            *("cola/train.tsv", "cola/dev.tsv", "cola/val.tsv"),
+        # As it is published, training is one file of 8,551.
+        SuiteTask(
+            name="cola",
+            train=("cola/train.tsv", "cola/val.tsv"),
+            test="cola/dev.tsv",
             text="3",
             label="1",
+            validation_fraction=0.05,
             metric="matthews",
         ),
         _task(
@@ -31,6 +34,7 @@ def en() -> SuiteConfig:
             *("trec_qc/train.txt", "trec_qc/test.txt"),
             pattern=r"(?P<label>\w+):\w+ (?P<text>.*)",
             encoding="latin-1",
+            validation_fraction=0.05,
         ),
         _similarity("en"),
     )
