@@ -10,6 +10,8 @@ from corpusmill.flows.task_config import folder_of
 from corpusmill.storage.markup import as_line
 from corpusmill.storage.versions import check_labeller
 
+ALERT = 3
+
 
 @click.command()
 @click.argument("model")
@@ -22,7 +24,21 @@ from corpusmill.storage.versions import check_labeller
 )
 @click.option("--text", default="text", show_default=True, help="Column of the texts.")
 @click.option("--text-pair", help="Column of the second texts, for a model of pairs.")
-def predict(model: str, file: Path, out: Path, text: str, text_pair: str | None) -> None:
+@click.option(
+    "--alert",
+    nargs=2,
+    type=(str, click.FloatRange(0, 1)),
+    metavar="LABEL SHARE",
+    help="End with status 3 if the label's mean probability is above this share.",
+)
+def predict(
+    model: str,
+    file: Path,
+    out: Path,
+    text: str,
+    text_pair: str | None,
+    alert: tuple[str, float] | None,
+) -> None:
     """Answer the texts of FILE with MODEL, in order.
 
     MODEL is models:/NAME@ALIAS or models:/NAME/VERSION, or a folder that fine-tuning has made.
@@ -47,7 +63,14 @@ def predict(model: str, file: Path, out: Path, text: str, text_pair: str | None)
         hidden=not sys.stderr.isatty(),
     ) as bar:
         done = answer_file(
-            layout, folder, file, out, text=text, text_pair=text_pair, shown=bar.update
+            layout,
+            folder,
+            file,
+            out,
+            text=text,
+            text_pair=text_pair,
+            labels=[alert[0]] if alert else [],
+            shown=bar.update,
         )
     click.echo(f"{done.answered:,} texts of {file} are answered in {out}.")
     if done.flaws:
@@ -55,3 +78,8 @@ def predict(model: str, file: Path, out: Path, text: str, text_pair: str | None)
             as_line(f"{done.flaws:,} rows could not be read; the first is {done.first_flaw}."),
             err=True,
         )
+    if alert and done.shares.get(alert[0], 0.0) > alert[1]:
+        label, share = alert
+        said = f"{done.shares[label]:.1%} of the texts are {label}, which is above {share:.1%}."
+        click.echo(as_line(said), err=True)
+        sys.exit(ALERT)

@@ -3,9 +3,9 @@
 import csv
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,21 @@ class Done:
     answered: rows.
     flaws: rows that cannot be read, which are left out.
     first_flaw: where the first of them is and what is wrong, in words.
+    shares: of each label, the mean of its probabilities over the rows; as these are calibrated,
+        that is nearer to how many have it than a count of those of which it is said.
     """
 
     answered: int = 0
     flaws: int = 0
     first_flaw: str = ""
+    shares: dict[str, float] = field(default_factory=dict)
+
+    def add(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Counts the answers of some rows."""
+        before, self.answered = self.answered, self.answered + len(answers)
+        for name in answers[0].get("scores", ()):
+            here = sum(each["scores"][name] for each in answers)
+            self.shares[name] = (self.shares.get(name, 0.0) * before + here) / self.answered
 
 
 def answer_file(
@@ -48,6 +58,7 @@ def answer_file(
     *,
     text: str,
     text_pair: str | None,
+    labels: Collection[str],
     shown: Callable[[int], None],
 ) -> Done:
     """Writes what a model says of each row of a file, in order, with the texts.
@@ -55,10 +66,11 @@ def answer_file(
     Args:
         model: folder of a network that answers with labels.
         out: .csv, .tsv, .jsonl or .parquet; it is there once all is written.
+        labels: that it has to know.
         shown: is told bytes of the file that are done.
 
     Raises:
-        ConfigError: `out` has another suffix.
+        ConfigError: `out` has another suffix, or the model does not know one of the labels.
         CorpusError: the file cannot be read, or has no such column.
         InputError: the folder holds no such model.
     """
@@ -70,12 +82,13 @@ def answer_file(
     _check_columns(file, names_in(found), [name for name in (text, text_pair) if name])
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
-        with asked(model) as ask, _WRITERS[out.suffix](unfinished) as write:
+        with asked(model) as (known, ask), _WRITERS[out.suffix](unfinished) as write:
+            _check_labels(model, known, labels)
             for rows in _in_pieces(read_rows(found, config), done):
                 pairs = [row.pair or "" for row in rows] if text_pair else None
                 answers = ask([row.text for row in rows], pairs)
                 write([_joined(*each) for each in zip(rows, answers, strict=True)])
-                done.answered += len(rows)
+                done.add(answers)
                 shown(sum(len(row.text.encode()) for row in rows))
         unfinished.replace(out)
     finally:
@@ -90,6 +103,12 @@ def _check_columns(file: Path, names: Sequence[str], wanted: Sequence[str]) -> N
                 f"{file} has no column {column!r}; expected one of {', '.join(map(repr, names))}: "
                 "name it with --text or --text-pair."
             )
+
+
+def _check_labels(model: Path, known: Sequence[str], wanted: Collection[str]) -> None:
+    if unknown := [name for name in wanted if name not in known]:
+        expected = f"one of {', '.join(map(repr, known))}" if known else "none: it tells numbers"
+        raise ConfigError(f"{model} knows no label {unknown[0]!r}; expected {expected}.")
 
 
 def _in_pieces(rows: Iterator[Row | Flaw], done: Done) -> Iterator[list[Row]]:
@@ -113,8 +132,9 @@ def _joined(row: Row, answer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def asked(model: Path) -> Iterator[Ask]:
-    """A process that answers with the model in this folder, which ends with the block.
+def asked(model: Path) -> Iterator[tuple[Sequence[str], Ask]]:
+    """The labels of the model in this folder, and a process that answers with it, which ends with
+    the block.
 
     Raises:
         InputError: the folder holds no such model.
@@ -140,8 +160,7 @@ def asked(model: Path) -> Iterator[Ask]:
             found: list[dict[str, Any]] = heard()
             return found
 
-        heard()
-        yield ask
+        yield heard()["labels"], ask
 
 
 @contextmanager

@@ -84,3 +84,31 @@ def test_another_form_is_refused_before_anything_is_read(model: Path, answered: 
     given = [str(model), str(answered / "given.csv"), "--out", str(answered / "no.xls")]
     found = CliRunner().invoke(predict, given)
     assert "expected one of .jsonl, .csv, .tsv, .parquet" in str(found.exception)
+
+
+def _share_of(rows: Path, label: str) -> float:
+    lines = rows.read_text(encoding="utf-8").splitlines()
+    return sum(json.loads(line)["scores"][label] for line in lines) / len(lines)
+
+
+@pytest.mark.parametrize(("above", "status"), [(-0.01, 3), (0.01, 0)])
+def test_a_share_above_the_threshold_is_told_by_the_status(
+    model: Path, answered: Path, tmp_path: Path, above: float, status: int
+) -> None:
+    share = _share_of(answered / "out.jsonl", "good")
+    out = tmp_path / "out.csv"
+    given = [str(model), str(answered / "given.csv"), "--out", str(out), "--text", "review"]
+    found = CliRunner().invoke(predict, [*given, "--alert", "good", f"{share + above:.4f}"])
+    assert found.exit_code == status
+    assert (f"{share:.1%} of the texts are good" in found.output) == (status == 3)
+    assert len(out.read_text(encoding="utf-8").splitlines()) == ROWS + 1
+
+
+def test_an_alert_for_a_label_that_is_unknown_is_refused_before_anything_is_written(
+    model: Path, answered: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    given = [str(model), str(answered / "given.csv"), "--out", str(out), "--text", "review"]
+    found = CliRunner().invoke(predict, [*given, "--alert", "fine", "0.5"])
+    assert "knows no label 'fine'; expected one of 'bad', 'good'" in str(found.exception)
+    assert not out.exists()
