@@ -88,7 +88,8 @@ def test_another_form_is_refused_before_anything_is_read(model: Path, answered: 
 
 def _share_of(rows: Path, label: str) -> float:
     lines = rows.read_text(encoding="utf-8").splitlines()
-    return sum(json.loads(line)["scores"][label] for line in lines) / len(lines)
+    shares: list[float] = [json.loads(line)["scores"][label] for line in lines]
+    return sum(shares) / len(shares)
 
 
 @pytest.mark.parametrize(("above", "status"), [(-0.01, 3), (0.01, 0)])

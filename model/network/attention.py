@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from corpusmill.model.network.dropout import dropout as drop
 from corpusmill.model.network.linear import Linear
 from corpusmill.model.network.norms import RMSNorm
 from corpusmill.model.network.positions import Rotation, rotate
@@ -123,8 +124,8 @@ def explicit_attention(
     else:
         mask = q_NQK.new_zeros(1)
     scores = torch.baddbmm(mask, q_NQK, k_NSK.transpose(1, 2), alpha=size**-0.5)
-    weights = F.dropout(scores.softmax(-1), dropout) if dropout else scores.softmax(-1)
-    return (weights @ v_NSK).view(batch, heads, length, size)
+    weights_NQS = drop(scores.softmax(-1), dropout)
+    return (weights_NQS @ v_NSK).view(batch, heads, length, size)
 
 
 class LayerCache:

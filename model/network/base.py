@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from corpusmill.model.network.attention import Attention
 from corpusmill.model.network.block import Block
 from corpusmill.model.network.config import ModelConfig
+from corpusmill.model.network.dropout import dropout
 from corpusmill.model.network.embedding import Embedding
 from corpusmill.model.network.linear import Linear
 from corpusmill.model.network.loss import Head, padded_vocab_size
@@ -67,7 +68,7 @@ class Network(nn.Module, ABC):
 
     def dropped(self, x: Tensor) -> Tensor:
         """Embeddings of which some numbers are dropped in training."""
-        return F.dropout(x, self.dropout, self.training) if self.dropout else x
+        return dropout(x, self.dropout) if self.training else x
 
     @property
     def tied_gain(self) -> Tensor | None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from corpusmill.model.network.attention import Attention, LayerCache
+from corpusmill.model.network.dropout import dropout
 from corpusmill.model.network.positions import Rotation
 
 
@@ -102,4 +102,4 @@ class Block(nn.Module):
         return out
 
     def _dropped(self, x_BTD: Tensor) -> Tensor:
-        return F.dropout(x_BTD, self.dropout, self.training) if self.dropout else x_BTD
+        return dropout(x_BTD, self.dropout) if self.training else x_BTD
