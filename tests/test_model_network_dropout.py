@@ -14,7 +14,7 @@ def test_the_share_is_dropped_and_the_rest_is_scaled(share: float, dtype: torch.
     torch.manual_seed(0)
     found = dropout(torch.ones(1000, 999, dtype=dtype), share)
     assert (found == 0).float().mean().item() == pytest.approx(share, abs=2e-3)
-    assert found[found != 0].unique().tolist() == pytest.approx([1 / (1 - share)], rel=1e-2)
+    assert sorted(set(found[found != 0].tolist())) == pytest.approx([1 / (1 - share)], rel=1e-2)
 
 
 def test_neighbours_are_dropped_independently() -> None:
